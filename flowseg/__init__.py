@@ -1,0 +1,63 @@
+"""Segment touching, irregular objects with flows learned from your own annotated images."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from flowseg import metrics as metrics
+    from flowseg import plot as plot
+    from flowseg import synthetic as synthetic
+    from flowseg._dynamics import flows_to_masks as flows_to_masks
+    from flowseg._dynamics import follow_flows as follow_flows
+    from flowseg._flows import diameters as diameters
+    from flowseg._flows import flow_errors as flow_errors
+    from flowseg._flows import labels_to_flows as labels_to_flows
+    from flowseg._flows import masks_to_flows as masks_to_flows
+    from flowseg._images import normalize as normalize
+    from flowseg._losses import boundary_loss as boundary_loss
+    from flowseg._losses import flow_loss as flow_loss
+    from flowseg._masks import masks_from_rgb as masks_from_rgb
+    from flowseg._networks import build_resunet as build_resunet
+    from flowseg._networks import build_unet as build_unet
+    from flowseg._segmenters import BoundarySegmenter as BoundarySegmenter
+    from flowseg._segmenters import FlowSegmenter as FlowSegmenter
+
+__version__ = "0.1.0"
+
+# Public name -> module that defines it; loaded on first use, so that `import flowseg` is quick and needs no Keras.
+_HOME = {
+    "BoundarySegmenter": "_segmenters",
+    "FlowSegmenter": "_segmenters",
+    "boundary_loss": "_losses",
+    "build_resunet": "_networks",
+    "build_unet": "_networks",
+    "diameters": "_flows",
+    "flow_errors": "_flows",
+    "flow_loss": "_losses",
+    "flows_to_masks": "_dynamics",
+    "follow_flows": "_dynamics",
+    "labels_to_flows": "_flows",
+    "masks_from_rgb": "_masks",
+    "masks_to_flows": "_flows",
+    "normalize": "_images",
+}
+_MODULES = ("metrics", "plot", "synthetic")
+
+__all__ = sorted([*_HOME, *_MODULES])
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        value = getattr(importlib.import_module(f"flowseg.{_HOME[name]}"), name)
+    elif name in _MODULES:
+        value = importlib.import_module(f"flowseg.{name}")
+    else:
+        raise AttributeError(f"module 'flowseg' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

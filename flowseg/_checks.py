@@ -1,0 +1,202 @@
+"""Every argument check and every error sentence: the argument, what was expected, what came."""
+
+from __future__ import annotations
+
+import operator
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+# The largest label that a float32 image holds exactly (2 ** 24).
+MAX_FLOAT32_LABEL = 1 << 24
+
+_DIMENSIONS = {2: "2-D (rows, columns)", 3: "3-D (planes, rows, columns)"}
+
+
+def as_masks(masks: ArrayLike, name: str = "masks", *, ndims: Sequence[int] = (2, 3)) -> NDArray[Any]:
+    """Return ``masks`` as an integer array, or say why it is no label image."""
+    array = np.asarray(masks)
+    if array.dtype == bool:
+        raise TypeError(
+            f"{name} must be an integer label image (0 = background, k = object k); got a boolean mask. "
+            "Number its objects first, for example with skimage.measure.label."
+        )
+    if not np.issubdtype(array.dtype, np.integer):
+        raise TypeError(
+            f"{name} must be an integer label image (0 = background, k = object k); got dtype {array.dtype}."
+        )
+    check_dimensions(array, name, ndims)
+    if _is_binary_255(array):
+        raise ValueError(
+            f"{name} must be a label image with one number per object; got a binary 0/255 mask of several "
+            "separate objects. Number its objects first, for example with skimage.measure.label."
+        )
+    return array
+
+
+def check_dimensions(array: NDArray[Any], name: str, ndims: Sequence[int]) -> None:
+    """Raise ValueError unless ``array`` has one of the numbers of axes and at least one pixel."""
+    if array.ndim not in ndims:
+        expected = " or ".join(_DIMENSIONS[n] for n in ndims)
+        raise ValueError(f"{name} must be {expected}; got shape {array.shape}.")
+    if array.size == 0:
+        raise ValueError(f"{name} must have at least one pixel; got shape {array.shape}.")
+
+
+def _is_binary_255(array: NDArray[Any]) -> bool:
+    if array.max() != 255 or array.min() != 0 or np.count_nonzero(array) != np.count_nonzero(array == 255):
+        return False
+    from scipy import ndimage
+
+    _, n_pieces = ndimage.label(array, structure=np.ones((3,) * array.ndim))
+    return n_pieces > 1
+
+
+def as_flows(flows: ArrayLike, name: str = "flows") -> NDArray[np.float32]:
+    """Return ``flows`` as a finite float32 array of shape (ndim, *shape)."""
+    array = np.asarray(flows)
+    if not np.issubdtype(array.dtype, np.floating):
+        raise TypeError(
+            f"{name} must be signed floats (directions of unit length); got dtype {array.dtype}. "
+            "Flows saved as unsigned integers have lost every negative component."
+        )
+    if array.ndim not in (3, 4) or array.shape[0] != array.ndim - 1:
+        raise ValueError(
+            f"{name} must have shape (2, rows, columns) or (3, planes, rows, columns); got {array.shape}."
+        )
+    if array.size == 0:
+        raise ValueError(f"{name} must have at least one pixel; got shape {array.shape}.")
+    check_finite(array, name)
+    return np.asarray(array, dtype=np.float32)
+
+
+def as_cellprob(cellprob: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Return ``cellprob`` as a finite float32 array of the given shape."""
+    array = np.asarray(cellprob)
+    if not np.issubdtype(array.dtype, np.floating):
+        raise TypeError(f"cellprob must be a float array of logits; got dtype {array.dtype}.")
+    check_same_shape(array.shape, shape, "cellprob", "one component of flows")
+    check_finite(array, "cellprob")
+    return np.asarray(array, dtype=np.float32)
+
+
+def as_foreground(foreground: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Return ``foreground`` as a boolean array of the given shape; integers count where they are above 0."""
+    array = np.asarray(foreground)
+    if array.dtype != bool and not np.issubdtype(array.dtype, np.integer):
+        raise TypeError(f"foreground must be a boolean or integer array; got dtype {array.dtype}.")
+    check_same_shape(array.shape, shape, "foreground", "one component of flows")
+    return array > 0
+
+
+def as_image(image: ArrayLike, name: str = "image") -> NDArray[Any]:
+    """Return ``image`` as a numeric array of finite numbers with at least one pixel."""
+    array = np.asarray(image)
+    if array.dtype == bool or not np.issubdtype(array.dtype, np.number):
+        raise TypeError(f"{name} must be an array of numbers; got dtype {array.dtype}.")
+    if np.issubdtype(array.dtype, np.complexfloating):
+        raise TypeError(f"{name} must be an array of real numbers; got dtype {array.dtype}.")
+    if array.size == 0:
+        raise ValueError(f"{name} must have at least one pixel; got shape {array.shape}.")
+    check_finite(array, name)
+    return array
+
+
+def check_finite(array: NDArray[Any], name: str) -> None:
+    """Raise ValueError when there is a NaN or an infinity."""
+    if np.issubdtype(array.dtype, np.floating):
+        n_bad = array.size - np.count_nonzero(np.isfinite(array))
+        if n_bad:
+            raise ValueError(f"{name} must be finite; got {n_bad} NaN or infinite values of {array.size}.")
+
+
+def check_same_shape(shape: tuple[int, ...], expected: tuple[int, ...], name: str, other: str) -> None:
+    """Raise ValueError unless the two shapes are the same."""
+    if tuple(shape) != tuple(expected):
+        raise ValueError(f"{name} must have the shape of {other}, {tuple(expected)}; got {tuple(shape)}.")
+
+
+def check_same_length(first: Sequence[Any], second: Sequence[Any], names: tuple[str, str]) -> None:
+    """Raise ValueError unless both hold the same number of items."""
+    if len(first) != len(second):
+        raise ValueError(
+            f"{names[0]} and {names[1]} must be lists of the same length; "
+            f"got {len(first)} {names[0]} and {len(second)} {names[1]}."
+        )
+
+
+def as_list(arrays: Any, name: str) -> list[Any]:
+    """Return a non-empty list of arrays; a single array is not a list."""
+    if isinstance(arrays, np.ndarray) and arrays.ndim < 3:
+        raise TypeError(f"{name} must be a list of arrays; got one array of shape {arrays.shape}.")
+    if isinstance(arrays, str | bytes) or not hasattr(arrays, "__len__") or not hasattr(arrays, "__getitem__"):
+        raise TypeError(f"{name} must be a list of arrays; got {type(arrays).__name__}.")
+    if len(arrays) == 0:
+        raise ValueError(f"{name} must hold at least one array; got an empty list.")
+    return [arrays[i] for i in range(len(arrays))]
+
+
+def as_integer(value: Any, name: str, *, minimum: int, none: str | None = None) -> int | None:
+    """Return an integer of at least ``minimum``; None passes where ``none`` says what it means."""
+    expected = f"an integer of at least {minimum}" + (f" or None ({none})" if none else "")
+    if value is None and none:
+        return None
+    if isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be {expected}; got {value!r}.")
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be {expected}; got {value!r}.") from None
+    if number < minimum:
+        raise ValueError(f"{name} must be {expected}; got {number}.")
+    return number
+
+
+def as_number(
+    value: Any, name: str, *, low: float, high: float = np.inf, none: str | None = None, open_low: bool = False
+) -> float | None:
+    """Return a float from ``low`` to ``high``; None passes where ``none`` says what it means."""
+    bound = "above" if open_low else "of at least"
+    expected = "a number" if np.isneginf(low) else f"a number {bound} {low:g}"
+    expected += "" if np.isinf(high) else f" and at most {high:g}"
+    expected += f" or None ({none})" if none else ""
+    if value is None and none:
+        return None
+    if isinstance(value, bool | np.bool_ | str):
+        raise TypeError(f"{name} must be {expected}; got {value!r}.")
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be {expected}; got {value!r}.") from None
+    if not np.isfinite(number) or number < low or number > high or (open_low and number == low):
+        raise ValueError(f"{name} must be {expected}; got {value!r}.")
+    return number
+
+
+def as_spacing(spacing: ArrayLike | None, ndim: int) -> NDArray[np.float64]:
+    """Return the distance between pixels along each axis; None means 1 everywhere."""
+    if spacing is None:
+        return np.ones(ndim)
+    array = np.asarray(spacing, dtype=np.float64)
+    if array.shape != (ndim,) or not np.all(np.isfinite(array)) or np.any(array <= 0):
+        raise ValueError(f"spacing must be {ndim} numbers above 0, one per axis; got {spacing!r}.")
+    return array
+
+
+def as_workers(workers: Any) -> int:
+    """Return the number of threads; None means all the cores this process may use."""
+    number = as_integer(workers, "workers", minimum=1, none="all cores")
+    if number is not None:
+        return number
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def check_choice(value: Any, name: str, choices: Sequence[str]) -> None:
+    """Raise ValueError unless ``value`` is one of the choices."""
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}; got {value!r}.")

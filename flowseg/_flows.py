@@ -1,0 +1,295 @@
+"""From masks to flows: the training target, and how far given flows are from it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import ndimage
+from skimage.measure import label as connected_pieces
+
+from flowseg import _checks, _diffusion, _files
+from flowseg._parallel import map_ranges
+
+# Objects handled by one call of the kernel: enough to make the call's cost vanish, few enough to share out evenly.
+OBJECTS_PER_CALL = 8
+
+
+def masks_to_flows(
+    masks: ArrayLike,
+    *,
+    n_iter: int | None = None,
+    spacing: ArrayLike | None = None,
+    workers: int | None = None,
+) -> NDArray[np.float32]:
+    """Directions that lead every pixel of every object to the object's centre.
+
+    Heat spreads from the centre of each object inside this object only; the flow is the unit gradient of the
+    logarithm of the heat.
+
+    Parameters
+    ----------
+    masks : array_like of int, shape (rows, columns) or (planes, rows, columns)
+        Label image: 0 is background, k is object k. Any integer dtype, any numbers, gaps allowed; negative
+        pixels are taken as background. A label in several pieces is taken as several objects.
+    n_iter : int, optional
+        Number of diffusion iterations for every object. By default each object has its own: twice the sum of
+        its extents, in pixels.
+    spacing : sequence of float, optional
+        Distance between neighbouring pixels along each axis, in any unit, for images with planes further apart
+        than columns. By default 1 along every axis. Flows are directions in pixels whatever the spacing.
+    workers : int, optional
+        Number of threads; by default all cores. The result is the same for every number.
+
+    Returns
+    -------
+    flows : ndarray of float32, shape (ndim, *masks.shape)
+        One component per axis, in the order of the axes (row before column). Unit length inside objects, 0
+        outside. Only a centre may be 0 inside an object.
+
+    Raises
+    ------
+    TypeError
+        If `masks` is not of integers.
+    ValueError
+        If `masks` has another number of axes, no pixel, or is a binary 0/255 mask.
+
+    See Also
+    --------
+    flows_to_masks : the way back.
+
+    Notes
+    -----
+    For one object: the centre is its pixel nearest to the per-axis median of its coordinates (the first in raster
+    order where several are). ``n_iter`` times, add 1 to the heat of the centre, then replace the heat by its mean
+    over the box of 3 pixels along each axis, kept on the object's pixels only. The flow is the central difference
+    of log(1 + heat), with 0 outside the object, divided by its norm [1]_. Objects never exchange heat and no
+    difference is read across a border. Where no heat arrives, in objects that are long and thin or curled, the
+    flow follows the shortest way inside the object.
+
+    With `spacing`, an axis of larger spacing passes on less heat, by the square of the ratio to the
+    smallest spacing, and the gradient is taken per unit of distance.
+
+    References
+    ----------
+    .. [1] C. Stringer, T. Wang, M. Michaelos, M. Pachitariu, "Cellpose: a generalist algorithm for cellular
+       segmentation", Nature Methods 18, 100-106 (2021).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import flowseg
+    >>> masks = np.zeros((5, 7), dtype=np.uint8)
+    >>> masks[1:4, 1:6] = 1
+    >>> flows = flowseg.masks_to_flows(masks)
+    >>> flows.shape
+    (2, 5, 7)
+    >>> flows[:, 2, 1]  # left of the centre: no rows to go, columns to the right
+    array([0., 1.], dtype=float32)
+    """
+    masks = _checks.as_masks(masks)
+    iterations = _checks.as_integer(n_iter, "n_iter", minimum=1, none="twice each object's extent")
+    distances = _checks.as_spacing(spacing, masks.ndim)
+    threads = _checks.as_workers(workers)
+    return _diffuse(_pieces(masks), iterations, distances, threads)
+
+
+def _pieces(masks: NDArray[Any]) -> NDArray[np.int32]:
+    """Number the connected pieces of equal label 1..n; pixels of 0 and below are 0."""
+    positive = np.where(masks > 0, masks, 0) if np.issubdtype(masks.dtype, np.signedinteger) else masks
+    if positive.dtype == np.uint64:  # more than the library takes: same partition with smaller numbers
+        values, positive = np.unique(positive, return_inverse=True)
+        positive = positive.reshape(masks.shape) + int(values[0] != 0)
+    return np.ascontiguousarray(connected_pieces(positive, connectivity=masks.ndim), dtype=np.int32)
+
+
+def _boxes(pieces: NDArray[np.int32]) -> NDArray[np.intp]:
+    """First and past-the-end coordinates of objects 1..n of a three-axis label image, one row per object."""
+    slices = ndimage.find_objects(pieces)
+    rows = [[s.start for s in box] + [s.stop for s in box] for box in slices]
+    return np.array(rows, dtype=np.intp).reshape(-1, 6)
+
+
+def _diffuse(
+    pieces: NDArray[np.int32], n_iter: int | None, spacing: NDArray[np.float64], workers: int
+) -> NDArray[np.float32]:
+    ndim = pieces.ndim
+    volume = pieces.reshape((1,) * (3 - ndim) + pieces.shape)
+    distances = np.concatenate([np.ones(3 - ndim), spacing / spacing.min()])
+    flows = np.zeros((ndim, *volume.shape), dtype=np.float32)
+    boxes = _boxes(volume)
+
+    def work(start: int, stop: int) -> int:
+        steps = -1 if n_iter is None else n_iter
+        return _diffusion.diffuse(
+            volume, boxes, ndim, distances, 1 / (3 * distances**2), steps, flows, start, stop
+        )
+
+    if any(map_ranges(work, len(boxes), workers, size=OBJECTS_PER_CALL)):
+        raise MemoryError("masks_to_flows ran out of memory.")
+    return flows.reshape((ndim, *pieces.shape))
+
+
+def labels_to_flows(
+    labels: Sequence[ArrayLike],
+    *,
+    files: Sequence[str | os.PathLike[str]] | None = None,
+    workers: int | None = None,
+) -> list[NDArray[np.float32]]:
+    """Training targets of a list of label images: label, foreground and flows in one stack each.
+
+    Parameters
+    ----------
+    labels : list of array_like
+        Label images of integers (see `masks_to_flows`), or stacks of floats as this function returns them, which
+        are checked and passed on.
+    files : list of path, optional
+        One TIFF file per label image. A file that exists is read back instead of computing its flows again; one
+        that does not is written, as float32.
+    workers : int, optional
+        Number of threads; by default all cores.
+
+    Returns
+    -------
+    stacks : list of ndarray of float32, shape (2 + ndim, *shape)
+        Label (negative pixels as they are), foreground (0 or 1), and the flows, row before column.
+
+    Raises
+    ------
+    ValueError
+        If a file holds the flows of other masks, a stack has another shape, or a label is too large for
+        float32 (above 2**24).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import flowseg
+    >>> _, masks = flowseg.synthetic.cells((64, 64), 5, rng=0)
+    >>> (stack,) = flowseg.labels_to_flows([masks])
+    >>> stack.shape
+    (4, 64, 64)
+    >>> np.array_equal(stack[0], masks)
+    True
+    """
+    arrays = _checks.as_list(labels, "labels")
+    if files is None:
+        return [_label_stack(array, workers, f"labels[{i}]") for i, array in enumerate(arrays)]
+    paths = [Path(file) for file in files]
+    _checks.check_same_length(arrays, paths, ("labels", "files"))
+    return [
+        _cached_stack(array, path, workers, f"labels[{i}]")
+        for i, (array, path) in enumerate(zip(arrays, paths, strict=True))
+    ]
+
+
+def _label_stack(labels: ArrayLike, workers: int | None, name: str) -> NDArray[np.float32]:
+    array = np.asarray(labels)
+    if np.issubdtype(array.dtype, np.floating):
+        if array.ndim not in (3, 4) or array.shape[0] != array.ndim + 1:
+            raise ValueError(
+                f"{name} must be a label image of integers or a stack of label, foreground and flows with shape "
+                f"(4, rows, columns) or (5, planes, rows, columns); got {array.dtype} of shape {array.shape}."
+            )
+        _checks.check_finite(array, name)
+        return np.array(array, dtype=np.float32)
+    masks = _checks.as_masks(array, name)
+    largest = int(masks.max())
+    if largest > _checks.MAX_FLOAT32_LABEL:
+        raise ValueError(
+            f"{name} must have labels of at most {_checks.MAX_FLOAT32_LABEL} (float32 holds no larger ones "
+            f"exactly); got {largest}. Number the objects anew with skimage.segmentation.relabel_sequential."
+        )
+    flows = masks_to_flows(masks, workers=workers)
+    return np.concatenate([masks[np.newaxis], masks[np.newaxis] > 0, flows]).astype(np.float32)
+
+
+def _cached_stack(
+    labels: ArrayLike, path: Path, workers: int | None, name: str
+) -> NDArray[np.float32]:
+    if not path.exists():
+        stack = _label_stack(labels, workers, name)
+        _files.write_tiff(path, stack)
+        return stack
+    stack = _files.read_tiff(path)
+    array = np.asarray(labels)
+    if stack.dtype != np.float32 or stack.ndim not in (3, 4) or stack.shape[0] != stack.ndim + 1:
+        raise ValueError(
+            f"{path} must hold a float32 stack of label, foreground and flows; got {stack.dtype} of shape {stack.shape}."
+        )
+    own = array[0] if np.issubdtype(array.dtype, np.floating) else _checks.as_masks(array, name)
+    if not np.array_equal(stack[0], own):
+        raise ValueError(
+            f"{path} must hold the flows of {name}; got those of other masks (the masks changed since?). "
+            "Delete the file to have it made anew."
+        )
+    return stack
+
+
+def diameters(masks: ArrayLike) -> NDArray[np.float64]:
+    """Diameter of every object: that of the disk of equal area, or of the ball of equal volume.
+
+    Parameters
+    ----------
+    masks : array_like of int, shape (rows, columns) or (planes, rows, columns)
+        Label image; pixels of 0 and below are background.
+
+    Returns
+    -------
+    diameters : ndarray of float64, shape (n_objects,)
+        ``2 * sqrt(area / pi)`` in pixels (3-D: ``2 * cbrt(3 * volume / (4 * pi))``), in the order of increasing
+        label. The diameter of an image is their median.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import flowseg
+    >>> flowseg.diameters(np.array([[1, 1, 0], [1, 1, 0], [0, 0, 7]])).round(3)
+    array([2.257, 1.128])
+    """
+    masks = _checks.as_masks(masks)
+    _, sizes = np.unique(masks[masks > 0], return_counts=True)
+    if masks.ndim == 2:
+        return 2.0 * np.sqrt(sizes / np.pi)
+    return 2.0 * np.cbrt(3.0 * sizes / (4.0 * np.pi))
+
+
+def flow_errors(masks: ArrayLike, flows: ArrayLike, *, workers: int | None = None) -> NDArray[np.float64]:
+    """How far given flows are from those that the masks have.
+
+    Parameters
+    ----------
+    masks : array_like of int, shape (rows, columns) or (planes, rows, columns)
+        Label image.
+    flows : array_like of float, shape (ndim, *masks.shape)
+        Flows of unit length, for example predicted ones.
+    workers : int, optional
+        Number of threads; by default all cores.
+
+    Returns
+    -------
+    errors : ndarray of float64, shape (n_objects,)
+        Per object, in the order of increasing label, the mean over its pixels of the squared length of
+        the difference: 0 where both agree, 4 where they are opposite.
+
+    Examples
+    --------
+    >>> import flowseg
+    >>> _, masks = flowseg.synthetic.cells((64, 64), 3, rng=0)
+    >>> flows = flowseg.masks_to_flows(masks)
+    >>> flowseg.flow_errors(masks, -flows).round(1)
+    array([4., 4., 4.])
+    """
+    masks = _checks.as_masks(masks)
+    array = _checks.as_flows(flows)
+    _checks.check_same_shape(array.shape, (masks.ndim, *masks.shape), "flows", "one component per axis of masks")
+    inside = masks > 0
+    if not inside.any():
+        return np.zeros(0)
+    own = masks_to_flows(masks, workers=workers)
+    squared = np.sum((own[:, inside] - array[:, inside]).astype(np.float64) ** 2, axis=0)
+    _, index, sizes = np.unique(masks[inside], return_inverse=True, return_counts=True)
+    return np.bincount(index.ravel(), weights=squared) / sizes

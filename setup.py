@@ -1,0 +1,29 @@
+"""Build the one compiled module; everything else about the package is in pyproject.toml."""
+
+import os
+import sysconfig
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+# A free-threaded interpreter has no stable ABI: there the extension is built for that one version.
+LIMITED_API = not sysconfig.get_config_var("Py_GIL_DISABLED")
+# FLOWSEG_BOUNDSCHECK=1 makes every array access of the kernels checked (slow; for the test suite).
+BOUNDSCHECK = os.environ.get("FLOWSEG_BOUNDSCHECK", "0") == "1"
+
+extension = Extension(
+    "flowseg._diffusion",
+    ["flowseg/_diffusion.pyx"],
+    define_macros=[("Py_LIMITED_API", "0x030B0000")] if LIMITED_API else [],
+    py_limited_api=LIMITED_API,
+)
+
+setup(
+    ext_modules=cythonize(
+        [extension],
+        build_dir="build/cython",
+        compiler_directives={"boundscheck": BOUNDSCHECK},
+        force=BOUNDSCHECK,
+    ),
+    options={"bdist_wheel": {"py_limited_api": "cp311"}} if LIMITED_API else {},
+)

@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from flowseg import io as io
     from flowseg import metrics as metrics
     from flowseg import plot as plot
     from flowseg import synthetic as synthetic
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from flowseg._networks import build_unet as build_unet
     from flowseg._segmenters import BoundarySegmenter as BoundarySegmenter
     from flowseg._segmenters import FlowSegmenter as FlowSegmenter
+    from flowseg._segmenters import load_segmenter as load_segmenter
 
 __version__ = "0.1.0"
 
@@ -39,11 +41,12 @@ _HOME = {
     "flows_to_masks": "_dynamics",
     "follow_flows": "_dynamics",
     "labels_to_flows": "_flows",
+    "load_segmenter": "_segmenters",
     "masks_from_rgb": "_masks",
     "masks_to_flows": "_flows",
     "normalize": "_images",
 }
-_MODULES = ("metrics", "plot", "synthetic")
+_MODULES = ("io", "metrics", "plot", "synthetic")
 
 __all__ = sorted([*_HOME, *_MODULES])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -64,9 +64,7 @@ def as_flows(flows: ArrayLike, name: str = "flows") -> NDArray[np.float32]:
             "Flows saved as unsigned integers have lost every negative component."
         )
     if array.ndim not in (3, 4) or array.shape[0] != array.ndim - 1:
-        raise ValueError(
-            f"{name} must have shape (2, rows, columns) or (3, planes, rows, columns); got {array.shape}."
-        )
+        raise ValueError(f"{name} must have shape (2, rows, columns) or (3, planes, rows, columns); got {array.shape}.")
     if array.size == 0:
         raise ValueError(f"{name} must have at least one pixel; got shape {array.shape}.")
     check_finite(array, name)
@@ -139,6 +137,10 @@ def as_list(arrays: Any, name: str) -> list[Any]:
     return [arrays[i] for i in range(len(arrays))]
 
 
+@overload
+def as_integer(value: Any, name: str, *, minimum: int) -> int: ...
+@overload
+def as_integer(value: Any, name: str, *, minimum: int, none: str) -> int | None: ...
 def as_integer(value: Any, name: str, *, minimum: int, none: str | None = None) -> int | None:
     """Return an integer of at least ``minimum``; None passes where ``none`` says what it means."""
     expected = f"an integer of at least {minimum}" + (f" or None ({none})" if none else "")
@@ -155,8 +157,20 @@ def as_integer(value: Any, name: str, *, minimum: int, none: str | None = None) 
     return number
 
 
+@overload
+def as_number(value: Any, name: str, *, low: float, high: float = ..., open_low: bool = ...) -> float: ...
+@overload
 def as_number(
-    value: Any, name: str, *, low: float, high: float = np.inf, none: str | None = None, open_low: bool = False
+    value: Any, name: str, *, low: float, high: float = ..., open_low: bool = ..., none: str
+) -> float | None: ...
+def as_number(
+    value: Any,
+    name: str,
+    *,
+    low: float,
+    high: float = np.inf,
+    none: str | None = None,
+    open_low: bool = False,
 ) -> float | None:
     """Return a float from ``low`` to ``high``; None passes where ``none`` says what it means."""
     bound = "above" if open_low else "of at least"
@@ -200,3 +214,16 @@ def check_choice(value: Any, name: str, choices: Sequence[str]) -> None:
     """Raise ValueError unless ``value`` is one of the choices."""
     if value not in choices:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}; got {value!r}.")
+
+
+def as_filters(filters: Any) -> list[int]:
+    """Return filters per level as a list of integers."""
+    if isinstance(filters, str) or not hasattr(filters, "__len__") or len(filters) == 0:
+        raise TypeError(f"filters must be a sequence of integers, one per level; got {filters!r}.")
+    return [as_integer(width, f"filters[{i}]", minimum=1) for i, width in enumerate(filters)]
+
+
+def check_flag(value: Any, name: str) -> None:
+    """Raise TypeError unless ``value`` is True or False."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be True or False; got {value!r}.")

@@ -18,7 +18,7 @@ cdef Py_ssize_t SETTLED_STEPS = 16
 cdef double SETTLED_RADIUS = 1.0
 
 # Pixels between two end points of the same object, at most (Chebyshev distance between their nearest pixels).
-cdef Py_ssize_t JOIN_RADIUS = 1
+cdef Py_ssize_t JOIN_RADIUS = 2
 
 
 cdef struct Frame:
@@ -144,12 +144,12 @@ cdef void _spread_heat(
 ) noexcept nogil:
     # n_iter times: one unit of heat at the centre, then the box mean, one axis after the other. The rim makes flat
     # passes safe: what wraps around lands on the rim, and the last pass keeps the object's pixels only.
-    cdef Py_ssize_t t, i, axis, s
+    cdef Py_ssize_t _t, i, axis, s
     cdef double w, v
     cdef double *source
     cdef double *target
     cdef double *inside = scratch.inside
-    for t in range(n_iter):
+    for _t in range(n_iter):
         scratch.heat[centre] += 1.0
         source = scratch.heat
         target = scratch.sum_a
@@ -409,7 +409,7 @@ def follow(
     ``field`` has one row per pixel of the image and one column per axis, ``pixels`` holds flat indices, ``n_iter`` is
     the number of unit steps or -1 for "until settled".
     """
-    cdef Py_ssize_t k, t, axis, index
+    cdef Py_ssize_t k, _t, axis, index
     cdef Py_ssize_t ndim = shape.shape[0]
     cdef double x[3]
     with nogil:
@@ -421,7 +421,7 @@ def follow(
             if n_iter < 0:
                 _walk_until_settled(field, shape, ndim, x)
             else:
-                for t in range(n_iter):
+                for _t in range(n_iter):
                     _step(field, shape, ndim, x)
             for axis in range(ndim):
                 endpoints[axis, k] = <float> x[axis]

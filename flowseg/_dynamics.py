@@ -142,7 +142,7 @@ def flows_to_masks(
     endpoints = _follow(array, inside, steps, threads)
     masks[inside] = _group(endpoints, inside.shape)
     masks = _one_piece_each(masks)
-    keep = np.bincount(masks.ravel()) >= max(smallest or 0, 1)
+    keep = np.bincount(masks.ravel()) >= max(smallest, 1)
     if max_error is not None:
         masks = _keep_labels(masks, keep)  # too small anyway: not worth a check
         keep = np.ones(masks.max() + 1, dtype=bool)
@@ -194,9 +194,7 @@ def _most_touched(pieces: NDArray[Any], is_main: NDArray[np.bool_]) -> tuple[NDA
     wanted = ~is_main[stray] & is_main[main]
     if not wanted.any():
         return np.zeros(0, dtype=np.intp), np.zeros(0, dtype=np.intp)
-    (stray, main), counts = np.unique(
-        np.stack([stray[wanted], main[wanted]]), axis=1, return_counts=True
-    )
+    (stray, main), counts = np.unique(np.stack([stray[wanted], main[wanted]]), axis=1, return_counts=True)
     order = np.lexsort((main, -counts, stray))
     first = np.unique(stray[order], return_index=True)[1]
     return stray[order][first], main[order][first]

@@ -125,9 +125,7 @@ def _diffuse(
 
     def work(start: int, stop: int) -> int:
         steps = -1 if n_iter is None else n_iter
-        return _diffusion.diffuse(
-            volume, boxes, ndim, distances, 1 / (3 * distances**2), steps, flows, start, stop
-        )
+        return _diffusion.diffuse(volume, boxes, ndim, distances, 1 / (3 * distances**2), steps, flows, start, stop)
 
     if any(map_ranges(work, len(boxes), workers, size=OBJECTS_PER_CALL)):
         raise MemoryError("masks_to_flows ran out of memory.")
@@ -207,9 +205,7 @@ def _label_stack(labels: ArrayLike, workers: int | None, name: str) -> NDArray[n
     return np.concatenate([masks[np.newaxis], masks[np.newaxis] > 0, flows]).astype(np.float32)
 
 
-def _cached_stack(
-    labels: ArrayLike, path: Path, workers: int | None, name: str
-) -> NDArray[np.float32]:
+def _cached_stack(labels: ArrayLike, path: Path, workers: int | None, name: str) -> NDArray[np.float32]:
     if not path.exists():
         stack = _label_stack(labels, workers, name)
         _files.write_tiff(path, stack)
@@ -218,7 +214,8 @@ def _cached_stack(
     array = np.asarray(labels)
     if stack.dtype != np.float32 or stack.ndim not in (3, 4) or stack.shape[0] != stack.ndim + 1:
         raise ValueError(
-            f"{path} must hold a float32 stack of label, foreground and flows; got {stack.dtype} of shape {stack.shape}."
+            f"{path} must hold a float32 stack of label, foreground and flows; "
+            f"got {stack.dtype} of shape {stack.shape}."
         )
     own = array[0] if np.issubdtype(array.dtype, np.floating) else _checks.as_masks(array, name)
     if not np.array_equal(stack[0], own):

@@ -188,8 +188,7 @@ def match(true: ArrayLike, predicted: ArrayLike, *, threshold: float = 0.5) -> M
 
 
 def _check_threshold(threshold: float) -> float:
-    level = _checks.as_number(threshold, "threshold", low=0.0, high=1.0, open_low=True)
-    return float(level or 0.0)
+    return _checks.as_number(threshold, "threshold", low=0.0, high=1.0, open_low=True)
 
 
 def _match(overlaps: _Overlaps, threshold: float) -> Match:
@@ -361,7 +360,7 @@ def splits_merges(true: ArrayLike, predicted: ArrayLike, *, overlap: float = PAR
     """
     level = _checks.as_number(overlap, "overlap", low=0.0, high=1.0)
     overlaps = _find_overlaps(true, predicted)
-    partners = overlaps.iou > (level or 0.0)
+    partners = overlaps.iou > level
     per_true = np.bincount(overlaps.true_index[partners], minlength=1)
     per_predicted = np.bincount(overlaps.predicted_index[partners], minlength=1)
     return SplitsMerges(int(np.sum(per_true > 1)), int(np.sum(per_predicted > 1)))

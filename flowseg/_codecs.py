@@ -1,0 +1,112 @@
+"""Target codecs: masks into what a network learns, and what it predicts into masks.
+
+A codec is all that the two segmenters differ in, with the loss. Targets have shape (rows, columns, channels) and
+start with a channel of weights, 0 for pixels to ignore.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from skimage.measure import label as connected_pieces
+from skimage.segmentation import expand_labels, find_boundaries
+
+from flowseg._dynamics import flows_to_masks
+from flowseg._flows import masks_to_flows
+
+# Networks learn flows times this, as in Cellpose, so that both terms of the loss are of the same order.
+# Applied once on the way in (the loss) and divided out once on the way out (`FlowCodec.split`).
+FLOW_SCALE = 5.0
+
+# Width in pixels, at the working diameter, of the boundary inside an object: what decoding has to grow back.
+BOUNDARY_WIDTH = 1.0
+
+BACKGROUND, INTERIOR, BOUNDARY = 0, 1, 2
+
+
+class Codec(Protocol):
+    """What a segmenter needs to know about its target."""
+
+    n_outputs: int
+    vectors: slice | None  # channels of the target that are a vector, row before column: they turn with the image
+    loss_name: str
+
+    def encode(self, masks: NDArray[Any], *, workers: int | None) -> NDArray[np.float32]:
+        """Target of one label image."""
+
+
+@dataclass(frozen=True)
+class FlowCodec:
+    """Target: weight, foreground, flows. Output: flows times FLOW_SCALE, cellprob."""
+
+    n_outputs = 3
+    vectors: slice | None = slice(2, 4)
+    loss_name = "flow_loss"
+
+    def encode(self, masks: NDArray[Any], *, workers: int | None) -> NDArray[np.float32]:
+        """Target of one label image; negative pixels have no weight."""
+        flows = masks_to_flows(masks, workers=workers)
+        target = np.concatenate([[masks >= 0, masks > 0], flows])
+        return np.ascontiguousarray(np.moveaxis(target, 0, -1), dtype=np.float32)
+
+    def split(self, outputs: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Flows in unit length, shape (2, rows, columns), and cellprob of the network's outputs."""
+        flows = np.ascontiguousarray(np.moveaxis(outputs[..., :2], -1, 0)) / np.float32(FLOW_SCALE)
+        return flows, np.ascontiguousarray(outputs[..., 2])
+
+    def decode(
+        self,
+        outputs: NDArray[np.float32],
+        *,
+        cellprob_threshold: float,
+        flow_threshold: float | None,
+        min_size: int,
+        n_iter: int | None,
+        workers: int | None,
+    ) -> NDArray[np.int32]:
+        """Masks of the network's outputs."""
+        flows, cellprob = self.split(outputs)
+        return flows_to_masks(
+            flows,
+            cellprob,
+            cellprob_threshold=cellprob_threshold,
+            flow_threshold=flow_threshold,
+            min_size=min_size,
+            n_iter=n_iter,
+            workers=workers,
+        )
+
+
+@dataclass(frozen=True)
+class BoundaryCodec:
+    """Target: weight, then background, interior and boundary as 0 or 1. Output: a logit for each of the three."""
+
+    n_outputs = 3
+    vectors: slice | None = None
+    loss_name = "boundary_loss"
+
+    def encode(self, masks: NDArray[Any], *, workers: int | None) -> NDArray[np.float32]:  # noqa: ARG002
+        """Target of one label image; the boundary is a pixel wide inside each object and one outside."""
+        objects = np.where(masks > 0, masks, 0)
+        boundary = find_boundaries(objects, mode="thick")
+        inside = objects > 0
+        target = np.stack([masks >= 0, ~inside & ~boundary, inside & ~boundary, boundary], axis=-1)
+        return np.ascontiguousarray(target, dtype=np.float32)
+
+    def probabilities(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Softmax of the network's logits."""
+        shifted = np.exp(outputs - outputs.max(axis=-1, keepdims=True))
+        return (shifted / shifted.sum(axis=-1, keepdims=True)).astype(np.float32)
+
+    def decode(self, outputs: NDArray[np.float32], *, min_size: int, scale: float) -> NDArray[np.int32]:
+        """Masks: pieces of interior, small ones dropped, grown back by the boundary (``scale`` pixels wide)."""
+        pieces = connected_pieces(outputs.argmax(axis=-1) == INTERIOR, connectivity=1)
+        width = BOUNDARY_WIDTH * scale
+        grown = expand_labels(pieces, distance=width)
+        big = np.bincount(grown.ravel()) >= max(min_size, 1)
+        big[0] = False
+        number = np.where(big, np.cumsum(big), 0)
+        return number[grown].astype(np.int32)

@@ -1,0 +1,344 @@
+"""What both segmenters share: parameters in, fit, predict, score, save and load."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import NotFittedError
+from sklearn.utils import check_random_state
+
+from flowseg import _checks, _inputs, metrics
+
+if TYPE_CHECKING:
+    from flowseg._training import TrainingSettings
+
+# Below this factor between the working and an image's diameter, or above its inverse, an image would hardly be an
+# image any more, or not fit into memory.
+EXTREME_SCALE = 1 / 32
+
+
+class Segmenter(BaseEstimator):
+    """Base of `FlowSegmenter` and `BoundarySegmenter`; they add parameters, a codec and how outputs are decoded."""
+
+    _codec: Any  # a flowseg._codecs.Codec
+
+    # Parameters, stored by the subclasses' __init__ and checked by fit and predict.
+    network: Any
+    filters: Any
+    n_channels: Any
+    diameter: Any
+    crop_size: Any
+    batch_size: Any
+    epochs: Any
+    steps_per_epoch: Any
+    learning_rate: Any
+    augment: Any
+    validation_fraction: Any
+    patience: Any
+    min_size: Any
+    random_state: Any
+    workers: Any
+    verbose: Any
+
+    def fit(
+        self,
+        images: Any,
+        masks: Any,
+        *,
+        validation: tuple[Any, Any] | None = None,
+        callbacks: Sequence[Any] = (),
+    ) -> Self:
+        """Train the network on images and their masks.
+
+        Parameters
+        ----------
+        images : list of array_like, shape (rows, columns) or (rows, columns, n_channels)
+            Images of any numeric dtype and of any sizes.
+        masks : list of array_like of int, shape (rows, columns)
+            One label image per image: 0 = background, k = object k, negative = ignore this pixel.
+        validation : (images, masks), optional
+            Pairs to choose the best weights on. By default a share of the given images
+            (`validation_fraction`) is held out for it.
+        callbacks : sequence of keras.callbacks.Callback
+            Passed on to Keras.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        TypeError, ValueError
+            If anything does not fit; the sentence names the argument, what was expected and what came.
+        """
+        settings = self._check_settings()
+        image_list, mask_list = _inputs.as_pairs(images, masks, n_channels=self.n_channels)
+        _inputs.check_has_objects(mask_list, "masks")
+        seed_split, seed_weights, seed_batches = self._draw_seeds()
+        if validation is None:
+            train, held_out = self._split(image_list, mask_list, seed_split)
+        else:
+            train, held_out = (image_list, mask_list), self._check_validation(validation)
+
+        from flowseg import _training
+
+        typical = _training.typical_diameter(train[1])
+        network = _training.make_network(
+            self.network,
+            n_channels=self.n_channels,
+            n_outputs=self._codec.n_outputs,
+            filters=self.filters,
+            seed=seed_weights,
+        )
+        samples, validation_samples = (
+            _training.make_samples(*pairs, self._codec, typical=typical, settings=settings, every_size=every_size)
+            for pairs, every_size in ((train, settings.augment), (held_out, False))
+        )
+        history = _training.train(
+            network,
+            samples,
+            validation_samples,
+            self._codec,
+            settings,
+            callbacks=callbacks,
+            seed=seed_batches,
+        )
+        self._set_fitted(network, typical, history)
+        return self
+
+    def _set_fitted(self, network: Any, diameter: float, history: dict[str, list[float]]) -> None:
+        """Set what fit learns, all of it or nothing."""
+        from flowseg._prediction import network_margin
+
+        self._margin = network_margin(
+            network,
+            is_own=not isinstance(self.network, str),
+            n_levels=len(self.filters),
+            n_channels=self.n_channels,
+        )
+        self.network_ = network
+        self.diameter_ = diameter
+        self.history_ = history
+
+    def _check_settings(self) -> TrainingSettings:
+        """Check every parameter that training needs."""
+        self._check_prediction_settings()
+        self._check_network()
+        batch_size = _checks.as_integer(self.batch_size, "batch_size", minimum=1)
+        crop_size = self._check_crop_size()
+        rate = _checks.as_number(self.learning_rate, "learning_rate", low=0.0, open_low=True)
+        _checks.as_number(self.validation_fraction, "validation_fraction", low=0.0, high=0.9)
+        _checks.check_flag(self.augment, "augment")
+
+        from flowseg._training import TrainingSettings
+
+        return TrainingSettings(
+            diameter=self.diameter,
+            crop_size=crop_size,
+            batch_size=batch_size,
+            epochs=_checks.as_integer(self.epochs, "epochs", minimum=1),
+            steps_per_epoch=_checks.as_integer(self.steps_per_epoch, "steps_per_epoch", minimum=1),
+            learning_rate=rate,
+            augment=bool(self.augment),
+            patience=_checks.as_integer(self.patience, "patience", minimum=1, none="train all epochs"),
+            workers=self.workers,
+            verbose=_checks.as_integer(self.verbose, "verbose", minimum=0),
+        )
+
+    def _check_prediction_settings(self) -> None:
+        """Check every parameter that prediction needs."""
+        _checks.as_integer(self.n_channels, "n_channels", minimum=1)
+        _checks.as_number(self.diameter, "diameter", low=4.0)
+        _checks.as_integer(self.min_size, "min_size", minimum=0)
+        _checks.as_workers(self.workers)
+
+    def _check_network(self) -> None:
+        _checks.as_filters(self.filters)
+        if isinstance(self.network, str):
+            _checks.check_choice(self.network, "network", ("unet", "resunet"))
+        elif not callable(self.network):  # a keras.Model is callable, too
+            raise TypeError(
+                f"network must be 'unet', 'resunet', a keras.Model, or a function of (n_channels, n_outputs) that "
+                f"builds one; got {self.network!r}."
+            )
+
+    def _check_crop_size(self) -> int:
+        size = _checks.as_integer(self.crop_size, "crop_size", minimum=8)
+        step = 2 ** (len(self.filters) - 1) if isinstance(self.network, str) else 1
+        if size % step:
+            raise ValueError(
+                f"crop_size must be divisible by {step} for a network of {len(self.filters)} levels; got {size}."
+            )
+        return size
+
+    def _draw_seeds(self) -> list[int]:
+        """Seeds of the split, the weights and the batches."""
+        return [int(s) for s in check_random_state(self.random_state).randint(0, 2**31 - 1000, size=3)]
+
+    def _split(
+        self, images: list[NDArray[Any]], masks: list[NDArray[Any]], seed: int
+    ) -> tuple[tuple[list[Any], list[Any]], tuple[list[Any], list[Any]]]:
+        """Hold out a share of the images, without leaving the training part without objects."""
+        n_held_out = min(round(self.validation_fraction * len(images)), len(images) - 1)
+        order = np.random.default_rng(seed).permutation(len(images))
+        with_objects = [i for i in order if (masks[i] > 0).any()]
+        keep_first = [with_objects[0], *(i for i in order if i != with_objects[0])]
+        kept = sorted(keep_first[: len(images) - n_held_out])
+        held_out = sorted(keep_first[len(images) - n_held_out :])
+        return (
+            ([images[i] for i in kept], [masks[i] for i in kept]),
+            ([images[i] for i in held_out], [masks[i] for i in held_out]),
+        )
+
+    def _check_validation(self, validation: Any) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
+        if not isinstance(validation, tuple | list) or len(validation) != 2:
+            raise TypeError("validation must be a pair (images, masks); got " + type(validation).__name__ + ".")
+        images, masks = validation
+        names = ("validation images", "validation masks")
+        pairs = _inputs.as_pairs(images, masks, n_channels=self.n_channels, names=names)
+        _inputs.check_has_objects(pairs[1], "validation masks")
+        return pairs
+
+    def predict(self, images: Any, *, diameters: Any = None) -> Any:
+        """Segment images.
+
+        Parameters
+        ----------
+        images : array_like or list of array_like
+            One image of shape (rows, columns) or (rows, columns, n_channels), a list of them, or a stack.
+        diameters : float or sequence of float, optional
+            Typical diameter in pixels of the objects in each image, or one for all; None (also for a single image)
+            is that of the training images, `diameter_`.
+
+        Returns
+        -------
+        masks : ndarray of int32, shape (rows, columns), or list of them
+            As large as the image; 0 = background, objects 1..n. A list for a list, one array for one image, a stack
+            for a stack.
+        """
+        return self._map(images, diameters, lambda outputs, factor: self._decode(outputs, factor))
+
+    def _decode(self, outputs: NDArray[np.float32], factor: float) -> NDArray[np.int32]:
+        raise NotImplementedError
+
+    def _map(self, images: Any, diameters: Any, finish: Callable[[NDArray[np.float32], float], Any]) -> Any:
+        """Apply network and ``finish(outputs, factor)`` to one image, a list or a stack of them."""
+        self._check_fitted()
+        self._check_prediction_settings()
+        if _inputs.is_one_image(images, self.n_channels):
+            image = _inputs.as_channels_last(images, self.n_channels, "images")
+            (diameter,) = _inputs.as_diameters(diameters, 1)
+            return self._run(image, diameter, finish)
+        items = _inputs.as_image_list(images, self.n_channels)
+        sizes = _inputs.as_diameters(diameters, len(items))
+        results = [self._run(image, size, finish) for image, size in zip(items, sizes, strict=True)]
+        if isinstance(images, np.ndarray) and isinstance(results[0], np.ndarray):
+            return np.stack(results)
+        return results
+
+    def _run(
+        self,
+        image: NDArray[Any],
+        diameter: float | None,
+        finish: Callable[[NDArray[np.float32], float], Any],
+    ) -> Any:
+        from flowseg._prediction import predict_outputs
+
+        size = self.diameter_ if diameter is None else diameter
+        factor = self.diameter / size
+        if not EXTREME_SCALE <= factor <= 1 / EXTREME_SCALE:
+            raise ValueError(
+                f"diameters must be within a factor of {1 / EXTREME_SCALE:g} of the working diameter, {self.diameter} "
+                f"pixels; got {size:g}."
+            )
+        outputs = predict_outputs(
+            self.network_, image, factor=factor, n_outputs=self._codec.n_outputs, margin=self._margin
+        )
+        return finish(outputs, factor)
+
+    def score(self, images: Any, masks: Any) -> float:
+        """Mean over the images of the average precision at IoU 0.5.
+
+        Parameters
+        ----------
+        images, masks : list of array_like
+            As for `fit`.
+
+        Returns
+        -------
+        score : float
+            Mean of ``TP / (TP + FP + FN)``, from 0 to 1.
+        """
+        self._check_fitted()
+        image_list, mask_list = _inputs.as_pairs(images, masks, n_channels=self.n_channels)
+        predicted = self.predict(image_list)
+        return float(metrics.average_precision_per_image(mask_list, predicted, thresholds=(0.5,)).mean())
+
+    def _check_fitted(self) -> None:
+        if not hasattr(self, "network_"):
+            raise NotFittedError(
+                f"This {type(self).__name__} is not trained yet: call fit with images and masks, or load a model file."
+            )
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Save the trained segmenter to one ``.safetensors`` file.
+
+        Parameters
+        ----------
+        path : path
+            File to write. It is written beside and then renamed, so that an interruption leaves an old file as it
+            was.
+        """
+        from flowseg import _model_document, _saving
+
+        self._check_fitted()
+        _saving.write_model(path, _model_document.describe(self), _saving.name_weights(self.network_))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], *, network: Any = None) -> Self:
+        """Load a segmenter from a file that `save` wrote.
+
+        Parameters
+        ----------
+        path : path
+            Model file. Nothing in it is executed.
+        network : callable or keras.Model, optional
+            The network, for a segmenter that was trained with one of your own: the file holds its weights only.
+
+        Returns
+        -------
+        segmenter : FlowSegmenter or BoundarySegmenter
+            Of the class it is called on.
+
+        Raises
+        ------
+        FileNotFoundError, ValueError
+            If there is no such file, or it is damaged, of another format, class or version, or does not fit the
+            network.
+        """
+        from flowseg import _model_document, _saving
+
+        document = _saving.read_document(path)
+        segmenter = _model_document.rebuild(cls, document, path, network)
+        learned = segmenter._build_for_loading(seed=0)
+        _saving.read_weights(path, learned)
+        segmenter._set_fitted(learned, *_model_document.learned_values(document, path))
+        return segmenter
+
+    def _build_for_loading(self, seed: int) -> Any:
+        from flowseg._training import make_network
+
+        network = make_network(
+            self.network,
+            n_channels=self.n_channels,
+            n_outputs=self._codec.n_outputs,
+            filters=self.filters,
+            seed=seed,
+        )
+        network.compile(jit_compile=False)
+        return network

@@ -1,0 +1,97 @@
+"""Intensities to a common range, images and masks to a common size."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from skimage import transform
+
+from flowseg import _checks
+
+
+def normalize(
+    image: ArrayLike, *, low: float = 1.0, high: float = 99.0, channel_axis: int | None = None
+) -> NDArray[np.float32]:
+    """Stretch intensities so that two percentiles become 0 and 1.
+
+    Parameters
+    ----------
+    image : array_like
+        Image of any numeric dtype and any number of axes.
+    low, high : float
+        Percentiles that become 0 and 1. Values beyond them are kept, below 0 and above 1.
+    channel_axis : int, optional
+        Axis of channels that are stretched one by one; by default the image is stretched as a whole.
+
+    Returns
+    -------
+    normalized : ndarray of float32, same shape
+
+    Raises
+    ------
+    ValueError
+        If the image is constant or not finite.
+
+    Notes
+    -----
+    Where both percentiles are the same number (few bright spots on a flat background) the smallest and the
+    largest value take their place. A constant channel beside others that are not becomes 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import flowseg
+    >>> flowseg.normalize(np.arange(101, dtype=np.uint8))[[1, 50, 99]]
+    array([0. , 0.5, 1. ], dtype=float32)
+    """
+    array = _checks.as_image(image)
+    lower = _checks.as_number(low, "low", low=0.0, high=100.0)
+    upper = _checks.as_number(high, "high", low=0.0, high=100.0)
+    if lower >= upper:
+        raise ValueError(f"low must be less than high; got {low} and {high}.")
+    if array.min() == array.max():
+        raise ValueError(f"image must not be constant; got {array.flat[0]} in all {array.size} pixels.")
+    if channel_axis is None:
+        return _stretch(array, lower, upper)
+    if not -array.ndim <= channel_axis < array.ndim:
+        raise ValueError(f"channel_axis must be an axis of an image of shape {array.shape}; got {channel_axis}.")
+    channels = np.moveaxis(array, channel_axis, 0)
+    return np.moveaxis(np.stack([_stretch(c, lower, upper) for c in channels]), 0, channel_axis)
+
+
+def _stretch(array: NDArray[Any], low: float, high: float) -> NDArray[np.float32]:
+    bottom, top = np.percentile(array, [low, high])
+    if bottom == top:
+        bottom, top = float(array.min()), float(array.max())
+    if bottom == top:
+        return np.zeros(array.shape, dtype=np.float32)
+    return ((array.astype(np.float64) - bottom) / (top - bottom)).astype(np.float32)
+
+
+def scaled_shape(shape: tuple[int, ...], factor: float) -> tuple[int, int]:
+    """Rows and columns of an image after scaling by ``factor``, at least 1."""
+    return max(1, round(shape[0] * factor)), max(1, round(shape[1] * factor))
+
+
+def resize(array: NDArray[Any], shape: tuple[int, int]) -> NDArray[np.float32]:
+    """Resize (rows, columns, channels) linearly; average where it shrinks."""
+    if array.shape[:2] == shape:
+        return array.astype(np.float32, copy=False)
+    shrinks = shape[0] < array.shape[0] or shape[1] < array.shape[1]
+    resized = transform.resize(
+        array, shape + array.shape[2:], order=1, mode="edge", anti_aliasing=shrinks, preserve_range=True
+    )
+    return resized.astype(np.float32, copy=False)
+
+
+def resize_masks(masks: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:
+    """Resize a label image: each new pixel takes the label at its centre."""
+    if masks.shape == shape:
+        return masks
+    rows, columns = (
+        np.minimum(((np.arange(new) + 0.5) * old / new).astype(np.intp), old - 1)
+        for new, old in zip(shape, masks.shape, strict=True)
+    )
+    return masks[rows[:, None], columns[None, :]]

@@ -1,0 +1,75 @@
+"""What the segmenters are given: images and masks in their several forms, checked and made alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flowseg import _checks
+
+
+def as_channels_last(image: Any, n_channels: int, name: str) -> NDArray[Any]:
+    """Return one image as (rows, columns, n_channels); refuse what cannot be segmented."""
+    array = _checks.as_image(image, name)
+    expected = "(rows, columns)" if n_channels == 1 else f"(rows, columns, {n_channels})"
+    if array.ndim == 2 and n_channels == 1:
+        array = array[..., np.newaxis]
+    if array.ndim != 3 or array.shape[2] != n_channels:
+        raise ValueError(
+            f"{name} must have {n_channels} channel{'s' if n_channels > 1 else ''}, shape {expected}, as the "
+            f"segmenter's n_channels says; got shape {array.shape}."
+        )
+    if array.min() == array.max():
+        raise ValueError(f"{name} must not be constant; got {array.flat[0]} in all of its pixels.")
+    return array
+
+
+def is_one_image(images: Any, n_channels: int) -> bool:
+    """Whether ``images`` is one image rather than a list or a stack."""
+    if not isinstance(images, np.ndarray):
+        return False
+    return images.ndim < 3 or (images.ndim == 3 and images.shape[2] == n_channels)
+
+
+def as_image_list(images: Any, n_channels: int) -> list[NDArray[Any]]:
+    """Return a list or a stack of images as a list of (rows, columns, n_channels) arrays."""
+    items = _checks.as_list(images, "images")
+    return [as_channels_last(image, n_channels, f"images[{i}]") for i, image in enumerate(items)]
+
+
+def as_pairs(
+    images: Any, masks: Any, *, n_channels: int, names: tuple[str, str] = ("images", "masks")
+) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
+    """Return images and masks as lists of arrays that fit each other."""
+    image_items = _checks.as_list(images, names[0])
+    mask_items = _checks.as_list(masks, names[1])
+    _checks.check_same_length(image_items, mask_items, names)
+    checked_images = [as_channels_last(x, n_channels, f"{names[0]}[{i}]") for i, x in enumerate(image_items)]
+    checked_masks = [_checks.as_masks(y, f"{names[1]}[{i}]", ndims=(2,)) for i, y in enumerate(mask_items)]
+    for i, (x, y) in enumerate(zip(checked_images, checked_masks, strict=True)):
+        _checks.check_same_shape(y.shape, x.shape[:2], f"{names[1]}[{i}]", f"{names[0]}[{i}] (rows and columns)")
+    return checked_images, checked_masks
+
+
+def check_has_objects(masks: Sequence[NDArray[Any]], name: str) -> None:
+    """Raise ValueError when no label image holds an object."""
+    if not any((m > 0).any() for m in masks):
+        raise ValueError(f"{name} must hold at least one object; got {len(masks)} label images without any.")
+
+
+def as_diameters(diameters: Any, n_images: int) -> list[float | None]:
+    """Return one diameter or None per image from a number, a sequence of them, or None."""
+    if diameters is None:
+        return [None] * n_images
+    expected = "a number of pixels above 0, or a sequence of one per image"
+    if np.ndim(diameters) == 0:
+        diameters = [diameters] * n_images
+    if len(diameters) != n_images:
+        raise ValueError(f"diameters must be {expected}; got {len(diameters)} for {n_images} images.")
+    return [
+        _checks.as_number(value, f"diameters[{i}]", low=0.0, open_low=True, none="the typical diameter")
+        for i, value in enumerate(diameters)
+    ]

@@ -1,0 +1,54 @@
+"""Annotations into masks."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from skimage.measure import label as connected_pieces
+
+from flowseg import _checks
+
+
+def masks_from_rgb(image: ArrayLike) -> NDArray[np.int32]:
+    """Masks from an annotation in which every object is painted in a colour of its own.
+
+    Parameters
+    ----------
+    image : array_like of integers, shape (rows, columns, 3) or (rows, columns, 4)
+        Black is background. The fourth channel, opacity, is not looked at.
+
+    Returns
+    -------
+    masks : ndarray of int32, shape (rows, columns)
+        0 is background; one object per connected piece of one exact colour, numbered 1..n in raster order.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the image is not of integers or does not have three or four channels.
+
+    Notes
+    -----
+    Colours are compared as triples. One channel, the lightness, or a grey value is not enough: different colours share
+    them, and touching objects would merge.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import flowseg
+    >>> red, green = (192, 0, 0), (0, 98, 0)  # of about the same lightness
+    >>> flowseg.masks_from_rgb(np.array([[red, green, (0, 0, 0), red]], dtype=np.uint8))
+    array([[1, 2, 0, 3]], dtype=int32)
+    """
+    array = _checks.as_image(image)
+    if not np.issubdtype(array.dtype, np.integer):
+        raise TypeError(f"image must hold integer colours; got dtype {array.dtype}.")
+    if array.ndim != 3 or array.shape[2] not in (3, 4):
+        raise ValueError(
+            f"image must be an RGB or RGBA annotation of shape (rows, columns, 3 or 4); got {array.shape}."
+        )
+    colours = array[..., :3].reshape(-1, 3)
+    unique, index = np.unique(colours, axis=0, return_inverse=True)
+    black = not unique[0].any()
+    number = index.reshape(array.shape[:2]) + (0 if black else 1)
+    return connected_pieces(number, connectivity=2).astype(np.int32)

@@ -1,0 +1,72 @@
+"""The JSON document of a model file: what a segmenter is, without its weights."""
+
+from __future__ import annotations
+
+import math
+import os
+from typing import Any
+
+from flowseg import __version__
+from flowseg._saving import FORMAT_VERSION
+
+# What `network` says in the file of a segmenter that was trained with a network of the user's own.
+OWN_NETWORK = "own"
+
+
+def describe(segmenter: Any) -> dict[str, Any]:
+    """Document of a fitted segmenter; parameters that are no plain values are left to chance or to the user."""
+    parameters = {name: _plain(name, value) for name, value in segmenter.get_params(deep=False).items()}
+    return {
+        "format_version": FORMAT_VERSION,
+        "flowseg_version": __version__,
+        "estimator": type(segmenter).__name__,
+        "parameters": parameters,
+        "learned": {"diameter": segmenter.diameter_},
+        "history": segmenter.history_,
+    }
+
+
+def _plain(name: str, value: Any) -> Any:
+    if name == "network" and not isinstance(value, str):
+        return OWN_NETWORK
+    if name == "random_state" and value is not None and not isinstance(value, int):
+        return None
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    return list(value) if isinstance(value, tuple) else value
+
+
+def rebuild(cls: type[Any], document: dict[str, Any], path: str | os.PathLike[str], network: Any) -> Any:
+    """Unfitted segmenter of class ``cls`` with the parameters of the document, which are checked."""
+    if document["estimator"] != cls.__name__:
+        raise ValueError(f"{path} must hold a {cls.__name__}; got a {document['estimator']}.")
+    parameters = dict(document["parameters"])
+    known = set(cls().get_params(deep=False))
+    if set(parameters) != known:
+        odd = sorted(set(parameters) ^ known)
+        raise ValueError(f"{path} must have the parameters of {cls.__name__}; these do not pair up: {', '.join(odd)}.")
+    if parameters["network"] == OWN_NETWORK:
+        if network is None:
+            raise ValueError(
+                f"{path} was trained with a network of your own: pass it, or the function that builds it, as network=."
+            )
+        parameters["network"] = network
+    elif network is not None:
+        raise ValueError(f"network must be None for a model with the network {parameters['network']!r}.")
+    if isinstance(parameters["filters"], list):
+        parameters["filters"] = tuple(parameters["filters"])
+    segmenter = cls(**parameters)
+    try:
+        segmenter._check_settings()
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path} must hold valid parameters; {error}") from None
+    return segmenter
+
+
+def learned_values(document: dict[str, Any], path: str | os.PathLike[str]) -> tuple[float, dict[str, list[float]]]:
+    """Typical diameter and training history, checked."""
+    diameter = document["learned"].get("diameter")
+    if not isinstance(diameter, int | float) or not math.isfinite(diameter) or diameter <= 0:
+        raise ValueError(f"{path} must hold a learned diameter above 0; got {diameter!r}.")
+    history = document.get("history", {})
+    return float(diameter), history if isinstance(history, dict) else {}

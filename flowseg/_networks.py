@@ -1,0 +1,232 @@
+"""The networks: stock Keras layers, no global layer, linear heads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers
+
+from flowseg import _checks
+
+# Share of the old running mean that batch normalisation keeps at each step; Keras' 0.99 lags behind in short trainings.
+NORM_MOMENTUM = 0.9
+
+
+class _Seeds:
+    """One seed after the other for the layers' initial weights; without a seed, chance."""
+
+    def __init__(self, seed: int | None) -> None:
+        self.next_seed = seed
+
+    def initializer(self) -> keras.initializers.Initializer:
+        seed = self.next_seed
+        if seed is not None:
+            self.next_seed = seed + 1
+        return keras.initializers.HeNormal(seed=seed)
+
+
+def build_unet(
+    n_channels: int = 1,
+    n_outputs: int = 3,
+    *,
+    filters: Sequence[int] = (32, 64, 128, 256),
+    seed: int | None = None,
+) -> keras.Model:
+    """U-Net in the shape of the Broad Institute's nuclei network.
+
+    Two 3 x 3 convolutions with batch normalisation and ReLU per level, max pooling, nearest upsampling,
+    concatenating skips, and a linear head [1]_.
+
+    Parameters
+    ----------
+    n_channels : int
+        Channels of the images.
+    n_outputs : int
+        Channels of the output, as many as the codec wants: 3 for flows in 2-D and 3 for three classes.
+    filters : sequence of int
+        Filters per level, from the finest to the coarsest; the Broad network has (64, 128, 256, 512).
+    seed : int, optional
+        Seed of the initial weights.
+
+    Returns
+    -------
+    network : keras.Model
+        Takes (batch, rows, columns, n_channels) with rows and columns divisible by ``2 ** (len(filters) - 1)``, gives
+        (batch, rows, columns, n_outputs), unbounded.
+
+    References
+    ----------
+    .. [1] J. C. Caicedo et al., "Evaluation of deep learning strategies for nucleus segmentation in fluorescence
+       images", Cytometry A 95, 952-965 (2019).
+
+    Examples
+    --------
+    >>> import flowseg
+    >>> flowseg.build_unet(filters=(8, 16), seed=0).output_shape
+    (None, None, None, 3)
+    """
+    widths, seeds = _check_arguments(n_channels, n_outputs, filters, seed)
+    x = inputs = keras.Input((None, None, n_channels), name="image")
+    skips = []
+    for level, width in enumerate(widths):
+        if level > 0:
+            x = layers.MaxPooling2D(2, name=f"down_{level}")(x)
+        x = _convolve_twice(x, width, f"encoder_{level}", seeds)
+        skips.append(x)
+    for level in reversed(range(len(widths) - 1)):
+        x = layers.UpSampling2D(2, interpolation="nearest", name=f"up_{level}")(x)
+        x = layers.Concatenate(name=f"skip_{level}")([skips[level], x])
+        x = _convolve_twice(x, widths[level], f"decoder_{level}", seeds)
+    return keras.Model(inputs, _head(x, n_outputs, seeds), name="unet")
+
+
+def build_resunet(
+    n_channels: int = 1,
+    n_outputs: int = 3,
+    *,
+    filters: Sequence[int] = (32, 64, 128, 256),
+    seed: int | None = None,
+) -> keras.Model:
+    """U-Net of residual blocks with additive skips, as in Cellpose but without its style vector.
+
+    Parameters
+    ----------
+    n_channels, n_outputs, filters, seed
+        As in `build_unet`.
+
+    Returns
+    -------
+    network : keras.Model
+        As in `build_unet`.
+
+    Notes
+    -----
+    A style vector (the mean of the coarsest features over the whole image) would make every output depend on every
+    pixel; without one an output depends on a bounded neighbourhood, so that images can be cut into tiles
+    without a trace.
+
+    Examples
+    --------
+    >>> import flowseg
+    >>> flowseg.build_resunet(n_channels=3, filters=(8, 16), seed=0).input_shape
+    (None, None, None, 3)
+    """
+    widths, seeds = _check_arguments(n_channels, n_outputs, filters, seed)
+    x = inputs = keras.Input((None, None, n_channels), name="image")
+    skips = []
+    for level, width in enumerate(widths):
+        if level > 0:
+            x = layers.MaxPooling2D(2, name=f"down_{level}")(x)
+        x = _residual_block(x, width, f"encoder_{level}", seeds)
+        skips.append(x)
+    for level in reversed(range(len(widths) - 1)):
+        x = layers.UpSampling2D(2, interpolation="nearest", name=f"up_{level}")(x)
+        x = _convolve(x, widths[level], f"up_{level}_project", seeds, size=1)
+        x = layers.Add(name=f"skip_{level}")([skips[level], x])
+        x = _residual_block(x, widths[level], f"decoder_{level}", seeds)
+    x = layers.BatchNormalization(momentum=NORM_MOMENTUM, name="head_norm")(x)
+    x = layers.ReLU(name="head_relu")(x)
+    return keras.Model(inputs, _head(x, n_outputs, seeds), name="resunet")
+
+
+BUILDERS = {"unet": build_unet, "resunet": build_resunet}
+
+
+def _check_arguments(
+    n_channels: int, n_outputs: int, filters: Sequence[int], seed: int | None
+) -> tuple[list[int], _Seeds]:
+    _checks.as_integer(n_channels, "n_channels", minimum=1)
+    _checks.as_integer(n_outputs, "n_outputs", minimum=1)
+    start = _checks.as_integer(seed, "seed", minimum=0, none="chance")
+    return _checks.as_filters(filters), _Seeds(start)
+
+
+def _convolve(x: Any, width: int, name: str, seeds: _Seeds, *, size: int = 3, bias: bool = False) -> Any:
+    return layers.Conv2D(width, size, padding="same", use_bias=bias, kernel_initializer=seeds.initializer(), name=name)(
+        x
+    )
+
+
+def _convolve_twice(x: Any, width: int, name: str, seeds: _Seeds) -> Any:
+    for part in range(2):
+        x = _convolve(x, width, f"{name}_conv_{part}", seeds)
+        x = layers.BatchNormalization(momentum=NORM_MOMENTUM, name=f"{name}_norm_{part}")(x)
+        x = layers.ReLU(name=f"{name}_relu_{part}")(x)
+    return x
+
+
+def _residual_block(x: Any, width: int, name: str, seeds: _Seeds) -> Any:
+    shortcut = _convolve(x, width, f"{name}_project", seeds, size=1)
+    for part in range(2):
+        x = layers.BatchNormalization(momentum=NORM_MOMENTUM, name=f"{name}_norm_{part}")(x)
+        x = layers.ReLU(name=f"{name}_relu_{part}")(x)
+        x = _convolve(x, width, f"{name}_conv_{part}", seeds)
+    return layers.Add(name=f"{name}_add")([shortcut, x])
+
+
+def _head(x: Any, n_outputs: int, seeds: _Seeds) -> Any:
+    return _convolve(x, n_outputs, "head", seeds, size=1, bias=True)
+
+
+def check_network(network: Any, n_channels: int, n_outputs: int) -> None:
+    """Raise unless a user's own network fits: shapes, any image size, a linear head."""
+    if not isinstance(network, keras.Model):
+        raise TypeError(f"network must be or build a keras.Model; got {type(network).__name__}.")
+    if tuple(network.input_shape) != (None, None, None, n_channels):
+        raise ValueError(
+            f"network must take inputs of shape (None, None, None, {n_channels}), any number of rows and columns; "
+            f"got {network.input_shape}."
+        )
+    if tuple(network.output_shape)[-1] != n_outputs or len(network.output_shape) != 4:
+        raise ValueError(
+            f"network must give outputs of shape (None, None, None, {n_outputs}); got {network.output_shape}."
+        )
+    activation = getattr(network.layers[-1], "activation", None)
+    if isinstance(network.layers[-1], layers.ReLU | layers.Softmax):
+        activation = network.layers[-1].name
+    if activation is not None and activation is not keras.activations.linear:
+        name = getattr(activation, "__name__", activation)
+        raise ValueError(
+            f"network must end in a linear layer (flows are negative half of the time, and the losses take logits); "
+            f"got {name}."
+        )
+
+
+def receptive_radius(n_levels: int) -> int:
+    """How far, at most, the inputs of one output pixel lie from it, in either network of ``n_levels`` levels.
+
+    Two 3 x 3 convolutions at each level on the way down and on the way up reach ``2 ** level`` pixels each; pooling and
+    upsampling shift by up to as much again.
+    """
+    down = sum(2 * 2**level for level in range(n_levels))
+    up = sum(2 * 2**level for level in range(n_levels - 1))
+    shifts = sum(2 * 2**level for level in range(n_levels - 1))
+    return down + up + shifts
+
+
+def measure_receptive_radius(network: keras.Model, n_channels: int, *, step: int, largest: int) -> int:
+    """Receptive-field radius of any network, by experiment: noise beyond it changes no output.
+
+    Tries multiples of ``step`` and raises ValueError when even pixels beyond ``largest`` matter.
+    """
+    rng = np.random.default_rng(0)
+    size = 2 * largest + 3 * step
+    size += -size % step
+    start = size // 2 // step * step
+    core = slice(start, start + step)
+    image = rng.standard_normal((1, size, size, n_channels)).astype(np.float32)
+    expected = np.asarray(network(image, training=False))[0, core, core]
+    for radius in range(step, largest + 1, step):
+        other = 10 * rng.standard_normal(image.shape).astype(np.float32)
+        near = slice(start - radius, start + step + radius)
+        other[:, near, near] = image[:, near, near]
+        found = np.asarray(network(other, training=False))[0, core, core]
+        if np.allclose(found, expected, rtol=1e-4, atol=1e-4):
+            return radius
+    raise ValueError(
+        f"network must have outputs that depend on a bounded neighbourhood (no global pooling, no attention); "
+        f"got outputs that depend on pixels more than {largest} pixels away."
+    )

@@ -56,7 +56,7 @@ def _is_binary_255(array: NDArray[Any]) -> bool:
 
 
 def as_flows(flows: ArrayLike, name: str = "flows") -> NDArray[np.float32]:
-    """Return ``flows`` as a finite float32 array of shape (ndim, *shape)."""
+    """Return ``flows`` as a finite float32 array of shape (ndim, ...)."""
     array = np.asarray(flows)
     if not np.issubdtype(array.dtype, np.floating):
         raise TypeError(

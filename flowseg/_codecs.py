@@ -6,7 +6,6 @@ start with a channel of weights, 0 for pixels to ignore.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -38,7 +37,6 @@ class Codec(Protocol):
         """Target of one label image."""
 
 
-@dataclass(frozen=True)
 class FlowCodec:
     """Target: weight, foreground, flows. Output: flows times FLOW_SCALE, cellprob."""
 
@@ -80,7 +78,6 @@ class FlowCodec:
         )
 
 
-@dataclass(frozen=True)
 class BoundaryCodec:
     """Target: weight, then background, interior and boundary as 0 or 1. Output: a logit for each of the three."""
 

@@ -23,9 +23,9 @@ def follow_flows(
 
     Parameters
     ----------
-    flows : array_like of float, shape (ndim, *shape)
+    flows : array_like of float, shape (ndim, ...)
         Direction to take at each pixel, in pixels per step, row before column.
-    foreground : array_like of bool or int, shape (*shape)
+    foreground : array_like of bool or int, shape (...)
         Pixels to start from; flows elsewhere count as 0.
     n_iter : int, optional
         Number of steps. By default every point goes on until it has settled: until it stays within one pixel of a
@@ -90,9 +90,9 @@ def flows_to_masks(
 
     Parameters
     ----------
-    flows : array_like of float, shape (ndim, *shape)
+    flows : array_like of float, shape (ndim, ...)
         Directions of unit length, row before column.
-    cellprob : array_like of float, shape (*shape)
+    cellprob : array_like of float, shape (...)
         Logit of "this pixel is in an object".
     cellprob_threshold : float
         Pixels with a larger `cellprob` are foreground; 0.0 is a probability of 0.5.
@@ -107,7 +107,7 @@ def flows_to_masks(
 
     Returns
     -------
-    masks : ndarray of int32, shape (*shape)
+    masks : ndarray of int32, shape (...)
         0 is background; objects are numbered 1..n without gaps, in raster order of their first pixels.
         Each is one connected piece.
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import struct
 import tempfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -39,14 +41,14 @@ def _umask() -> int:
     return mask
 
 
-def write_tiff(path: Path, array: NDArray[Any], **options: Any) -> None:
+def write_tiff(path: Path, array: NDArray[Any]) -> None:
     """Write an array as a zlib-compressed TIFF, whole or not at all."""
-    write_whole(path, lambda beside: tifffile.imwrite(beside, array, compression="zlib", **options))
+    write_whole(path, lambda beside: tifffile.imwrite(beside, array, compression="zlib", photometric="minisblack"))
 
 
 def read_tiff(path: Path) -> NDArray[Any]:
     """Read a TIFF as it is; raise ValueError when it is damaged or no TIFF."""
     try:
         return np.asarray(tifffile.imread(path))
-    except (tifffile.TiffFileError, ValueError, IndexError, EOFError) as error:
+    except (tifffile.TiffFileError, struct.error, zlib.error, ValueError, IndexError, KeyError, EOFError) as error:
         raise ValueError(f"{path} must be a readable TIFF file; got: {error}") from error

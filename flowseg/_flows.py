@@ -47,7 +47,7 @@ def masks_to_flows(
 
     Returns
     -------
-    flows : ndarray of float32, shape (ndim, *masks.shape)
+    flows : ndarray of float32, shape (ndim, ...)
         One component per axis, in the order of the axes (row before column). Unit length inside objects, 0
         outside. Only a centre may be 0 inside an object.
 
@@ -153,7 +153,7 @@ def labels_to_flows(
 
     Returns
     -------
-    stacks : list of ndarray of float32, shape (2 + ndim, *shape)
+    stacks : list of ndarray of float32, shape (2 + ndim, ...)
         Label (negative pixels as they are), foreground (0 or 1), and the flows, row before column.
 
     Raises
@@ -261,7 +261,7 @@ def flow_errors(masks: ArrayLike, flows: ArrayLike, *, workers: int | None = Non
     ----------
     masks : array_like of int, shape (rows, columns) or (planes, rows, columns)
         Label image.
-    flows : array_like of float, shape (ndim, *masks.shape)
+    flows : array_like of float, shape (ndim, ...)
         Flows of unit length, for example predicted ones.
     workers : int, optional
         Number of threads; by default all cores.

@@ -17,9 +17,9 @@ def flow_loss(y_true: Any, y_pred: Any) -> Any:
 
     Parameters
     ----------
-    y_true : tensor of float, shape (batch, *shape, 2 + ndim)
+    y_true : tensor of float, shape (batch, ..., 2 + ndim)
         Weight (0 = ignore this pixel), foreground (0 or 1), flows of unit length.
-    y_pred : tensor of float, shape (batch, *shape, ndim + 1)
+    y_pred : tensor of float, shape (batch, ..., ndim + 1)
         Flows times 5, and the logit of the foreground: the network's outputs as they are. Nothing may squash them
         before: a ReLU would lose every negative component, a sigmoid would be applied twice.
 
@@ -53,9 +53,9 @@ def boundary_loss(y_true: Any, y_pred: Any) -> Any:
 
     Parameters
     ----------
-    y_true : tensor of float, shape (batch, *shape, 4)
+    y_true : tensor of float, shape (batch, ..., 4)
         Weight (0 = ignore this pixel), then 0 or 1 for background, interior, boundary.
-    y_pred : tensor of float, shape (batch, *shape, 3)
+    y_pred : tensor of float, shape (batch, ..., 3)
         Logits.
 
     Returns

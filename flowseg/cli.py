@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from flowseg import __version__
+from flowseg._quiet import hush_native_libraries
 
 app = typer.Typer(
     name="flowseg",
@@ -37,7 +38,7 @@ Workers = Annotated[int | None, typer.Option(help="Threads; by default all cores
 
 def main() -> None:
     """Run the command; a user's error is one line on standard error and exit status 1."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    hush_native_libraries()
     try:
         app()
     except (ValueError, TypeError, OSError, MemoryError) as error:
@@ -102,7 +103,7 @@ def train(
     segmenter = _segmenter_class(boundary)(
         network=network,
         filters=_parse_filters(filters),
-        n_channels=_count_channels(pairs[0][0]),
+        n_channels=_count_channels(pairs[0]),
         diameter=diameter,
         epochs=epochs,
         random_state=seed,

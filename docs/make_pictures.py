@@ -1,0 +1,93 @@
+"""Draw the pictures of the documentation, on drawn cells, with the package itself."""
+
+from pathlib import Path
+
+import matplotlib as mpl
+
+mpl.use("agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+from skimage.color import rgb2lab
+from skimage.measure import label
+
+import flowseg
+from flowseg import plot, synthetic
+
+
+def draw_all(folder: Path) -> None:
+    """Write every picture into ``folder``."""
+    folder.mkdir(exist_ok=True)
+    image, masks = synthetic.cells((120, 120), 20, rng=11)
+    _draw_idea(folder, image, masks)
+    _draw_eight_bits(folder, masks)
+    _draw_lightness(folder)
+    _draw_losses(folder)
+
+
+def _show(folder: Path, name: str, panels: list[tuple[str, np.ndarray]]) -> None:
+    figure, axes = plt.subplots(1, len(panels), figsize=(2.6 * len(panels), 2.9), layout="constrained")
+    for ax, (title, picture) in zip(axes, panels, strict=True):
+        ax.imshow(picture, interpolation="nearest")
+        ax.set_title(title, fontsize=9)
+        ax.set_axis_off()
+    figure.savefig(folder / f"{name}.png", dpi=110)
+    plt.close(figure)
+
+
+def _draw_idea(folder: Path, image: np.ndarray, masks: np.ndarray) -> None:
+    flows = flowseg.masks_to_flows(masks)
+    found = flowseg.flows_to_masks(flows, np.where(masks > 0, 5.0, -5.0))
+    panels = [
+        ("image", plot.outlines(image, np.zeros_like(masks))),
+        ("annotated masks", plot.mask_colours(masks)),
+        ("their flows", plot.flow_colours(flows)),
+        ("key: direction to colour", plot.flow_key(120)),
+        ("followed: masks again", plot.mask_colours(found)),
+    ]
+    _show(folder, "idea", panels)
+
+
+def _draw_eight_bits(folder: Path, masks: np.ndarray) -> None:
+    flows = flowseg.masks_to_flows(masks)
+    cellprob = np.where(masks > 0, 5.0, -5.0)
+    damaged = np.rint(255 * np.clip(flows, 0, 1)) / 255
+    found = flowseg.flows_to_masks(damaged, cellprob, flow_threshold=None)
+    panels = [
+        ("signed flows", plot.flow_colours(flows)),
+        ("masks from them", plot.mask_colours(flowseg.flows_to_masks(flows, cellprob))),
+        ("8 bits, or after a ReLU", plot.flow_colours(damaged)),
+        ("masks from those", plot.mask_colours(found)),
+    ]
+    _show(folder, "eight_bits", panels)
+
+
+def _draw_lightness(folder: Path) -> None:
+    """Neighbours in different colours of the same lightness."""
+    colours = np.array([[64, 64, 192], [128, 0, 192], [0, 128, 64], [192, 0, 64], [64, 64, 192], [0, 128, 64]])
+    _, masks = synthetic.cells((60, 60), 6, rng=3)
+    annotation = np.zeros((60, 60, 3), dtype=np.uint8)
+    annotation[masks > 0] = colours[masks[masks > 0] - 1]
+    lightness = np.round(rgb2lab(annotation)[..., 0] / 10).astype(int)  # as coarse as truncating code makes it
+    panels = [
+        ("coloured annotation", annotation),
+        ("objects by lightness", plot.mask_colours(label(lightness, connectivity=2))),
+        ("masks_from_rgb", plot.mask_colours(flowseg.masks_from_rgb(annotation))),
+    ]
+    _show(folder, "lightness", panels)
+
+
+def _draw_losses(folder: Path) -> None:
+    """Cross-entropy of a foreground pixel against the network's output, done right and done wrong."""
+    output = np.linspace(-6, 6, 601)
+    right = np.log1p(np.exp(-output))
+    unsquashed = -np.log(np.clip(output, 1e-7, 1 - 1e-7))
+    thresholded = -np.log(np.clip((output > 0).astype(float), 1e-7, 1 - 1e-7))
+    figure, ax = plt.subplots(figsize=(6.4, 3), layout="constrained")
+    ax.plot(output, right, label="from logits: always a slope to follow", lw=2.5)
+    ax.plot(output, unsquashed, label="on outputs that nothing has squashed: flat below 0 and above 1", ls="--")
+    ax.plot(output, thresholded, label="with the threshold inside: flat everywhere", ls=":")
+    ax.set(xlabel="output of the network at a foreground pixel", ylabel="loss")
+    ax.legend(fontsize=8)
+    figure.savefig(folder / "losses.png", dpi=110)
+    plt.close(figure)

@@ -1,0 +1,54 @@
+import os
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+import pytest
+
+from flowseg import synthetic
+
+
+@pytest.fixture(scope="session")
+def shared():
+    """Folder of real data and expected results that lies beside a checkout, where there is one."""
+    folder = Path(__file__).resolve().parents[2] / "shared"
+    if not folder.is_dir():
+        pytest.skip(f"no real data: {folder} is absent")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def pairs():
+    """Eight small drawn images with their masks."""
+    return [synthetic.cells((96, 96), 10, rng=seed) for seed in range(8)]
+
+
+@pytest.fixture(scope="session")
+def small():
+    """Parameters that make training a matter of seconds."""
+    return {"filters": (8, 16), "crop_size": 64, "batch_size": 4, "epochs": 2, "steps_per_epoch": 4, "random_state": 3}
+
+
+@pytest.fixture(scope="session")
+def fitted(pairs, small):
+    """A segmenter of each kind after a few steps of training: works, not well."""
+    from flowseg import BoundarySegmenter, FlowSegmenter
+
+    images, masks = zip(*pairs)
+    return {cls.__name__: cls(**small).fit(images, masks) for cls in (FlowSegmenter, BoundarySegmenter)}
+
+
+@pytest.fixture(scope="session")
+def voronoi():
+    """Touching cells without background."""
+
+    def draw(shape, n, seed=0):
+        from scipy.spatial import cKDTree
+
+        rng = np.random.default_rng(seed)
+        points = rng.random((n, len(shape))) * shape
+        _, nearest = cKDTree(points).query(np.argwhere(np.ones(shape)))
+        return (nearest + 1).reshape(shape)
+
+    return draw

@@ -1,0 +1,204 @@
+"""The command, run as a process."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tifffile
+from skimage.io import imread, imsave
+
+from flowseg import FlowSegmenter, masks_to_flows, synthetic
+
+
+def run(*arguments, status=0, cwd=None):
+    environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+    result = subprocess.run(
+        [sys.executable, "-m", "flowseg.cli", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env=environment | {"COLUMNS": "100", "NO_COLOR": "1"},
+    )
+    assert result.returncode == status, result.stdout + result.stderr
+    assert "Traceback" not in result.stderr
+    return result
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Folders of images and masks whose names have a space and an umlaut."""
+    folder = tmp_path_factory.mktemp("some data")
+    (folder / "images").mkdir()
+    (folder / "masks").mkdir()
+    for k in range(6):
+        image, masks = synthetic.cells((96, 96 + 8 * k), 9, rng=k)
+        imsave(folder / "images" / f"Zelle ä {k}.png", (60 * image).clip(0, 255).astype(np.uint8), check_contrast=False)
+        tifffile.imwrite(folder / "masks" / f"Zelle ä {k}_masks.tif", masks.astype(np.uint16))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(data):
+    file = data / "model.safetensors"
+    result = run(
+        "train", data / "images", data / "masks", "--output", file, "--epochs", 1, "--filters", "8,16", "--seed", 1
+    )
+    assert "6 images, 54 objects" in result.stdout
+    assert f"saved as {file}" in result.stdout
+    return file
+
+
+def test_predict_and_evaluate(data, model, tmp_path):
+    result = run("predict", data / "images" / "*.png", "--model", model, "--output", tmp_path / "out", "--min-size", 5)
+    assert "objects in 6 images" in result.stdout
+    names = sorted(p.name for p in (tmp_path / "out").iterdir())
+    assert len(names) == 12
+    assert names[:2] == ["Zelle ä 0_masks.tif", "Zelle ä 0_overlay.png"]
+    first = tifffile.imread(tmp_path / "out" / names[0])
+    image = imread(data / "images" / "Zelle ä 0.png")
+    expected = FlowSegmenter.load(model).set_params(min_size=5).predict(image)
+    assert np.array_equal(first, expected)
+    table = run("evaluate", data / "masks", tmp_path / "out").stdout
+    assert "6 images, 54 true" in table
+    assert "all objects (pooled)" in table
+    scores = json.loads(run("evaluate", data / "masks", tmp_path / "out", "--json").stdout)
+    assert scores["images"] == 6
+    assert 0 <= scores["average_precision_pooled"][0] <= 1
+    perfect = json.loads(run("evaluate", data / "masks", data / "masks", "--json").stdout)
+    assert perfect["average_precision_pooled"] == [1.0] * 6
+    assert perfect["at_0.5"]["f1"] == perfect["aggregated_jaccard_mean"] == 1.0
+
+
+def test_boundary_baseline(data, tmp_path):
+    model = tmp_path / "b.safetensors"
+    run("train", data / "images", data / "masks", "-o", model, "--boundary", "--epochs", 1, "--filters", "4,8")
+    assert json.loads(run("info", model).stdout)["estimator"] == "BoundarySegmenter"
+    run("predict", data / "images" / "Zelle ä 1.png", "-m", model, "-o", tmp_path)
+    assert tifffile.imread(tmp_path / "Zelle ä 1_masks.tif").shape == (96, 104)
+
+
+def test_validation_folder_and_same_seed_same_file(data, model, tmp_path):
+    again = tmp_path / "again.safetensors"
+    common = ("--epochs", 1, "--filters", "8,16", "--seed", 1)
+    run("train", data / "images", data / "masks", "--output", again, *common)
+    assert again.read_bytes() == model.read_bytes()
+    held_out = (
+        "--validation-images",
+        data / "images" / "*0.png",
+        "--validation-masks",
+        data / "masks" / "*0_masks.tif",
+    )
+    run("train", data / "images", data / "masks", "--output", again, *common, *held_out)
+    assert again.read_bytes() != model.read_bytes()
+    result = run("train", data / "images", data / "masks", "-o", again, *held_out[:2], status=1)
+    assert "must be given together" in result.stderr
+
+
+def test_flows(data, tmp_path):
+    result = run("flows", data / "masks", "--output", tmp_path / "flows")
+    assert "flows of 54 objects in 6 images" in result.stdout
+    stack = tifffile.imread(tmp_path / "flows" / "Zelle ä 2_masks_flows.tif")
+    masks = tifffile.imread(data / "masks" / "Zelle ä 2_masks.tif")
+    assert stack.dtype == np.float32
+    assert np.array_equal(stack[0], masks)
+    assert np.array_equal(stack[2:], masks_to_flows(masks))
+    assert imread(tmp_path / "flows" / "Zelle ä 2_masks_flows.png").shape == (*masks.shape, 3)
+
+
+def test_flows_of_coloured_annotations(tmp_path):
+    from flowseg import plot
+
+    _, masks = synthetic.cells((64, 64), 6, rng=0)
+    imsave(tmp_path / "a.png", plot.mask_colours(masks), check_contrast=False)
+    run("flows", tmp_path / "a.png", "--output", tmp_path)
+    assert np.array_equal(tifffile.imread(tmp_path / "a_flows.tif")[2:], masks_to_flows(masks))
+
+
+def test_info(model):
+    document = json.loads(run("info", model).stdout)
+    assert document["estimator"] == "FlowSegmenter"
+    assert document["epochs_trained"] == 1
+    assert document["parameters"]["filters"] == [8, 16]
+
+
+def test_files_that_fail_are_named_and_the_others_done(data, model, tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    imsave(folder / "good.png", imread(data / "images" / "Zelle ä 0.png"), check_contrast=False)
+    (folder / "broken.png").write_bytes(b"nothing")
+    imsave(folder / "flat.png", np.full((20, 20), 7, np.uint8), check_contrast=False)
+    result = run("predict", folder, "--model", model, "--output", tmp_path / "out", status=1)
+    assert "broken.png must be a readable image file" in result.stderr
+    assert "flat.png: images[0] must not be constant" in result.stderr
+    assert "2 of 3 files failed" in result.stderr
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["good_masks.tif", "good_overlay.png"]
+
+
+def test_help_teaches():
+    assert "demo" in run("--help").stdout
+    for command in ("train", "predict", "evaluate", "flows", "info", "demo"):
+        text = run(command, "--help").stdout
+        assert len(text) > 300
+    assert "flowseg train images masks --output model.safetensors" in run("train", "--help").stdout
+    assert run("--version").stdout.startswith("flowseg 0.")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "sentence"),
+    [
+        (["predict", "{images}", "--model", "missing", "-o", "{out}"], 1, "path must be a model file; got missing"),
+        (
+            ["predict", "{images}", "--model", "{masks}/Zelle ä 0_masks.tif", "-o", "{out}"],
+            1,
+            "must be a flowseg model",
+        ),
+        (["predict", "nowhere", "--model", "{model}", "-o", "{out}"], 1, "'nowhere' must name an image file"),
+        (
+            ["predict", "{images}", "--model", "{model}", "-o", "{out}", "--min-size", "-3"],
+            1,
+            "min_size must be an integer",
+        ),
+        (["predict", "{images}", "--model", "{model}"], 2, "Missing option"),
+        (["predict", "{images}", "--model", "{model}", "-o", "{out}", "--min-size", "x"], 2, "Invalid value"),
+        (["train", "{images}", "{masks}/*1_masks.tif", "-o", "{out}/m"], 1, "every file must have a partner"),
+        (["train", "{images}", "{masks}", "-o", "{out}/deep/m"], 1, "--output must lie in a folder that exists"),
+        (["train", "{images}", "{masks}", "-o", "{out}"], 1, "--output must be a file"),
+        (["train", "{images}", "{masks}", "-o", "{out}/m", "--filters", "a,b"], 1, "--filters must be whole numbers"),
+        (
+            ["train", "{images}", "{masks}", "-o", "{out}/m", "--network", "vnet"],
+            1,
+            "network must be one of 'unet', 'resunet'",
+        ),
+        (["evaluate", "{masks}", "{images}/Zelle ä 1.png"], 1, "these have none"),
+        (["evaluate", "{masks}/*0_masks.tif", "{masks}/*1_masks.tif"], 1, "must have the shape of"),
+        (["info", "{images}/Zelle ä 1.png"], 1, "must be a flowseg model"),
+        (["nonsense"], 2, "No such command"),
+    ],
+)
+def test_errors_are_one_line(arguments, status, sentence, data, model, tmp_path):
+    import re
+
+    places = {"images": data / "images", "masks": data / "masks", "model": model, "out": tmp_path}
+    result = run(*(a.format(**places) for a in arguments), status=status, cwd=tmp_path)
+    text = result.stderr
+    assert re.search(sentence, text), text
+    if status == 1:
+        assert text.count("\n") == 1
+        assert text.startswith("flowseg: ")
+
+
+def test_an_output_folder_that_cannot_be_made(data, model, tmp_path):
+    (tmp_path / "file").touch()
+    result = run("predict", data / "images", "--model", model, "--output", tmp_path / "file" / "sub", status=1)
+    assert result.stderr.count("\n") == 1
+
+
+def test_demo(tmp_path):
+    result = run("demo", "--output", tmp_path / "demo", "--epochs", 1, cwd=tmp_path)
+    assert "Average precision" in result.stdout
+    names = {p.name for p in (tmp_path / "demo").iterdir()}
+    assert {"model.safetensors", "demo.png", "unseen_0_masks.tif"} <= names
+    assert imread(tmp_path / "demo" / "demo.png").ndim == 3

@@ -1,0 +1,230 @@
+import numpy as np
+import pytest
+import reference
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import flowseg
+from flowseg import _diffusion, metrics, synthetic
+
+
+def round_trip(masks, **options):
+    flows = flowseg.masks_to_flows(masks)
+    options = {"min_size": 1, "flow_threshold": None} | options
+    return flowseg.flows_to_masks(flows, np.where(masks > 0, 5.0, -5.0), **options)
+
+
+def same_partition(a, b):
+    pairs = np.unique(np.stack([a.ravel(), b.ravel()]), axis=1)
+    return all(len(np.unique(side)) == pairs.shape[1] for side in pairs) and np.array_equal(a > 0, b > 0)
+
+
+@pytest.mark.parametrize("shape", [(40, 50), (12, 14, 16)])
+@pytest.mark.parametrize("n_iter", [0, 1, 25])
+def test_following_agrees_with_slow_reference(shape, n_iter):
+    rng = np.random.default_rng(1)
+    flows = rng.normal(size=(len(shape), *shape)).astype(np.float32)
+    inside = rng.random(shape) < 0.5
+    found = flowseg.follow_flows(flows, inside, n_iter=n_iter)
+    assert found.dtype == np.float32
+    # A random field is chaotic: rounding grows from step to step.
+    assert np.abs(found - reference.follow(flows, inside, n_iter)).max() < (1e-5 if n_iter < 2 else 0.05)
+
+
+def test_integer_coordinates_read_their_own_pixel():
+    flows = np.zeros((2, 3, 9), np.float32)
+    flows[1, 1, 2] = 3  # one step takes the point onto pixel 5, exactly
+    flows[0, 1, 5] = 1
+    ends = flowseg.follow_flows(flows, np.ones((3, 9), bool), n_iter=2)
+    assert ends[:, 1 * 9 + 2].tolist() == [2, 5]
+
+
+def test_points_stay_in_the_image():
+    flows = np.full((2, 5, 6), 100, np.float32)
+    assert np.all(flowseg.follow_flows(flows, np.ones((5, 6), bool)) == [[4], [5]])
+
+
+def test_endpoints_come_in_the_order_of_nonzero():
+    inside = np.zeros((4, 5), bool)
+    inside[1, 3] = inside[3, 0] = True
+    ends = flowseg.follow_flows(np.zeros((2, 4, 5)), inside)
+    assert np.array_equal(ends, np.nonzero(inside))
+    assert flowseg.follow_flows(np.zeros((2, 4, 5)), np.zeros((4, 5), bool)).shape == (2, 0)
+
+
+def test_default_goes_on_until_settled():
+    # 300 px: the old constant of 200 steps stops on the way.
+    rows, columns = np.ogrid[:420, :420]
+    masks = (np.hypot(rows - 210, columns - 210) < 200).astype(int)
+    flows = flowseg.masks_to_flows(masks)
+    ends = flowseg.follow_flows(flows, masks)
+    assert np.abs(ends - 210).max() < 1.5
+    assert np.abs(flowseg.follow_flows(flows, masks, n_iter=100) - 210).max() > 50
+
+
+def test_a_vortex_ends():
+    rows, columns = np.mgrid[-20:21, -20:21].astype(np.float32)
+    radius = np.maximum(np.hypot(rows, columns), 1e-3)
+    flows = np.stack([columns / radius, -rows / radius])
+    ends = flowseg.follow_flows(flows, np.ones((41, 41), bool))
+    assert np.all(np.isfinite(ends))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 60))
+def test_grouping_agrees_with_slow_reference(seed, n):
+    ends = np.random.default_rng(seed).integers(0, 12, (3, n)).astype(np.int32)
+    ends[0] //= 6
+    found = np.empty(n, np.int32)
+    n_groups = _diffusion.group(ends, np.zeros((2, 12, 12), np.int32), found)
+    expected = reference.group(ends, 2)
+    assert np.array_equal(found, expected)
+    assert n_groups == expected.max() + 1
+
+
+@pytest.mark.parametrize("n", [1, 20, 60])
+def test_round_trip_of_touching_cells_is_exact(voronoi, n):
+    masks = voronoi((128, 128), n)
+    assert same_partition(masks, round_trip(masks))
+
+
+def test_round_trip_in_3d(voronoi):
+    masks = voronoi((24, 30, 30), 8)
+    masks[masks == 3] = 0
+    found = round_trip(masks)
+    assert same_partition(masks, found)
+
+
+@pytest.mark.parametrize("side", [3, 4, 5, 9])
+def test_round_trip_of_touching_squares_is_exact(side):
+    masks = np.kron(np.arange(1, 65).reshape(8, 8), np.ones((side, side), int))
+    assert same_partition(masks, round_trip(masks))
+
+
+def test_round_trip_of_hard_cases():
+    rows, columns = np.ogrid[:60, :60]
+    distance = np.hypot(rows - 30, columns - 30)
+    masks = np.where((distance < 28) & (distance > 22), 1, np.where(distance < 12, 2, 0))
+    assert same_partition(masks, round_trip(masks))  # an object inside another's hole
+    assert same_partition(np.ones((40, 40), int), round_trip(np.ones((40, 40), int)))  # fills the image
+    tiny = np.zeros((9, 9), int)
+    tiny[4, 3:6] = 1
+    assert same_partition(tiny, round_trip(tiny))  # three pixels
+
+
+def test_round_trip_on_every_real_label_image(shared):
+    import tifffile
+
+    counts = np.zeros(2, int)
+    for file in sorted((shared / "data").glob("**/labels/*.tif")):
+        masks = tifffile.imread(file)
+        pieces = flowseg._flows._pieces(masks)
+        big = np.bincount(pieces.ravel())[1:] >= 10
+        iou = metrics.match(pieces, round_trip(masks), threshold=0.9).iou[big]
+        counts += (np.sum(iou >= 0.9), iou.size)
+    assert counts[1] > 25_000
+    assert counts[0] / counts[1] >= 0.999
+
+
+def test_result_is_the_same_for_every_number_of_workers(voronoi):
+    masks = voronoi((150, 150), 40)
+    rng = np.random.default_rng(0)
+    flows = flowseg.masks_to_flows(masks) + rng.normal(0, 0.4, (2, 150, 150))
+    cellprob = rng.normal(2, 1, (150, 150))
+    results = [flowseg.flows_to_masks(flows, cellprob, workers=n) for n in (1, 2, 7)]
+    assert results[0].max() > 5
+    assert all(np.array_equal(results[0], r) for r in results[1:])
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([(20, 23), (1, 30), (7, 8, 9), (1, 1)]))
+def test_noise_gives_valid_masks(seed, shape):
+    rng = np.random.default_rng(seed)
+    flows, cellprob = rng.normal(size=(len(shape), *shape)), rng.normal(size=shape)
+    masks = flowseg.flows_to_masks(flows, cellprob, min_size=3, flow_threshold=None)
+    assert masks.dtype == np.int32
+    assert masks.shape == shape
+    labels, first, sizes = np.unique(masks, return_index=True, return_counts=True)
+    objects = labels > 0
+    assert np.array_equal(labels[objects], np.arange(1, masks.max() + 1))
+    assert np.all(np.diff(first[objects]) > 0)  # raster order
+    assert np.all(sizes[objects] >= 3)
+    assert not masks[cellprob <= 0].any()
+    assert flowseg._flows._pieces(masks).max(initial=0) == masks.max()  # each is one piece
+
+
+def test_thresholds():
+    _, masks = synthetic.cells((96, 96), 8, rng=5)
+    flows = flowseg.masks_to_flows(masks)
+    cellprob = np.where(masks > 0, 1.0, -1.0)
+    assert flowseg.flows_to_masks(flows, cellprob).max() == 8
+    assert flowseg.flows_to_masks(flows, cellprob, cellprob_threshold=1.0).max() == 0
+    small = np.sort(np.bincount(masks.ravel())[1:])
+    assert flowseg.flows_to_masks(flows, cellprob, min_size=small[3] + 1).max() == 4
+    # One object whose flows are turned: found without the check, dropped with it.
+    bent = np.where(masks == 2, flows[::-1] * [[[1.0]], [[-1.0]]], flows)
+    every = flowseg.flows_to_masks(bent, cellprob, flow_threshold=None)
+    errors = flowseg.flow_errors(every, bent)
+    assert errors.max() > 0.4
+    checked = flowseg.flows_to_masks(bent, cellprob, flow_threshold=0.4)
+    assert checked.max() == np.sum(errors <= 0.4)
+    assert np.array_equal(checked > 0, np.isin(every, 1 + np.flatnonzero(errors <= 0.4)))
+
+
+def test_stray_pieces_go_to_the_neighbour_they_touch_most():
+    masks = np.zeros((10, 20), np.int32)
+    masks[1:6, 1:9] = 1
+    masks[1:6, 9:17] = 2
+    masks[3, 12:14] = 1  # a stray piece of 1 inside 2
+    masks[8, 18] = 2  # a stray piece of 2 on its own
+    found = flowseg._dynamics._one_piece_each(masks)
+    expected = masks.copy()
+    expected[3, 12:14], expected[8, 18] = 2, 0
+    assert np.array_equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "sentence"),
+    [
+        ({"flows": np.zeros((2, 4, 4), np.uint8)}, TypeError, "flows must be signed floats .* lost every negative"),
+        (
+            {"flows": np.zeros((3, 4, 4))},
+            ValueError,
+            r"flows must have shape \(2, rows, columns\) or .* got \(3, 4, 4\)",
+        ),
+        (
+            {"flows": np.full((2, 4, 4), np.nan)},
+            ValueError,
+            "flows must be finite; got 32 NaN or infinite values of 32",
+        ),
+        ({"flows": np.zeros((2, 0, 4))}, ValueError, "flows must have at least one pixel"),
+        (
+            {"cellprob": np.zeros((4, 5))},
+            ValueError,
+            r"cellprob must have the shape of one component of flows, \(4, 4\)",
+        ),
+        ({"cellprob": np.zeros((4, 4), int)}, TypeError, "cellprob must be a float array of logits; got dtype int64"),
+        ({"cellprob": np.full((4, 4), np.inf)}, ValueError, "cellprob must be finite"),
+        ({"min_size": -1}, ValueError, "min_size must be an integer of at least 0; got -1"),
+        (
+            {"flow_threshold": -0.1},
+            ValueError,
+            r"flow_threshold must be a number of at least 0 or None \(no flow check\)",
+        ),
+        ({"flow_threshold": "0.4"}, TypeError, "flow_threshold must be a number .* got '0.4'"),
+        ({"cellprob_threshold": None}, TypeError, "cellprob_threshold must be a number; got None"),
+        ({"n_iter": -5}, ValueError, "n_iter must be an integer of at least 0 or None .* got -5"),
+        ({"workers": "all"}, TypeError, "workers must be an integer .* got 'all'"),
+    ],
+)
+def test_bad_arguments(change, error, sentence):
+    arguments = {"flows": np.zeros((2, 4, 4)), "cellprob": np.zeros((4, 4))} | change
+    with pytest.raises(error, match=sentence):
+        flowseg.flows_to_masks(**arguments)
+
+
+def test_bad_foreground():
+    with pytest.raises(TypeError, match="foreground must be a boolean or integer array; got dtype float64"):
+        flowseg.follow_flows(np.zeros((2, 4, 4)), np.zeros((4, 4)))
+    with pytest.raises(ValueError, match="foreground must have the shape of"):
+        flowseg.follow_flows(np.zeros((2, 4, 4)), np.zeros((4, 3), bool))

@@ -1,0 +1,137 @@
+"""The rules of the house: imports go one way, package code neither prints nor asserts, `import flowseg` is quick."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import flowseg
+
+PACKAGE = Path(flowseg.__file__).parent
+LEVELS = [
+    {"_diffusion"},
+    {
+        "_checks",
+        "_codecs",
+        "_dynamics",
+        "_files",
+        "_flows",
+        "_images",
+        "_inputs",
+        "_masks",
+        "_parallel",
+        "_report",
+        "_tiles",
+        "io",
+        "metrics",
+        "plot",
+        "synthetic",
+    },
+    {"_batches", "_losses", "_networks", "_prediction", "_progress", "_training"},
+    {"_estimator", "_model_document", "_saving", "_segmenters"},
+    {"_demo", "_quiet", "cli"},
+]
+LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
+MODULES = sorted(p.stem for p in PACKAGE.glob("*.py") if p.stem != "__init__")
+
+
+def tree(module):
+    return ast.parse((PACKAGE / f"{module}.py").read_text(encoding="utf-8"))
+
+
+def imported(module):
+    """Names of flowseg's own modules that a module imports, anywhere in it."""
+    found = set()
+    for node in ast.walk(tree(module)):
+        if isinstance(node, ast.ImportFrom) and node.module == "flowseg":
+            found |= {flowseg._HOME.get(alias.name, alias.name) for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("flowseg."):
+            found.add(node.module.split(".")[1])
+    return found - {"__version__"}
+
+
+def test_every_module_has_a_level():
+    assert set(MODULES) | {"_diffusion"} == set(LEVEL)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_go_one_way(module):
+    above = [name for name in imported(module) if LEVEL[name] > LEVEL[module]]
+    assert not above
+
+
+def test_no_circles():
+    done = set()
+
+    def visit(module, way):
+        assert module not in way, " -> ".join([*way, module])
+        if module not in done and module != "_diffusion":
+            for other in imported(module):
+                visit(other, [*way, module])
+            done.add(module)
+
+    for module in MODULES:
+        visit(module, [])
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_keras_is_used_on_its_level_only(module):
+    names = {
+        (node.module if isinstance(node, ast.ImportFrom) else node.names[0].name).split(".")[0]
+        for node in ast.walk(tree(module))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    }
+    assert "tensorflow" not in names  # Keras 3 terms only: TensorFlow is one backend of several
+    assert "keras" not in names or LEVEL[module] == 2
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_sizes(module):
+    text = (PACKAGE / f"{module}.py").read_text(encoding="utf-8")
+    assert text.count("\n") <= 400
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef) and node.name != "__init__":
+            start = node.body[1] if ast.get_docstring(node) and len(node.body) > 1 else node.body[0]
+            assert node.end_lineno - start.lineno < 55, node.name
+        if isinstance(node, ast.FunctionDef):
+            assert node.args.kwarg is None, f"{node.name} takes **{node.args.kwarg.arg}"
+
+
+def run(code):
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+
+def test_array_functions_do_not_need_keras():
+    code = (
+        "import sys, numpy as np, flowseg\n"
+        "image, masks = flowseg.synthetic.cells((40, 40), 3, rng=0)\n"
+        "flows = flowseg.masks_to_flows(masks)\n"
+        "flowseg.flows_to_masks(flows, np.where(masks > 0, 1.0, -1.0)); flowseg.metrics.match(masks, masks)\n"
+        "flowseg.normalize(image); flowseg.plot.flow_colours(flows); flowseg.io.find_files\n"
+        "print([name for name in ('tensorflow', 'keras', 'sklearn') if name in sys.modules])"
+    )
+    assert run(code).strip() == "[]"
+
+
+def test_an_unfitted_estimator_does_not_load_keras():
+    code = "import sys, flowseg; flowseg.FlowSegmenter(epochs=1); print('keras' in sys.modules)"
+    assert run(code).strip() == "False"
+
+
+def test_public_names():
+    assert set(flowseg.__all__) <= set(dir(flowseg))
+    for name in flowseg.__all__:
+        assert getattr(flowseg, name).__doc__
+    with pytest.raises(AttributeError, match="module 'flowseg' has no attribute 'nothing'"):
+        flowseg.nothing  # noqa: B018
+
+
+def test_version_is_said_once():
+    import tomllib
+
+    project = PACKAGE.parent / "pyproject.toml"
+    if not project.exists():
+        pytest.skip("no checkout")
+    assert tomllib.loads(project.read_text())["project"]["version"] == flowseg.__version__

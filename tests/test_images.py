@@ -1,0 +1,76 @@
+import numpy as np
+import pytest
+
+import flowseg
+from flowseg._images import resize, resize_masks, scaled_shape
+
+
+def test_normalize_percentiles():
+    image = np.random.default_rng(0).integers(0, 60000, (80, 90)).astype(np.uint16)
+    before = image.copy()
+    found = flowseg.normalize(image)
+    assert found.dtype == np.float32
+    assert np.percentile(found, [1, 99]) == pytest.approx([0, 1], abs=1e-5)
+    assert found.min() < 0 < 1 < found.max()
+    assert np.array_equal(image, before)
+    assert np.allclose(flowseg.normalize(image * 3.0 - 7), found, atol=1e-5)
+    assert np.percentile(flowseg.normalize(image, low=10, high=50), [10, 50]) == pytest.approx([0, 1], abs=1e-5)
+
+
+def test_normalize_channels():
+    image = np.random.default_rng(0).random((3, 30, 40)) * np.array([1, 10, 100])[:, None, None]
+    found = flowseg.normalize(image, channel_axis=0)
+    assert all(np.allclose(found[c], flowseg.normalize(image[c])) for c in range(3))
+    assert np.allclose(np.moveaxis(found, 0, 2), flowseg.normalize(np.moveaxis(image, 0, 2), channel_axis=-1))
+    image[1] = 5
+    assert not flowseg.normalize(image, channel_axis=0)[1].any()
+
+
+def test_few_bright_spots():
+    image = np.zeros((50, 50))
+    image[3, 3] = 7
+    assert flowseg.normalize(image).max() == 1
+
+
+@pytest.mark.parametrize(
+    ("image", "arguments", "error", "sentence"),
+    [
+        (np.full((3, 3), 4), {}, ValueError, "image must not be constant; got 4 in all 9 pixels"),
+        (np.array([[np.nan, 1]]), {}, ValueError, "image must be finite; got 1 NaN or infinite values of 2"),
+        (np.zeros((0, 3)), {}, ValueError, "image must have at least one pixel"),
+        (np.eye(3, dtype=bool), {}, TypeError, "image must be an array of numbers; got dtype bool"),
+        (np.eye(3) * 1j, {}, TypeError, "image must be an array of real numbers"),
+        (np.eye(3), {"low": 60, "high": 40}, ValueError, "low must be less than high; got 60 and 40"),
+        (np.eye(3), {"high": 101}, ValueError, "high must be a number of at least 0 and at most 100; got 101"),
+        (
+            np.eye(3),
+            {"channel_axis": 2},
+            ValueError,
+            r"channel_axis must be an axis of an image of shape \(3, 3\); got 2",
+        ),
+    ],
+)
+def test_normalize_refuses(image, arguments, error, sentence):
+    with pytest.raises(error, match=sentence):
+        flowseg.normalize(image, **arguments)
+
+
+def test_scaled_shape():
+    assert scaled_shape((100, 7), 0.25) == (25, 2)
+    assert scaled_shape((3, 1), 0.01) == (1, 1)
+
+
+def test_resize_keeps_places():
+    # A blob keeps its relative place, up or down, in images and in masks alike.
+    rows, columns = np.ogrid[:60, :80]
+    masks = (np.hypot(rows - 20, columns - 50) < 10).astype(np.int32) * 9
+    for shape in ((120, 160), (30, 40), (47, 91)):
+        image = resize((masks > 0).astype(np.float32)[..., None], shape)[..., 0]
+        labels = resize_masks(masks, shape)
+        assert set(np.unique(labels)) == {0, 9}
+        scale = np.array(shape) / (60, 80)
+        expected = (np.array([20.5, 50.5])) * scale - 0.5
+        for weight in (image, labels > 0):
+            centre = np.array([np.average(i, weights=weight) for i in np.indices(shape)])
+            assert np.abs(centre - expected).max() < 0.5
+    assert resize_masks(masks, (60, 80)) is masks

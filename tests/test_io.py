@@ -1,0 +1,107 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from skimage.io import imsave
+
+from flowseg import _files, io
+
+
+def test_find_files(tmp_path):
+    for name in ("b.TIF", "a b ü.png", ".hidden.png", "notes.txt"):
+        (tmp_path / name).touch()
+    (tmp_path / "deeper").mkdir()
+    (tmp_path / "deeper" / "c.tif").touch()
+    assert [p.name for p in io.find_files(tmp_path)] == ["a b ü.png", "b.TIF"]
+    assert [p.name for p in io.find_files(tmp_path / "*" / "*.tif")] == ["c.tif"]
+    assert io.find_files(tmp_path / "notes.txt") == [tmp_path / "notes.txt"]
+    for nothing in ("*.jpg", "missing", "deeper/nothing*"):
+        with pytest.raises(FileNotFoundError, match="must name an image file, a folder or a pattern"):
+            io.find_files(tmp_path / nothing)
+
+
+def test_pair_files():
+    def paths(text):
+        return [Path(name) for name in text.split()]
+
+    pairs = io.pair_files(paths("x/b.tif x/a.tif"), paths("y/a_cp_masks.png y/b.png"))
+    assert [(str(a), str(b)) for a, b in pairs] == [("x/b.tif", "y/b.png"), ("x/a.tif", "y/a_cp_masks.png")]
+    assert io.pair_files(paths("one.tif"), paths("other.tif")) == [(Path("one.tif"), Path("other.tif"))]
+    with pytest.raises(ValueError, match="these have none: c.tif, d.tif"):
+        io.pair_files(paths("a.tif b.tif c.tif"), paths("a.tif b.tif d.tif"))
+    with pytest.raises(ValueError, match="these have the same name: a.tif, a.png, a_masks.tif"):
+        io.pair_files(paths("a.tif a.png b.tif"), paths("a_masks.tif b.tif"))
+
+
+def test_read_image(tmp_path):
+    image = np.random.default_rng(0).integers(0, 4000, (7, 9)).astype(np.uint16)
+    for name in ("grey 1.tif", "grey 1.png"):
+        imsave(tmp_path / name, image, check_contrast=False)
+        assert np.array_equal(io.read_image(tmp_path / name), image)
+    rgba = np.zeros((5, 6, 4), np.uint8)
+    rgba[..., :3] = np.arange(6)[None, :, None]
+    rgba[..., 3] = 255
+    imsave(tmp_path / "opaque.png", rgba, check_contrast=False)
+    assert np.array_equal(io.read_image(tmp_path / "opaque.png"), rgba[..., :3])
+    rgba[0, 0, 3] = 10
+    imsave(tmp_path / "clear.png", rgba, check_contrast=False)
+    assert io.read_image(tmp_path / "clear.png").shape == (5, 6, 4)
+
+
+@pytest.mark.parametrize("name", ["a.tif", "a.png", "a.jpg"])
+@pytest.mark.parametrize("content", [b"", b"nonsense", None])
+def test_damaged_files(tmp_path, name, content):
+    file = tmp_path / name
+    if content is None:
+        imsave(file, np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8), check_contrast=False)
+        content = file.read_bytes()[:300] if name != "a.tif" else file.read_bytes()[:6]
+    file.write_bytes(content)
+    with pytest.raises(ValueError, match=rf"{name} must be a readable"):
+        io.read_image(file)
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(FileNotFoundError, match="must be an image file; there is none"):
+        io.read_image(tmp_path / "no.tif")
+
+
+def test_masks_files(tmp_path):
+    masks = np.arange(12).reshape(3, 4)
+    io.write_masks(tmp_path / "m.tif", masks)
+    assert tifffile.imread(tmp_path / "m.tif").dtype == np.uint16
+    assert np.array_equal(io.read_masks(tmp_path / "m.tif"), masks)
+    io.write_masks(tmp_path / "m.tif", masks * 10_000)  # never wrapped
+    assert tifffile.imread(tmp_path / "m.tif").dtype == np.uint32
+    assert np.array_equal(io.read_masks(tmp_path / "m.tif"), masks * 10_000)
+    with pytest.raises(ValueError, match=r"masks must have labels from 0 to 2\*\*32 - 1 to be written; got -1 to 10"):
+        io.write_masks(tmp_path / "m.tif", masks - 1)
+    colours = np.zeros((4, 4, 3), np.uint8)
+    colours[0, 0], colours[0, 1] = (64, 0, 0), (0, 64, 0)
+    imsave(tmp_path / "rgb.png", colours, check_contrast=False)
+    assert io.read_masks(tmp_path / "rgb.png")[0, :2].tolist() == [1, 2]
+    tifffile.imwrite(tmp_path / "float.tif", np.zeros((3, 3), np.float32))
+    with pytest.raises(TypeError, match=r"float.tif must be an integer label image"):
+        io.read_masks(tmp_path / "float.tif")
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_an_interrupted_write_leaves_the_old_file(tmp_path, error):
+    file = tmp_path / "result.tif"
+    file.write_bytes(b"old")
+
+    def fail(beside):
+        beside.write_bytes(b"half of it")
+        raise error
+
+    with pytest.raises(type(error)):
+        _files.write_whole(file, fail)
+    assert file.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["result.tif"]
+
+
+def test_written_files_have_the_usual_permissions(tmp_path):
+    file = tmp_path / "a.png"
+    io.write_picture(file, np.zeros((4, 4, 3), np.uint8))
+    (tmp_path / "plain").touch()
+    assert file.stat().st_mode == (tmp_path / "plain").stat().st_mode

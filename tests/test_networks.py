@@ -1,0 +1,101 @@
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+import flowseg
+from flowseg._networks import check_network, measure_receptive_radius, receptive_radius
+from flowseg._training import make_network
+
+BUILDERS = [flowseg.build_unet, flowseg.build_resunet]
+
+
+@pytest.mark.parametrize("build", BUILDERS)
+def test_shapes_and_linear_head(build):
+    network = build(2, 5, filters=(4, 8, 16), seed=0)
+    images = np.random.default_rng(0).normal(size=(2, 32, 48, 2)).astype(np.float32)
+    outputs = np.asarray(network(images, training=False))
+    assert outputs.shape == (2, 32, 48, 5)
+    assert outputs.min() < -0.1  # a ReLU would lose every negative component
+    assert network.layers[-1].activation is keras.activations.linear
+    check_network(network, 2, 5)
+
+
+@pytest.mark.parametrize("build", BUILDERS)
+def test_seed(build):
+    first, again, other = (build(filters=(4, 8), seed=s).get_weights() for s in (5, 5, 6))
+    assert all(np.array_equal(a, b) for a, b in zip(first, again))
+    assert any(not np.array_equal(a, b) for a, b in zip(first, other))
+
+
+def test_broad_shape():
+    network = flowseg.build_unet(filters=(64, 128, 256, 512), seed=0)
+    convolutions = [layer for layer in network.layers if isinstance(layer, layers.Conv2D)]
+    assert len(convolutions) == 2 * 4 + 2 * 3 + 1
+    assert [c.filters for c in convolutions[:8]] == [64, 64, 128, 128, 256, 256, 512, 512]
+    assert all(c.kernel_size == (3, 3) for c in convolutions[:-1])
+
+
+@pytest.mark.parametrize("build", BUILDERS)
+@pytest.mark.parametrize("filters", [(4,), (4, 8), (4, 6, 8)])
+def test_receptive_radius_holds(build, filters):
+    # By experiment an output depends on nothing beyond the stated radius (here: rounded up to the grid).
+    network = build(filters=filters, seed=0)
+    stated = receptive_radius(len(filters))
+    step = 2 ** (len(filters) - 1)
+    assert measure_receptive_radius(network, 1, step=step, largest=stated + step) <= stated + step
+
+
+def own_unet(activation=None, *, global_layer=False, channels=1, size=None):
+    inputs = keras.Input((size, size, channels))
+    x = layers.Conv2D(6, 3, padding="same", activation="relu")(inputs)
+    if global_layer:
+        x = x + layers.GlobalAveragePooling2D(keepdims=True)(x)
+    return keras.Model(inputs, layers.Conv2D(3, 1, activation=activation)(x))
+
+
+@pytest.mark.parametrize(
+    ("network", "error", "sentence"),
+    [
+        (lambda: own_unet("relu"), ValueError, "network must end in a linear layer .* got relu"),
+        (lambda: own_unet("sigmoid"), ValueError, "got sigmoid"),
+        (lambda: own_unet(channels=3), ValueError, r"inputs of shape \(None, None, None, 1\)"),
+        (lambda: own_unet(size=64), ValueError, "any number of rows and columns"),
+        (
+            lambda: keras.Sequential([keras.Input((None, None, 1)), layers.Conv2D(2, 1)]),
+            ValueError,
+            "must give outputs",
+        ),
+        (lambda: "no network", TypeError, "network must be or build a keras.Model; got str"),
+    ],
+)
+def test_networks_that_do_not_fit(network, error, sentence):
+    with pytest.raises(error, match=sentence):
+        make_network(lambda *_: network(), n_channels=1, n_outputs=3, filters=(4,), seed=0)
+
+
+def test_a_global_layer_is_found_out():
+    with pytest.raises(ValueError, match="depend on a bounded neighbourhood"):
+        measure_receptive_radius(own_unet(global_layer=True), 1, step=16, largest=64)
+
+
+def test_a_model_is_copied_with_its_weights():
+    mine = own_unet()
+    copy = make_network(mine, n_channels=1, n_outputs=3, filters=(4,), seed=0)
+    assert copy is not mine
+    assert all(np.array_equal(a, b) for a, b in zip(copy.get_weights(), mine.get_weights()))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "sentence"),
+    [
+        ({"n_channels": 0}, ValueError, "n_channels must be an integer of at least 1; got 0"),
+        ({"filters": ()}, TypeError, "filters must be a sequence of integers"),
+        ({"filters": 32}, TypeError, "filters must be a sequence of integers, one per level; got 32"),
+        ({"filters": (8, 0)}, ValueError, r"filters\[1\] must be an integer of at least 1; got 0"),
+        ({"seed": -1}, ValueError, "seed must be an integer of at least 0"),
+    ],
+)
+def test_refuses(arguments, error, sentence):
+    with pytest.raises(error, match=sentence):
+        flowseg.build_unet(**arguments)

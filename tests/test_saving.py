@@ -1,0 +1,162 @@
+import json
+
+import numpy as np
+import pytest
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
+
+from flowseg import BoundarySegmenter, FlowSegmenter, _saving, load_segmenter
+
+
+@pytest.fixture
+def file(fitted, tmp_path):
+    path = tmp_path / "model with a space.safetensors"
+    fitted["FlowSegmenter"].save(path)
+    return path
+
+
+def rewrite(file, change=None, tensors=None):
+    """Write the file again with another document or other weights."""
+    with safe_open(file, framework="numpy") as opened:
+        document = json.loads(opened.metadata()["flowseg"])
+    weights = load_file(file)
+    if tensors:
+        tensors(weights)
+    if change:
+        document = change(document) or document
+    save_file(weights, file, metadata={"flowseg": json.dumps(document)})
+
+
+@pytest.mark.parametrize("cls", [FlowSegmenter, BoundarySegmenter])
+def test_round_trip(cls, fitted, pairs, tmp_path):
+    model, path = fitted[cls.__name__], tmp_path / "m.safetensors"
+    model.save(path)
+    for again in (cls.load(path), load_segmenter(str(path))):
+        assert type(again) is cls
+        assert again.get_params() == model.get_params()
+        assert again.diameter_ == model.diameter_
+        assert again.history_ == model.history_
+        assert all(np.array_equal(a, b) for a, b in zip(again.network_.get_weights(), model.network_.get_weights()))
+        assert np.array_equal(again.predict(pairs[0][0]), model.predict(pairs[0][0]))
+
+
+def test_the_file_is_plain(file):
+    with safe_open(file, framework="numpy") as opened:
+        document = json.loads(opened.metadata()["flowseg"])
+        names = list(opened.keys())
+    assert document["estimator"] == "FlowSegmenter"
+    assert document["format_version"] == 1
+    assert any(name.endswith("encoder_0_conv_0/kernel") for name in names)
+
+
+def test_same_model_same_bytes(fitted, file, tmp_path):
+    fitted["FlowSegmenter"].save(tmp_path / "again")
+    assert (tmp_path / "again").read_bytes() == file.read_bytes()
+
+
+def test_cut_short(file):
+    whole = file.read_bytes()
+    for length in (0, 4, 100, len(whole) // 2, len(whole) - 1):
+        file.write_bytes(whole[:length])
+        with pytest.raises(
+            ValueError, match="must be a flowseg model in .safetensors format; it is damaged, cut short"
+        ):
+            FlowSegmenter.load(file)
+
+
+def test_another_format(file):
+    file.write_bytes(b"\x80\x04\x95 a pickle, say" * 100)
+    with pytest.raises(ValueError, match="of another format"):
+        FlowSegmenter.load(file)
+    save_file({"a": np.zeros(3)}, file)
+    with pytest.raises(ValueError, match="got a .safetensors file without flowseg's metadata"):
+        FlowSegmenter.load(file)
+
+
+def test_missing(tmp_path):
+    with pytest.raises(FileNotFoundError, match="path must be a model file; got .* which does not exist"):
+        FlowSegmenter.load(tmp_path / "no.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (
+            lambda d: d | {"format_version": 2, "flowseg_version": "9.1"},
+            r"written by a newer flowseg \(9.1\).* Update flowseg",
+        ),
+        (lambda d: d | {"format_version": "1"}, "must have a format version of at least 1; got '1'"),
+        (lambda d: d | {"estimator": "BoundarySegmenter"}, "must hold a FlowSegmenter; got a BoundarySegmenter"),
+        (lambda d: [1], "must hold a JSON document with format_version"),
+        (lambda d: d | {"parameters": 5}, "must hold 'parameters' and 'learned' as JSON objects"),
+        (lambda d: d | {"parameters": d["parameters"] | {"evil": 1}}, "these do not pair up: evil"),
+        (lambda d: d | {"parameters": d["parameters"] | {"filters": [0]}}, r"valid parameters; filters\[0\] must be"),
+        (lambda d: d | {"parameters": d["parameters"] | {"network": "os.system"}}, "network must be one of"),
+        (lambda d: d | {"parameters": d["parameters"] | {"filters": [8, 32]}}, "must have shape"),
+        (
+            lambda d: d | {"parameters": d["parameters"] | {"filters": [8, 16, 32]}},
+            "must hold the .* weights of this network",
+        ),
+        (lambda d: d | {"learned": {"diameter": -1}}, "must hold a learned diameter above 0; got -1"),
+    ],
+)
+def test_documents_that_do_not_fit(file, change, sentence):
+    rewrite(file, change)
+    with pytest.raises(ValueError, match=sentence):
+        FlowSegmenter.load(file)
+
+
+def test_unknown_estimator(file):
+    rewrite(file, lambda d: d | {"estimator": "Popen"})
+    with pytest.raises(ValueError, match="must hold one of FlowSegmenter, BoundarySegmenter; got 'Popen'"):
+        load_segmenter(file)
+
+
+@pytest.mark.parametrize(
+    ("tensors", "sentence"),
+    [
+        (lambda w: w.update({k: v[..., :1] for k, v in w.items() if k.startswith("000")}), "must have shape .* got"),
+        (
+            lambda w: w.update({k: v.astype(np.float64) for k, v in w.items() if k.startswith("000")}),
+            "must have dtype float32; got float64",
+        ),
+        (lambda w: w.update({k: v * np.nan for k, v in w.items() if k.startswith("000")}), "must be finite"),
+        (lambda w: w.pop(sorted(w)[0]), "must hold the 32 weights of this network; got 31"),
+        (lambda w: w.update(extra=np.zeros(3, np.float32)), "these do not pair up: extra"),
+    ],
+)
+def test_weights_that_do_not_fit(file, tensors, sentence):
+    with safe_open(file, framework="numpy") as opened:
+        n = len(list(opened.keys()))
+    rewrite(file, tensors=tensors)
+    with pytest.raises(
+        ValueError,
+        match=sentence.replace("32", str(n)).replace("31", str(n - 1)) if "weights of" in sentence else sentence,
+    ):
+        FlowSegmenter.load(file)
+
+
+def test_no_json(file):
+    save_file(load_file(file), file, metadata={"flowseg": "[" * 100_000})
+    with pytest.raises(ValueError, match="must hold a JSON document as metadata"):
+        FlowSegmenter.load(file)
+
+
+def test_an_interrupted_save_leaves_the_old_file(fitted, file, monkeypatch):
+    old = file.read_bytes()
+
+    def full_disk(weights, path, metadata):
+        with open(path, "wb") as half:
+            half.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(_saving, "save_file", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        fitted["FlowSegmenter"].save(file)
+    assert file.read_bytes() == old
+    assert [p.name for p in file.parent.iterdir()] == [file.name]
+
+
+def test_no_such_folder(fitted, tmp_path):
+    with pytest.raises(FileNotFoundError):
+        fitted["FlowSegmenter"].save(tmp_path / "missing" / "model.safetensors")

@@ -1,0 +1,318 @@
+import keras
+import numpy as np
+import pytest
+from keras import layers
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV, cross_val_score
+
+import flowseg
+from flowseg import BoundarySegmenter, FlowSegmenter
+
+BOTH = [FlowSegmenter, BoundarySegmenter]
+
+
+def weights(segmenter):
+    return segmenter.network_.get_weights()
+
+
+@pytest.fixture(params=BOTH, ids=lambda cls: cls.__name__)
+def segmenter(request, fitted):
+    return fitted[request.param.__name__]
+
+
+def test_it_learns(pairs):
+    # A minute of training must tell touching cells apart on images that it has not seen.
+    images, masks = zip(*[flowseg.synthetic.cells((128, 128), 18, rng=seed) for seed in range(12)])
+    model = FlowSegmenter(filters=(16, 32, 64), crop_size=96, epochs=8, steps_per_epoch=30, random_state=0)
+    model.fit(images, masks)
+    unseen = [flowseg.synthetic.cells((128, 128), 18, rng=seed) for seed in (100, 101)]
+    assert model.score(*zip(*unseen)) > 0.7
+    assert model.history_["loss"][-1] < 0.5 * model.history_["loss"][0]
+
+
+def test_forms_of_input_and_output(segmenter, pairs):
+    images = [image for image, _ in pairs]
+    one = segmenter.predict(images[0])
+    assert isinstance(one, np.ndarray)
+    assert (one.shape, one.dtype) == (images[0].shape, np.int32)
+    several = segmenter.predict([images[0], images[1][:50, :33]])
+    assert isinstance(several, list)
+    assert [m.shape for m in several] == [(96, 96), (50, 33)]
+    assert np.array_equal(several[0], one)
+    stack = segmenter.predict(np.stack(images[:2]))
+    assert stack.shape == (2, 96, 96)
+    assert np.array_equal(stack[0], one)
+    assert np.array_equal(segmenter.predict(images[0][..., None]), one)
+    before = images[0].copy()
+    segmenter.predict(images[0])
+    assert np.array_equal(images[0], before)
+
+
+def test_what_comes_before_masks(fitted, pairs):
+    image = pairs[0][0]
+    model = fitted["FlowSegmenter"]
+    flows, cellprob = model.predict_flows(image)
+    assert (flows.shape, cellprob.shape) == ((2, 96, 96), (96, 96))
+    assert flows.dtype == cellprob.dtype == np.float32
+    assert np.array_equal(flowseg.flows_to_masks(flows, cellprob), model.predict(image))
+    assert len(model.predict_flows([image, image])) == 2
+    classes = fitted["BoundarySegmenter"].predict_classes(image)
+    assert classes.shape == (96, 96, 3)
+    assert classes.sum(axis=-1) == pytest.approx(np.ones((96, 96)), abs=1e-5)
+
+
+def test_same_seed_same_weights(segmenter, pairs):
+    images, masks = zip(*pairs)
+    again = clone(segmenter).fit(images, masks)
+    assert all(np.array_equal(a, b) for a, b in zip(weights(segmenter), weights(again)))
+    other = clone(segmenter).set_params(random_state=4).fit(images, masks)
+    assert any(not np.array_equal(a, b) for a, b in zip(weights(segmenter), weights(other)))
+
+
+def test_learned_attributes(segmenter, pairs):
+    assert segmenter.diameter_ == pytest.approx(np.median([np.median(flowseg.diameters(m)) for _, m in pairs]), rel=0.1)
+    assert len(segmenter.history_["loss"]) == len(segmenter.history_["val_loss"]) == 2
+    assert isinstance(segmenter.network_, keras.Model)
+
+
+def test_best_validation_weights_are_kept(pairs, small):
+    images, masks = zip(*pairs)
+
+    class Spoil(keras.callbacks.Callback):
+        """After the second epoch make the weights useless; the third then is the worst."""
+
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 2:
+                self.kept = self.model.get_weights()
+                self.model.set_weights([np.full_like(w, 0.5) for w in self.kept])
+
+    spoil = Spoil()
+    model = FlowSegmenter(**small | {"epochs": 3, "learning_rate": 1e-4})
+    model.fit(images, masks, callbacks=[spoil])
+    best = int(np.argmin(model.history_["val_loss"]))
+    assert best < 2
+    if best == 1:
+        assert all(np.array_equal(a, b) for a, b in zip(weights(model), spoil.kept))
+
+
+def test_validation_pairs_and_none(pairs, small):
+    images, masks = zip(*pairs)
+    model = FlowSegmenter(**small).fit(images[:6], masks[:6], validation=(images[6:], masks[6:]))
+    assert "val_loss" in model.history_
+    model = FlowSegmenter(**small, validation_fraction=0.0).fit(images, masks)
+    assert "val_loss" not in model.history_
+    model = FlowSegmenter(**small).fit(images[:1], masks[:1])  # a single image is not split
+    assert "val_loss" not in model.history_
+
+
+def test_images_of_many_sizes_and_dtypes(small):
+    pairs = [flowseg.synthetic.cells(shape, 3, rng=1) for shape in ((40, 70), (97, 31), (64, 64))]
+    images = [(1000 * i).clip(0).astype(t) for (i, _), t in zip(pairs, (np.uint16, np.float64, np.int32))]
+    masks = [m.astype(t) for (_, m), t in zip(pairs, (np.uint8, np.int64, np.uint16))]
+    model = FlowSegmenter(**small).fit(images, masks)
+    assert [m.shape for m in model.predict(images)] == [(40, 70), (97, 31), (64, 64)]
+
+
+def test_colour_images(pairs, small):
+    images = [np.stack([image, image**2, 1 - image], axis=-1) for image, _ in pairs]
+    model = FlowSegmenter(n_channels=3, **small).fit(images, [m for _, m in pairs])
+    assert model.predict(images[0]).shape == (96, 96)
+    assert model.predict(np.stack(images[:3])).shape == (3, 96, 96)
+    with pytest.raises(ValueError, match=r"images must have 3 channels, .* got shape \(96, 96\)"):
+        model.predict(images[0][..., 0])
+
+
+def test_small_and_odd_images(segmenter):
+    rng = np.random.default_rng(0)
+    for shape in ((1, 40), (40, 1), (1, 2), (3, 3), (65, 127)):
+        assert segmenter.predict(rng.random(shape)).shape == shape
+
+
+def test_known_diameters_change_the_scale(fitted, pairs):
+    model, image = fitted["FlowSegmenter"], pairs[0][0]
+    assert np.array_equal(model.predict(image, diameters=model.diameter_), model.predict(image))
+    twice = model.predict_flows(image, diameters=2 * model.diameter_)[1]
+    assert not np.array_equal(twice, model.predict_flows(image)[1])
+    assert len(model.predict([image, image], diameters=[None, 20.0])) == 2
+
+
+def test_ignored_pixels_and_images_without_objects(pairs, small):
+    images, masks = zip(*pairs)
+    masks = [np.where(m == 1, -1, m) for m in masks[:3]] + [np.zeros_like(masks[3])]
+    FlowSegmenter(**small).fit(images[:4], masks)
+
+
+class TestOwnNetwork:
+    def build(self, n_channels=1, n_outputs=3):
+        inputs = keras.Input((None, None, n_channels))
+        x = layers.Conv2D(8, 5, padding="same", activation="relu")(inputs)
+        return keras.Model(inputs, layers.Conv2D(n_outputs, 3, padding="same")(x))
+
+    @pytest.mark.parametrize("form", ["function", "model"])
+    def test_fit_save_load(self, form, pairs, small, tmp_path):
+        images, masks = zip(*pairs)
+        network = self.build if form == "function" else self.build()
+        before = None if form == "function" else network.get_weights()
+        model = FlowSegmenter(network=network, **small).fit(images, masks)
+        if before:
+            assert all(np.array_equal(a, b) for a, b in zip(before, network.get_weights()))  # a copy was trained
+        model.save(tmp_path / "own.safetensors")
+        again = FlowSegmenter.load(tmp_path / "own.safetensors", network=network)
+        assert np.array_equal(again.predict(images[0]), model.predict(images[0]))
+        with pytest.raises(ValueError, match="was trained with a network of your own"):
+            FlowSegmenter.load(tmp_path / "own.safetensors")
+
+    def test_clone(self):
+        assert isinstance(clone(FlowSegmenter(network=self.build())).network, keras.Model)
+
+
+class TestScikitLearn:
+    def test_parameters(self):
+        for cls in BOTH:
+            model = cls(epochs=3, filters=(4, 8))
+            assert model.get_params()["epochs"] == 3
+            assert clone(model.set_params(diameter=30.0)).diameter == 30.0
+            assert repr(model).startswith(cls.__name__ + "(")
+
+    def test_making_one_is_cheap(self):
+        nonsense = FlowSegmenter(epochs="many")  # __init__ stores, fit checks
+        assert nonsense.epochs == "many"
+
+    def test_grid_search_and_cross_validation_on_lists_of_many_sizes(self, small):
+        pairs = [flowseg.synthetic.cells((64 + 9 * k, 70), 4, rng=k) for k in range(6)]
+        images, masks = (list(part) for part in zip(*pairs))
+        model = FlowSegmenter(**small | {"epochs": 1, "steps_per_epoch": 2})
+        scores = cross_val_score(model, images, masks, cv=2, error_score="raise")
+        assert scores.shape == (2,)
+        search = GridSearchCV(model, {"flow_threshold": [0.4, None]}, cv=2, error_score="raise").fit(images, masks)
+        assert search.predict(images[:1])[0].shape == (64, 70)
+
+    def test_callbacks(self, pairs, small):
+        images, masks = zip(*pairs)
+        seen = []
+        stop = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(logs["loss"]))
+        plateau = keras.callbacks.ReduceLROnPlateau()
+        model = FlowSegmenter(**small).fit(images, masks, callbacks=[stop, plateau])
+        assert model.history_["loss"] == pytest.approx(seen)
+
+
+BAD_DATA = [
+    (
+        lambda i, m: (i[:2], m),
+        ValueError,
+        "images and masks must be lists of the same length; got 2 images and 8 masks",
+    ),
+    (
+        lambda i, m: (i, [x[:-1] for x in m]),
+        ValueError,
+        r"masks\[0\] must have the shape of images\[0\] \(rows and columns\)",
+    ),
+    (
+        lambda i, m: (i, [x.astype(float) for x in m]),
+        TypeError,
+        r"masks\[0\] must be an integer label image .* float64",
+    ),
+    (lambda i, m: (i, [x > 0 for x in m]), TypeError, r"masks\[0\] .* got a boolean mask"),
+    (
+        lambda i, m: (i, [np.kron(np.eye(2), np.pad(np.ones((46, 46)), 1)).astype(np.uint8) * 255 for _ in m]),
+        ValueError,
+        r"masks\[0\] must be a label image .* got a binary 0/255 mask",
+    ),
+    (
+        lambda i, m: (i, [x * 0 for x in m]),
+        ValueError,
+        "masks must hold at least one object; got 8 label images without any",
+    ),
+    (lambda i, m: ([x + np.nan for x in i], m), ValueError, r"images\[0\] must be finite; got 9216 NaN"),
+    (lambda i, m: ([x * 0 + np.inf for x in i], m), ValueError, r"images\[0\] must be finite"),
+    (
+        lambda i, m: ([x * 0 for x in i], m),
+        ValueError,
+        r"images\[0\] must not be constant; got 0.0 in all of its pixels",
+    ),
+    (
+        lambda i, m: ([x[:1, :1] for x in i], [x[:1, :1] for x in m]),
+        ValueError,
+        "at least one object|must not be constant",
+    ),
+    (
+        lambda i, m: ([np.stack([x] * 3, -1) for x in i], m),
+        ValueError,
+        r"images\[0\] must have 1 channel, shape \(rows, columns\)",
+    ),
+    (lambda i, m: ([], []), ValueError, "images must hold at least one array; got an empty list"),
+    (lambda i, m: (i[0], m[0]), TypeError, "images must be a list of arrays; got one array"),
+    (lambda i, m: ("images", m), TypeError, "images must be a list of arrays; got str"),
+    (lambda i, m: ([x.astype(str) for x in i], m), TypeError, r"images\[0\] must be an array of numbers"),
+]
+
+
+@pytest.mark.parametrize(("change", "error", "sentence"), BAD_DATA)
+def test_bad_data(change, error, sentence, pairs, small):
+    images, masks = (list(part) for part in zip(*pairs))
+    model = FlowSegmenter(**small)
+    with pytest.raises(error, match=sentence):
+        model.fit(*change(images, masks))
+    assert not hasattr(model, "network_")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "error", "sentence"),
+    [
+        ({"epochs": 0}, ValueError, "epochs must be an integer of at least 1; got 0"),
+        ({"epochs": 1.5}, TypeError, "epochs must be an integer of at least 1; got 1.5"),
+        ({"crop_size": 63}, ValueError, "crop_size must be divisible by 2 for a network of 2 levels; got 63"),
+        ({"learning_rate": 0}, ValueError, "learning_rate must be a number above 0; got 0"),
+        ({"network": "vnet"}, ValueError, "network must be one of 'unet', 'resunet'; got 'vnet'"),
+        ({"network": 3}, TypeError, "network must be 'unet', 'resunet', a keras.Model, or a function"),
+        ({"diameter": 1}, ValueError, "diameter must be a number of at least 4; got 1"),
+        (
+            {"validation_fraction": 1.0},
+            ValueError,
+            "validation_fraction must be a number of at least 0 and at most 0.9",
+        ),
+        ({"augment": 1}, TypeError, "augment must be True or False; got 1"),
+        ({"patience": 0}, ValueError, "patience must be an integer of at least 1 or None"),
+        ({"flow_threshold": -1}, ValueError, "flow_threshold must be"),
+        ({"filters": "32"}, TypeError, "filters must be a sequence of integers"),
+    ],
+)
+def test_bad_parameters(parameters, error, sentence, pairs, small):
+    images, masks = zip(*pairs)
+    with pytest.raises(error, match=sentence):
+        FlowSegmenter(**small | parameters).fit(images, masks)
+
+
+def test_bad_validation(pairs, small):
+    images, masks = zip(*pairs)
+    with pytest.raises(TypeError, match=r"validation must be a pair \(images, masks\); got str"):
+        FlowSegmenter(**small).fit(images, masks, validation="some")
+    with pytest.raises(ValueError, match="validation masks must hold at least one object"):
+        FlowSegmenter(**small).fit(images, masks, validation=(images[:1], [masks[0] * 0]))
+
+
+def test_unfitted():
+    for cls in BOTH:
+        for call in (lambda m: m.predict(np.eye(9)), lambda m: m.save("x"), lambda m: m.score([], [])):
+            with pytest.raises(NotFittedError, match=f"This {cls.__name__} is not trained yet: call fit"):
+                call(cls())
+
+
+@pytest.mark.parametrize(
+    ("images", "diameters", "error", "sentence"),
+    [
+        (np.zeros((9, 9)), None, ValueError, "images must not be constant"),
+        (np.array([[np.nan, 1.0]]), None, ValueError, "images must be finite"),
+        ([np.eye(9), np.eye(9)[..., None, None]], None, ValueError, r"images\[1\] must have 1 channel"),
+        (np.eye(9), 0, ValueError, r"diameters\[0\] must be a number above 0"),
+        (np.eye(9), 1e-3, ValueError, "diameters must be within a factor of 32 of the working diameter"),
+        ([np.eye(9)], [1, 2], ValueError, "got 2 for 1 images"),
+        (np.eye(9) > 0, None, TypeError, "images must be an array of numbers; got dtype bool"),
+        (np.array(3.0), None, ValueError, "images must have 1 channel"),
+        (3.0, None, TypeError, "images must be a list of arrays; got float"),
+    ],
+)
+def test_bad_predict(fitted, images, diameters, error, sentence):
+    with pytest.raises(error, match=sentence):
+        fitted["FlowSegmenter"].predict(images, diameters=diameters)

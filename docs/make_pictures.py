@@ -8,11 +8,15 @@ mpl.use("agg")
 
 import matplotlib.pyplot as plt
 import numpy as np
+from scipy.ndimage import gaussian_filter
 from skimage.color import rgb2lab
 from skimage.measure import label
 
 import flowseg
 from flowseg import plot, synthetic
+
+# Standard deviation of the error, smooth over a pixel, that stands for a network's: flows have length 1.
+PREDICTION_ERROR = 0.3
 
 
 def draw_all(folder: Path) -> None:
@@ -49,26 +53,32 @@ def _draw_idea(folder: Path, image: np.ndarray, masks: np.ndarray) -> None:
 
 
 def _draw_eight_bits(folder: Path, masks: np.ndarray) -> None:
+    """The same error of prediction on flows with and without their negative half."""
     flows = flowseg.masks_to_flows(masks)
     cellprob = np.where(masks > 0, 5.0, -5.0)
-    damaged = np.rint(255 * np.clip(flows, 0, 1)) / 255
-    found = flowseg.flows_to_masks(damaged, cellprob, flow_threshold=None)
-    panels = [
-        ("signed flows", plot.flow_colours(flows)),
-        ("masks from them", plot.mask_colours(flowseg.flows_to_masks(flows, cellprob))),
-        ("8 bits, or after a ReLU", plot.flow_colours(damaged)),
-        ("masks from those", plot.mask_colours(found)),
-    ]
+    rng = np.random.default_rng(0)
+    error = np.stack([gaussian_filter(rng.standard_normal(masks.shape), 1) for _ in range(2)])
+    error *= PREDICTION_ERROR / error.std()
+    signed = np.where(masks > 0, flows + error, 0)
+    unsigned = np.where(masks > 0, np.maximum(np.clip(flows, 0, 1) + error, 0), 0)
+    panels = []
+    for name, predicted in (("signed flows", signed), ("8 bits, or a ReLU", unsigned)):
+        found = flowseg.flows_to_masks(predicted, cellprob, flow_threshold=None)
+        score = flowseg.metrics.match(masks, found).average_precision
+        panels += [
+            (f"{name}, predicted", plot.flow_colours(predicted)),
+            (f"masks: average precision {score:.2f}", plot.mask_colours(found)),
+        ]
     _show(folder, "eight_bits", panels)
 
 
 def _draw_lightness(folder: Path) -> None:
-    """Neighbours in different colours of the same lightness."""
-    colours = np.array([[64, 64, 192], [128, 0, 192], [0, 128, 64], [192, 0, 64], [64, 64, 192], [0, 128, 64]])
-    _, masks = synthetic.cells((60, 60), 6, rng=3)
+    """Four colours of an annotation tool's palette that have the same whole lightness."""
+    colours = np.array([[0, 192, 64], [64, 192, 0], [0, 192, 128], [64, 192, 64]], dtype=np.uint8)
+    _, masks = synthetic.cells((60, 60), 7, rng=8)
     annotation = np.zeros((60, 60, 3), dtype=np.uint8)
-    annotation[masks > 0] = colours[masks[masks > 0] - 1]
-    lightness = np.round(rgb2lab(annotation)[..., 0] / 10).astype(int)  # as coarse as truncating code makes it
+    annotation[masks > 0] = colours[masks[masks > 0] % 4]
+    lightness = rgb2lab(annotation)[..., 0].astype(int)
     panels = [
         ("coloured annotation", annotation),
         ("objects by lightness", plot.mask_colours(label(lightness, connectivity=2))),

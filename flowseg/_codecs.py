@@ -99,10 +99,12 @@ class BoundaryCodec:
         return (shifted / shifted.sum(axis=-1, keepdims=True)).astype(np.float32)
 
     def decode(self, outputs: NDArray[np.float32], *, min_size: int, scale: float) -> NDArray[np.int32]:
-        """Masks: pieces of interior, small ones dropped, grown back by the boundary (``scale`` pixels wide)."""
+        """Masks: pieces of interior, grown back by the boundary, small ones dropped.
+
+        ``scale`` is the size of a pixel that the network saw in pixels of the image.
+        """
         pieces = connected_pieces(outputs.argmax(axis=-1) == INTERIOR, connectivity=1)
-        width = BOUNDARY_WIDTH * scale
-        grown = expand_labels(pieces, distance=width)
+        grown = expand_labels(pieces, distance=max(1.0, BOUNDARY_WIDTH * scale))
         big = np.bincount(grown.ravel()) >= max(min_size, 1)
         big[0] = False
         number = np.where(big, np.cumsum(big), 0)

@@ -1,0 +1,44 @@
+import numpy as np
+import pytest
+
+import flowseg
+from flowseg._prediction import network_margin, predict_outputs
+from flowseg._tiles import TILE_SIZE, grid_axis, map_tiles
+
+
+@pytest.fixture(scope="module")
+def network():
+    model = flowseg.build_unet(filters=(4, 6, 8), seed=0)
+    model.compile(jit_compile=False)
+    return model
+
+
+def test_tiles_of_a_real_network_leave_no_trace(network):
+    # All at once, beyond the size of a tile, gives the same as tile by tile, up to rounding.
+    image = np.random.default_rng(0).normal(size=(64, TILE_SIZE + 320, 1)).astype(np.float32)
+    margin = network_margin(network, is_own=False, n_levels=3, n_channels=1)
+    assert len(grid_axis(image.shape[1], margin)) > 1
+    tiled = map_tiles(network.predict_on_batch, image, 3, margin)
+    whole = network.predict_on_batch(image[None])[0]
+    # Beyond the image's right edge tiles read its mirror image, the whole reads nothing: leave that margin out.
+    inside = np.s_[:, margin : image.shape[1] - margin]
+    assert np.abs(tiled - whole)[inside].max() < 1e-5 * np.abs(whole).max()
+
+
+def test_a_block_with_its_margin_equals_the_whole(network):
+    # What a cluster does: read one tile of the grid with its margin, and get the very same numbers.
+    image = np.random.default_rng(1).normal(size=(40, 2 * TILE_SIZE, 1)).astype(np.float32)
+    margin = network_margin(network, is_own=False, n_levels=3, n_channels=1)
+    whole = map_tiles(network.predict_on_batch, image, 3, margin)
+    start, stop, keep, end = grid_axis(image.shape[1], margin)[1]
+    rows = np.minimum(np.arange(64), 2 * 39 - np.arange(64))
+    block = network.predict_on_batch(image[rows][None, :, start:stop])[0]
+    assert np.array_equal(block[:40, keep - start : end - start], whole[:, keep:end])
+
+
+def test_outputs_come_in_the_size_of_the_image(network):
+    image = np.random.default_rng(2).normal(size=(50, 61, 1))
+    for factor in (0.3, 1.0, 1.7):
+        outputs = predict_outputs(network, image, factor=factor, n_outputs=3, margin=64)
+        assert outputs.shape == (50, 61, 3)
+        assert outputs.dtype == np.float32

@@ -81,7 +81,9 @@ class Segmenter(BaseEstimator):
         _inputs.check_has_objects(mask_list, "masks")
         seed_split, seed_weights, seed_batches = self._draw_seeds()
         if validation is None:
-            train, held_out = self._split(image_list, mask_list, seed_split)
+            train, held_out = _inputs.hold_out(
+                image_list, mask_list, fraction=self.validation_fraction, seed=seed_split
+            )
         else:
             train, held_out = (image_list, mask_list), self._check_validation(validation)
 
@@ -128,9 +130,11 @@ class Segmenter(BaseEstimator):
     def _check_settings(self) -> TrainingSettings:
         """Check every parameter that training needs."""
         self._check_prediction_settings()
-        self._check_network()
+        n_levels = len(_checks.as_filters(self.filters))
+        _inputs.check_network_choice(self.network)
         batch_size = _checks.as_integer(self.batch_size, "batch_size", minimum=1)
-        crop_size = self._check_crop_size()
+        step = 2 ** (n_levels - 1) if isinstance(self.network, str) else 1
+        crop_size = _inputs.as_crop_size(self.crop_size, step)
         rate = _checks.as_number(self.learning_rate, "learning_rate", low=0.0, open_low=True)
         _checks.as_number(self.validation_fraction, "validation_fraction", low=0.0, high=0.9)
         _checks.check_flag(self.augment, "augment")
@@ -157,43 +161,9 @@ class Segmenter(BaseEstimator):
         _checks.as_integer(self.min_size, "min_size", minimum=0)
         _checks.as_workers(self.workers)
 
-    def _check_network(self) -> None:
-        _checks.as_filters(self.filters)
-        if isinstance(self.network, str):
-            _checks.check_choice(self.network, "network", ("unet", "resunet"))
-        elif not callable(self.network):  # a keras.Model is callable, too
-            raise TypeError(
-                f"network must be 'unet', 'resunet', a keras.Model, or a function of (n_channels, n_outputs) that "
-                f"builds one; got {self.network!r}."
-            )
-
-    def _check_crop_size(self) -> int:
-        size = _checks.as_integer(self.crop_size, "crop_size", minimum=8)
-        step = 2 ** (len(self.filters) - 1) if isinstance(self.network, str) else 1
-        if size % step:
-            raise ValueError(
-                f"crop_size must be divisible by {step} for a network of {len(self.filters)} levels; got {size}."
-            )
-        return size
-
     def _draw_seeds(self) -> list[int]:
         """Seeds of the split, the weights and the batches."""
         return [int(s) for s in check_random_state(self.random_state).randint(0, 2**31 - 1000, size=3)]
-
-    def _split(
-        self, images: list[NDArray[Any]], masks: list[NDArray[Any]], seed: int
-    ) -> tuple[tuple[list[Any], list[Any]], tuple[list[Any], list[Any]]]:
-        """Hold out a share of the images, without leaving the training part without objects."""
-        n_held_out = min(round(self.validation_fraction * len(images)), len(images) - 1)
-        order = np.random.default_rng(seed).permutation(len(images))
-        with_objects = [i for i in order if (masks[i] > 0).any()]
-        keep_first = [with_objects[0], *(i for i in order if i != with_objects[0])]
-        kept = sorted(keep_first[: len(images) - n_held_out])
-        held_out = sorted(keep_first[len(images) - n_held_out :])
-        return (
-            ([images[i] for i in kept], [masks[i] for i in kept]),
-            ([images[i] for i in held_out], [masks[i] for i in held_out]),
-        )
 
     def _check_validation(self, validation: Any) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
         if not isinstance(validation, tuple | list) or len(validation) != 2:

@@ -73,3 +73,38 @@ def as_diameters(diameters: Any, n_images: int) -> list[float | None]:
         _checks.as_number(value, f"diameters[{i}]", low=0.0, open_low=True, none="the typical diameter")
         for i, value in enumerate(diameters)
     ]
+
+
+def hold_out(
+    images: list[NDArray[Any]], masks: list[NDArray[Any]], *, fraction: float, seed: int
+) -> tuple[tuple[list[Any], list[Any]], tuple[list[Any], list[Any]]]:
+    """Split pairs into (training, held out) at random; an image with objects always stays for training."""
+    n_held_out = min(round(fraction * len(images)), len(images) - 1)
+    shuffled = np.random.default_rng(seed).permutation(len(images)).tolist()
+    first = next(i for i in shuffled if (masks[i] > 0).any())
+    order = [first, *(i for i in shuffled if i != first)]
+    n_kept = len(images) - n_held_out
+    kept, held_out = sorted(order[:n_kept]), sorted(order[n_kept:])
+    return (
+        ([images[i] for i in kept], [masks[i] for i in kept]),
+        ([images[i] for i in held_out], [masks[i] for i in held_out]),
+    )
+
+
+def check_network_choice(network: Any) -> None:
+    """Raise unless ``network`` names one of ours or could be one of the user's own."""
+    if isinstance(network, str):
+        _checks.check_choice(network, "network", ("unet", "resunet"))
+    elif not callable(network):  # a keras.Model is callable, too
+        raise TypeError(
+            "network must be 'unet', 'resunet', a keras.Model, or a function of (n_channels, n_outputs) that builds "
+            f"one; got {network!r}."
+        )
+
+
+def as_crop_size(crop_size: Any, step: int) -> int:
+    """Return the side of the training crops, which poolings must divide evenly."""
+    size = _checks.as_integer(crop_size, "crop_size", minimum=8)
+    if size % step:
+        raise ValueError(f"crop_size must be divisible by {step} for a network of this depth; got {size}.")
+    return size

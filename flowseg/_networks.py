@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -69,17 +69,15 @@ def build_unet(
     (None, None, None, 3)
     """
     widths, seeds = _check_arguments(n_channels, n_outputs, filters, seed)
-    x = inputs = keras.Input((None, None, n_channels), name="image")
-    skips = []
-    for level, width in enumerate(widths):
-        if level > 0:
-            x = layers.MaxPooling2D(2, name=f"down_{level}")(x)
-        x = _convolve_twice(x, width, f"encoder_{level}", seeds)
-        skips.append(x)
-    for level in reversed(range(len(widths) - 1)):
-        x = layers.UpSampling2D(2, interpolation="nearest", name=f"up_{level}")(x)
-        x = layers.Concatenate(name=f"skip_{level}")([skips[level], x])
-        x = _convolve_twice(x, widths[level], f"decoder_{level}", seeds)
+    inputs = keras.Input((None, None, n_channels), name="image")
+
+    def block(x: Any, level: int, name: str) -> Any:
+        return _convolve_twice(x, widths[level], name, seeds)
+
+    def join(x: Any, skip: Any, level: int) -> Any:
+        return layers.Concatenate(name=f"skip_{level}")([skip, x])
+
+    x = _u_shape(inputs, len(widths), block=block, join=join)
     return keras.Model(inputs, _head(x, n_outputs, seeds), name="unet")
 
 
@@ -115,18 +113,16 @@ def build_resunet(
     (None, None, None, 3)
     """
     widths, seeds = _check_arguments(n_channels, n_outputs, filters, seed)
-    x = inputs = keras.Input((None, None, n_channels), name="image")
-    skips = []
-    for level, width in enumerate(widths):
-        if level > 0:
-            x = layers.MaxPooling2D(2, name=f"down_{level}")(x)
-        x = _residual_block(x, width, f"encoder_{level}", seeds)
-        skips.append(x)
-    for level in reversed(range(len(widths) - 1)):
-        x = layers.UpSampling2D(2, interpolation="nearest", name=f"up_{level}")(x)
+    inputs = keras.Input((None, None, n_channels), name="image")
+
+    def block(x: Any, level: int, name: str) -> Any:
+        return _residual_block(x, widths[level], name, seeds)
+
+    def join(x: Any, skip: Any, level: int) -> Any:
         x = _convolve(x, widths[level], f"up_{level}_project", seeds, size=1)
-        x = layers.Add(name=f"skip_{level}")([skips[level], x])
-        x = _residual_block(x, widths[level], f"decoder_{level}", seeds)
+        return layers.Add(name=f"skip_{level}")([skip, x])
+
+    x = _u_shape(inputs, len(widths), block=block, join=join)
     x = layers.BatchNormalization(momentum=NORM_MOMENTUM, name="head_norm")(x)
     x = layers.ReLU(name="head_relu")(x)
     return keras.Model(inputs, _head(x, n_outputs, seeds), name="resunet")
@@ -142,6 +138,22 @@ def _check_arguments(
     _checks.as_integer(n_outputs, "n_outputs", minimum=1)
     start = _checks.as_integer(seed, "seed", minimum=0, none="chance")
     return _checks.as_filters(filters), _Seeds(start)
+
+
+def _u_shape(
+    x: Any, n_levels: int, *, block: Callable[[Any, int, str], Any], join: Callable[[Any, Any, int], Any]
+) -> Any:
+    """Down and up again: a block per level on either side, joined with the one across."""
+    skips = []
+    for level in range(n_levels):
+        if level > 0:
+            x = layers.MaxPooling2D(2, name=f"down_{level}")(x)
+        x = block(x, level, f"encoder_{level}")
+        skips.append(x)
+    for level in reversed(range(n_levels - 1)):
+        x = layers.UpSampling2D(2, interpolation="nearest", name=f"up_{level}")(x)
+        x = block(join(x, skips[level], level), level, f"decoder_{level}")
+    return x
 
 
 def _convolve(x: Any, width: int, name: str, seeds: _Seeds, *, size: int = 3, bias: bool = False) -> Any:

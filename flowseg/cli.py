@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-import importlib
 import json
-import os
 import sys
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from flowseg import __version__
+from flowseg import __version__, _report, io, plot
+from flowseg._cli_files import (
+    check_output_file,
+    check_stems,
+    count_channels,
+    count_objects,
+    exit_unless_all,
+    for_each_file,
+    make_progress,
+    parse_filters,
+    read_pairs,
+    segmenter_class,
+    without_overlays,
+)
+from flowseg._files import write_tiff
+from flowseg._flows import labels_to_flows
 from flowseg._quiet import hush_native_libraries
 
 app = typer.Typer(
@@ -20,17 +32,20 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Segment touching, irregular objects (cells, nuclei, bacteria, grains) with flows learned from your own "
     "annotated images. Start with: flowseg demo",
 )
 
 ImagesArgument = Annotated[
-    str, typer.Argument(help="Image file, folder of images, or quoted pattern such as 'a/*.tif'.")
+    str, typer.Argument(metavar="IMAGES", help="Image file, folder of images, or quoted pattern such as 'a/*.tif'.")
 ]
 MasksArgument = Annotated[
     str,
-    typer.Argument(help="Label images or coloured annotations with the images' names: file, folder or pattern."),
+    typer.Argument(
+        metavar="MASKS", help="Label images or coloured annotations with the images' names: file, folder or pattern."
+    ),
 ]
 OutputFolder = Annotated[Path, typer.Option("--output", "-o", help="Folder to write to; made when it is not there.")]
 Workers = Annotated[int | None, typer.Option(help="Threads; by default all cores.")]
@@ -95,22 +110,22 @@ def train(
 
     flowseg train images masks --output model.safetensors
     """
-    _check_output_file(output)
+    check_output_file(output)
     if (validation_images is None) != (validation_masks is None):
         raise ValueError("--validation-images and --validation-masks must be given together.")
-    pairs = _read_pairs(images, masks)
-    validation = _read_pairs(validation_images, validation_masks) if validation_images and validation_masks else None
-    segmenter = _segmenter_class(boundary)(
+    pairs = read_pairs(images, masks)
+    validation = read_pairs(validation_images, validation_masks) if validation_images and validation_masks else None
+    segmenter = segmenter_class(boundary)(
         network=network,
-        filters=_parse_filters(filters),
-        n_channels=_count_channels(pairs[0]),
+        filters=parse_filters(filters),
+        n_channels=count_channels(pairs[0]),
         diameter=diameter,
         epochs=epochs,
         random_state=seed,
         workers=workers,
     )
-    typer.echo(f"{len(pairs[0])} images, {sum(_count_objects(m) for m in pairs[1])} objects")
-    progress = _make_progress(epochs * segmenter.steps_per_epoch)
+    typer.echo(f"{len(pairs[0])} images, {sum(count_objects(m) for m in pairs[1])} objects")
+    progress = make_progress(epochs * segmenter.steps_per_epoch)
     segmenter.fit(*pairs, validation=validation, callbacks=[progress])
     segmenter.save(output)
     losses = segmenter.history_.get("val_loss", segmenter.history_["loss"])
@@ -143,11 +158,10 @@ def predict(
 
     flowseg predict 'new/*.tif' --model model.safetensors --output results
     """
-    from flowseg import io, plot
     from flowseg._segmenters import load_segmenter
 
     files = io.find_files(images)
-    _check_stems(files)
+    check_stems(files)
     segmenter = load_segmenter(model)
     given = {
         "cellprob_threshold": cellprob_threshold,
@@ -166,15 +180,15 @@ def predict(
         io.write_picture(output / f"{file.stem}_overlay.png", plot.outlines(image, masks))
         return int(masks.max())
 
-    counts = _for_each_file(files, work, "segmenting")
+    counts = for_each_file(files, work, "segmenting")
     typer.echo(f"{sum(counts)} objects in {len(counts)} images, written to {output}")
-    _exit_unless_all(files, counts)
+    exit_unless_all(files, counts)
 
 
 @app.command()
 def evaluate(
-    true: Annotated[str, typer.Argument(help="True label images: file, folder or pattern.")],
-    predicted: Annotated[str, typer.Argument(help="Predicted label images with the same names.")],
+    true: Annotated[str, typer.Argument(metavar="TRUE", help="True label images: file, folder or pattern.")],
+    predicted: Annotated[str, typer.Argument(metavar="PREDICTED", help="Predicted label images with the same names.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")] = False,
 ) -> None:
     """Compare predicted with true masks.
@@ -184,9 +198,7 @@ def evaluate(
 
     flowseg evaluate masks results
     """
-    from flowseg import _report, io
-
-    pairs = io.pair_files(io.find_files(true), _without_overlays(io.find_files(predicted)))
+    pairs = io.pair_files(io.find_files(true), without_overlays(io.find_files(predicted)))
     truths = [io.read_masks(a) for a, _ in pairs]
     predictions = [io.read_masks(b) for _, b in pairs]
     for (a, b), x, y in zip(pairs, truths, predictions, strict=True):
@@ -209,12 +221,8 @@ def flows(
 
     flowseg flows annotations --output flows
     """
-    from flowseg import io, plot
-    from flowseg._files import write_tiff
-    from flowseg._flows import labels_to_flows
-
     files = io.find_files(masks)
-    _check_stems(files)
+    check_stems(files)
     output.mkdir(parents=True, exist_ok=True)
 
     def work(file: Path) -> int:
@@ -223,15 +231,15 @@ def flows(
         write_tiff(output / f"{file.stem}_flows.tif", stack)
         if labels.ndim == 2:
             io.write_picture(output / f"{file.stem}_flows.png", plot.flow_colours(stack[2:]))
-        return _count_objects(labels)
+        return count_objects(labels)
 
-    counts = _for_each_file(files, work, "making flows")
+    counts = for_each_file(files, work, "making flows")
     typer.echo(f"flows of {sum(counts)} objects in {len(counts)} images, written to {output}")
-    _exit_unless_all(files, counts)
+    exit_unless_all(files, counts)
 
 
 @app.command()
-def info(model: Annotated[Path, typer.Argument(help="Model file.")]) -> None:
+def info(model: Annotated[Path, typer.Argument(metavar="MODEL", help="Model file.")]) -> None:
     """Show what a model file says of itself: class, version, parameters, training."""
     from flowseg._saving import read_document
 
@@ -259,98 +267,8 @@ def demo(
 
     output.mkdir(parents=True, exist_ok=True)
     typer.echo("Drawing crowds of touching cells and training a small U-Net on their flows ...")
-    lines = _demo.run(output, epochs, lambda n_steps: _make_progress(n_steps))
+    lines = _demo.run(output, epochs, make_progress)
     typer.echo("\n".join(lines))
-
-
-def _segmenter_class(boundary: bool) -> Any:
-    module = importlib.import_module("flowseg._segmenters")
-    return module.BoundarySegmenter if boundary else module.FlowSegmenter
-
-
-def _check_output_file(output: Path) -> None:
-    """Find out before the training, not after it, that the result cannot be written."""
-    folder = output.parent
-    if not folder.is_dir():
-        raise FileNotFoundError(f"--output must lie in a folder that exists; {folder} does not.")
-    if output.is_dir():
-        raise ValueError(f"--output must be a file; {output} is a folder.")
-    if not os.access(folder, os.W_OK):
-        raise PermissionError(f"--output must lie in a folder that can be written to; {folder} cannot.")
-
-
-def _read_pairs(images: str, masks: str) -> tuple[list[Any], list[Any]]:
-    from tqdm import tqdm
-
-    from flowseg import io
-
-    pairs = io.pair_files(io.find_files(images), io.find_files(masks))
-    read = [(io.read_image(a), io.read_masks(b)) for a, b in tqdm(pairs, "reading", disable=None, leave=False)]
-    for (a, b), (image, labels) in zip(pairs, read, strict=True):
-        if image.shape[:2] != labels.shape:
-            raise ValueError(f"{b} must have the rows and columns of {a}, {image.shape[:2]}; got {labels.shape}.")
-    return [image for image, _ in read], [labels for _, labels in read]
-
-
-def _count_channels(images: list[Any]) -> int:
-    channels = {1 if image.ndim == 2 else image.shape[2] for image in images}
-    if len(channels) > 1:
-        raise ValueError(f"all images must have the same number of channels; got {sorted(channels)}.")
-    return channels.pop()
-
-
-def _count_objects(masks: Any) -> int:
-    import numpy as np
-
-    return int(np.count_nonzero(np.unique(masks) > 0))
-
-
-def _parse_filters(text: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise ValueError(
-            f"--filters must be whole numbers with commas between, such as 32,64,128; got {text!r}."
-        ) from None
-
-
-def _check_stems(files: Iterable[Path]) -> None:
-    """Two results must not have the same name."""
-    seen: dict[str, Path] = {}
-    for file in files:
-        if file.stem in seen:
-            raise ValueError(f"images must have different names; got {seen[file.stem]} and {file}.")
-        seen[file.stem] = file
-
-
-def _without_overlays(files: list[Path]) -> list[Path]:
-    """A folder that flowseg predict wrote holds overlay pictures beside the masks."""
-    return [file for file in files if not file.stem.endswith("_overlay")]
-
-
-def _for_each_file(files: list[Path], work: Any, title: str) -> list[int]:
-    """Results of all the files that can be worked on; each of the others is named on standard error."""
-    from tqdm import tqdm
-
-    results = []
-    for file in tqdm(files, title, disable=None, leave=False):
-        try:
-            results.append(work(file))
-        except (ValueError, TypeError, OSError, MemoryError) as error:
-            typer.echo(f"flowseg: {file}: {' '.join(str(error).split())}", err=True)
-    return results
-
-
-def _exit_unless_all(files: list[Path], results: list[int]) -> None:
-    if len(results) < len(files):
-        typer.echo(f"flowseg: {len(files) - len(results)} of {len(files)} files failed", err=True)
-        raise typer.Exit(1)
-
-
-def _make_progress(n_steps: int) -> Any:
-    from flowseg._progress import TrainingBar
-
-    return TrainingBar(n_steps)
 
 
 if __name__ == "__main__":

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import linear_sum_assignment
 
 from flowseg import _checks
+from flowseg._overlaps import Overlaps, assign, find_overlaps
 
 __all__ = [
     "Match",
@@ -28,27 +28,6 @@ __all__ = [
 
 # Overlap (IoU) from which a partner counts in splits and merges, as in Caicedo et al., Cytometry A 95, 952 (2019).
 PARTNER_IOU = 0.1
-
-
-class _Overlaps(NamedTuple):
-    """Every pair of a true and a predicted object that share pixels."""
-
-    true_labels: NDArray[Any]
-    predicted_labels: NDArray[Any]
-    true_areas: NDArray[np.int64]
-    predicted_areas: NDArray[np.int64]
-    true_index: NDArray[np.int64]  # of each pair
-    predicted_index: NDArray[np.int64]
-    intersection: NDArray[np.int64]
-
-    @property
-    def union(self) -> NDArray[np.int64]:
-        total = self.true_areas[self.true_index] + self.predicted_areas[self.predicted_index]
-        return total - self.intersection
-
-    @property
-    def iou(self) -> NDArray[np.float64]:
-        return self.intersection / self.union
 
 
 @dataclass(frozen=True)
@@ -117,47 +96,6 @@ def _ratio(part: float, whole: float, others: float) -> float:
     return part / whole
 
 
-def _find_overlaps(true: ArrayLike, predicted: ArrayLike) -> _Overlaps:
-    a = _checks.as_masks(true, "true")
-    b = _checks.as_masks(predicted, "predicted")
-    _checks.check_same_shape(b.shape, a.shape, "predicted", "true")
-    true_labels, true_index, true_areas = _number_objects(a)
-    predicted_labels, predicted_index, predicted_areas = _number_objects(b)
-    both = (true_index > 0) & (predicted_index > 0)
-    n_predicted = predicted_labels.size
-    code = (true_index[both] - 1) * max(n_predicted, 1) + (predicted_index[both] - 1)
-    pairs, intersection = np.unique(code, return_counts=True)
-    i, j = np.divmod(pairs, max(n_predicted, 1))
-    return _Overlaps(true_labels, predicted_labels, true_areas, predicted_areas, i, j, intersection)
-
-
-def _number_objects(masks: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.int64]]:
-    """Labels above 0, the objects' numbers 1..n per pixel (0 = background), and the areas."""
-    labels, index, areas = np.unique(masks.ravel(), return_inverse=True, return_counts=True)
-    n_background = int(np.count_nonzero(labels <= 0))
-    number = np.maximum(index.astype(np.int64) - n_background + 1, 0)
-    return labels[n_background:], number, areas[n_background:].astype(np.int64)
-
-
-def _assign(overlaps: _Overlaps, threshold: float) -> NDArray[np.intp]:
-    """Indices of the pairs that match: one to one, as many as possible, then with the largest sum of IoU."""
-    iou = overlaps.iou
-    candidates = np.flatnonzero(iou >= threshold)
-    i, j = overlaps.true_index[candidates], overlaps.predicted_index[candidates]
-    alone = (np.bincount(i, minlength=1)[i] == 1) & (np.bincount(j, minlength=1)[j] == 1)
-    if alone.all():
-        return candidates
-    contested = candidates[~alone]
-    rows, r = np.unique(overlaps.true_index[contested], return_inverse=True)
-    columns, c = np.unique(overlaps.predicted_index[contested], return_inverse=True)
-    gain = np.zeros((rows.size, columns.size))
-    gain[r, c] = 1.0 + iou[contested] / (2.0 * min(gain.shape))
-    pair_at = np.full(gain.shape, -1, dtype=np.intp)
-    pair_at[r, c] = contested
-    chosen = pair_at[linear_sum_assignment(gain, maximize=True)]
-    return np.sort(np.concatenate([candidates[alone], chosen[chosen >= 0]]))
-
-
 def match(true: ArrayLike, predicted: ArrayLike, *, threshold: float = 0.5) -> Match:
     """Match the objects of one image one to one.
 
@@ -184,15 +122,15 @@ def match(true: ArrayLike, predicted: ArrayLike, *, threshold: float = 0.5) -> M
     (1, 1, 1, 0.333)
     """
     level = _check_threshold(threshold)
-    return _match(_find_overlaps(true, predicted), level)
+    return _match(find_overlaps(true, predicted), level)
 
 
 def _check_threshold(threshold: float) -> float:
     return _checks.as_number(threshold, "threshold", low=0.0, high=1.0, open_low=True)
 
 
-def _match(overlaps: _Overlaps, threshold: float) -> Match:
-    chosen = _assign(overlaps, threshold)
+def _match(overlaps: Overlaps, threshold: float) -> Match:
+    chosen = assign(overlaps, threshold)
     iou = overlaps.iou
     best = np.zeros(overlaps.true_labels.size)
     np.maximum.at(best, overlaps.true_index, iou)
@@ -218,7 +156,7 @@ def _count_matches(
     levels = [_check_threshold(t) for t in thresholds]
     counts = np.zeros((len(truths), len(levels), 3), dtype=np.int64)
     for k, pair in enumerate(zip(truths, predictions, strict=True)):
-        overlaps = _find_overlaps(*pair)
+        overlaps = find_overlaps(*pair)
         for m, level in enumerate(levels):
             result = _match(overlaps, level)
             counts[k, m] = result.tp, result.fp, result.fn
@@ -321,7 +259,7 @@ def aggregated_jaccard(true: ArrayLike, predicted: ArrayLike) -> float:
     >>> metrics.aggregated_jaccard(np.array([[1, 1, 0, 2]]), np.array([[1, 1, 3, 0]]))
     0.5
     """
-    overlaps = _find_overlaps(true, predicted)
+    overlaps = find_overlaps(true, predicted)
     n_true, n_predicted = overlaps.true_labels.size, overlaps.predicted_labels.size
     if n_true == 0 or n_predicted == 0:
         return _ratio(0, n_true + n_predicted, 0)
@@ -359,7 +297,7 @@ def splits_merges(true: ArrayLike, predicted: ArrayLike, *, overlap: float = PAR
     SplitsMerges(splits=0, merges=1)
     """
     level = _checks.as_number(overlap, "overlap", low=0.0, high=1.0)
-    overlaps = _find_overlaps(true, predicted)
+    overlaps = find_overlaps(true, predicted)
     partners = overlaps.iou > level
     per_true = np.bincount(overlaps.true_index[partners], minlength=1)
     per_predicted = np.bincount(overlaps.predicted_index[partners], minlength=1)

@@ -21,6 +21,7 @@ LEVELS = [
         "_images",
         "_inputs",
         "_masks",
+        "_overlaps",
         "_parallel",
         "_report",
         "_tiles",
@@ -31,7 +32,7 @@ LEVELS = [
     },
     {"_batches", "_losses", "_networks", "_prediction", "_progress", "_training"},
     {"_estimator", "_model_document", "_saving", "_segmenters"},
-    {"_demo", "_quiet", "cli"},
+    {"_cli_files", "_demo", "_quiet", "cli"},
 ]
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
 MODULES = sorted(p.stem for p in PACKAGE.glob("*.py") if p.stem != "__init__")

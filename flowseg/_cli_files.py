@@ -1,0 +1,104 @@
+"""What the commands share: find and read files, go through them, report what failed."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import typer
+from tqdm import tqdm
+
+from flowseg import io
+
+
+def segmenter_class(boundary: bool) -> Any:
+    """Class to train."""
+    module = importlib.import_module("flowseg._segmenters")
+    return module.BoundarySegmenter if boundary else module.FlowSegmenter
+
+
+def check_output_file(output: Path) -> None:
+    """Find out before the training, not after it, that the result cannot be written."""
+    folder = output.parent
+    if not folder.is_dir():
+        raise FileNotFoundError(f"--output must lie in a folder that exists; {folder} does not.")
+    if output.is_dir():
+        raise ValueError(f"--output must be a file; {output} is a folder.")
+    if not os.access(folder, os.W_OK):
+        raise PermissionError(f"--output must lie in a folder that can be written to; {folder} cannot.")
+
+
+def read_pairs(images: str, masks: str) -> tuple[list[Any], list[Any]]:
+    """Images and masks of the same names, checked against each other."""
+    pairs = io.pair_files(io.find_files(images), io.find_files(masks))
+    read = [(io.read_image(a), io.read_masks(b)) for a, b in tqdm(pairs, "reading", disable=None, leave=False)]
+    for (a, b), (image, labels) in zip(pairs, read, strict=True):
+        if image.shape[:2] != labels.shape:
+            raise ValueError(f"{b} must have the rows and columns of {a}, {image.shape[:2]}; got {labels.shape}.")
+    return [image for image, _ in read], [labels for _, labels in read]
+
+
+def count_channels(images: list[Any]) -> int:
+    """Channels that all images have."""
+    channels = {1 if image.ndim == 2 else image.shape[2] for image in images}
+    if len(channels) > 1:
+        raise ValueError(f"all images must have the same number of channels; got {sorted(channels)}.")
+    return channels.pop()
+
+
+def count_objects(masks: Any) -> int:
+    """Different labels above 0."""
+    return int(np.count_nonzero(np.unique(masks) > 0))
+
+
+def parse_filters(text: str) -> tuple[int, ...]:
+    """Filters per level from text such as 32,64,128."""
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise ValueError(
+            f"--filters must be whole numbers with commas between, such as 32,64,128; got {text!r}."
+        ) from None
+
+
+def check_stems(files: Iterable[Path]) -> None:
+    """Two results must not have the same name."""
+    seen: dict[str, Path] = {}
+    for file in files:
+        if file.stem in seen:
+            raise ValueError(f"images must have different names; got {seen[file.stem]} and {file}.")
+        seen[file.stem] = file
+
+
+def without_overlays(files: list[Path]) -> list[Path]:
+    """A folder that flowseg predict wrote holds overlay pictures beside the masks."""
+    return [file for file in files if not file.stem.endswith("_overlay")]
+
+
+def for_each_file(files: list[Path], work: Callable[[Path], int], title: str) -> list[int]:
+    """Results of all the files that can be worked on; each of the others is named on standard error."""
+    results = []
+    for file in tqdm(files, title, disable=None, leave=False):
+        try:
+            results.append(work(file))
+        except (ValueError, TypeError, OSError, MemoryError) as error:
+            typer.echo(f"flowseg: {file}: {' '.join(str(error).split())}", err=True)
+    return results
+
+
+def exit_unless_all(files: list[Path], results: list[int]) -> None:
+    """Exit with status 1 when a file failed."""
+    if len(results) < len(files):
+        typer.echo(f"flowseg: {len(files) - len(results)} of {len(files)} files failed", err=True)
+        raise typer.Exit(1)
+
+
+def make_progress(n_steps: int) -> Any:
+    """Progress bar for training, as a Keras callback."""
+    from flowseg._progress import TrainingBar
+
+    return TrainingBar(n_steps)

@@ -97,7 +97,8 @@ def flows_to_masks(
     cellprob_threshold : float
         Pixels with a larger `cellprob` are foreground; 0.0 is a probability of 0.5.
     flow_threshold : float, optional
-        Objects with a flow error above this are dropped (see `flow_errors`); None switches the check off.
+        Objects with a flow error above this are dropped (see `flow_errors`); None switches the check off. Objects
+        that touch the image's border are not checked.
     min_size : int
         Objects of fewer pixels are dropped.
     n_iter : int, optional
@@ -116,6 +117,10 @@ def flows_to_masks(
     Points whose ends lie on the same pixel or on neighbouring ones are one object. Of an object in several pieces
     the largest stays; each of the others goes to the object that it touches along most pixel edges, or
     to the background where it touches none.
+
+    An object that the image's border cuts has its centre elsewhere than its visible part has, often outside:
+    networks learn to point there, so that their flows disagree with those of the visible mask though both
+    are right. This is why such objects are not checked.
 
     Examples
     --------
@@ -145,8 +150,8 @@ def flows_to_masks(
     keep = np.bincount(masks.ravel()) >= max(smallest, 1)
     if max_error is not None:
         masks = _keep_labels(masks, keep)  # too small anyway: not worth a check
-        keep = np.ones(masks.max() + 1, dtype=bool)
-        keep[1:] = flow_errors(masks, array, workers=threads) <= max_error
+        keep = _touches_border(masks)
+        keep[1:] |= flow_errors(masks, array, workers=threads) <= max_error
     return _in_raster_order(_keep_labels(masks, keep))
 
 
@@ -198,6 +203,15 @@ def _most_touched(pieces: NDArray[Any], is_main: NDArray[np.bool_]) -> tuple[NDA
     order = np.lexsort((main, -counts, stray))
     first = np.unique(stray[order], return_index=True)[1]
     return stray[order][first], main[order][first]
+
+
+def _touches_border(masks: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """For every label from 0, whether it reaches the image's border."""
+    touches = np.zeros(int(masks.max()) + 1, dtype=bool)
+    for axis in range(masks.ndim):
+        for end in (0, -1):
+            touches[np.take(masks, end, axis=axis)] = True
+    return touches
 
 
 def _keep_labels(masks: NDArray[np.int32], keep: NDArray[np.bool_]) -> NDArray[np.int32]:

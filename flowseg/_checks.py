@@ -13,12 +13,18 @@ from numpy.typing import ArrayLike, NDArray
 # The largest label that a float32 image holds exactly (2 ** 24).
 MAX_FLOAT32_LABEL = 1 << 24
 
+# The largest integer that any argument may have: kernels count in 64 bits.
+MAX_INTEGER = (1 << 62) - 1
+
+# Levels of a network at most: each but the first halves the image, and tiles start on multiples of 64 pixels.
+MAX_LEVELS = 7
+
 _DIMENSIONS = {2: "2-D (rows, columns)", 3: "3-D (planes, rows, columns)"}
 
 
 def as_masks(masks: ArrayLike, name: str = "masks", *, ndims: Sequence[int] = (2, 3)) -> NDArray[Any]:
     """Return ``masks`` as an integer array, or say why it is no label image."""
-    array = np.asarray(masks)
+    array = _as_array(masks, name)
     if array.dtype == bool:
         raise TypeError(
             f"{name} must be an integer label image (0 = background, k = object k); got a boolean mask. "
@@ -35,6 +41,13 @@ def as_masks(masks: ArrayLike, name: str = "masks", *, ndims: Sequence[int] = (2
             "separate objects. Number its objects first, for example with skimage.measure.label."
         )
     return array
+
+
+def _as_array(values: ArrayLike, name: str) -> NDArray[Any]:
+    try:
+        return np.asarray(values)
+    except ValueError:
+        raise ValueError(f"{name} must be an array; got rows of different lengths.") from None
 
 
 def check_dimensions(array: NDArray[Any], name: str, ndims: Sequence[int]) -> None:
@@ -67,8 +80,7 @@ def as_flows(flows: ArrayLike, name: str = "flows") -> NDArray[np.float32]:
         raise ValueError(f"{name} must have shape (2, rows, columns) or (3, planes, rows, columns); got {array.shape}.")
     if array.size == 0:
         raise ValueError(f"{name} must have at least one pixel; got shape {array.shape}.")
-    check_finite(array, name)
-    return np.asarray(array, dtype=np.float32)
+    return _as_float32(array, name)
 
 
 def as_cellprob(cellprob: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float32]:
@@ -77,8 +89,15 @@ def as_cellprob(cellprob: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float
     if not np.issubdtype(array.dtype, np.floating):
         raise TypeError(f"cellprob must be a float array of logits; got dtype {array.dtype}.")
     check_same_shape(array.shape, shape, "cellprob", "one component of flows")
-    check_finite(array, "cellprob")
-    return np.asarray(array, dtype=np.float32)
+    return _as_float32(array, "cellprob")
+
+
+def _as_float32(array: NDArray[Any], name: str) -> NDArray[np.float32]:
+    """Values too large for float32 are infinite in it, and refused like others that are."""
+    with np.errstate(over="ignore"):
+        single = np.asarray(array, dtype=np.float32)
+    check_finite(single, name)
+    return single
 
 
 def as_foreground(foreground: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.bool_]:
@@ -92,7 +111,7 @@ def as_foreground(foreground: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.b
 
 def as_image(image: ArrayLike, name: str = "image") -> NDArray[Any]:
     """Return ``image`` as a numeric array of finite numbers with at least one pixel."""
-    array = np.asarray(image)
+    array = _as_array(image, name)
     if array.dtype == bool or not np.issubdtype(array.dtype, np.number):
         raise TypeError(f"{name} must be an array of numbers; got dtype {array.dtype}.")
     if np.issubdtype(array.dtype, np.complexfloating):
@@ -128,9 +147,9 @@ def check_same_length(first: Sequence[Any], second: Sequence[Any], names: tuple[
 
 def as_list(arrays: Any, name: str) -> list[Any]:
     """Return a non-empty list of arrays; a single array is not a list."""
-    if isinstance(arrays, np.ndarray) and arrays.ndim < 3:
+    if isinstance(arrays, np.ndarray) and arrays.ndim < 3 and not (arrays.dtype == object and arrays.ndim == 1):
         raise TypeError(f"{name} must be a list of arrays; got one array of shape {arrays.shape}.")
-    if isinstance(arrays, str | bytes) or not hasattr(arrays, "__len__") or not hasattr(arrays, "__getitem__"):
+    if isinstance(arrays, str | bytes) or not isinstance(arrays, Sequence | np.ndarray):
         raise TypeError(f"{name} must be a list of arrays; got {type(arrays).__name__}.")
     if len(arrays) == 0:
         raise ValueError(f"{name} must hold at least one array; got an empty list.")
@@ -154,6 +173,8 @@ def as_integer(value: Any, name: str, *, minimum: int, none: str | None = None) 
         raise TypeError(f"{name} must be {expected}; got {value!r}.") from None
     if number < minimum:
         raise ValueError(f"{name} must be {expected}; got {number}.")
+    if number > MAX_INTEGER:
+        raise ValueError(f"{name} must be at most {MAX_INTEGER}; got a larger number.")
     return number
 
 
@@ -185,6 +206,8 @@ def as_number(
         number = float(value)
     except (TypeError, ValueError):
         raise TypeError(f"{name} must be {expected}; got {value!r}.") from None
+    except OverflowError:
+        raise ValueError(f"{name} must be {expected}; got a number too large for one.") from None
     if not np.isfinite(number) or number < low or number > high or (open_low and number == low):
         raise ValueError(f"{name} must be {expected}; got {value!r}.")
     return number
@@ -194,7 +217,10 @@ def as_spacing(spacing: ArrayLike | None, ndim: int) -> NDArray[np.float64]:
     """Return the distance between pixels along each axis; None means 1 everywhere."""
     if spacing is None:
         return np.ones(ndim)
-    array = np.asarray(spacing, dtype=np.float64)
+    try:
+        array = np.asarray(spacing, dtype=np.float64)
+    except (TypeError, ValueError):
+        array = np.zeros(0)
     if array.shape != (ndim,) or not np.all(np.isfinite(array)) or np.any(array <= 0):
         raise ValueError(f"spacing must be {ndim} numbers above 0, one per axis; got {spacing!r}.")
     return array
@@ -220,6 +246,8 @@ def as_filters(filters: Any) -> list[int]:
     """Return filters per level as a list of integers."""
     if isinstance(filters, str) or not hasattr(filters, "__len__") or len(filters) == 0:
         raise TypeError(f"filters must be a sequence of integers, one per level; got {filters!r}.")
+    if len(filters) > MAX_LEVELS:
+        raise ValueError(f"filters must be for at most {MAX_LEVELS} levels; got {len(filters)}.")
     return [as_integer(width, f"filters[{i}]", minimum=1) for i, width in enumerate(filters)]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -17,8 +16,17 @@ from flowseg import io
 
 def segmenter_class(boundary: bool) -> Any:
     """Class to train."""
-    module = importlib.import_module("flowseg._segmenters")
-    return module.BoundarySegmenter if boundary else module.FlowSegmenter
+    from flowseg._segmenters import BoundarySegmenter, FlowSegmenter
+
+    return BoundarySegmenter if boundary else FlowSegmenter
+
+
+def set_parameter(segmenter: Any, name: str, value: Any) -> None:
+    """Set a parameter that an option gives."""
+    if name not in segmenter.get_params():
+        option = "--" + name.replace("_", "-")
+        raise ValueError(f"{option} is not for a {type(segmenter).__name__}; got {value}.")
+    segmenter.set_params(**{name: value})
 
 
 def check_output_file(output: Path) -> None:
@@ -65,10 +73,12 @@ def parse_filters(text: str) -> tuple[int, ...]:
         ) from None
 
 
-def check_stems(files: Iterable[Path]) -> None:
-    """Two results must not have the same name."""
+def check_targets(files: Iterable[Path], output: Path) -> None:
+    """No result may take the place of an input, of an annotation beside it, or of another result."""
     seen: dict[str, Path] = {}
     for file in files:
+        if file.parent.resolve() == output.resolve():
+            raise ValueError(f"--output must be another folder than that of {file}; nothing there is overwritten.")
         if file.stem in seen:
             raise ValueError(f"images must have different names; got {seen[file.stem]} and {file}.")
         seen[file.stem] = file

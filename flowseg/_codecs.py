@@ -15,6 +15,7 @@ from skimage.segmentation import expand_labels, find_boundaries
 
 from flowseg._dynamics import flows_to_masks
 from flowseg._flows import masks_to_flows
+from flowseg._overlaps import number_objects
 
 # Networks learn flows times this, as in Cellpose, so that both terms of the loss are of the same order.
 # Applied once on the way in (the loss) and divided out once on the way out (`FlowCodec.split`).
@@ -87,7 +88,8 @@ class BoundaryCodec:
 
     def encode(self, masks: NDArray[Any], *, workers: int | None) -> NDArray[np.float32]:  # noqa: ARG002
         """Target of one label image; the boundary is a pixel wide inside each object and one outside."""
-        objects = np.where(masks > 0, masks, 0)
+        _, number, _ = number_objects(masks)
+        objects = number.reshape(masks.shape)
         boundary = find_boundaries(objects, mode="thick")
         inside = objects > 0
         target = np.stack([masks >= 0, ~inside & ~boundary, inside & ~boundary, boundary], axis=-1)

@@ -360,9 +360,17 @@ cdef void _sample(
 cdef void _step(
     const float[:, ::1] field, const Py_ssize_t[::1] shape, Py_ssize_t ndim, double *x
 ) noexcept nogil:
+    # One step along the flow; never further than one pixel, however long the flow is.
     cdef Py_ssize_t axis
+    cdef double length = 0.0
     cdef double value[3]
     _sample(field, shape, ndim, x, value)
+    for axis in range(ndim):
+        length += value[axis] * value[axis]
+    if length > 1.0:
+        length = sqrt(length)
+        for axis in range(ndim):
+            value[axis] /= length
     for axis in range(ndim):
         x[axis] = min(max(x[axis] + value[axis], 0.0), <double> (shape[axis] - 1))
 

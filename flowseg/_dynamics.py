@@ -24,7 +24,7 @@ def follow_flows(
     Parameters
     ----------
     flows : array_like of float, shape (ndim, ...)
-        Direction to take at each pixel, in pixels per step, row before column.
+        Direction to take at each pixel, in pixels per step, row before column. No step is longer than one pixel.
     foreground : array_like of bool or int, shape (...)
         Pixels to start from; flows elsewhere count as 0.
     n_iter : int, optional
@@ -114,9 +114,9 @@ def flows_to_masks(
 
     Notes
     -----
-    Points whose ends lie on the same pixel or on neighbouring ones are one object. Of an object in several pieces
-    the largest stays; each of the others goes to the object that it touches along most pixel edges, or
-    to the background where it touches none.
+    Points whose ends lie on the same pixel, or on pixels at most two apart by way of others, are one object. Of an
+    object in several pieces the largest stays; each of the others goes to the object that it touches along most
+    pixel edges, or to the background where it touches none.
 
     An object that the image's border cuts has its centre elsewhere than its visible part has, often outside:
     networks learn to point there, so that their flows disagree with those of the visible mask though both
@@ -151,7 +151,9 @@ def flows_to_masks(
     if max_error is not None:
         masks = _keep_labels(masks, keep)  # too small anyway: not worth a check
         keep = _touches_border(masks)
-        keep[1:] |= flow_errors(masks, array, workers=threads) <= max_error
+        keep[0] = True
+        to_check = np.where(keep[masks], 0, masks)
+        keep[~keep] = flow_errors(to_check, array, workers=threads) <= max_error
     return _in_raster_order(_keep_labels(masks, keep))
 
 
@@ -208,7 +210,7 @@ def _most_touched(pieces: NDArray[Any], is_main: NDArray[np.bool_]) -> tuple[NDA
 def _touches_border(masks: NDArray[np.int32]) -> NDArray[np.bool_]:
     """For every label from 0, whether it reaches the image's border."""
     touches = np.zeros(int(masks.max()) + 1, dtype=bool)
-    for axis in range(masks.ndim):
+    for axis in (a for a in range(masks.ndim) if masks.shape[a] > 1):
         for end in (0, -1):
             touches[np.take(masks, end, axis=axis)] = True
     return touches

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 # image any more, or not fit into memory.
 EXTREME_SCALE = 1 / 32
 
+# Parameters that the trained network depends on: changed after fit they would no longer describe it.
+FIXED_BY_FIT = ("n_channels", "filters", "diameter")
+
 
 class Segmenter(BaseEstimator):
     """Base of `FlowSegmenter` and `BoundarySegmenter`; they add parameters, a codec and how outputs are decoded."""
@@ -79,6 +82,8 @@ class Segmenter(BaseEstimator):
         settings = self._check_settings()
         image_list, mask_list = _inputs.as_pairs(images, masks, n_channels=self.n_channels)
         _inputs.check_has_objects(mask_list, "masks")
+        _inputs.check_not_binary(mask_list)
+        _inputs.check_callbacks(callbacks)
         seed_split, seed_weights, seed_batches = self._draw_seeds()
         if validation is None:
             train, held_out = _inputs.hold_out(
@@ -90,13 +95,9 @@ class Segmenter(BaseEstimator):
         from flowseg import _training
 
         typical = _training.typical_diameter(train[1])
-        network = _training.make_network(
-            self.network,
-            n_channels=self.n_channels,
-            n_outputs=self._codec.n_outputs,
-            filters=self.filters,
-            seed=seed_weights,
-        )
+        self._scale(typical, "masks must have objects whose typical diameter is")
+        network = self._make_network(seed_weights, settings.crop_size)
+        margin = self._find_margin(network)  # refuses a network that does not fit before it is trained
         samples, validation_samples = (
             _training.make_samples(*pairs, self._codec, typical=typical, settings=settings, every_size=every_size)
             for pairs, every_size in ((train, settings.augment), (held_out, False))
@@ -110,19 +111,32 @@ class Segmenter(BaseEstimator):
             callbacks=callbacks,
             seed=seed_batches,
         )
-        self._set_fitted(network, typical, history)
+        self._set_fitted(network, margin, typical, history)
         return self
 
-    def _set_fitted(self, network: Any, diameter: float, history: dict[str, list[float]]) -> None:
-        """Set what fit learns, all of it or nothing."""
+    def _make_network(self, seed: int | None, crop_size: int) -> Any:
+        from flowseg import _training
+
+        return _training.make_network(
+            self.network,
+            n_channels=self.n_channels,
+            n_outputs=self._codec.n_outputs,
+            filters=self.filters,
+            seed=seed,
+            crop_size=crop_size,
+        )
+
+    def _find_margin(self, network: Any) -> int:
         from flowseg._prediction import network_margin
 
-        self._margin = network_margin(
-            network,
-            is_own=not isinstance(self.network, str),
-            n_levels=len(self.filters),
-            n_channels=self.n_channels,
-        )
+        is_own = not isinstance(self.network, str)
+        return network_margin(network, is_own=is_own, n_levels=len(self.filters), n_channels=self.n_channels)
+
+    def _set_fitted(self, network: Any, margin: int, diameter: float, history: dict[str, list[float]]) -> None:
+        """Set what fit learns, all of it or nothing."""
+        network.compile("sgd", jit_compile=False)  # forget optimizer and loss: then it can be copied and pickled
+        self._margin = margin
+        self._fitted_with = {name: getattr(self, name) for name in FIXED_BY_FIT}
         self.network_ = network
         self.diameter_ = diameter
         self.history_ = history
@@ -191,7 +205,7 @@ class Segmenter(BaseEstimator):
             As large as the image; 0 = background, objects 1..n. A list for a list, one array for one image, a stack
             for a stack.
         """
-        return self._map(images, diameters, lambda outputs, factor: self._decode(outputs, factor))
+        return self._map(images, diameters, self._decode)
 
     def _decode(self, outputs: NDArray[np.float32], factor: float) -> NDArray[np.int32]:
         raise NotImplementedError
@@ -219,17 +233,26 @@ class Segmenter(BaseEstimator):
     ) -> Any:
         from flowseg._prediction import predict_outputs
 
-        size = self.diameter_ if diameter is None else diameter
-        factor = self.diameter / size
-        if not EXTREME_SCALE <= factor <= 1 / EXTREME_SCALE:
-            raise ValueError(
-                f"diameters must be within a factor of {1 / EXTREME_SCALE:g} of the working diameter, {self.diameter} "
-                f"pixels; got {size:g}."
-            )
+        factor = self._scale(self.diameter_ if diameter is None else diameter, "diameters must be")
         outputs = predict_outputs(
             self.network_, image, factor=factor, n_outputs=self._codec.n_outputs, margin=self._margin
         )
+        if not np.isfinite(outputs).all():
+            raise ValueError(
+                "images must have values that a network can take; got outputs that are not finite for an image with "
+                f"values from {image.min():g} to {image.max():g}."
+            )
         return finish(outputs, factor)
+
+    def _scale(self, size: float, subject: str) -> float:
+        """Factor that gives objects of diameter ``size`` the working diameter."""
+        factor = self.diameter / size
+        if not EXTREME_SCALE <= factor <= 1 / EXTREME_SCALE:
+            raise ValueError(
+                f"{subject} within a factor of {1 / EXTREME_SCALE:g} of the working diameter, {self.diameter:g} "
+                f"pixels; got {size:g}."
+            )
+        return float(factor)
 
     def score(self, images: Any, masks: Any) -> float:
         """Mean over the images of the average precision at IoU 0.5.
@@ -249,11 +272,28 @@ class Segmenter(BaseEstimator):
         predicted = self.predict(image_list)
         return float(metrics.average_precision_per_image(mask_list, predicted, thresholds=(0.5,)).mean())
 
+    def check_prediction(self, diameter: float | None) -> None:
+        """Raise when `predict` would for any image: wrong parameters, or an impossible diameter.
+
+        Parameters
+        ----------
+        diameter : float, optional
+            As for `predict`.
+        """
+        self._check_prediction_settings()
+        (size,) = _inputs.as_diameters(diameter, 1)
+        self._scale(size or self.diameter_, "diameters must be")
+
     def _check_fitted(self) -> None:
         if not hasattr(self, "network_"):
             raise NotFittedError(
                 f"This {type(self).__name__} is not trained yet: call fit with images and masks, or load a model file."
             )
+        for name, value in self._fitted_with.items():
+            if np.any(np.asarray(getattr(self, name)) != np.asarray(value)):
+                raise ValueError(
+                    f"{name} must be what it was in fit, {value!r}; got {getattr(self, name)!r}. Fit again."
+                )
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Save the trained segmenter to one ``.safetensors`` file.
@@ -295,20 +335,9 @@ class Segmenter(BaseEstimator):
 
         document = _saving.read_document(path)
         segmenter = _model_document.rebuild(cls, document, path, network)
-        learned = segmenter._build_for_loading(seed=0)
+        diameter, history = _model_document.learned_values(document, path)
+        _saving.check_size(path, segmenter)
+        learned = segmenter._make_network(0, segmenter.crop_size)
         _saving.read_weights(path, learned)
-        segmenter._set_fitted(learned, *_model_document.learned_values(document, path))
+        segmenter._set_fitted(learned, segmenter._find_margin(learned), diameter, history)
         return segmenter
-
-    def _build_for_loading(self, seed: int) -> Any:
-        from flowseg._training import make_network
-
-        network = make_network(
-            self.network,
-            n_channels=self.n_channels,
-            n_outputs=self._codec.n_outputs,
-            filters=self.filters,
-            seed=seed,
-        )
-        network.compile(jit_compile=False)
-        return network

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import struct
 import tempfile
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ from typing import Any
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
+from PIL import Image, ImageSequence
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
@@ -20,7 +19,8 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
 
     When anything goes wrong (a full disk, an interruption) the new file is removed and ``path`` is as it was.
     """
-    path = Path(path)
+    path = Path(os.path.realpath(path))  # a link stays a link
+    _check_target(path)
     handle, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", suffix=path.suffix, dir=path.parent)
     os.close(handle)
     beside = Path(name)
@@ -28,11 +28,20 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
         write(beside)
         with open(beside, "rb") as file:
             os.fsync(file.fileno())
-        beside.chmod(0o666 & ~_umask())
+        beside.chmod(path.stat().st_mode if path.exists() else 0o666 & ~_umask())
         os.replace(beside, path)
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
+
+
+def _check_target(path: Path) -> None:
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"{path} must lie in a folder that exists; {path.parent} does not.")
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{path} must be a file or not exist; it is something else.")
+    if path.exists() and not os.access(path, os.W_OK):
+        raise PermissionError(f"{path} must be writable; it is not.")
 
 
 def _umask() -> int:
@@ -46,9 +55,33 @@ def write_tiff(path: Path, array: NDArray[Any]) -> None:
     write_whole(path, lambda beside: tifffile.imwrite(beside, array, compression="zlib", photometric="minisblack"))
 
 
-def read_tiff(path: Path) -> NDArray[Any]:
-    """Read a TIFF as it is; raise ValueError when it is damaged or no TIFF."""
+def read_tiff(path: Path) -> tuple[NDArray[Any], str]:
+    """Read the first series of a TIFF and its axes (Y rows, X columns, S samples of colour, ...).
+
+    Raise ValueError when it is damaged or no TIFF.
+    """
     try:
-        return np.asarray(tifffile.imread(path))
-    except (tifffile.TiffFileError, struct.error, zlib.error, ValueError, IndexError, KeyError, EOFError) as error:
-        raise ValueError(f"{path} must be a readable TIFF file; got: {error}") from error
+        with tifffile.TiffFile(path) as file:
+            series = file.series[0]
+            return np.asarray(series.asarray()), series.axes
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever a damaged file makes the library raise
+        if "imagecodecs" in str(error):
+            return _read_with_pillow(path)
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(f"{path} must be a readable TIFF file; got: {reason}") from error
+
+
+def _read_with_pillow(path: Path) -> tuple[NDArray[Any], str]:
+    """Read a TIFF whose compression (LZW, say) tifffile leaves to an optional package."""
+    try:
+        with Image.open(path) as file:
+            array = np.stack([np.asarray(page) for page in ImageSequence.Iterator(file)])
+    except MemoryError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(f"{path} must be a readable TIFF file; got: {reason}") from error
+    axes = "QYXS"[: array.ndim]
+    return (array[0], axes[1:]) if len(array) == 1 else (array, axes)

@@ -174,6 +174,8 @@ def labels_to_flows(
     True
     """
     arrays = _checks.as_list(labels, "labels")
+    if isinstance(files, str | os.PathLike):
+        raise TypeError(f"files must be a sequence of paths, one per label image; got {files!r}.")
     if files is None:
         return [_label_stack(array, workers, f"labels[{i}]") for i, array in enumerate(arrays)]
     paths = [Path(file) for file in files]
@@ -210,7 +212,7 @@ def _cached_stack(labels: ArrayLike, path: Path, workers: int | None, name: str)
         stack = _label_stack(labels, workers, name)
         _files.write_tiff(path, stack)
         return stack
-    stack = _files.read_tiff(path)
+    stack, _ = _files.read_tiff(path)
     array = np.asarray(labels)
     if stack.dtype != np.float32 or stack.ndim not in (3, 4) or stack.shape[0] != stack.ndim + 1:
         raise ValueError(

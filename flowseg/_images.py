@@ -55,19 +55,20 @@ def normalize(
         raise ValueError(f"image must not be constant; got {array.flat[0]} in all {array.size} pixels.")
     if channel_axis is None:
         return _stretch(array, lower, upper)
-    if not -array.ndim <= channel_axis < array.ndim:
+    if not isinstance(channel_axis, int) or not -array.ndim <= channel_axis < array.ndim:
         raise ValueError(f"channel_axis must be an axis of an image of shape {array.shape}; got {channel_axis}.")
     channels = np.moveaxis(array, channel_axis, 0)
     return np.moveaxis(np.stack([_stretch(c, lower, upper) for c in channels]), 0, channel_axis)
 
 
 def _stretch(array: NDArray[Any], low: float, high: float) -> NDArray[np.float32]:
-    bottom, top = np.percentile(array, [low, high])
+    bottom, top = np.percentile(array.astype(np.float64), [low, high])
     if bottom == top:
         bottom, top = float(array.min()), float(array.max())
     if bottom == top:
         return np.zeros(array.shape, dtype=np.float32)
-    return ((array.astype(np.float64) - bottom) / (top - bottom)).astype(np.float32)
+    limit = np.finfo(np.float32).max
+    return np.clip((array.astype(np.float64) - bottom) / (top - bottom), -limit, limit).astype(np.float32)
 
 
 def scaled_shape(shape: tuple[int, ...], factor: float) -> tuple[int, int]:

@@ -7,8 +7,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from flowseg import _checks
+
+# Pieces that one object's annotation may fall into before it looks like a binary mask of several objects.
+MAX_PIECES = 2
 
 
 def as_channels_last(image: Any, n_channels: int, name: str) -> NDArray[Any]:
@@ -29,13 +33,23 @@ def as_channels_last(image: Any, n_channels: int, name: str) -> NDArray[Any]:
 
 def is_one_image(images: Any, n_channels: int) -> bool:
     """Whether ``images`` is one image rather than a list or a stack."""
-    if not isinstance(images, np.ndarray):
+    if not isinstance(images, np.ndarray) or (images.dtype == object and images.ndim == 1):
         return False
     return images.ndim < 3 or (images.ndim == 3 and images.shape[2] == n_channels)
 
 
+def check_stack(images: Any, n_channels: int, name: str) -> None:
+    """Refuse one colour image where a stack of grey ones is expected."""
+    if isinstance(images, np.ndarray) and images.ndim == 3 and n_channels == 1 and images.shape[2] in (3, 4):
+        raise ValueError(
+            f"{name} must have 1 channel, as the segmenter's n_channels says; got shape {images.shape}, which looks "
+            f"like one image of {images.shape[2]} channels. Pass a stack of such narrow images as a list."
+        )
+
+
 def as_image_list(images: Any, n_channels: int) -> list[NDArray[Any]]:
     """Return a list or a stack of images as a list of (rows, columns, n_channels) arrays."""
+    check_stack(images, n_channels, "images")
     items = _checks.as_list(images, "images")
     return [as_channels_last(image, n_channels, f"images[{i}]") for i, image in enumerate(items)]
 
@@ -44,6 +58,7 @@ def as_pairs(
     images: Any, masks: Any, *, n_channels: int, names: tuple[str, str] = ("images", "masks")
 ) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
     """Return images and masks as lists of arrays that fit each other."""
+    check_stack(images, n_channels, names[0])
     image_items = _checks.as_list(images, names[0])
     mask_items = _checks.as_list(masks, names[1])
     _checks.check_same_length(image_items, mask_items, names)
@@ -58,6 +73,25 @@ def check_has_objects(masks: Sequence[NDArray[Any]], name: str) -> None:
     """Raise ValueError when no label image holds an object."""
     if not any((m > 0).any() for m in masks):
         raise ValueError(f"{name} must hold at least one object; got {len(masks)} label images without any.")
+
+
+def check_not_binary(masks: Sequence[NDArray[Any]]) -> None:
+    """Refuse label images of which none holds more than one label, though one has several separate pieces of it."""
+    labels = [np.unique(m[m > 0]) for m in masks]
+    if any(values.size > 1 for values in labels):
+        return
+    pieces = [ndimage.label(m > 0, structure=np.ones((3, 3)))[1] for m in masks]
+    if max(pieces) > MAX_PIECES:
+        raise ValueError(
+            f"masks must number the objects of each image 1, 2, 3, ...; got one label only in each of them, in up to "
+            f"{max(pieces)} separate pieces: binary masks? Number them first, for example with skimage.measure.label."
+        )
+
+
+def check_callbacks(callbacks: Any) -> None:
+    """Raise TypeError unless ``callbacks`` is a sequence of Keras callbacks."""
+    if not isinstance(callbacks, Sequence) or not all(hasattr(c, "set_model") for c in callbacks):
+        raise TypeError(f"callbacks must be a sequence of keras.callbacks.Callback; got {callbacks!r}.")
 
 
 def as_diameters(diameters: Any, n_images: int) -> list[float | None]:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+import numbers
 import os
 from typing import Any
+
+import numpy as np
 
 from flowseg import __version__
 from flowseg._saving import FORMAT_VERSION
@@ -29,11 +32,15 @@ def describe(segmenter: Any) -> dict[str, Any]:
 def _plain(name: str, value: Any) -> Any:
     if name == "network" and not isinstance(value, str):
         return OWN_NETWORK
-    if name == "random_state" and value is not None and not isinstance(value, int):
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    if isinstance(value, numbers.Real):
+        return float(value)
+    if name == "random_state":
         return None
-    if hasattr(value, "tolist"):
-        return value.tolist()
-    return list(value) if isinstance(value, tuple) else value
+    return [_plain(name, item) for item in value] if name == "filters" else value
 
 
 def rebuild(cls: type[Any], document: dict[str, Any], path: str | os.PathLike[str], network: Any) -> Any:
@@ -66,7 +73,6 @@ def rebuild(cls: type[Any], document: dict[str, Any], path: str | os.PathLike[st
 def learned_values(document: dict[str, Any], path: str | os.PathLike[str]) -> tuple[float, dict[str, list[float]]]:
     """Typical diameter and training history, checked."""
     diameter = document["learned"].get("diameter")
-    if not isinstance(diameter, int | float) or not math.isfinite(diameter) or diameter <= 0:
+    if not isinstance(diameter, float) or not math.isfinite(diameter) or diameter <= 0:
         raise ValueError(f"{path} must hold a learned diameter above 0; got {diameter!r}.")
-    history = document.get("history", {})
-    return float(diameter), history if isinstance(history, dict) else {}
+    return diameter, document["history"]

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
-import numpy as np
 from keras import layers
 
 from flowseg import _checks
@@ -183,30 +182,6 @@ def _head(x: Any, n_outputs: int, seeds: _Seeds) -> Any:
     return _convolve(x, n_outputs, "head", seeds, size=1, bias=True)
 
 
-def check_network(network: Any, n_channels: int, n_outputs: int) -> None:
-    """Raise unless a user's own network fits: shapes, any image size, a linear head."""
-    if not isinstance(network, keras.Model):
-        raise TypeError(f"network must be or build a keras.Model; got {type(network).__name__}.")
-    if tuple(network.input_shape) != (None, None, None, n_channels):
-        raise ValueError(
-            f"network must take inputs of shape (None, None, None, {n_channels}), any number of rows and columns; "
-            f"got {network.input_shape}."
-        )
-    if tuple(network.output_shape)[-1] != n_outputs or len(network.output_shape) != 4:
-        raise ValueError(
-            f"network must give outputs of shape (None, None, None, {n_outputs}); got {network.output_shape}."
-        )
-    activation = getattr(network.layers[-1], "activation", None)
-    if isinstance(network.layers[-1], layers.ReLU | layers.Softmax):
-        activation = network.layers[-1].name
-    if activation is not None and activation is not keras.activations.linear:
-        name = getattr(activation, "__name__", activation)
-        raise ValueError(
-            f"network must end in a linear layer (flows are negative half of the time, and the losses take logits); "
-            f"got {name}."
-        )
-
-
 def receptive_radius(n_levels: int) -> int:
     """How far, at most, the inputs of one output pixel lie from it, in either network of ``n_levels`` levels.
 
@@ -217,28 +192,3 @@ def receptive_radius(n_levels: int) -> int:
     up = sum(2 * 2**level for level in range(n_levels - 1))
     shifts = sum(2 * 2**level for level in range(n_levels - 1))
     return down + up + shifts
-
-
-def measure_receptive_radius(network: keras.Model, n_channels: int, *, step: int, largest: int) -> int:
-    """Receptive-field radius of any network, by experiment: noise beyond it changes no output.
-
-    Tries multiples of ``step`` and raises ValueError when even pixels beyond ``largest`` matter.
-    """
-    rng = np.random.default_rng(0)
-    size = 2 * largest + 3 * step
-    size += -size % step
-    start = size // 2 // step * step
-    core = slice(start, start + step)
-    image = rng.standard_normal((1, size, size, n_channels)).astype(np.float32)
-    expected = np.asarray(network(image, training=False))[0, core, core]
-    for radius in range(step, largest + 1, step):
-        other = 10 * rng.standard_normal(image.shape).astype(np.float32)
-        near = slice(start - radius, start + step + radius)
-        other[:, near, near] = image[:, near, near]
-        found = np.asarray(network(other, training=False))[0, core, core]
-        if np.allclose(found, expected, rtol=1e-4, atol=1e-4):
-            return radius
-    raise ValueError(
-        f"network must have outputs that depend on a bounded neighbourhood (no global pooling, no attention); "
-        f"got outputs that depend on pixels more than {largest} pixels away."
-    )

@@ -39,8 +39,11 @@ def find_overlaps(true: ArrayLike, predicted: ArrayLike) -> Overlaps:
     a = _checks.as_masks(true, "true")
     b = _checks.as_masks(predicted, "predicted")
     _checks.check_same_shape(b.shape, a.shape, "predicted", "true")
-    true_labels, true_index, true_areas = _number_objects(a)
-    predicted_labels, predicted_index, predicted_areas = _number_objects(b)
+    for array, name in ((a, "true"), (b, "predicted")):
+        if int(array.max()) > np.iinfo(np.int64).max:
+            raise ValueError(f"{name} must have labels below 2**63; got {array.max()}.")
+    true_labels, true_index, true_areas = number_objects(a)
+    predicted_labels, predicted_index, predicted_areas = number_objects(b)
     both = (true_index > 0) & (predicted_index > 0)
     n_predicted = predicted_labels.size
     code = (true_index[both] - 1) * max(n_predicted, 1) + (predicted_index[both] - 1)
@@ -49,7 +52,7 @@ def find_overlaps(true: ArrayLike, predicted: ArrayLike) -> Overlaps:
     return Overlaps(true_labels, predicted_labels, true_areas, predicted_areas, i, j, intersection)
 
 
-def _number_objects(masks: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.int64]]:
+def number_objects(masks: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.int64]]:
     """Labels above 0, the objects' numbers 1..n per pixel (0 = background), and the areas."""
     labels, index, areas = np.unique(masks.ravel(), return_inverse=True, return_counts=True)
     n_background = int(np.count_nonzero(labels <= 0))

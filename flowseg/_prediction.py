@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowseg._images import normalize, resize, scaled_shape
-from flowseg._networks import measure_receptive_radius, receptive_radius
+from flowseg._networks import receptive_radius
+from flowseg._own_networks import measure_receptive_radius
 from flowseg._tiles import TILE_SIZE, TILE_STEP, grid_margin, map_tiles
 
 

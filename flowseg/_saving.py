@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,9 @@ from flowseg import _files
 
 FORMAT_VERSION = 1
 METADATA_KEY = "flowseg"
-REQUIRED = ("format_version", "flowseg_version", "estimator", "parameters", "learned")
+REQUIRED = ("format_version", "flowseg_version", "estimator", "parameters", "learned", "history")
+# What the format calls the types of numbers that Keras' weights have.
+DTYPE_NAMES = {"float32": "F32", "float16": "F16", "float64": "F64", "int32": "I32", "int64": "I64", "uint32": "U32"}
 
 
 def write_model(path: str | os.PathLike[str], document: dict[str, Any], weights: dict[str, NDArray[Any]]) -> None:
@@ -32,7 +35,8 @@ def read_document(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Read and check the document of a model file, not its weights."""
     file = Path(path)
     if not file.is_file():
-        raise FileNotFoundError(f"path must be a model file; got {file}, which does not exist.")
+        state = "is a folder" if file.is_dir() else "does not exist"
+        raise FileNotFoundError(f"path must be a model file; got {file}, which {state}.")
     try:
         with safe_open(file, framework="numpy") as opened:
             metadata = opened.metadata() or {}
@@ -49,7 +53,7 @@ def read_document(path: str | os.PathLike[str]) -> dict[str, Any]:
 def _check_document(text: str, file: Path) -> dict[str, Any]:
     try:
         document = json.loads(text)
-    except (json.JSONDecodeError, RecursionError):
+    except (ValueError, RecursionError):
         raise ValueError(f"{file} must hold a JSON document as metadata; got something else.") from None
     if not isinstance(document, dict) or any(key not in document for key in REQUIRED):
         raise ValueError(f"{file} must hold a JSON document with {', '.join(REQUIRED)}; got another one.")
@@ -61,9 +65,24 @@ def _check_document(text: str, file: Path) -> dict[str, Any]:
             f"{file} was written by a newer flowseg ({document['flowseg_version']}): its format version is {version}, "
             f"this flowseg reads up to {FORMAT_VERSION}. Update flowseg to read it."
         )
-    if not isinstance(document["parameters"], dict) or not isinstance(document["learned"], dict):
-        raise ValueError(f"{file} must hold 'parameters' and 'learned' as JSON objects; got something else.")
+    if any(not isinstance(document[name], dict) for name in ("parameters", "learned", "history")):
+        raise ValueError(f"{file} must hold 'parameters', 'learned' and 'history' as JSON objects; got something else.")
+    if any(not isinstance(losses, list) for losses in document["history"].values()):
+        raise ValueError(f"{file} must hold lists of losses as 'history'; got something else.")
+    if not isinstance(document["estimator"], str):
+        raise ValueError(f"{file} must hold the estimator's name; got {document['estimator']!r}.")
     return document
+
+
+def check_size(path: str | os.PathLike[str], segmenter: Any) -> None:
+    """Refuse parameters of a network that the file is too small to hold, before it is built."""
+    if not isinstance(segmenter.network, str):
+        return
+    widths = [segmenter.n_channels, *segmenter.filters]
+    least = sum(4 * 9 * a * b for a, b in pairwise(widths))  # one 3 x 3 kernel per level
+    size = Path(path).stat().st_size
+    if least > size:
+        raise ValueError(f"{path} must hold the weights of its network, at least {least} bytes; got {size}.")
 
 
 def name_weights(network: Any) -> dict[str, NDArray[Any]]:
@@ -89,9 +108,9 @@ def read_weights(path: str | os.PathLike[str], network: Any) -> None:
             shape = tuple(view.get_shape())
             if shape != array.shape:
                 raise ValueError(f"{path}: weight {name} must have shape {array.shape}; got {shape}.")
+            if view.get_dtype() != DTYPE_NAMES.get(array.dtype.name):
+                raise ValueError(f"{path}: weight {name} must have dtype {array.dtype}; got {view.get_dtype()}.")
             value = opened.get_tensor(by_core[_core_name(name)])
-            if value.dtype != array.dtype:
-                raise ValueError(f"{path}: weight {name} must have dtype {array.dtype}; got {value.dtype}.")
             if not np.all(np.isfinite(value)):
                 raise ValueError(f"{path}: weight {name} must be finite; got NaN or infinite values.")
             values.append(value)

@@ -41,15 +41,15 @@ class FlowSegmenter(Segmenter):
     augment : bool
         Turn, flip, scale and light the crops at random.
     validation_fraction : float
-        Share of the images to hold out for choosing the best weights when `fit` is given no validation pairs; 0 for
-        none.
+        Share of the images to hold out for choosing the best weights when `fit` is given no validation pairs, rounded
+        to whole images: 0.1 of five is none, and then the last weights stay.
     patience : int, optional
-        Stop after this many epochs without a better validation loss; None trains all epochs. The best weights
-        are kept either way.
+        Stop after this many epochs without a better validation loss; None trains all epochs.
     cellprob_threshold : float
         Pixels with a larger logit are foreground.
     flow_threshold : float, optional
-        Objects with a larger flow error are dropped; None switches the check off.
+        Objects with a larger flow error are dropped, unless they touch the image's border; None switches the check
+        off.
     min_size : int
         Objects of fewer pixels are dropped.
     n_iter : int, optional

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from flowseg import _losses, _networks
+from flowseg import _losses, _networks, _own_networks
 from flowseg._batches import CropBatches, Sample
 from flowseg._codecs import Codec
 from flowseg._flows import diameters
@@ -20,6 +20,8 @@ from flowseg._images import normalize, resize, resize_masks, scaled_shape
 SCALE_JITTER = 1.3
 # An image is also shown at its own size where this is further from the working diameter than this factor.
 SAME_SIZE = 1.25
+# ... but not if it had to be enlarged by more than this factor: a stray pixel is no object of one pixel.
+MAX_ENLARGEMENT = 4.0
 # Shares of the steps in which the learning rate rises, and the factor it falls to at the end.
 WARM_UP = 0.05
 FINAL_RATE = 0.01
@@ -75,7 +77,7 @@ def make_samples(
     for image, labels in zip(images, masks, strict=True):
         own = image_diameter(labels)
         sizes = [typical]
-        if every_size and not np.isnan(own) and abs(np.log(own / typical)) > np.log(SAME_SIZE):
+        if every_size and settings.diameter / own < MAX_ENLARGEMENT and abs(np.log(own / typical)) > np.log(SAME_SIZE):
             sizes.append(own)
         stretched = normalize(image, channel_axis=-1)
         for size in sizes:
@@ -160,20 +162,22 @@ def train(
         shuffle=False,
         verbose=settings.verbose,
     )
+    if not all(np.isfinite(weight).all() for weight in network.get_weights()):
+        raise ValueError(
+            f"learning_rate must be small enough for the training to converge; with {settings.learning_rate:g} the "
+            "weights became infinite."
+        )
     return {name: [float(value) for value in values] for name, values in history.history.items()}
 
 
 def make_network(
-    network: Any, *, n_channels: int, n_outputs: int, filters: Sequence[int], seed: int | None
+    network: Any, *, n_channels: int, n_outputs: int, filters: Sequence[int], seed: int | None, crop_size: int
 ) -> keras.Model:
-    """Build the network that a segmenter's parameter names, or copy the one that it holds."""
+    """Build the network that a segmenter's parameter names, or copy the one that it holds or builds."""
     if isinstance(network, str):
         return _networks.BUILDERS[network](n_channels, n_outputs, filters=filters, seed=seed)
-    if isinstance(network, keras.Model):
-        _networks.check_network(network, n_channels, n_outputs)
-        copy = keras.models.clone_model(network)
-        copy.set_weights(network.get_weights())
-        return copy
-    built = network(n_channels, n_outputs)
-    _networks.check_network(built, n_channels, n_outputs)
-    return built
+    own = network if isinstance(network, keras.Model) else network(n_channels, n_outputs)
+    _own_networks.check_network(own, n_channels=n_channels, n_outputs=n_outputs, crop_size=crop_size)
+    copy = keras.models.clone_model(own)
+    copy.set_weights(own.get_weights())
+    return copy

@@ -12,7 +12,7 @@ import typer
 from flowseg import __version__, _report, io, plot
 from flowseg._cli_files import (
     check_output_file,
-    check_stems,
+    check_targets,
     count_channels,
     count_objects,
     exit_unless_all,
@@ -21,6 +21,7 @@ from flowseg._cli_files import (
     parse_filters,
     read_pairs,
     segmenter_class,
+    set_parameter,
     without_overlays,
 )
 from flowseg._files import write_tiff
@@ -56,7 +57,7 @@ def main() -> None:
     hush_native_libraries()
     try:
         app()
-    except (ValueError, TypeError, OSError, MemoryError) as error:
+    except (ValueError, TypeError, OSError, MemoryError, ImportError) as error:
         _fail(error)
 
 
@@ -154,14 +155,15 @@ def predict(
 ) -> None:
     """Segment images: writes NAME_masks.tif and NAME_overlay.png for each.
 
-    A file that cannot be segmented is named at the end; the others are done all the same. Example:
+    A file that cannot be segmented is named; the others are done all the same. Objects at an image's border are not
+    subject to --flow-threshold. Example:
 
     flowseg predict 'new/*.tif' --model model.safetensors --output results
     """
     from flowseg._segmenters import load_segmenter
 
     files = io.find_files(images)
-    check_stems(files)
+    check_targets(files, output)
     segmenter = load_segmenter(model)
     given = {
         "cellprob_threshold": cellprob_threshold,
@@ -169,8 +171,10 @@ def predict(
         "min_size": min_size,
         "workers": workers,
     }
-    segmenter.set_params(**{name: value for name, value in given.items() if value is not None})
-    segmenter._check_prediction_settings()
+    for name, value in given.items():
+        if value is not None:
+            set_parameter(segmenter, name, value)
+    segmenter.check_prediction(diameter)
     output.mkdir(parents=True, exist_ok=True)
 
     def work(file: Path) -> int:
@@ -222,7 +226,7 @@ def flows(
     flowseg flows annotations --output flows
     """
     files = io.find_files(masks)
-    check_stems(files)
+    check_targets(files, output)
     output.mkdir(parents=True, exist_ok=True)
 
     def work(file: Path) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from PIL import Image
 
 from flowseg import _checks, _files
 from flowseg._masks import masks_from_rgb
@@ -50,6 +51,8 @@ def find_files(where: StrPath) -> list[Path]:
     ...
     FileNotFoundError: '*.nothing' must name an image file, a folder or a pattern of them (.tif, ...); got none.
     """
+    if not str(where):
+        raise ValueError("where must name an image file, a folder or a pattern of them; got an empty string.")
     path = Path(where)
     if path.is_file():
         return [path]
@@ -75,13 +78,14 @@ def _bare_name(path: Path) -> str:
     return path.stem
 
 
-def pair_files(first: Sequence[Path], second: Sequence[Path]) -> list[tuple[Path, Path]]:
+def pair_files(first: Sequence[StrPath], second: Sequence[StrPath]) -> list[tuple[Path, Path]]:
     """Pair files by name.
 
     Parameters
     ----------
-    first, second : sequence of pathlib.Path
-        For example images and masks. Suffixes do not count, nor do endings of masks files such as ``_masks``.
+    first, second : sequence of path
+        For example images and masks. Suffixes do not count; unless all names are the same without them, neither do
+        endings of masks files such as ``_masks``.
 
     Returns
     -------
@@ -101,19 +105,22 @@ def pair_files(first: Sequence[Path], second: Sequence[Path]) -> list[tuple[Path
     >>> [(x.name, y.name) for x, y in pairs]
     [('a.png', 'a.tif'), ('b.png', 'b_masks.tif')]
     """
-    if len(first) == len(second) == 1:
-        return [(first[0], second[0])]
+    sides = [Path(file) for file in first], [Path(file) for file in second]
+    if len(sides[0]) == len(sides[1]) == 1:
+        return [(sides[0][0], sides[1][0])]
+    same = {file.stem for file in sides[0]} == {file.stem for file in sides[1]}
+    name_of = (lambda file: file.stem) if same else _bare_name
     names: dict[str, tuple[list[Path], list[Path]]] = defaultdict(lambda: ([], []))
-    for side, files in enumerate((first, second)):
+    for side, files in enumerate(sides):
         for file in files:
-            names[_bare_name(file)][side].append(file)
+            names[name_of(file)][side].append(file)
     alone = [f for pair in names.values() for f in (*pair[0], *pair[1]) if not (pair[0] and pair[1])]
     if alone:
         raise ValueError(f"every file must have a partner of the same name; these have none: {_list_files(alone)}.")
     several = [f for a, b in names.values() for f in (*a, *b) if len(a) > 1 or len(b) > 1]
     if several:
         raise ValueError(f"every file must have one partner; these have the same name: {_list_files(several)}.")
-    return [(file, names[_bare_name(file)][1][0]) for file in first]
+    return [(file, names[name_of(file)][1][0]) for file in sides[0]]
 
 
 def _list_files(files: Sequence[Path]) -> str:
@@ -131,16 +138,19 @@ def read_image(path: StrPath) -> NDArray[Any]:
     Returns
     -------
     image : ndarray, shape (rows, columns) or (rows, columns, channels)
-        As in the file; an opacity channel that is opaque everywhere is left out.
+        As in the file, colour last; an opacity channel that is opaque everywhere is left out.
 
     Raises
     ------
     ValueError
         If the file cannot be read as an image; its name is in the sentence.
     """
-    array = _read(Path(path))
-    if array.ndim == 3 and array.shape[2] == 4 and np.all(array[..., 3] == np.iinfo(array.dtype).max):
-        return array[..., :3]
+    array, is_colour = _read(Path(path))
+    n_colours = array.shape[-1] - 1
+    if is_colour and n_colours in (1, 3) and np.issubdtype(array.dtype, np.integer):
+        opaque = np.all(array[..., -1] == np.iinfo(array.dtype).max)
+        if opaque:
+            return array[..., 0] if n_colours == 1 else array[..., :3]
     return array
 
 
@@ -150,8 +160,8 @@ def read_masks(path: StrPath) -> NDArray[Any]:
     Parameters
     ----------
     path : path
-        Image file of integers. One with three or four channels is taken as a coloured annotation
-        (see `masks_from_rgb`).
+        TIFF, PNG or BMP file of integers. A colour image is taken as a coloured annotation (see `masks_from_rgb`), one
+        with a palette as a label image of the palette's indices.
 
     Returns
     -------
@@ -163,24 +173,44 @@ def read_masks(path: StrPath) -> NDArray[Any]:
     TypeError, ValueError
         If the file cannot be read or holds no label image; its name is in the sentence.
     """
-    array = _read(Path(path))
-    if array.ndim == 3 and array.shape[2] in (3, 4) and np.issubdtype(array.dtype, np.integer):
+    file = Path(path)
+    if file.suffix.lower() in (".jpg", ".jpeg"):
+        raise ValueError(f"{file} must not be a JPEG file: JPEG changes labels and colours. Save masks as TIFF or PNG.")
+    array, is_colour = _read(file, palette=False)
+    if is_colour and array.shape[-1] in (3, 4) and np.issubdtype(array.dtype, np.integer):
         return masks_from_rgb(array)
     return _checks.as_masks(array, str(path))
 
 
-def _read(path: Path) -> NDArray[Any]:
+def _read(path: Path, *, palette: bool = True) -> tuple[NDArray[Any], bool]:
+    """Read a file; say whether its last axis is colour. Without ``palette`` a palette image gives its indices."""
     if not path.is_file():
         raise FileNotFoundError(f"{path} must be an image file; there is none.")
     if path.suffix.lower() in (".tif", ".tiff"):
-        return _files.read_tiff(path)
-    from skimage.io import imread
-
+        array, axes = _files.read_tiff(path)
+        if axes[:1] == "S" and array.ndim == 3:  # planes of colour, one after the other
+            return np.moveaxis(array, 0, -1), True
+        return array, axes[-1:] == "S"
     try:
-        return np.asarray(imread(path))
-    except (OSError, ValueError, SyntaxError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        with Image.open(path) as file:
+            _check_depth(path, file)
+            array = np.asarray(file.convert("RGBA") if file.mode == "P" and palette else file)
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever a damaged file makes the library raise
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(f"{path} must be a readable image file; got: {reason}") from error
+    if array.dtype == bool:
+        array = array.astype(np.uint8)
+    return array, array.ndim == 3
+
+
+def _check_depth(path: Path, file: Image.Image) -> None:
+    """Refuse PNG files with 16 bits per colour: the library would cut them to 8 bits."""
+    with path.open("rb") as raw:
+        header = raw.read(26)
+    if file.format == "PNG" and header[24] == 16 and header[25] != 0:
+        raise ValueError("a PNG with 16 bits per colour, of which 8 would be lost; save it as TIFF.")
 
 
 def write_masks(path: StrPath, masks: ArrayLike) -> None:
@@ -198,6 +228,8 @@ def write_masks(path: StrPath, masks: ArrayLike) -> None:
     ValueError
         If a label does not fit: nothing is ever wrapped.
     """
+    if Path(path).suffix.lower() not in (".tif", ".tiff"):
+        raise ValueError(f"path must end in .tif or .tiff; got {path}.")
     array = _checks.as_masks(masks)
     lowest, highest = int(array.min()), int(array.max())
     if lowest < 0 or highest > np.iinfo(np.uint32).max:

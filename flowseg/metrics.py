@@ -23,6 +23,7 @@ __all__ = [
     "average_precision",
     "average_precision_per_image",
     "match",
+    "pool",
     "splits_merges",
 ]
 
@@ -135,15 +136,49 @@ def _match(overlaps: Overlaps, threshold: float) -> Match:
     best = np.zeros(overlaps.true_labels.size)
     np.maximum.at(best, overlaps.true_index, iou)
     i, j = overlaps.true_index[chosen], overlaps.predicted_index[chosen]
-    pairs = np.stack([overlaps.true_labels[i], overlaps.predicted_labels[j]], axis=1).astype(np.int64)
+    labels = overlaps.true_labels[i].astype(np.int64), overlaps.predicted_labels[j].astype(np.int64)
     return Match(
         threshold=threshold,
         tp=chosen.size,
         fp=overlaps.predicted_labels.size - chosen.size,
         fn=overlaps.true_labels.size - chosen.size,
-        pairs=pairs,
+        pairs=np.stack(labels, axis=1),
         pair_iou=iou[chosen],
         iou=best,
+    )
+
+
+def pool(matches: Sequence[Match]) -> Match:
+    """Put the matches of several images together.
+
+    Parameters
+    ----------
+    matches : sequence of Match
+        Of the same threshold.
+
+    Returns
+    -------
+    pooled : Match
+        Counts and scores over all objects. Labels in `pairs` are those of the single images.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from flowseg import metrics
+    >>> one, two = metrics.match(np.eye(2, dtype=int), np.eye(2, dtype=int)), metrics.match([[1, 0]], [[0, 1]])
+    >>> metrics.pool([one, two]).f1
+    0.5
+    """
+    if len({m.threshold for m in matches}) != 1:
+        raise ValueError("matches must be at least one, all of the same threshold.")
+    return Match(
+        threshold=matches[0].threshold,
+        tp=sum(m.tp for m in matches),
+        fp=sum(m.fp for m in matches),
+        fn=sum(m.fn for m in matches),
+        pairs=np.concatenate([m.pairs for m in matches]),
+        pair_iou=np.concatenate([m.pair_iou for m in matches]),
+        iou=np.concatenate([m.iou for m in matches]),
     )
 
 
@@ -153,6 +188,8 @@ def _count_matches(
     """Counts tp, fp, fn of shape (n_images, n_thresholds, 3)."""
     truths, predictions = _checks.as_list(true, "true"), _checks.as_list(predicted, "predicted")
     _checks.check_same_length(truths, predictions, ("true", "predicted"))
+    if np.ndim(thresholds) != 1:
+        raise TypeError(f"thresholds must be a sequence of numbers; got {thresholds!r}.")
     levels = [_check_threshold(t) for t in thresholds]
     counts = np.zeros((len(truths), len(levels), 3), dtype=np.int64)
     for k, pair in enumerate(zip(truths, predictions, strict=True)):

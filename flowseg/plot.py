@@ -9,6 +9,7 @@ from skimage.segmentation import find_boundaries
 
 from flowseg import _checks
 from flowseg._images import normalize
+from flowseg._overlaps import number_objects
 
 __all__ = ["flow_colours", "flow_key", "mask_colours", "outlines"]
 
@@ -102,7 +103,8 @@ def outlines(image: ArrayLike, masks: ArrayLike) -> NDArray[np.uint8]:
     _checks.check_same_shape(array.shape[:2], labels.shape, "image", "masks")
     grey = np.zeros(array.shape) if array.min() == array.max() else normalize(array)
     picture = _to_bytes(np.broadcast_to(grey.reshape(*labels.shape, -1), (*labels.shape, 3)))
-    picture[find_boundaries(np.maximum(labels, 0), mode="inner")] = OUTLINE_COLOUR
+    _, number, _ = number_objects(labels)
+    picture[find_boundaries(number.reshape(labels.shape), mode="inner")] = OUTLINE_COLOUR
     return picture
 
 

@@ -48,7 +48,7 @@ def cells(
     image : ndarray of float32, shape (rows, columns)
         Uneven, blurred, noisy fluorescence: about 0.1 between cells and 0.3 to 1 inside.
     masks : ndarray of int32, shape (rows, columns)
-        0 is background, 1..n_cells the cells. Each is one connected piece of at least 5 pixels.
+        0 is background, 1..n_cells the cells, each one connected piece.
 
     Raises
     ------
@@ -62,7 +62,7 @@ def cells(
     >>> image.shape, int(masks.max())
     ((96, 128), 12)
     """
-    if len(shape) != 2:
+    if np.ndim(shape) != 1 or len(shape) != 2:
         raise ValueError(f"shape must be two numbers (rows, columns); got {shape!r}.")
     rows = _checks.as_integer(shape[0], "shape[0]", minimum=1)
     columns = _checks.as_integer(shape[1], "shape[1]", minimum=1)

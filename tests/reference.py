@@ -53,6 +53,7 @@ def follow(flows, inside, n_steps):
     limits = np.array(inside.shape)[:, None] - 1
     for _ in range(n_steps):
         step = np.stack([ndimage.map_coordinates(f, points, order=1, mode="nearest") for f in field])
+        step /= np.maximum(np.linalg.norm(step, axis=0), 1)
         points = np.clip(points + step, 0, limits)
     return points
 

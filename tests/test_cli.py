@@ -113,8 +113,8 @@ def test_flows_of_coloured_annotations(tmp_path):
 
     _, masks = synthetic.cells((64, 64), 6, rng=0)
     imsave(tmp_path / "a.png", plot.mask_colours(masks), check_contrast=False)
-    run("flows", tmp_path / "a.png", "--output", tmp_path)
-    assert np.array_equal(tifffile.imread(tmp_path / "a_flows.tif")[2:], masks_to_flows(masks))
+    run("flows", tmp_path / "a.png", "--output", tmp_path / "out")
+    assert np.array_equal(tifffile.imread(tmp_path / "out" / "a_flows.tif")[2:], masks_to_flows(masks))
 
 
 def test_info(model):
@@ -135,6 +135,27 @@ def test_files_that_fail_are_named_and_the_others_done(data, model, tmp_path):
     assert "flat.png: images[0] must not be constant" in result.stderr
     assert "2 of 3 files failed" in result.stderr
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["good_masks.tif", "good_overlay.png"]
+
+
+def test_annotations_beside_images_are_not_overwritten(data, model, tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    imsave(folder / "a.png", imread(data / "images" / "Zelle ä 0.png"), check_contrast=False)
+    (folder / "a_masks.tif").write_bytes(b"by hand")
+    for command in (("predict", folder / "a.png", "--model", model), ("flows", folder / "a.png")):
+        result = run(*command, "--output", folder, status=1)
+        assert "--output must be another folder than that of" in result.stderr
+    assert (folder / "a_masks.tif").read_bytes() == b"by hand"
+
+
+def test_options_of_the_other_class(data, tmp_path):
+    model = tmp_path / "b.safetensors"
+    run("train", data / "images", data / "masks", "-o", model, "--boundary", "--epochs", 1, "--filters", "2,4")
+    result = run("predict", data / "images", "-m", model, "-o", tmp_path / "x", "--flow-threshold", 1, status=1)
+    assert "--flow-threshold is not for a BoundarySegmenter" in result.stderr
+    result = run("predict", data / "images", "-m", model, "-o", tmp_path / "x", "--diameter", "nan", status=1)
+    assert result.stderr.count("\n") == 1
+    assert not (tmp_path / "x").exists()
 
 
 def test_help_teaches():

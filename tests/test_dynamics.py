@@ -33,15 +33,26 @@ def test_following_agrees_with_slow_reference(shape, n_iter):
 
 def test_integer_coordinates_read_their_own_pixel():
     flows = np.zeros((2, 3, 9), np.float32)
-    flows[1, 1, 2] = 3  # one step takes the point onto pixel 5, exactly
-    flows[0, 1, 5] = 1
+    flows[1, 1, 2] = 3  # no step is longer than a pixel: this one ends on pixel 3, exactly
+    flows[0, 1, 3] = 1
     ends = flowseg.follow_flows(flows, np.ones((3, 9), bool), n_iter=2)
-    assert ends[:, 1 * 9 + 2].tolist() == [2, 5]
+    assert ends[:, 1 * 9 + 2].tolist() == [2, 3]
 
 
 def test_points_stay_in_the_image():
     flows = np.full((2, 5, 6), 100, np.float32)
-    assert np.all(flowseg.follow_flows(flows, np.ones((5, 6), bool)) == [[4], [5]])
+    ends = flowseg.follow_flows(flows, np.ones((5, 6), bool), n_iter=50)
+    assert np.all(ends == [[4], [5]])
+    settled = flowseg.follow_flows(flows, np.ones((5, 6), bool))
+    assert np.abs(settled - [[4], [5]]).max() < 0.1
+
+
+def test_flows_of_any_length_come_to_an_end():
+    # Outputs that nobody divided by the factor 5, or worse, must not make points wander for ever.
+    rng = np.random.default_rng(0)
+    for length in (5.0, 1e6, 1e38):
+        flows = length * rng.uniform(-1, 1, (2, 256, 256))
+        assert np.isfinite(flowseg.follow_flows(flows, np.ones((256, 256), bool))).all()
 
 
 def test_endpoints_come_in_the_order_of_nonzero():
@@ -184,6 +195,11 @@ def test_objects_at_the_border_are_not_checked():
         flows = np.where(inside, away / np.maximum(np.hypot(*away), 1e-9), 0)
         masks = flowseg.flows_to_masks(flows, np.where(inside, 5.0, -5.0), flow_threshold=0.1)
         assert masks.max() == n
+    # A volume of one plane touches the border along its planes everywhere: this does not count.
+    turned = np.stack([away[0] + away[1], away[1] - away[0]]) / 2**0.5
+    flat = np.where(inside, turned / np.maximum(np.hypot(*away), 1e-9), 0)
+    volume = np.concatenate([np.zeros((1, 40, 40)), flat])[:, None]
+    assert flowseg.flows_to_masks(volume, np.where(inside, 5.0, -5.0)[None], flow_threshold=0.1).max() == 0
 
 
 def test_stray_pieces_go_to_the_neighbour_they_touch_most():
@@ -212,6 +228,7 @@ def test_stray_pieces_go_to_the_neighbour_they_touch_most():
             ValueError,
             "flows must be finite; got 32 NaN or infinite values of 32",
         ),
+        ({"flows": np.full((2, 4, 4), 1e300)}, ValueError, "flows must be finite; got 32 NaN or infinite values of 32"),
         ({"flows": np.zeros((2, 0, 4))}, ValueError, "flows must have at least one pixel"),
         (
             {"cellprob": np.zeros((4, 5))},

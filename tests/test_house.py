@@ -30,7 +30,7 @@ LEVELS = [
         "plot",
         "synthetic",
     },
-    {"_batches", "_losses", "_networks", "_prediction", "_progress", "_training"},
+    {"_batches", "_losses", "_networks", "_own_networks", "_prediction", "_progress", "_training"},
     {"_estimator", "_model_document", "_saving", "_segmenters"},
     {"_cli_files", "_demo", "_quiet", "cli"},
 ]

@@ -26,6 +26,13 @@ def test_normalize_channels():
     assert not flowseg.normalize(image, channel_axis=0)[1].any()
 
 
+def test_narrow_integers_do_not_overflow():
+    for dtype in (np.int8, np.int16, np.uint8):
+        limits = np.iinfo(dtype)
+        image = np.linspace(limits.min, limits.max, 256).astype(dtype)
+        assert np.allclose(flowseg.normalize(image), flowseg.normalize(image.astype(float)))
+
+
 def test_few_bright_spots():
     image = np.zeros((50, 50))
     image[3, 3] = 7

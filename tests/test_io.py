@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image
 from skimage.io import imsave
 
 from flowseg import _files, io
@@ -28,6 +29,8 @@ def test_pair_files():
     pairs = io.pair_files(paths("x/b.tif x/a.tif"), paths("y/a_cp_masks.png y/b.png"))
     assert [(str(a), str(b)) for a, b in pairs] == [("x/b.tif", "y/b.png"), ("x/a.tif", "y/a_cp_masks.png")]
     assert io.pair_files(paths("one.tif"), paths("other.tif")) == [(Path("one.tif"), Path("other.tif"))]
+    own_ending = io.pair_files(["x/a.png", "x/a_mask.png"], ["y/a.png", "y/a_mask.png"])
+    assert [b.name for _, b in own_ending] == ["a.png", "a_mask.png"]
     with pytest.raises(ValueError, match="these have none: c.tif, d.tif"):
         io.pair_files(paths("a.tif b.tif c.tif"), paths("a.tif b.tif d.tif"))
     with pytest.raises(ValueError, match="these have the same name: a.tif, a.png, a_masks.tif"):
@@ -59,6 +62,69 @@ def test_damaged_files(tmp_path, name, content):
     file.write_bytes(content)
     with pytest.raises(ValueError, match=rf"{name} must be a readable"):
         io.read_image(file)
+
+
+def test_forms_of_colour(tmp_path):
+    rgb = np.random.default_rng(0).integers(0, 255, (6, 7, 3)).astype(np.uint8)
+    tifffile.imwrite(tmp_path / "planar.tif", np.moveaxis(rgb, -1, 0), photometric="rgb", planarconfig="separate")
+    assert np.array_equal(io.read_image(tmp_path / "planar.tif"), rgb)
+    Image.fromarray(rgb[..., 0]).convert("LA").save(tmp_path / "la.png")
+    assert np.array_equal(io.read_image(tmp_path / "la.png"), rgb[..., 0])
+    tifffile.imwrite(tmp_path / "float.tif", np.ones((5, 6, 4), np.float32), photometric="rgb")
+    assert io.read_image(tmp_path / "float.tif").shape == (5, 6, 4)
+    Image.fromarray(rgb[..., 0]).save(tmp_path / "lzw.tif", compression="tiff_lzw")
+    assert np.array_equal(io.read_image(tmp_path / "lzw.tif"), rgb[..., 0])
+    Image.fromarray(rgb[..., 0] > 99).save(tmp_path / "bits.png")
+    assert set(np.unique(io.read_image(tmp_path / "bits.png"))) == {0, 1}
+
+
+def test_sixteen_bit_colour_is_not_cut(tmp_path):
+    import struct
+    import zlib
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", 2, 1, 16, 2, 0, 0, 0)
+    pixels = zlib.compress(b"\0" + bytes.fromhex("011000000000") + bytes.fromhex("012000000000"))
+    png = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+    (tmp_path / "deep.png").write_bytes(png)
+    for read in (io.read_image, io.read_masks):
+        with pytest.raises(ValueError, match=r"deep.png must be .* 16 bits per colour, of which 8 would be lost"):
+            read(tmp_path / "deep.png")
+
+
+def test_masks_in_files_that_could_be_taken_for_something_else(tmp_path):
+    labels = np.arange(8 * 9 * 3, dtype=np.uint16).reshape(8, 9, 3)
+    io.write_masks(tmp_path / "volume.tif", labels)
+    assert np.array_equal(io.read_masks(tmp_path / "volume.tif"), labels)
+    indices = np.zeros((4, 5), np.uint8)
+    indices[1:3, 1:3], indices[1:3, 3] = 1, 2
+    picture = Image.fromarray(indices, mode="P")
+    picture.putpalette([255, 255, 255, 255, 0, 0, 0, 255, 0])
+    picture.save(tmp_path / "palette.png")
+    assert np.array_equal(io.read_masks(tmp_path / "palette.png"), indices)
+    assert io.read_image(tmp_path / "palette.png").shape == (4, 5, 3)
+    imsave(tmp_path / "colours.jpg", np.zeros((9, 9, 3), np.uint8), check_contrast=False)
+    with pytest.raises(ValueError, match="must not be a JPEG file"):
+        io.read_masks(tmp_path / "colours.jpg")
+
+
+def test_targets_that_must_stay(tmp_path):
+    (tmp_path / "real.tif").touch()
+    (tmp_path / "link.tif").symlink_to(tmp_path / "real.tif")
+    (tmp_path / "real.tif").chmod(0o600)
+    io.write_masks(tmp_path / "link.tif", np.eye(3, dtype=int))
+    assert (tmp_path / "link.tif").is_symlink()
+    assert (tmp_path / "real.tif").stat().st_mode & 0o777 == 0o600
+    assert np.array_equal(io.read_masks(tmp_path / "real.tif"), np.eye(3))
+    with pytest.raises(FileNotFoundError, match="must lie in a folder that exists"):
+        io.write_masks(tmp_path / "missing" / "a.tif", np.eye(3, dtype=int))
+    with pytest.raises(ValueError, match=r"path must end in .tif or .tiff"):
+        io.write_masks(tmp_path / "a.png", np.eye(3, dtype=int))
+    (tmp_path / "folder.tif").mkdir()
+    with pytest.raises(ValueError, match="must be a file or not exist"):
+        io.write_masks(tmp_path / "folder.tif", np.eye(3, dtype=int))
 
 
 def test_missing_file(tmp_path):

@@ -74,6 +74,14 @@ def test_numbers_do_not_matter():
     assert metrics.aggregated_jaccard(true, new[true]) == 1
 
 
+def test_pairs_of_huge_labels():
+    true = np.array([[2**53 + 1, 0, 2**53 + 3]], dtype=np.uint64)
+    found = metrics.match(true, np.array([[1, 0, 2]], np.int32))
+    assert found.pairs.tolist() == [[2**53 + 1, 1], [2**53 + 3, 2]]
+    with pytest.raises(ValueError, match=r"true must have labels below 2\*\*63"):
+        metrics.match(true + np.uint64(2**63), true)
+
+
 def test_a_real_label_image_with_gaps_equals_itself(shared):
     # The three-class baseline's own evaluation gives F1 = 0.81 here: it needs consecutive numbers.
     import tifffile
@@ -127,6 +135,9 @@ def test_splits_and_merges():
         (lambda m: metrics.match(m, m, threshold=1.5), ValueError, "got 1.5"),
         (lambda m: metrics.average_precision([m], [m, m]), ValueError, "got 1 true and 2 predicted"),
         (lambda m: metrics.average_precision(m, m), TypeError, "true must be a list of arrays; got one array"),
+        (lambda m: metrics.average_precision([m], [m], thresholds=0.5), TypeError, "thresholds must be a sequence"),
+        (lambda m: metrics.match([[1, 2], [3]], m), ValueError, "true must be an array; got rows of different lengths"),
+        (lambda m: metrics.pool([]), ValueError, "matches must be at least one"),
         (lambda m: metrics.splits_merges(m, m, overlap=2), ValueError, "overlap must be a number"),
     ],
 )

@@ -4,7 +4,8 @@ import pytest
 from keras import layers
 
 import flowseg
-from flowseg._networks import check_network, measure_receptive_radius, receptive_radius
+from flowseg._networks import receptive_radius
+from flowseg._own_networks import check_network, measure_receptive_radius
 from flowseg._training import make_network
 
 BUILDERS = [flowseg.build_unet, flowseg.build_resunet]
@@ -18,7 +19,7 @@ def test_shapes_and_linear_head(build):
     assert outputs.shape == (2, 32, 48, 5)
     assert outputs.min() < -0.1  # a ReLU would lose every negative component
     assert network.layers[-1].activation is keras.activations.linear
-    check_network(network, 2, 5)
+    check_network(network, n_channels=2, n_outputs=5, crop_size=32)
 
 
 @pytest.mark.parametrize("build", BUILDERS)
@@ -46,9 +47,20 @@ def test_receptive_radius_holds(build, filters):
     assert measure_receptive_radius(network, 1, step=step, largest=stated + step) <= stated + step
 
 
-def own_unet(activation=None, *, global_layer=False, channels=1, size=None):
+class Subclassed(keras.Model):
+    pass
+
+
+def layered(layer):
+    inputs = keras.Input((None, None, 1))
+    return keras.Model(inputs, layer(layers.Conv2D(3, 3, padding="same")(inputs)))
+
+
+def own_unet(activation=None, *, global_layer=False, channels=1, size=None, padding="same", poolings=0):
     inputs = keras.Input((size, size, channels))
-    x = layers.Conv2D(6, 3, padding="same", activation="relu")(inputs)
+    x = layers.Conv2D(6, 3, padding=padding, activation="relu")(inputs)
+    for _ in range(poolings):
+        x = layers.MaxPooling2D(2)(x)
     if global_layer:
         x = x + layers.GlobalAveragePooling2D(keepdims=True)(x)
     return keras.Model(inputs, layers.Conv2D(3, 1, activation=activation)(x))
@@ -66,12 +78,19 @@ def own_unet(activation=None, *, global_layer=False, channels=1, size=None):
             ValueError,
             "must give outputs",
         ),
+        (lambda: layered(layers.LeakyReLU()), ValueError, "got LeakyReLU"),
+        (lambda: layered(layers.Activation("tanh")), ValueError, "got tanh"),
+        (lambda: layered(keras.Sequential([keras.Input((None, None, 3)), layers.ReLU()])), ValueError, "got ReLU"),
+        (lambda: layered(keras.ops.relu), ValueError, "got Relu"),
+        (lambda: Subclassed(), TypeError, "must be a functional or sequential keras.Model .* got Subclassed"),
+        (lambda: own_unet(padding="valid"), ValueError, r"must give outputs of shape \(1, 32, 32, 3\)"),
+        (lambda: own_unet(poolings=6), ValueError, "network must run on crops of shape .* it failed with"),
         (lambda: "no network", TypeError, "network must be or build a keras.Model; got str"),
     ],
 )
 def test_networks_that_do_not_fit(network, error, sentence):
     with pytest.raises(error, match=sentence):
-        make_network(lambda *_: network(), n_channels=1, n_outputs=3, filters=(4,), seed=0)
+        make_network(lambda *_: network(), n_channels=1, n_outputs=3, filters=(4,), seed=0, crop_size=32)
 
 
 def test_a_global_layer_is_found_out():
@@ -81,7 +100,7 @@ def test_a_global_layer_is_found_out():
 
 def test_a_model_is_copied_with_its_weights():
     mine = own_unet()
-    copy = make_network(mine, n_channels=1, n_outputs=3, filters=(4,), seed=0)
+    copy = make_network(mine, n_channels=1, n_outputs=3, filters=(4,), seed=0, crop_size=32)
     assert copy is not mine
     assert all(np.array_equal(a, b) for a, b in zip(copy.get_weights(), mine.get_weights()))
 

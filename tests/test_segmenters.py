@@ -1,3 +1,6 @@
+import pickle
+from copy import deepcopy
+
 import keras
 import numpy as np
 import pytest
@@ -143,6 +146,58 @@ def test_ignored_pixels_and_images_without_objects(pairs, small):
     FlowSegmenter(**small).fit(images[:4], masks)
 
 
+@pytest.mark.parametrize("copy", [lambda m: pickle.loads(pickle.dumps(m)), deepcopy], ids=["pickle", "deepcopy"])
+def test_copies_of_a_fitted_segmenter(segmenter, copy, pairs):
+    assert np.array_equal(copy(segmenter).predict(pairs[0][0]), segmenter.predict(pairs[0][0]))
+
+
+@pytest.mark.parametrize(("name", "value"), [("n_channels", 3), ("filters", (4, 8)), ("diameter", 50.0)])
+def test_what_fit_has_fixed_cannot_be_changed_after_it(segmenter, name, value, pairs, tmp_path):
+    changed = deepcopy(segmenter).set_params(**{name: value})
+    for call in (lambda: changed.predict(pairs[0][0]), lambda: changed.save(tmp_path / "m")):
+        with pytest.raises(ValueError, match=f"{name} must be what it was in fit"):
+            call()
+
+
+def test_training_that_diverges(pairs, small):
+    images, masks = zip(*pairs)
+    model = FlowSegmenter(**small | {"learning_rate": 1e30})
+    with pytest.raises(ValueError, match=r"learning_rate must be small enough .* with 1e\+30"):
+        model.fit(images, masks)
+    assert not hasattr(model, "network_")
+
+
+def test_binary_masks_of_several_objects(pairs, small):
+    images, masks = zip(*pairs)
+    apart = [np.where(np.isin(m, (1, 4, 7)), 1, 0).astype(np.uint8) for m in masks]
+    apart[0][:] = 0
+    apart[0][[5, 30, 60, 90], [5, 40, 70, 20]] = 1
+    with pytest.raises(
+        ValueError, match="got one label only in each of them, in up to . separate pieces: binary masks"
+    ):
+        FlowSegmenter(**small).fit(images, apart)
+
+
+def test_a_stray_pixel_does_not_blow_the_image_up(pairs):
+    from flowseg._codecs import FlowCodec
+    from flowseg._training import TrainingSettings, make_samples
+
+    stray = np.zeros((96, 96), int)
+    stray[5, 5] = 1
+    settings = TrainingSettings(24.0, 64, 4, 1, 1, 1e-3, True, None, 1, 0)
+    samples = make_samples(
+        [pairs[0][0][..., None]] * 2,
+        [pairs[0][1], stray],
+        FlowCodec(),
+        typical=24.0,
+        settings=settings,
+        every_size=True,
+    )
+    assert max(s.image.shape[0] for s in samples) < 200
+    with pytest.raises(ValueError, match="masks must have objects whose typical diameter is within a factor of 32"):
+        FlowSegmenter(diameter=48.0).fit([pairs[0][0]], [stray])
+
+
 class TestOwnNetwork:
     def build(self, n_channels=1, n_outputs=3):
         inputs = keras.Input((None, None, n_channels))
@@ -162,6 +217,25 @@ class TestOwnNetwork:
         assert np.array_equal(again.predict(images[0]), model.predict(images[0]))
         with pytest.raises(ValueError, match="was trained with a network of your own"):
             FlowSegmenter.load(tmp_path / "own.safetensors")
+
+    def test_a_network_that_does_not_fit_is_refused_before_it_is_trained(self, pairs, small):
+        def global_network(n_channels, n_outputs):
+            inputs = keras.Input((None, None, n_channels))
+            x = layers.Conv2D(4, 3, padding="same")(inputs)
+            x = x + layers.GlobalAveragePooling2D(keepdims=True)(x)
+            return keras.Model(inputs, layers.Conv2D(n_outputs, 1)(x))
+
+        seen = []
+        callback = keras.callbacks.LambdaCallback(on_train_begin=lambda logs: seen.append(1))
+        with pytest.raises(ValueError, match="depend on a bounded neighbourhood"):
+            FlowSegmenter(network=global_network, **small).fit(*zip(*pairs), callbacks=[callback])
+        assert not seen
+
+    def test_what_a_function_returns_is_not_trained_itself(self, pairs, small):
+        mine = self.build()
+        before = mine.get_weights()
+        FlowSegmenter(network=lambda *_: mine, **small).fit(*zip(*pairs))
+        assert all(np.array_equal(a, b) for a, b in zip(before, mine.get_weights()))
 
     def test_clone(self):
         assert isinstance(clone(FlowSegmenter(network=self.build())).network, keras.Model)
@@ -275,6 +349,9 @@ def test_bad_data(change, error, sentence, pairs, small):
         ({"augment": 1}, TypeError, "augment must be True or False; got 1"),
         ({"patience": 0}, ValueError, "patience must be an integer of at least 1 or None"),
         ({"flow_threshold": -1}, ValueError, "flow_threshold must be"),
+        ({"filters": (4,) * 8, "crop_size": 128}, ValueError, "filters must be for at most 7 levels; got 8"),
+        ({"n_iter": 10**20}, ValueError, "n_iter must be at most"),
+        ({"flow_threshold": 10**400}, ValueError, "got a number too large for one"),
         ({"filters": "32"}, TypeError, "filters must be a sequence of integers"),
     ],
 )
@@ -282,6 +359,28 @@ def test_bad_parameters(parameters, error, sentence, pairs, small):
     images, masks = zip(*pairs)
     with pytest.raises(error, match=sentence):
         FlowSegmenter(**small | parameters).fit(images, masks)
+
+
+def test_one_colour_image_is_no_stack_of_grey_ones(fitted, small):
+    rgb = np.random.default_rng(0).random((40, 30, 3))
+    with pytest.raises(
+        ValueError, match=r"images must have 1 channel, .* got shape \(40, 30, 3\), which looks like one image"
+    ):
+        fitted["FlowSegmenter"].predict(rgb)
+    with pytest.raises(ValueError, match="images must have 1 channel"):
+        FlowSegmenter(**small).fit(rgb, np.ones((40, 30, 3), int))
+
+
+def test_other_forms_of_lists(pairs, small, fitted):
+    images, masks = zip(*pairs)
+    ragged = np.empty(2, dtype=object)
+    ragged[:] = [images[0], images[1][:50]]
+    assert len(fitted["FlowSegmenter"].predict(ragged)) == 2
+    with pytest.raises(TypeError, match="images must be a list of arrays; got dict"):
+        FlowSegmenter(**small).fit({"a": images[0]}, {"a": masks[0]})
+    for callbacks in (5, keras.callbacks.TerminateOnNaN(), [1]):
+        with pytest.raises(TypeError, match="callbacks must be a sequence of keras.callbacks.Callback"):
+            FlowSegmenter(**small).fit(images, masks, callbacks=callbacks)
 
 
 def test_bad_validation(pairs, small):

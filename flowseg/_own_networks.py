@@ -1,0 +1,117 @@
+"""Networks of the user's own: whether they fit, and how far their outputs look."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+
+# Operations, by class name, after which an output is no longer free to take any value.
+SQUASHING = frozenset(
+    {
+        "ReLU",
+        "Relu",
+        "Relu6",
+        "LeakyReLU",
+        "LeakyRelu",
+        "PReLU",
+        "ELU",
+        "Elu",
+        "Selu",
+        "Gelu",
+        "Silu",
+        "Softmax",
+        "LogSoftmax",
+        "Sigmoid",
+        "LogSigmoid",
+        "HardSigmoid",
+        "Tanh",
+        "HardTanh",
+        "Softplus",
+        "Softsign",
+        "Clip",
+        "Abs",
+        "Exp",
+        "Square",
+    }
+)
+
+
+def check_network(network: Any, *, n_channels: int, n_outputs: int, crop_size: int) -> None:
+    """Raise unless a network fits: shapes, any image size, a linear head, crops as given."""
+    if not isinstance(network, keras.Model):
+        raise TypeError(f"network must be or build a keras.Model; got {type(network).__name__}.")
+    shape = getattr(network, "input_shape", None) if isinstance(network, keras.Sequential | _functional()) else None
+    if shape is None:
+        raise TypeError(
+            f"network must be a functional or sequential keras.Model with one input; got {type(network).__name__}."
+        )
+    if shape != (None, None, None, n_channels):
+        raise ValueError(
+            f"network must take inputs of shape (None, None, None, {n_channels}), any number of rows and columns; "
+            f"got {shape}."
+        )
+    activation = _last_activation(network)
+    if activation is not None:
+        raise ValueError(
+            "network must end in a linear layer (flows are negative half of the time, and the losses take logits); "
+            f"got {activation}."
+        )
+    _try(network, (1, crop_size, crop_size, n_channels), n_outputs)
+
+
+def _functional() -> type:
+    """Class of functional models, which Keras does not export."""
+    inputs = keras.Input((1,))
+    return type(keras.Model(inputs, inputs))
+
+
+def _last_activation(model: Any) -> str | None:
+    """Name of what squashes the model's output, if anything does."""
+    operation = model.outputs[0]._keras_history.operation
+    if isinstance(operation, keras.Model):
+        return _last_activation(operation)
+    if type(operation).__name__ in SQUASHING:
+        return type(operation).__name__
+    activation = getattr(operation, "activation", None)
+    if activation is None or activation is keras.activations.linear:
+        return None
+    return getattr(activation, "__name__", type(activation).__name__)
+
+
+def _try(network: Any, shape: tuple[int, ...], n_outputs: int) -> None:
+    """Run one empty crop: what does not work fails now, not in the middle of the training."""
+    expected = (*shape[:3], n_outputs)
+    try:
+        found = tuple(network(np.zeros(shape, dtype=np.float32), training=False).shape)
+    except Exception as error:  # whatever a user's layers raise
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(f"network must run on crops of shape {shape}; it failed with: {reason}") from error
+    if found != expected:
+        raise ValueError(f"network must give outputs of shape {expected} for crops of shape {shape}; got {found}.")
+
+
+def measure_receptive_radius(network: keras.Model, n_channels: int, *, step: int, largest: int) -> int:
+    """Receptive-field radius of any network, by experiment: noise beyond it changes no output.
+
+    Tries multiples of ``step`` and raises ValueError when even pixels beyond ``largest`` matter.
+    """
+    rng = np.random.default_rng(0)
+    size = 2 * largest + 3 * step
+    size += -size % step
+    start = size // 2 // step * step
+    core = slice(start, start + step)
+    image = rng.standard_normal((1, size, size, n_channels)).astype(np.float32)
+    expected = np.asarray(network(image, training=False))[0, core, core]
+    for radius in range(step, largest + 1, step):
+        other = 10 * rng.standard_normal(image.shape).astype(np.float32)
+        near = slice(start - radius, start + step + radius)
+        other[:, near, near] = image[:, near, near]
+        found = np.asarray(network(other, training=False))[0, core, core]
+        if np.allclose(found, expected, rtol=1e-4, atol=1e-4):
+            return radius
+    raise ValueError(
+        f"network must have outputs that depend on a bounded neighbourhood (no global pooling, no attention); "
+        f"got outputs that depend on pixels more than {largest} pixels away."
+    )

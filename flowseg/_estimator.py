@@ -221,7 +221,7 @@ class Segmenter(BaseEstimator):
         items = _inputs.as_image_list(images, self.n_channels)
         sizes = _inputs.as_diameters(diameters, len(items))
         results = [self._run(image, size, finish) for image, size in zip(items, sizes, strict=True)]
-        if isinstance(images, np.ndarray) and isinstance(results[0], np.ndarray):
+        if isinstance(images, np.ndarray) and images.dtype != object and isinstance(results[0], np.ndarray):
             return np.stack(results)
         return results
 

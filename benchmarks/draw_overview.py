@@ -1,6 +1,6 @@
 """Draw the README's picture: an image, the flows predicted for it, and the outlines found by following them.
 
-    python benchmarks/draw_overview.py IMAGE MODEL PICTURE
+python benchmarks/draw_overview.py IMAGE MODEL PICTURE
 """
 
 import sys

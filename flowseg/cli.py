@@ -39,6 +39,9 @@ app = typer.Typer(
     "annotated images. Start with: flowseg demo",
 )
 
+# Exit status after Ctrl-C, as shells have it (128 + the signal's number).
+INTERRUPTED = 130
+
 ImagesArgument = Annotated[
     str, typer.Argument(metavar="IMAGES", help="Image file, folder of images, or quoted pattern such as 'a/*.tif'.")
 ]
@@ -59,6 +62,10 @@ def main() -> None:
         app()
     except (ValueError, TypeError, OSError, MemoryError, ImportError) as error:
         _fail(error)
+    except SystemExit as exit_:
+        if exit_.code == INTERRUPTED:
+            typer.echo("flowseg: interrupted", err=True)
+        raise
 
 
 def _fail(error: BaseException) -> None:

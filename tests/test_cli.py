@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 
@@ -215,6 +216,19 @@ def test_an_output_folder_that_cannot_be_made(data, model, tmp_path):
     (tmp_path / "file").touch()
     result = run("predict", data / "images", "--model", model, "--output", tmp_path / "file" / "sub", status=1)
     assert result.stderr.count("\n") == 1
+
+
+def test_ctrl_c(tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "flowseg.cli", "demo", "--output", tmp_path],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"},
+    )  # fmt: skip
+    assert process.stdout.readline().startswith("Drawing")
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert errors == "flowseg: interrupted\n"
+    assert not list(tmp_path.iterdir())
 
 
 def test_demo(tmp_path):

@@ -42,11 +42,11 @@ def check_network(network: Any, *, n_channels: int, n_outputs: int, crop_size: i
     """Raise unless a network fits: shapes, any image size, a linear head, crops as given."""
     if not isinstance(network, keras.Model):
         raise TypeError(f"network must be or build a keras.Model; got {type(network).__name__}.")
-    shape = getattr(network, "input_shape", None) if isinstance(network, keras.Sequential | _functional()) else None
-    if shape is None:
+    if not getattr(network, "outputs", None):
         raise TypeError(
             f"network must be a functional or sequential keras.Model with one input; got {type(network).__name__}."
         )
+    shape = network.input_shape
     if shape != (None, None, None, n_channels):
         raise ValueError(
             f"network must take inputs of shape (None, None, None, {n_channels}), any number of rows and columns; "
@@ -59,12 +59,6 @@ def check_network(network: Any, *, n_channels: int, n_outputs: int, crop_size: i
             f"got {activation}."
         )
     _try(network, (1, crop_size, crop_size, n_channels), n_outputs)
-
-
-def _functional() -> type:
-    """Class of functional models, which Keras does not export."""
-    inputs = keras.Input((1,))
-    return type(keras.Model(inputs, inputs))
 
 
 def _last_activation(model: Any) -> str | None:

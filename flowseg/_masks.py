@@ -47,8 +47,9 @@ def masks_from_rgb(image: ArrayLike) -> NDArray[np.int32]:
         raise ValueError(
             f"image must be an RGB or RGBA annotation of shape (rows, columns, 3 or 4); got {array.shape}."
         )
-    colours = array[..., :3].reshape(-1, 3)
-    unique, index = np.unique(colours, axis=0, return_inverse=True)
-    black = not unique[0].any()
-    number = index.reshape(array.shape[:2]) + (0 if black else 1)
+    number = np.zeros(array.shape[:2], dtype=np.int64)
+    for channel in range(3):  # one number per colour, whatever integers its channels are
+        values, index = np.unique(array[..., channel], return_inverse=True)
+        number = number * values.size + index.reshape(number.shape)
+    number = np.where(array[..., :3].any(axis=-1), number + 1, 0)
     return connected_pieces(number, connectivity=2).astype(np.int32)

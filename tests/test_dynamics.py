@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import flowseg
-from flowseg import _diffusion, metrics, synthetic
+from flowseg import _diffusion, _dynamics, metrics, synthetic
+from flowseg._flows import _pieces
 
 
 def round_trip(masks, **options):
@@ -129,7 +130,7 @@ def test_round_trip_on_every_real_label_image(shared):
     counts = np.zeros(2, int)
     for file in sorted((shared / "data").glob("**/labels/*.tif")):
         masks = tifffile.imread(file)
-        pieces = flowseg._flows._pieces(masks)
+        pieces = _pieces(masks)
         big = np.bincount(pieces.ravel())[1:] >= 10
         iou = metrics.match(pieces, round_trip(masks), threshold=0.9).iou[big]
         counts += (np.sum(iou >= 0.9), iou.size)
@@ -161,7 +162,7 @@ def test_noise_gives_valid_masks(seed, shape):
     assert np.all(np.diff(first[objects]) > 0)  # raster order
     assert np.all(sizes[objects] >= 3)
     assert not masks[cellprob <= 0].any()
-    assert flowseg._flows._pieces(masks).max(initial=0) == masks.max()  # each is one piece
+    assert _pieces(masks).max(initial=0) == masks.max()  # each is one piece
 
 
 def test_thresholds():
@@ -176,7 +177,7 @@ def test_thresholds():
     bent = np.where(masks == 2, flows[::-1] * [[[1.0]], [[-1.0]]], flows)
     every = flowseg.flows_to_masks(bent, cellprob, flow_threshold=None)
     errors = flowseg.flow_errors(every, bent)
-    at_border = flowseg._dynamics._touches_border(every)[1:]
+    at_border = _dynamics._touches_border(every)[1:]
     assert errors[~at_border].max() > 0.4
     checked = flowseg.flows_to_masks(bent, cellprob, flow_threshold=0.4)
     kept = (errors <= 0.4) | at_border
@@ -208,7 +209,7 @@ def test_stray_pieces_go_to_the_neighbour_they_touch_most():
     masks[1:6, 9:17] = 2
     masks[3, 12:14] = 1  # a stray piece of 1 inside 2
     masks[8, 18] = 2  # a stray piece of 2 on its own
-    found = flowseg._dynamics._one_piece_each(masks)
+    found = _dynamics._one_piece_each(masks)
     expected = masks.copy()
     expected[3, 12:14], expected[8, 18] = 2, 0
     assert np.array_equal(found, expected)

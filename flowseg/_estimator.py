@@ -290,7 +290,7 @@ class Segmenter(BaseEstimator):
                 f"This {type(self).__name__} is not trained yet: call fit with images and masks, or load a model file."
             )
         for name, value in self._fitted_with.items():
-            if np.any(np.asarray(getattr(self, name)) != np.asarray(value)):
+            if not np.array_equal(getattr(self, name), value):
                 raise ValueError(
                     f"{name} must be what it was in fit, {value!r}; got {getattr(self, name)!r}. Fit again."
                 )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -55,33 +56,37 @@ def write_tiff(path: Path, array: NDArray[Any]) -> None:
     write_whole(path, lambda beside: tifffile.imwrite(beside, array, compression="zlib", photometric="minisblack"))
 
 
+@contextmanager
+def naming_what_is_damaged(path: Path, kind: str) -> Iterator[None]:
+    """Turn whatever a damaged file makes a library raise into one sentence that names the file."""
+    try:
+        yield
+    except MemoryError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(f"{path} must be a readable {kind}; got: {reason}") from error
+
+
 def read_tiff(path: Path) -> tuple[NDArray[Any], str]:
     """Read the first series of a TIFF and its axes (Y rows, X columns, S samples of colour, ...).
 
     Raise ValueError when it is damaged or no TIFF.
     """
-    try:
-        with tifffile.TiffFile(path) as file:
-            series = file.series[0]
-            return np.asarray(series.asarray()), series.axes
-    except MemoryError:
-        raise
-    except Exception as error:  # whatever a damaged file makes the library raise
-        if "imagecodecs" in str(error):
+    with naming_what_is_damaged(path, "TIFF file"):
+        try:
+            with tifffile.TiffFile(path) as file:
+                series = file.series[0]
+                return np.asarray(series.asarray()), series.axes
+        except ValueError as error:
+            if "imagecodecs" not in str(error):
+                raise
             return _read_with_pillow(path)
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise ValueError(f"{path} must be a readable TIFF file; got: {reason}") from error
 
 
 def _read_with_pillow(path: Path) -> tuple[NDArray[Any], str]:
     """Read a TIFF whose compression (LZW, say) tifffile leaves to an optional package."""
-    try:
-        with Image.open(path) as file:
-            array = np.stack([np.asarray(page) for page in ImageSequence.Iterator(file)])
-    except MemoryError:
-        raise
-    except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise ValueError(f"{path} must be a readable TIFF file; got: {reason}") from error
+    with Image.open(path) as file:
+        array = np.stack([np.asarray(page) for page in ImageSequence.Iterator(file)])
     axes = "QYXS"[: array.ndim]
     return (array[0], axes[1:]) if len(array) == 1 else (array, axes)

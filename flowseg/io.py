@@ -191,15 +191,9 @@ def _read(path: Path, *, palette: bool = True) -> tuple[NDArray[Any], bool]:
         if axes[:1] == "S" and array.ndim == 3:  # planes of colour, one after the other
             return np.moveaxis(array, 0, -1), True
         return array, axes[-1:] == "S"
-    try:
-        with Image.open(path) as file:
-            _check_depth(path, file)
-            array = np.asarray(file.convert("RGBA") if file.mode == "P" and palette else file)
-    except MemoryError:
-        raise
-    except Exception as error:  # whatever a damaged file makes the library raise
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise ValueError(f"{path} must be a readable image file; got: {reason}") from error
+    with _files.naming_what_is_damaged(path, "image file"), Image.open(path) as file:
+        _check_depth(path, file)
+        array = np.asarray(file.convert("RGBA") if file.mode == "P" and palette else file)
     if array.dtype == bool:
         array = array.astype(np.uint8)
     return array, array.ndim == 3

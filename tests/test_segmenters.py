@@ -151,7 +151,9 @@ def test_copies_of_a_fitted_segmenter(segmenter, copy, pairs):
     assert np.array_equal(copy(segmenter).predict(pairs[0][0]), segmenter.predict(pairs[0][0]))
 
 
-@pytest.mark.parametrize(("name", "value"), [("n_channels", 3), ("filters", (4, 8)), ("diameter", 50.0)])
+@pytest.mark.parametrize(
+    ("name", "value"), [("n_channels", 3), ("filters", (4, 8)), ("filters", (8, 16, 32)), ("diameter", 50.0)]
+)
 def test_what_fit_has_fixed_cannot_be_changed_after_it(segmenter, name, value, pairs, tmp_path):
     changed = deepcopy(segmenter).set_params(**{name: value})
     for call in (lambda: changed.predict(pairs[0][0]), lambda: changed.save(tmp_path / "m")):

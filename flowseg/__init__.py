@@ -11,14 +11,15 @@ if TYPE_CHECKING:
     from flowseg import plot as plot
     from flowseg import synthetic as synthetic
     from flowseg._dynamics import flows_to_masks as flows_to_masks
-    from flowseg._dynamics import follow_flows as follow_flows
     from flowseg._flows import diameters as diameters
     from flowseg._flows import flow_errors as flow_errors
     from flowseg._flows import labels_to_flows as labels_to_flows
     from flowseg._flows import masks_to_flows as masks_to_flows
+    from flowseg._following import follow_flows as follow_flows
     from flowseg._images import normalize as normalize
     from flowseg._losses import boundary_loss as boundary_loss
     from flowseg._losses import flow_loss as flow_loss
+    from flowseg._masks import fill_holes as fill_holes
     from flowseg._masks import masks_from_rgb as masks_from_rgb
     from flowseg._networks import build_resunet as build_resunet
     from flowseg._networks import build_unet as build_unet
@@ -36,10 +37,11 @@ _HOME = {
     "build_resunet": "_networks",
     "build_unet": "_networks",
     "diameters": "_flows",
+    "fill_holes": "_masks",
     "flow_errors": "_flows",
     "flow_loss": "_losses",
     "flows_to_masks": "_dynamics",
-    "follow_flows": "_dynamics",
+    "follow_flows": "_following",
     "labels_to_flows": "_flows",
     "load_segmenter": "_segmenters",
     "masks_from_rgb": "_masks",

@@ -95,7 +95,7 @@ def as_cellprob(cellprob: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float
 def _as_float32(array: NDArray[Any], name: str) -> NDArray[np.float32]:
     """Values too large for float32 are infinite in it, and refused like others that are."""
     with np.errstate(over="ignore"):
-        single = np.asarray(array, dtype=np.float32)
+        single = np.asarray(array, dtype=np.float32, order="C")
     check_finite(single, name)
     return single
 

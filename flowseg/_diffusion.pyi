@@ -1,24 +1,62 @@
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 def diffuse(
     pieces: NDArray[np.int32],
     boxes: NDArray[np.intp],
+    order: NDArray[np.intp],
     ndim: int,
     spacing: NDArray[np.float64],
-    weight: NDArray[np.float64],
     n_iter: int,
     flows: NDArray[np.float32],
+    errors: NDArray[np.float64],
+    stop: NDArray[np.int32],
+) -> int: ...
+def list_widths() -> list[int]: ...
+def use_width(bits: int) -> None: ...
+def count_runs(labels: NDArray[Any], limit: int) -> int: ...
+def find_pieces(labels: NDArray[Any], limit: int, pieces: NDArray[np.int32], parent: NDArray[np.int32]) -> int: ...
+def renumber(
+    pieces: NDArray[np.int32],
+    number: NDArray[np.int32],
+    boxes: NDArray[np.intp],
+    sizes: NDArray[np.intp],
+    first: NDArray[np.intp],
+) -> None: ...
+def follow(
+    flows: NDArray[np.float32],
+    state: NDArray[np.int32],
+    pixels: NDArray[np.intp],
+    ends: NDArray[np.float32],
+    known: NDArray[np.int32],
     start: int,
     stop: int,
+    interrupt: NDArray[np.int32],
 ) -> int: ...
-def follow(
-    field: NDArray[np.float32],
-    shape: NDArray[np.intp],
+def follow_steps(
+    flows: NDArray[np.float32],
+    state: NDArray[np.int32],
     pixels: NDArray[np.intp],
     n_iter: int,
-    endpoints: NDArray[np.float32],
+    ends: NDArray[np.float32],
     start: int,
     stop: int,
-) -> None: ...
+    interrupt: NDArray[np.int32],
+) -> int: ...
+def mark_foreground(cellprob: NDArray[np.float32], threshold: float, state: NDArray[np.int32]) -> int: ...
+def find_meetings(flows: NDArray[np.float32], state: NDArray[np.int32], pixels: NDArray[np.intp]) -> int: ...
+def list_unknown(state: NDArray[np.int32], pixels: NDArray[np.intp]) -> int: ...
+def flood(
+    flows: NDArray[np.float32],
+    state: NDArray[np.int32],
+    known: NDArray[np.intp],
+    queue: NDArray[np.intp],
+    found: NDArray[np.int32],
+    interrupt: NDArray[np.int32],
+) -> int: ...
 def group(ends: NDArray[np.int32], node: NDArray[np.int32], group_of: NDArray[np.int32]) -> int: ...
+def list_faces(
+    flows: NDArray[np.float32], labels: NDArray[np.int32], pairs: NDArray[np.int32], parting: NDArray[np.float32]
+) -> int: ...

@@ -5,18 +5,20 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import ndimage
-from skimage.measure import label as connected_pieces
 
 from flowseg import _checks, _diffusion, _files
-from flowseg._parallel import map_ranges
+from flowseg._parallel import run_parts, split_by_cost
+from flowseg._pieces import Pieces, find_pieces
 
-# Objects handled by one call of the kernel: enough to make the call's cost vanish, few enough to share out evenly.
-OBJECTS_PER_CALL = 8
+# Objects are shared out over threads in so many parts of equal cost, whatever the number of threads.
+N_PARTS = 32
+
+# To guess the time: what a core does, and what a pixel costs besides its updates, in updates.
+UPDATES_PER_SECOND = 2e9
+PIXEL_COST = 100
 
 
 def masks_to_flows(
@@ -95,41 +97,49 @@ def masks_to_flows(
     iterations = _checks.as_integer(n_iter, "n_iter", minimum=1, none="twice each object's extent")
     distances = _checks.as_spacing(spacing, masks.ndim)
     threads = _checks.as_workers(workers)
-    return _diffuse(_pieces(masks), iterations, distances, threads)
-
-
-def _pieces(masks: NDArray[Any]) -> NDArray[np.int32]:
-    """Number the connected pieces of equal label 1..n; pixels of 0 and below are 0."""
-    positive = np.where(masks > 0, masks, 0) if np.issubdtype(masks.dtype, np.signedinteger) else masks
-    if positive.dtype == np.uint64:  # more than the library takes: same partition with smaller numbers
-        values, positive = np.unique(positive, return_inverse=True)
-        positive = positive.reshape(masks.shape) + int(values[0] != 0)
-    return np.ascontiguousarray(connected_pieces(positive, connectivity=masks.ndim), dtype=np.int32)
-
-
-def _boxes(pieces: NDArray[np.int32]) -> NDArray[np.intp]:
-    """First and past-the-end coordinates of objects 1..n of a three-axis label image, one row per object."""
-    slices = ndimage.find_objects(pieces)
-    rows = [[s.start for s in box] + [s.stop for s in box] for box in slices]
-    return np.array(rows, dtype=np.intp).reshape(-1, 6)
+    return _diffuse(find_pieces(masks), masks.ndim, iterations, distances, threads)
 
 
 def _diffuse(
-    pieces: NDArray[np.int32], n_iter: int | None, spacing: NDArray[np.float64], workers: int
+    pieces: Pieces, ndim: int, n_iter: int | None, spacing: NDArray[np.float64], workers: int
 ) -> NDArray[np.float32]:
-    ndim = pieces.ndim
-    volume = pieces.reshape((1,) * (3 - ndim) + pieces.shape)
+    flows = np.zeros((ndim, *pieces.image.shape), dtype=np.float32)
+    _run(pieces, np.arange(pieces.n), ndim, n_iter, spacing, flows, np.empty(0), workers)
+    return flows.reshape((ndim, *pieces.image.shape[3 - ndim :]))
+
+
+def compare_flows(
+    pieces: Pieces, chosen: NDArray[np.intp], flows: NDArray[np.float32], workers: int
+) -> NDArray[np.float64]:
+    """Flow errors of the chosen pieces (others: 0), without storing their own flows."""
+    ndim = flows.shape[0]
+    errors = np.zeros(pieces.n)
+    _run(pieces, chosen, ndim, None, np.ones(ndim), flows, errors, workers)
+    return errors
+
+
+def _run(
+    pieces: Pieces,
+    chosen: NDArray[np.intp],
+    ndim: int,
+    n_iter: int | None,
+    spacing: NDArray[np.float64],
+    flows: NDArray[np.float32],
+    errors: NDArray[np.float64],
+    workers: int,
+) -> None:
+    """Diffuse in the chosen pieces: write their flows or, if ``errors`` has room, compare them with given ones."""
+    extent = pieces.boxes[chosen, 3:] - pieces.boxes[chosen, :3]
+    updates = extent.prod(axis=1) * (2.0 * (extent - 1).sum(axis=1) if n_iter is None else n_iter)
+    costs = updates + PIXEL_COST * pieces.sizes[chosen]
     distances = np.concatenate([np.ones(3 - ndim), spacing / spacing.min()])
-    flows = np.zeros((ndim, *volume.shape), dtype=np.float32)
-    boxes = _boxes(volume)
+    steps = -1 if n_iter is None else n_iter
 
-    def work(start: int, stop: int) -> int:
-        steps = -1 if n_iter is None else n_iter
-        return _diffusion.diffuse(volume, boxes, ndim, distances, 1 / (3 * distances**2), steps, flows, start, stop)
+    def work(part: NDArray[np.intp], stop: NDArray[np.int32]) -> int:
+        return _diffusion.diffuse(pieces.image, pieces.boxes, part, ndim, distances, steps, flows, errors, stop)
 
-    if any(map_ranges(work, len(boxes), workers, size=OBJECTS_PER_CALL)):
-        raise MemoryError("masks_to_flows ran out of memory.")
-    return flows.reshape((ndim, *pieces.shape))
+    parts = [chosen[part] for part in split_by_cost(costs, N_PARTS)]
+    run_parts(work, parts, workers, seconds=costs.sum() / UPDATES_PER_SECOND)
 
 
 def labels_to_flows(
@@ -285,10 +295,12 @@ def flow_errors(masks: ArrayLike, flows: ArrayLike, *, workers: int | None = Non
     masks = _checks.as_masks(masks)
     array = _checks.as_flows(flows)
     _checks.check_same_shape(array.shape, (masks.ndim, *masks.shape), "flows", "one component per axis of masks")
-    inside = masks > 0
-    if not inside.any():
+    threads = _checks.as_workers(workers)
+    pieces = find_pieces(masks)
+    if pieces.n == 0:
         return np.zeros(0)
-    own = masks_to_flows(masks, workers=workers)
-    squared = np.sum((own[:, inside] - array[:, inside]).astype(np.float64) ** 2, axis=0)
-    _, index, sizes = np.unique(masks[inside], return_inverse=True, return_counts=True)
-    return np.bincount(index.ravel(), weights=squared) / sizes
+    volume = pieces.image.shape
+    errors = compare_flows(pieces, np.arange(pieces.n), np.ascontiguousarray(array).reshape(-1, *volume), threads)
+    # A label in several pieces has the mean of their errors by pixel.
+    _, index = np.unique(masks.ravel()[pieces.first], return_inverse=True)
+    return np.bincount(index, errors * pieces.sizes) / np.bincount(index, pieces.sizes)

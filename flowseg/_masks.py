@@ -1,9 +1,12 @@
-"""Annotations into masks."""
+"""Annotations into masks, and masks without holes."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import ndimage
 from skimage.measure import label as connected_pieces
 
 from flowseg import _checks
@@ -53,3 +56,48 @@ def masks_from_rgb(image: ArrayLike) -> NDArray[np.int32]:
         number = number * values.size + index.reshape(number.shape)
     number = np.where(array[..., :3].any(axis=-1), number + 1, 0)
     return connected_pieces(number, connectivity=2).astype(np.int32)
+
+
+def fill_holes(masks: ArrayLike) -> NDArray[Any]:
+    """Masks whose objects have no holes; what lies in a hole and has a label of its own keeps it.
+
+    Parameters
+    ----------
+    masks : array_like of int, shape (rows, columns) or (planes, rows, columns)
+        Label image; 0 is background.
+
+    Returns
+    -------
+    filled : ndarray, shape and dtype of `masks`
+        Background that an object encloses belongs to this object; to the innermost where several do.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `masks` is no label image (see `masks_to_flows`).
+
+    Notes
+    -----
+    A hole is background that is not connected, face to face, with the background around the object
+    (`scipy.ndimage.binary_fill_holes`). Background that the image's border cuts off is no hole.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import flowseg
+    >>> masks = np.full((5, 5), 1)
+    >>> masks[1:4, 1:4] = 0
+    >>> masks[2, 2] = 2
+    >>> flowseg.fill_holes(masks)[2]
+    array([1, 1, 2, 1, 1])
+    """
+    array = _checks.as_masks(masks)
+    filled = array.copy()
+    labels, index = np.unique(np.where(array > 0, array, 0), return_inverse=True)
+    boxes = ndimage.find_objects(index.reshape(array.shape) + (labels[0] > 0))
+    order = np.argsort([np.prod([s.stop - s.start for s in box]) for box in boxes], kind="stable")
+    for k in order:  # the innermost first
+        inside = array[boxes[k]] == labels[k + (labels[0] == 0)]
+        hole = ndimage.binary_fill_holes(inside) & (filled[boxes[k]] == 0)
+        filled[boxes[k]][hole] = labels[k + (labels[0] == 0)]
+    return filled

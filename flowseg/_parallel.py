@@ -1,26 +1,59 @@
-"""Share a range of objects or points out over threads; the kernels release the GIL."""
+"""Share work out over threads; the kernels release the GIL."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 T = TypeVar("T")
 
+# Work of less than this many seconds (a guess) is done at once: starting threads takes a tenth of it.
+SMALL = 0.002
 
-def map_ranges(function: Callable[[int, int], T], n: int, workers: int, *, size: int) -> list[T]:
-    """Call ``function(start, stop)`` on consecutive ranges of at most ``size`` that cover ``0..n``.
+Stop = NDArray[np.int32]
 
-    The ranges do not depend on ``workers``, and the results come in order. Ctrl-C is seen between two ranges.
+
+def run_parts(function: Callable[[T, Stop], int], parts: Sequence[T], workers: int, *, seconds: float) -> None:
+    """Call ``function(part, stop)`` for every part, in order, on ``workers`` threads.
+
+    Long work never runs in the calling thread, which waits and can be interrupted: then ``stop[0]`` is set, which makes
+    kernels return. ``seconds`` is a guess of the time that one thread takes for all.
+
+    Raises
+    ------
+    MemoryError
+        If a kernel reports that memory ran out.
     """
-    ranges = [(start, min(start + size, n)) for start in range(0, n, size)]
-    if workers == 1 or len(ranges) < 2:
-        return [function(start, stop) for start, stop in ranges]
-    with ThreadPoolExecutor(max_workers=min(workers, len(ranges))) as pool:
-        futures = [pool.submit(function, start, stop) for start, stop in ranges]
-        try:
-            return [future.result() for future in futures]
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    stop = np.zeros(1, dtype=np.int32)
+    if seconds < SMALL:
+        statuses = [function(part, stop) for part in parts]
+    else:
+        with ThreadPoolExecutor(max_workers=max(1, min(workers, len(parts)))) as pool:
+            futures = [pool.submit(function, part, stop) for part in parts]
+            try:
+                statuses = [future.result() for future in futures]
+            except BaseException:
+                stop[0] = 1
+                pool.shutdown(cancel_futures=True)
+                raise
+    if any(status < 0 for status in statuses):
+        raise MemoryError("there is not enough memory for the flows of the largest object.")
+
+
+def split_by_cost(costs: NDArray[np.float64], n_parts: int) -> list[NDArray[np.intp]]:
+    """Items 0..n-1, the most costly first, in at most ``n_parts`` parts of about equal cost."""
+    order = np.argsort(-costs, kind="stable")
+    if len(order) == 0:
+        return []
+    share = np.cumsum(costs[order])
+    bounds = np.searchsorted(share, np.linspace(0, share[-1], n_parts + 1)[1:-1], side="right")
+    return [part for part in np.split(order, np.unique(bounds)) if len(part)]
+
+
+def split_range(n: int, size: int) -> list[tuple[int, int]]:
+    """Consecutive ranges (start, stop) of at most ``size`` that cover 0..n."""
+    return [(start, min(start + size, n)) for start in range(0, n, size)]

@@ -58,26 +58,6 @@ def follow(flows, inside, n_steps):
     return points
 
 
-def group(ends, radius):
-    """Groups of end pixels that are joined by steps of at most ``radius``; numbered by first appearance."""
-    pixels = [tuple(e) for e in ends.T]
-    groups, number = {}, 0
-    for start in pixels:
-        if start in groups:
-            continue
-        queue = [start]
-        groups[start] = number
-        while queue:
-            here = queue.pop()
-            for other in set(pixels):
-                near = max(abs(a - b) for a, b in zip(here, other)) <= radius
-                if near and other not in groups:
-                    groups[other] = number
-                    queue.append(other)
-        number += 1
-    return np.array([groups[p] for p in pixels])
-
-
 def angles(a, b):
     """Angle in degrees between two fields of unit vectors, where both are not 0."""
     both = np.any(a != 0, axis=0) & np.any(b != 0, axis=0)

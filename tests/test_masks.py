@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import flowseg
-from flowseg._flows import _pieces
+from flowseg._pieces import find_pieces
 
 
 def test_exact_colours():
@@ -38,7 +38,7 @@ def test_aitslab_annotation_equals_the_instance_map(shared):
     for channel, target in (("d0", "nuclei"), ("d1", "cells")):
         (annotation,) = (p for p in (folder / "seed_example" / "raw_annotation").iterdir() if channel in p.name)
         (labels,) = (folder / "train" / target / "labels").glob(f"*B14f07{channel}.tif")
-        truth = _pieces(tifffile.imread(labels))
+        truth = find_pieces(tifffile.imread(labels)).image[0]
         found = flowseg.masks_from_rgb(imread(annotation))
         assert found.max() == truth.max()
         pairs = np.unique(np.stack([truth.ravel(), found.ravel()]), axis=1)
@@ -56,3 +56,42 @@ def test_aitslab_annotation_equals_the_instance_map(shared):
 def test_refuses(image, error, sentence):
     with pytest.raises(error, match=sentence):
         flowseg.masks_from_rgb(image)
+
+
+def rings():
+    """An object inside the hole of a ring inside the hole of a ring; the inner ring's hole is not filled by it."""
+    rows, columns = np.ogrid[:61, :61]
+    distance = np.hypot(rows - 30, columns - 30)
+    masks = np.zeros((61, 61), np.uint16)
+    masks[(distance > 22) & (distance < 28)] = 9
+    masks[(distance > 10) & (distance < 16)] = 4
+    masks[distance < 4] = 700
+    return masks, distance
+
+
+def test_holes_are_filled_and_nothing_in_them_is_lost():
+    masks, distance = rings()
+    before = masks.copy()
+    filled = flowseg.fill_holes(masks)
+    assert filled.dtype == masks.dtype
+    assert np.array_equal(masks, before)
+    assert np.array_equal(filled[masks > 0], masks[masks > 0])
+    assert np.all(filled[(distance < 16) & (masks == 0)] == 4)  # the innermost around
+    assert np.all(filled[(distance >= 16) & (distance < 28) & (masks == 0)] == 9)
+    assert not filled[distance >= 28].any()
+
+
+def test_fill_holes_without_holes():
+    for masks in (np.zeros((3, 4), int), np.ones((3, 4), int), np.array([[1, 1, 1], [1, 0, 0], [1, 1, 1]])):
+        assert np.array_equal(flowseg.fill_holes(masks), masks)
+    hollow = np.ones((5, 5, 5), int)
+    hollow[2, 2, 2] = 0
+    assert flowseg.fill_holes(hollow).all()
+    negative = np.full((5, 5), 3)
+    negative[2, 2] = -1
+    assert flowseg.fill_holes(negative)[2, 2] == -1  # to be ignored, not background
+
+
+def test_fill_holes_refuses():
+    with pytest.raises(TypeError, match="masks must be an integer label image"):
+        flowseg.fill_holes(np.zeros((4, 4)))

@@ -1,0 +1,138 @@
+"""Which pixels lead to the same place: basins of the flows, and basins that no ridge parts."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flowseg import _diffusion
+from flowseg._following import walk
+from flowseg._parallel import run_parts
+
+# Two basins that touch are one object where the flows on the two sides of their common border agree by more than this, on
+# average: mean dot product, in units of the mean squared flow of the basin that has less; or where their directions meet by
+# more than this. Where flows pass through they agree by 1. Where two objects touch they part, and networks, unsure at such
+# a border, give short flows there: no agreement either.
+JOINED_ABOVE = 0.5
+
+# Mean squared flows below this are none.
+NO_FLOW = 1e-12
+
+# To guess the time: pixels per second.
+PIXELS_PER_SECOND = 2e7
+
+
+def find_basins(flows: NDArray[np.float32], state: NDArray[np.int32], n_iter: int | None, workers: int) -> int:
+    """Number the pixels that end together 1..n, in place; returns n.
+
+    ``state`` is 0 in the background and -1 in the foreground of an image of three axes. With ``n_iter`` every pixel walks
+    so many steps; without, until it settles or comes to where all pixels around it are known to end together.
+    """
+    unknown = np.empty(np.count_nonzero(state), dtype=np.intp)
+    if n_iter is not None:
+        pixels = unknown[: _diffusion.list_unknown(state, unknown)]
+        ends, _ = walk(flows, state, pixels, n_iter, workers)
+        state.ravel()[pixels] = numbers = _group(ends, state.shape)
+        return int(numbers.max(initial=0))
+    pixels, ends = _find_ends(flows, state, unknown, workers)
+    numbers = _group(ends, state.shape)
+    flat = state.ravel()
+    flat[pixels] = numbers
+    owner = join_unparted(flows, state, int(numbers.max(initial=0)))
+    flat[pixels] = owner[numbers]
+    _flood(flows, state, pixels, unknown)
+    left = unknown[: _diffusion.list_unknown(state, unknown)]
+    left_ends, known = walk(flows, state, left, None, workers, look=True)
+    flat[left] = known
+    alone = known == 0
+    numbers = _group(np.concatenate([ends, left_ends[:, alone]], axis=1), state.shape)  # those of `pixels` as before
+    n = int(numbers.max(initial=0))
+    owner = np.append(owner, np.arange(owner.size, n + 1, dtype=np.int32))
+    flat[left[alone]] = owner[numbers[pixels.size :]]
+    return n
+
+
+def _find_ends(
+    flows: NDArray[np.float32], state: NDArray[np.int32], room: NDArray[np.intp], workers: int
+) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    """Pixels where flows meet, those around the places where these end, and where all of them end."""
+    meetings = room[: _diffusion.find_meetings(flows, state, room)].copy()
+    ends, _ = walk(flows, state, meetings, None, workers)
+    places = np.rint(ends).astype(np.intp)
+    reach = [(-1, 0, 1) if size > 1 else (0,) for size in state.shape]
+    around = places[:, :, np.newaxis] + np.array(list(itertools.product(*reach))).T[:, np.newaxis, :]
+    around = np.clip(around, 0, np.array(state.shape).reshape(3, 1, 1) - 1)
+    others = np.setdiff1d(np.ravel_multi_index(tuple(around.reshape(3, -1)), state.shape), meetings)
+    others = others[state.ravel()[others] != 0]
+    more, _ = walk(flows, state, others, None, workers)
+    return np.concatenate([meetings, others]), np.concatenate([ends, more], axis=1)
+
+
+def _flood(
+    flows: NDArray[np.float32], state: NDArray[np.int32], known: NDArray[np.intp], queue: NDArray[np.intp]
+) -> None:
+    found = np.empty(queue.size, dtype=np.int32)
+
+    def work(part: NDArray[np.intp], stop: NDArray[np.int32]) -> int:
+        return _diffusion.flood(flows, state, part, queue, found, stop)
+
+    run_parts(work, [known], 1, seconds=queue.size / PIXELS_PER_SECOND)
+
+
+def _group(ends: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.int32]:
+    """Number end points 1..n by the pixels they lie on."""
+    places = np.rint(ends).astype(np.int32)
+    numbers = np.empty(places.shape[1], dtype=np.int32)
+    _diffusion.group(places, np.zeros(shape, dtype=np.int32), numbers)
+    return numbers
+
+
+def list_faces(
+    flows: NDArray[np.float32], labels: NDArray[np.int32]
+) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]:
+    """Labels on both sides of every face between two objects; how much the flows there agree and meet (see kernel)."""
+    nothing = np.empty(0, dtype=np.float32)
+    n = _diffusion.list_faces(flows, labels, np.empty((2, 0), dtype=np.int32), nothing, nothing)
+    pairs = np.empty((2, n), dtype=np.int32)
+    agreement, meeting = np.empty((2, n), dtype=np.float32)
+    _diffusion.list_faces(flows, labels, pairs, agreement, meeting)
+    return pairs, agreement, meeting
+
+
+def join_unparted(flows: NDArray[np.float32], labels: NDArray[np.int32], n: int) -> NDArray[np.int32]:
+    """The object, 0..n, that each label belongs to when labels whose flows do not part at their border are joined.
+
+    The pair most clearly one object is joined first; then its borders with others are taken together.
+    """
+    owner = np.arange(n + 1, dtype=np.int32)
+    pairs, agreement, meeting = list_faces(flows, labels)
+    sums = np.stack([np.ones(agreement.size), agreement, meeting])
+    squares, sizes = np.zeros((2, n + 1))
+    _diffusion.sum_squares(flows, labels, squares, sizes)
+    while True:
+        pairs, sums = _combine(owner[pairs], sums)
+        count, agreement, meeting = sums
+        usual = np.bincount(owner, squares, n + 1) / np.maximum(np.bincount(owner, sizes, n + 1), 1.0)
+        less = np.maximum(usual[pairs].min(axis=0), NO_FLOW)
+        togetherness = np.maximum(agreement / less, meeting) / count
+        order = np.lexsort((pairs[1], pairs[0], -togetherness))
+        order = order[togetherness[order] > JOINED_ABOVE]
+        if order.size == 0:
+            return owner
+        first, second = pairs[:, order]
+        best = np.full(n + 1, order.size)  # each label's best pair
+        np.minimum.at(best, first, np.arange(order.size))
+        np.minimum.at(best, second, np.arange(order.size))
+        mutual = best[first] == best[second]
+        owner[second[mutual]] = first[mutual]
+        owner = owner[owner]
+
+
+def _combine(pairs: NDArray[np.int32], sums: NDArray[np.float64]) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+    """One entry per pair of different labels, the smaller first, with the sums over its faces."""
+    apart = pairs[0] != pairs[1]
+    distinct, index = np.unique(np.sort(pairs[:, apart], axis=0), axis=1, return_inverse=True)
+    size = distinct.shape[1]
+    return distinct, np.array([np.bincount(index.ravel(), row, size) for row in sums[:, apart]])

@@ -1,0 +1,159 @@
+# From heat to unit flows, and what becomes of pixels that no heat has reached.
+
+# Below this heat (no unit; float64 ends at 2.2e-308) a gradient has lost its digits: the heat "has not arrived".
+cdef double NO_HEAT = 1e-280
+
+# Below this a gradient cannot be squared.
+cdef double NO_SQUARE = 1e-140
+
+# A gradient below this part of the potential itself is rounding: the centre of a symmetric object.
+cdef double STATIONARY = 1e-13
+
+
+cdef inline void _emit(
+    const Job *job, Py_ssize_t first, Py_ssize_t pixel, const double *g, double *error
+) noexcept nogil:
+    # Write the flow of one pixel of the image, or add its squared distance from the given one to the error.
+    cdef Py_ssize_t axis
+    cdef double d
+    for axis in range(first, 3):
+        if job.flows != NULL:
+            job.flows[(axis - first) * job.plane + pixel] = <float> g[axis]
+        else:
+            d = <float> g[axis] - job.given[(axis - first) * job.plane + pixel]
+            error[0] += d * d
+
+
+cdef inline bint _gradient(
+    const Job *job, const Frame *frame, Py_ssize_t first, const double *potential, Py_ssize_t i, double *g
+) noexcept nogil:
+    # Unit gradient at one pixel; False where it is 0 but for rounding, or too small.
+    cdef Py_ssize_t axis
+    cdef double scale = 0.0, norm = 0.0
+    for axis in range(first, 3):
+        g[axis] = (potential[i + frame.stride[axis]] - potential[i - frame.stride[axis]]) * job.per_distance[axis]
+        scale = max(scale, fabs(g[axis]))
+    if scale < NO_HEAT or scale < STATIONARY * potential[i]:
+        return False
+    if scale < NO_SQUARE:
+        for axis in range(first, 3):
+            g[axis] /= scale
+    for axis in range(first, 3):
+        norm += g[axis] * g[axis]
+    norm = 1.0 / sqrt(norm)
+    for axis in range(first, 3):
+        g[axis] *= norm
+    return True
+
+
+cdef inline Py_ssize_t _image_index(
+    const Job *job, const Frame *frame, Py_ssize_t i0, Py_ssize_t i1, Py_ssize_t i2
+) noexcept nogil:
+    return (((frame.origin[0] + i0) * job.shape[1] + frame.origin[1] + i1) * job.shape[2] + frame.origin[2] + i2)
+
+
+cdef inline Py_ssize_t _write_gradients(
+    const Job *job, const Frame *frame, Scratch *scratch, Py_ssize_t first, double *error
+) noexcept nogil:
+    # The flows of all pixels that have a gradient; returns how many others there are apart from the centre.
+    cdef Py_ssize_t i0, i1, i2, i, row, pixel, missing = 0
+    cdef double g[3]
+    for i0 in range(frame.low[0], frame.high[0]):
+        for i1 in range(frame.low[1], frame.high[1]):
+            i = i0 * frame.stride[0] + i1 * frame.stride[1]
+            pixel = _image_index(job, frame, i0, i1, 0)
+            for i2 in range(frame.low[2], frame.high[2]):
+                if scratch.inside[i + i2] == 0:
+                    continue
+                if _gradient(job, frame, first, scratch.heat, i + i2, g):
+                    scratch.inside[i + i2] = 2
+                    _emit(job, first, pixel + i2, g, error)
+                else:
+                    missing += i + i2 != frame.centre
+    return missing
+
+
+cdef double _write_flows(const Job *job, Frame *frame, Scratch *scratch) noexcept nogil:
+    # Unit gradient of log(1 + heat), zero outside the object; returns the sum of squared differences from given flows.
+    cdef Py_ssize_t i, missing
+    cdef double error = 0.0
+    cdef double g[3]
+    for i in range(frame.n):
+        if scratch.inside[i]:
+            scratch.heat[i] = log1p(scratch.heat[i])
+    if frame.first == 1:
+        missing = _write_gradients(job, frame, scratch, 1, &error)
+    else:
+        missing = _write_gradients(job, frame, scratch, 0, &error)
+    if missing > 0:
+        _fill_missing(job, frame, scratch, &error)
+    if scratch.inside[frame.centre] != 2:
+        g[0] = g[1] = g[2] = 0.0
+        _emit(job, frame.first, _image_index(job, frame, frame.at[0], frame.at[1], frame.at[2]), g, &error)
+    return error
+
+
+cdef Py_ssize_t _list_neighbours(Frame *frame, Py_ssize_t *offset, double[26][3] direction) noexcept nogil:
+    # Flat offsets and unit vectors of the 3 ** ndim - 1 neighbours, in raster order.
+    cdef Py_ssize_t d0, d1, d2, k = 0
+    cdef Py_ssize_t reach = 1 if frame.first == 0 else 0
+    cdef double norm
+    for d0 in range(-reach, reach + 1):
+        for d1 in range(-1, 2):
+            for d2 in range(-1, 2):
+                if d0 == 0 and d1 == 0 and d2 == 0:
+                    continue
+                offset[k] = d0 * frame.stride[0] + d1 * frame.stride[1] + d2
+                norm = sqrt(<double> (d0 * d0 + d1 * d1 + d2 * d2))
+                direction[k][0] = d0 / norm
+                direction[k][1] = d1 / norm
+                direction[k][2] = d2 / norm
+                k += 1
+    return k
+
+
+cdef void _fill_missing(const Job *job, Frame *frame, Scratch *scratch, double *error) noexcept nogil:
+    # Where no heat arrived (or two fronts met) walk back along the shortest way inside the object: the mean direction
+    # of the neighbours that are one step nearer to the centre. The heat is no longer needed: its arrays serve.
+    cdef Py_ssize_t i, j, k, axis, head = 0, tail = 1, n_neighbours
+    cdef Py_ssize_t offset[26]
+    cdef double direction[26][3]
+    cdef double g[3]
+    cdef double norm
+    cdef Py_ssize_t *queue = <Py_ssize_t *> scratch.other
+    cdef Py_ssize_t *steps = <Py_ssize_t *> scratch.heat
+    n_neighbours = _list_neighbours(frame, offset, direction)
+    for i in range(frame.n):
+        steps[i] = -1
+    queue[0] = frame.centre
+    steps[frame.centre] = 0
+    while head < tail:
+        i = queue[head]
+        head += 1
+        for k in range(n_neighbours):
+            j = i + offset[k]
+            if scratch.inside[j] and steps[j] < 0:
+                steps[j] = steps[i] + 1
+                queue[tail] = j
+                tail += 1
+    for head in range(1, tail):
+        i = queue[head]
+        if scratch.inside[i] == 2:
+            continue
+        g[0] = g[1] = g[2] = 0.0
+        for k in range(n_neighbours):
+            if steps[i + offset[k]] == steps[i] - 1:
+                for axis in range(3):
+                    g[axis] += direction[k][axis]
+        norm = sqrt(g[0] * g[0] + g[1] * g[1] + g[2] * g[2])
+        if norm < 1e-6:  # two ways of equal length in opposite directions: take the first
+            for k in range(n_neighbours):
+                if steps[i + offset[k]] == steps[i] - 1:
+                    for axis in range(3):
+                        g[axis] = direction[k][axis]
+                    break
+            norm = 1.0
+        for axis in range(3):
+            g[axis] /= norm
+        j = _image_index(job, frame, i // frame.stride[0], i % frame.stride[0] // frame.stride[1], i % frame.stride[1])
+        _emit(job, frame.first, j, g, error)

@@ -1,0 +1,144 @@
+# Heat that spreads from the centre of one object: by iteration, or by the series that sums all iterations.
+
+# From this many iterations on, the sum of all iterations is computed as a Chebyshev series (fewer sweeps): its error
+# is absolute, about SERIES_ERROR, so that it serves objects whose heat is nowhere below SERIES_LEAST_HEAT.
+cdef Py_ssize_t SERIES_FROM = 100
+cdef double SERIES_ERROR = 1e-15
+cdef double SERIES_LEAST_HEAT = 1e-11
+
+
+cdef void _sweep_plane(
+    Frame *frame, Scratch *scratch, const Recipe *recipe, const double *source, double *target, Py_ssize_t *low,
+    Py_ssize_t *high
+) noexcept nogil:
+    # One box mean of `source` into `target`, between the frame coordinates low and high.
+    cdef Py_ssize_t strip, row, first, stop, i
+    if frame.narrow:
+        for strip in range((low[2] - STRIP) // STRIP, (high[2] - 1) // STRIP):
+            first = max(low[1], scratch.span[2 * strip])
+            stop = min(high[1], scratch.span[2 * strip + 1])
+            if first < stop:
+                i = (strip + 1) * STRIP
+                sweeps.narrow(target + i, source + i, scratch.inside_narrow + i, frame.stride[1], first, stop, recipe)
+        return
+    for row in range(low[1], high[1]):
+        first = max(low[2], scratch.span[2 * row])
+        stop = min(high[2], scratch.span[2 * row + 1])
+        if first < stop:
+            i = row * frame.stride[1] + first
+            sweeps.wide(target + i, source + i, scratch.inside + i, scratch.line, frame.stride[1], stop - first, recipe)
+
+
+cdef void _sweep_volume(
+    Frame *frame, Scratch *scratch, const Recipe *recipe, const double *source, double *target, Py_ssize_t *low,
+    Py_ssize_t *high
+) noexcept nogil:
+    # The same in three axes: box sums of three planes go round, the middle one is finished.
+    cdef Py_ssize_t plane, row, i, j, before, here, after
+    cdef Py_ssize_t n = high[2] - low[2]
+    for plane in range(low[0] - 1, high[0] + 1):
+        after = plane % 3 * frame.stride[0]
+        here = (plane + 2) % 3 * frame.stride[0]
+        before = (plane + 1) % 3 * frame.stride[0]
+        for row in range(low[1], high[1]):
+            j = row * frame.stride[1] + low[2]
+            i = plane * frame.stride[0] + j
+            sweeps.sum(scratch.planes + after + j, source + i, scratch.line, frame.stride[1], n, recipe)
+            if plane > low[0]:
+                i -= frame.stride[0]
+                sweeps.join(target + i, source + i, scratch.inside + i, scratch.planes + before + j,
+                            scratch.planes + here + j, scratch.planes + after + j, n, recipe)
+
+
+cdef void _sweep(
+    Frame *frame, Scratch *scratch, const Recipe *recipe, const double *source, double *target, Py_ssize_t reach
+) noexcept nogil:
+    # Heat is at most `reach` pixels away from the centre.
+    cdef Py_ssize_t axis
+    cdef Py_ssize_t low[3]
+    cdef Py_ssize_t high[3]
+    for axis in range(3):
+        low[axis] = max(frame.low[axis], frame.at[axis] - reach)
+        high[axis] = min(frame.high[axis], frame.at[axis] + reach + 1)
+    if frame.first == 0:
+        _sweep_volume(frame, scratch, recipe, source, target, low, high)
+    else:
+        _sweep_plane(frame, scratch, recipe, source, target, low, high)
+
+
+cdef int _iterate(const Job *job, Frame *frame, Scratch *scratch, Recipe *recipe, Py_ssize_t n_iter) noexcept nogil:
+    # n_iter times: one unit of heat at the centre, then the box mean.
+    cdef Py_ssize_t t
+    recipe.chebyshev = 0
+    recipe.alpha = job.scale
+    for t in range(1, n_iter + 1):
+        if job.stop[0]:
+            return STOPPED
+        scratch.heat[frame.centre] += 1.0
+        _sweep(frame, scratch, recipe, scratch.heat, scratch.other, t)
+        scratch.heat, scratch.other = scratch.other, scratch.heat
+    return 0
+
+
+cdef Py_ssize_t _find_terms(double *terms, Py_ssize_t n_iter) noexcept nogil:
+    # Coefficients of x + x^2 + ... + x^n in Chebyshev polynomials T_k(y), x = (1 + 2 y) / 3, y in [-1, 1]; returns the
+    # last one that counts. Adding 1 and multiplying by x, n times, is itself a diffusion, on a half-line: all is positive.
+    cdef Py_ssize_t t, k, m = _most_terms(n_iter)
+    cdef double tail = 0.0
+    cdef double *old = terms
+    cdef double *new = terms + m + 2
+    memset(terms, 0, 2 * (m + 2) * sizeof(double))
+    for t in range(n_iter):
+        old[0] += 1.0
+        new[0] = (old[0] + old[1]) * (1.0 / 3.0)
+        new[1] = ((old[0] + old[2]) + (old[1] + old[0])) * (1.0 / 3.0)
+        for k in range(2, min(m, t + 1) + 1):
+            new[k] = ((old[k - 1] + old[k + 1]) + old[k]) * (1.0 / 3.0)
+        old, new = new, old
+    memmove(terms, old, (m + 1) * sizeof(double))
+    while m > 0 and tail + terms[m] < SERIES_ERROR:
+        tail += terms[m]
+        m -= 1
+    return m
+
+
+cdef int _sum_series(const Job *job, Frame *frame, Scratch *scratch, Recipe *recipe, Py_ssize_t n_iter) noexcept nogil:
+    # The same heat by Clenshaw's recurrence: b_k = c_k + (3 M - 1) b_{k+1} - b_{k+2}, where M is the box mean.
+    cdef Py_ssize_t k, m = _find_terms(scratch.terms, n_iter)
+    recipe.chebyshev = 1
+    recipe.alpha = 3.0 * job.scale
+    recipe.beta = 1.0
+    for k in range(m, -1, -1):
+        if job.stop[0]:
+            return STOPPED
+        if k == 0:  # the last term counts half
+            recipe.alpha = 1.5 * job.scale
+            recipe.beta = 0.5
+        _sweep(frame, scratch, recipe, scratch.heat, scratch.other, m - k)
+        scratch.other[frame.centre] += scratch.terms[k]
+        scratch.heat, scratch.other = scratch.other, scratch.heat
+    return 0
+
+
+cdef bint _is_warm(Frame *frame, Scratch *scratch) noexcept nogil:
+    # Whether there is heat enough everywhere to trust the series.
+    cdef Py_ssize_t i
+    for i in range(frame.n):
+        if scratch.inside[i] and not scratch.heat[i] >= SERIES_LEAST_HEAT:
+            return False
+    return True
+
+
+cdef int _spread_heat(const Job *job, Frame *frame, Scratch *scratch, Py_ssize_t n_iter) noexcept nogil:
+    cdef Recipe recipe
+    cdef int status
+    recipe.ratio[0] = job.ratio[0]
+    recipe.ratio[1] = job.ratio[1]
+    recipe.ratio[2] = job.ratio[2]
+    if n_iter >= SERIES_FROM:
+        status = _sum_series(job, frame, scratch, &recipe, n_iter)
+        if status < 0 or _is_warm(frame, scratch):
+            return status
+        memset(scratch.heat, 0, frame.n * sizeof(double))
+        memset(scratch.other, 0, frame.n * sizeof(double))
+    return _iterate(job, frame, scratch, &recipe, n_iter)

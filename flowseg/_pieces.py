@@ -1,0 +1,54 @@
+"""The connected pieces of a label image, with their boxes, sizes and first pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flowseg import _diffusion
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """Objects 1..n of an image of three axes (two-dimensional ones are one plane)."""
+
+    image: NDArray[np.int32]
+    boxes: NDArray[np.intp]  # (n, 6): first coordinates, past-the-end coordinates
+    sizes: NDArray[np.intp]  # (n,): pixels
+    first: NDArray[np.intp]  # (n,): flat index of the first pixel
+
+    @property
+    def n(self) -> int:
+        return len(self.sizes)
+
+
+def find_pieces(masks: NDArray[Any]) -> Pieces:
+    """Number the connected pieces of equal label 1..n in raster order; pixels of 0 and below are background.
+
+    Pixels that share a corner are connected. One pass over the label image, and one over the objects; labels may
+    be any integers.
+    """
+    labels = _as_unsigned(masks)
+    limit = int(np.iinfo(masks.dtype).max)
+    parent = np.empty(_diffusion.count_runs(labels, limit) + 1, dtype=np.int32)
+    image = np.zeros(labels.shape, dtype=np.int32)
+    n = _diffusion.find_pieces(labels, limit, image, parent)
+    return renumber(image, parent, n)
+
+
+def renumber(image: NDArray[np.int32], number: NDArray[np.int32], n: int) -> Pieces:
+    """Write ``number[k]``, of 0..n, over every pixel of label k, in place, and measure the result."""
+    boxes = np.empty((n, 6), dtype=np.intp)
+    sizes = np.zeros(n, dtype=np.intp)
+    first = np.empty(n, dtype=np.intp)
+    _diffusion.renumber(image, number, boxes, sizes, first)
+    return Pieces(image, boxes, sizes, first)
+
+
+def _as_unsigned(masks: NDArray[Any]) -> NDArray[Any]:
+    """The same bits as unsigned integers of three axes: negative labels become the largest."""
+    native = np.ascontiguousarray(masks, dtype=masks.dtype.newbyteorder("="))
+    return native.view(f"u{masks.dtype.itemsize}").reshape((1,) * (3 - masks.ndim) + masks.shape)

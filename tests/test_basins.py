@@ -1,0 +1,102 @@
+import numpy as np
+import pytest
+
+import flowseg
+from flowseg import synthetic
+from flowseg._basins import _group, find_basins, join_unparted
+from flowseg._following import walk
+
+
+def start(flows, cellprob):
+    volume = (1,) * (3 - cellprob.ndim) + cellprob.shape
+    state = np.where(cellprob > 0, -1, 0).astype(np.int32).reshape(volume)
+    return np.ascontiguousarray(flows, np.float32).reshape(-1, *volume), state
+
+
+def slow_basins(flows, state):
+    """Every pixel walks until it settles."""
+    pixels = np.flatnonzero(state)
+    ends, _ = walk(flows, state, pixels, None, 1)
+    state.ravel()[pixels] = _group(ends, state.shape)
+    return int(state.max())
+
+
+def agreement(a, b):
+    """Share of pixels in the objects of `a` that their best partners in `b` hold as well."""
+    n = int(b.max()) + 1
+    overlap = np.bincount(a.ravel().astype(np.int64) * n + b.ravel(), minlength=n * (int(a.max()) + 1)).reshape(-1, n)
+    return overlap[1:, 1:].max(axis=1).sum() / np.count_nonzero(a)
+
+
+def both_ways(flows, cellprob):
+    results = []
+    for find in (lambda f, s: find_basins(f, s, None, 1), slow_basins):
+        field, state = start(flows, cellprob)
+        n = find(field, state)
+        assert np.array_equal(state != 0, cellprob.reshape(state.shape) > 0)
+        assert state.min() >= 0
+        assert state.max() <= n
+        results.append(join_unparted(field, state, n)[state])
+    return results
+
+
+def noisy(masks, sd, seed=0):
+    from scipy import ndimage
+
+    noise = np.random.default_rng(seed).standard_normal((masks.ndim, *masks.shape))
+    noise = ndimage.gaussian_filter(noise, (0, *(1,) * masks.ndim))
+    return flowseg.masks_to_flows(masks) + noise * (sd / noise.std())
+
+
+@pytest.mark.parametrize("sd", [0.0, 0.3])
+def test_the_short_way_ends_where_the_long_way_does(sd, voronoi):
+    for masks in (synthetic.cells((200, 200), 40, rng=1)[1], voronoi((120, 130), 25), voronoi((20, 24, 26), 6)):
+        fast, slow = both_ways(noisy(masks, sd), np.where(masks > 0, 5.0, -5.0))
+        assert agreement(fast, slow) > 0.995
+        assert agreement(slow, fast) > 0.995
+
+
+def test_the_short_way_on_real_labels(shared):
+    import tifffile
+
+    files = sorted((shared / "data" / "dsb2018" / "val" / "labels").glob("*.tif"))[::5]
+    for file in files:
+        masks = tifffile.imread(file)
+        fast, slow = both_ways(flowseg.masks_to_flows(masks), np.where(masks > 0, 5.0, -5.0))
+        assert agreement(fast, slow) > 0.999
+        assert agreement(slow, fast) > 0.999
+
+
+def split_in_three(shape=(30, 60)):
+    """Three basins side by side, 1 | 2 | 3: flows pass through the first border and part at the second."""
+    state = np.zeros((1, *shape), np.int32)
+    state[0, 5:25, 5:20], state[0, 5:25, 20:35], state[0, 5:25, 35:55] = 1, 2, 3
+    flows = np.zeros((2, 1, *shape), np.float32)
+    flows[1, 0, :, :35], flows[1, 0, :, 35:] = -1, 1
+    return flows, state
+
+
+def test_basins_are_joined_where_flows_do_not_part():
+    flows, state = split_in_three()
+    assert join_unparted(flows, state, 3).tolist() == [0, 1, 1, 3]
+    flows[1] = -flows[1]  # flows pass through the first border and meet at the second
+    assert join_unparted(flows, state, 3).tolist() == [0, 1, 1, 1]
+    assert join_unparted(flows, np.zeros_like(state), 0).tolist() == [0]
+
+
+def test_only_the_direction_of_flows_counts():
+    # Networks are unsure at borders: flows there are short, but they part all the same.
+    flows, state = split_in_three()
+    assert join_unparted(0.05 * flows, state, 3).tolist() == [0, 1, 1, 3]
+
+
+def test_noise_does_not_break_objects():
+    from flowseg import metrics
+
+    true, found = [], []
+    for seed in range(4):
+        _, masks = synthetic.cells((256, 256), 40, rng=seed)
+        flows = noisy(masks, 0.6, seed)
+        true.append(masks)
+        found.append(flowseg.flows_to_masks(flows, np.where(masks > 0, 5.0, -5.0), flow_threshold=None))
+    assert metrics.average_precision(true, found, thresholds=[0.5])[0] > 0.8

@@ -7,8 +7,8 @@ cdef double LEAST_CONVERGENCE = 0.5
 # Steps to reach what is known from next to it: one or two are enough but for bends.
 cdef int NEAR_STEPS = 8
 
-# Pixels that are fetched into the cache before their turn.
-cdef Py_ssize_t AHEAD = 6
+# Cosine of the angle within which a flow points at a neighbour: three of the eight.
+cdef float AHEAD_COSINE = 0.38268343
 
 cdef int UNKNOWN = -1
 cdef int QUEUED = -2
@@ -89,16 +89,26 @@ def list_unknown(int[:, :, ::1] state, Py_ssize_t[::1] pixels):
     return count
 
 
-cdef inline void _fetch_ahead(const Field *field, Py_ssize_t pixel) noexcept nogil:
-    # Have the flows around a pixel brought into the cache while others walk.
-    cdef Py_ssize_t axis, step, i
-    cdef Py_ssize_t n = field.shape[2]
-    for step in range(-1, 2):
-        i = pixel + step * n
-        if 0 <= i < field.shape[0] * field.shape[1] * n:
-            prefetch(&field.state[i])
-            for axis in range(3 - field.ndim, 3):
-                prefetch(&field.flow[axis][i])
+cdef inline int _known_ahead(const Field *field, Py_ssize_t pixel) noexcept nogil:
+    # The object that all neighbours of a pixel of a plane lead to that its flow points at (by less than a corner and a
+    # half); 0 where they differ or one is unknown. On the image's border: 0.
+    cdef Py_ssize_t place[3]
+    cdef Py_ssize_t r, c
+    cdef float d, f1 = field.flow[1][pixel], f2 = field.flow[2][pixel]
+    cdef float least = AHEAD_COSINE * AHEAD_COSINE * (f1 * f1 + f2 * f2)
+    cdef int state, found = 0
+    _find_place(field.shape, pixel, place)
+    if (place[1] == 0 or place[2] == 0 or place[1] + 1 == field.shape[1] or place[2] + 1 == field.shape[2]):
+        return 0
+    for r in range(-1, 2):
+        for c in range(-1, 2):
+            d = f1 * r + f2 * c
+            if d > 0.0 and d * d > least * (r * r + c * c):
+                state = field.state[pixel + r * field.shape[2] + c]
+                if state < 0 or (state > 0 and found > 0 and state != found):
+                    return 0
+                found = max(found, state)
+    return found
 
 
 cdef Py_ssize_t _queue_neighbours(const Field *field, Py_ssize_t pixel, Py_ssize_t *queue, Py_ssize_t n) noexcept nogil:
@@ -117,8 +127,8 @@ cdef Py_ssize_t _queue_neighbours(const Field *field, Py_ssize_t pixel, Py_ssize
 
 
 def flood(
-    const float[:, :, :, ::1] flows, int[:, :, ::1] state, const Py_ssize_t[::1] known, Py_ssize_t[::1] queue, int[::1] found,
-    const int[::1] interrupt
+    const float[:, :, :, ::1] flows, int[:, :, ::1] state, const Py_ssize_t[::1] known, Py_ssize_t[::1] queue,
+    int[::1] found, const int[::1] interrupt
 ):
     """Spread what is known from the pixels ``known`` to all that lead there.
 
@@ -137,9 +147,10 @@ def flood(
             n = _queue_neighbours(&field, known[i], &queue[0], n)
         while n > 0 and interrupt[0] == 0:
             for i in range(n):
-                _fetch_ahead(&field, queue[min(i + AHEAD, n - 1)])
+                found[i] = _known_ahead(&field, queue[i]) if field.ndim == 2 else 0
+                if found[i]:
+                    continue
                 _set_place(&field, queue[i], x)
-                found[i] = 0
                 for t in range(NEAR_STEPS):
                     _step(&field, x)
                     found[i] = _known_at(&field, x)
@@ -201,32 +212,19 @@ cdef void _compare(
     meeting[0] = <float> (dot - (field.flow[axis][j] / after if after > 0.0 else 0.0))
 
 
-def sum_squares(const float[:, :, :, ::1] flows, int[:, :, ::1] labels, double[::1] total, double[::1] count):
-    """Add the squared length of every pixel's flow to ``total``, and 1 to ``count``, at the pixel's label."""
-    cdef Py_ssize_t i, n = labels.shape[0] * labels.shape[1] * labels.shape[2]
-    cdef double length
-    cdef Field field
-    _set_field(&field, flows, labels)
-    with nogil:
-        i = _skip_zeros(<const unsigned int *> field.state, 0, n)
-        while i < n:
-            if field.state[i] > 0:
-                length = _length(&field, i)
-                total[field.state[i]] += length * length
-                count[field.state[i]] += 1.0
-            i = _skip_zeros(<const unsigned int *> field.state, i + 1, n)
-
-
 def list_faces(
-    const float[:, :, :, ::1] flows, int[:, :, ::1] labels, int[:, ::1] pairs, float[::1] agreement, float[::1] meeting
+    const float[:, :, :, ::1] flows, int[:, :, ::1] labels, int[:, ::1] pairs, float[::1] agreement, float[::1] meeting,
+    double[::1] squares, double[::1] sizes
 ):
     """List the faces between pixels of different labels; returns how many, the first of which fill the arrays.
 
-    ``pairs[:, k]`` becomes the labels before and after the face, ``agreement[k]`` the dot product of the flows on its two
-    sides, ``meeting[k]`` by how much they point at each other: the component of the direction along the axis
-    before it less the one after it.
+    ``pairs[:, k]`` becomes the labels before and after the face, ``agreement[k]`` the dot product of the flows on its
+    two sides, ``meeting[k]`` by how much they point at each other: the component of the direction along the axis
+    before it less the one after it. The squared length of every pixel's flow is added to ``squares``, and 1 to
+    ``sizes``, at the pixel's label.
     """
     cdef Py_ssize_t axis, i, j, count = 0, n = labels.shape[2]
+    cdef double length
     cdef Py_ssize_t room = pairs.shape[1]
     cdef Py_ssize_t stride[3]
     cdef Py_ssize_t place[3]
@@ -241,9 +239,13 @@ def list_faces(
                 place[2] = _skip_zeros(<const unsigned int *> &labels[place[0], place[1], 0], 0, n)
                 while place[2] < n:
                     i = (place[0] * labels.shape[1] + place[1]) * n + place[2]
+                    if field.state[i] > 0:
+                        length = _length(&field, i)
+                        squares[field.state[i]] += length * length
+                        sizes[field.state[i]] += 1.0
                     for axis in range(3 - field.ndim if field.state[i] > 0 else 3, 3):
                         j = i + stride[axis]
-                        if place[axis] + 1 == field.shape[axis] or field.state[j] <= 0 or field.state[j] == field.state[i]:
+                        if place[axis] + 1 == field.shape[axis] or field.state[j] in (field.state[i], 0, UNKNOWN):
                             continue
                         if count < room:
                             pairs[0, count] = field.state[i]

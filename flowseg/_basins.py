@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,14 +12,17 @@ from flowseg import _diffusion
 from flowseg._following import walk
 from flowseg._parallel import run_parts
 
-# Two basins that touch are one object where the flows on the two sides of their common border agree by more than this, on
-# average: mean dot product, in units of the mean squared flow of the basin that has less; or where their directions meet by
-# more than this. Where flows pass through they agree by 1. Where two objects touch they part, and networks, unsure at such
-# a border, give short flows there: no agreement either.
+# Two basins that touch are one object where the flows on the two sides of their common border agree by more than this,
+# on average: mean dot product, in units of the mean squared flow of the basin that has less; or where their directions
+# meet by more than this. Where flows pass through they agree by 1. Where two objects touch they part, and networks,
+# unsure at such a border, give short flows there: no agreement either.
 JOINED_ABOVE = 0.5
 
 # Mean squared flows below this are none.
 NO_FLOW = 1e-12
+
+# Room for so many faces between objects before they are counted.
+GUESSED_FACES = 65536
 
 # To guess the time: pixels per second.
 PIXELS_PER_SECOND = 2e7
@@ -27,8 +31,8 @@ PIXELS_PER_SECOND = 2e7
 def find_basins(flows: NDArray[np.float32], state: NDArray[np.int32], n_iter: int | None, workers: int) -> int:
     """Number the pixels that end together 1..n, in place; returns n.
 
-    ``state`` is 0 in the background and -1 in the foreground of an image of three axes. With ``n_iter`` every pixel walks
-    so many steps; without, until it settles or comes to where all pixels around it are known to end together.
+    ``state`` is 0 in the background and -1 in the foreground of an image of three axes. With ``n_iter`` every pixel
+    walks so many steps; without, until it settles or comes to where all pixels around are known to end together.
     """
     unknown = np.empty(np.count_nonzero(state), dtype=np.intp)
     if n_iter is not None:
@@ -42,7 +46,7 @@ def find_basins(flows: NDArray[np.float32], state: NDArray[np.int32], n_iter: in
     flat[pixels] = numbers
     owner = join_unparted(flows, state, int(numbers.max(initial=0)))
     flat[pixels] = owner[numbers]
-    _flood(flows, state, pixels, unknown)
+    _flood(flows, state, pixels[np.argsort(flat[pixels], kind="stable")], unknown)
     left = unknown[: _diffusion.list_unknown(state, unknown)]
     left_ends, known = walk(flows, state, left, None, workers, look=True)
     flat[left] = known
@@ -83,22 +87,34 @@ def _flood(
 
 def _group(ends: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.int32]:
     """Number end points 1..n by the pixels they lie on."""
-    places = np.rint(ends).astype(np.int32)
+    places = np.ascontiguousarray(np.rint(ends), dtype=np.int32)
     numbers = np.empty(places.shape[1], dtype=np.int32)
     _diffusion.group(places, np.zeros(shape, dtype=np.int32), numbers)
     return numbers
 
 
-def list_faces(
-    flows: NDArray[np.float32], labels: NDArray[np.int32]
-) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]:
-    """Labels on both sides of every face between two objects; how much the flows there agree and meet (see kernel)."""
-    nothing = np.empty(0, dtype=np.float32)
-    n = _diffusion.list_faces(flows, labels, np.empty((2, 0), dtype=np.int32), nothing, nothing)
-    pairs = np.empty((2, n), dtype=np.int32)
-    agreement, meeting = np.empty((2, n), dtype=np.float32)
-    _diffusion.list_faces(flows, labels, pairs, agreement, meeting)
-    return pairs, agreement, meeting
+@dataclass(frozen=True)
+class Faces:
+    """Faces between pixels of different labels, and the mean squared flow of each label."""
+
+    pairs: NDArray[np.int32]  # (2, n): labels before and after
+    agreement: NDArray[np.float32]  # (n,): dot product of the flows on both sides
+    meeting: NDArray[np.float32]  # (n,): by how much their directions point at each other
+    squares: NDArray[np.float64]  # per label: sum of squared lengths of flows
+    sizes: NDArray[np.float64]  # per label: pixels
+
+
+def list_faces(flows: NDArray[np.float32], labels: NDArray[np.int32], n: int) -> Faces:
+    """Compare the flows on both sides of all faces between labels, which are at most n."""
+    room = GUESSED_FACES
+    while True:
+        pairs = np.empty((2, room), dtype=np.int32)
+        agreement, meeting = np.empty((2, room), dtype=np.float32)
+        squares, sizes = np.zeros((2, n + 1))
+        count = _diffusion.list_faces(flows, labels, pairs, agreement, meeting, squares, sizes)
+        if count <= room:
+            return Faces(pairs[:, :count], agreement[:count], meeting[:count], squares, sizes)
+        room = count
 
 
 def join_unparted(flows: NDArray[np.float32], labels: NDArray[np.int32], n: int) -> NDArray[np.int32]:
@@ -107,14 +123,13 @@ def join_unparted(flows: NDArray[np.float32], labels: NDArray[np.int32], n: int)
     The pair most clearly one object is joined first; then its borders with others are taken together.
     """
     owner = np.arange(n + 1, dtype=np.int32)
-    pairs, agreement, meeting = list_faces(flows, labels)
-    sums = np.stack([np.ones(agreement.size), agreement, meeting])
-    squares, sizes = np.zeros((2, n + 1))
-    _diffusion.sum_squares(flows, labels, squares, sizes)
+    faces = list_faces(flows, labels, n)
+    pairs = faces.pairs
+    sums = np.stack([np.ones(faces.meeting.size), faces.agreement, faces.meeting])
     while True:
         pairs, sums = _combine(owner[pairs], sums)
         count, agreement, meeting = sums
-        usual = np.bincount(owner, squares, n + 1) / np.maximum(np.bincount(owner, sizes, n + 1), 1.0)
+        usual = np.bincount(owner, faces.squares, n + 1) / np.maximum(np.bincount(owner, faces.sizes, n + 1), 1.0)
         less = np.maximum(usual[pairs].min(axis=0), NO_FLOW)
         togetherness = np.maximum(agreement / less, meeting) / count
         order = np.lexsort((pairs[1], pairs[0], -togetherness))
@@ -133,6 +148,7 @@ def join_unparted(flows: NDArray[np.float32], labels: NDArray[np.int32], n: int)
 def _combine(pairs: NDArray[np.int32], sums: NDArray[np.float64]) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
     """One entry per pair of different labels, the smaller first, with the sums over its faces."""
     apart = pairs[0] != pairs[1]
-    distinct, index = np.unique(np.sort(pairs[:, apart], axis=0), axis=1, return_inverse=True)
-    size = distinct.shape[1]
-    return distinct, np.array([np.bincount(index.ravel(), row, size) for row in sums[:, apart]])
+    first, second = np.sort(pairs[:, apart], axis=0).astype(np.int64)
+    keys, index = np.unique(first << 32 | second, return_inverse=True)
+    distinct = np.stack([keys >> 32, keys & 0xFFFFFFFF]).astype(np.int32)
+    return distinct, np.array([np.bincount(index, row, keys.size) for row in sums[:, apart]])

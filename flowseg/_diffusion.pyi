@@ -11,6 +11,7 @@ def diffuse(
     spacing: NDArray[np.float64],
     n_iter: int,
     flows: NDArray[np.float32],
+    given: NDArray[np.float32],
     errors: NDArray[np.float64],
     stop: NDArray[np.int32],
 ) -> int: ...
@@ -58,5 +59,11 @@ def flood(
 ) -> int: ...
 def group(ends: NDArray[np.int32], node: NDArray[np.int32], group_of: NDArray[np.int32]) -> int: ...
 def list_faces(
-    flows: NDArray[np.float32], labels: NDArray[np.int32], pairs: NDArray[np.int32], parting: NDArray[np.float32]
+    flows: NDArray[np.float32],
+    labels: NDArray[np.int32],
+    pairs: NDArray[np.int32],
+    agreement: NDArray[np.float32],
+    meeting: NDArray[np.float32],
+    squares: NDArray[np.float64],
+    sizes: NDArray[np.float64],
 ) -> int: ...

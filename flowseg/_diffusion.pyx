@@ -1,10 +1,10 @@
 # cython: language_level=3, wraparound=False, cdivision=True, initializedcheck=False
-"""Compiled kernel: heat diffusion inside each object, and the unit flows that lead up the heat.
+"""Compiled kernels: heat diffusion and its unit flows here; pieces, following and basins in the files included.
 
-No checks and no Python objects: the callers in ``_flows.py`` see to the arguments. Images always have three axes here; a
-2-D image is one plane, and ``ndim`` says how many of the last axes count. Every object is worked on alone, in a
-frame of its own: its flows depend on nothing else in the image, nor on how objects are shared out over threads. The
-kernel releases the GIL and returns early once ``stop[0]`` is set.
+No checks and no Python objects: the callers see to the arguments. Images always have three axes here; a 2-D image is
+one plane, and ``ndim`` says how many of the last axes count. Every object is worked on alone, in a frame of its own: its
+flows depend on nothing else in the image, nor on how objects are shared out over threads. All kernels release the GIL;
+those that may take long return early once ``stop[0]`` is set.
 """
 from libc.math cimport fabs, log1p, sqrt
 from libc.stdlib cimport calloc, free, malloc
@@ -29,7 +29,6 @@ cdef extern from "_sweep.h":
         void (*sum)(double *, const double *, double *, ptrdiff_t, ptrdiff_t, const Recipe *) noexcept nogil
     const Sweeps SWEEPS[]
     int count_sweeps()
-    void prefetch "FLOWSEG_PREFETCH"(const void *) noexcept nogil
 
 cdef int OUT_OF_MEMORY = -1
 cdef int STOPPED = -2
@@ -86,21 +85,22 @@ cdef int _object_flows(const Job *job, const Py_ssize_t[:, ::1] boxes, Py_ssize_
 
 def diffuse(
     const int[:, :, ::1] pieces, const Py_ssize_t[:, ::1] boxes, const Py_ssize_t[::1] order, Py_ssize_t ndim,
-    const double[::1] spacing, Py_ssize_t n_iter, float[:, :, :, ::1] flows, double[::1] errors, const int[::1] stop
+    const double[::1] spacing, Py_ssize_t n_iter, float[:, :, :, ::1] flows, const float[:, :, :, ::1] given,
+    double[::1] errors, const int[::1] stop
 ):
-    """Write the flows of the objects ``order`` into ``flows``; or, if ``errors`` has room, compare them with it.
+    """Write the flows of the objects ``order`` into ``flows`` or, if that has no room, compare them with ``given``.
 
     ``pieces`` holds connected objects 1..n, ``boxes[k]`` the first and the past-the-end coordinates of object
     k + 1, ``order`` the objects k to work on, ``spacing`` the distance between pixels per axis in units of the
     smallest, ``n_iter`` the number of iterations or -1 for twice the object's extent. ``errors[k]`` becomes the
-    mean squared distance between the flows of object k + 1 and the given ones; with ``errors`` empty, flows
-    are written. Returns 0, -1 where memory ran out, -2 where it was stopped.
+    mean squared distance between the flows of object k + 1 and the given ones, where these are compared. Returns
+    0, -1 where memory ran out, -2 where it was stopped.
     """
     cdef Py_ssize_t i, axis
     cdef Job job
     cdef int status = 0
     cdef double error = 0.0
-    cdef bint compare = errors.shape[0] > 0
+    cdef bint compare = flows.shape[0] == 0
     if order.shape[0] == 0:
         return 0
     job.pieces = &pieces[0, 0, 0]
@@ -115,8 +115,8 @@ def diffuse(
         job.ratio[axis] = 3.0 * spacing[axis] * spacing[axis] - 2.0
         if axis >= 3 - ndim:
             job.scale /= 3.0 * spacing[axis] * spacing[axis]
-    job.given = &flows[0, 0, 0, 0]
     job.flows = NULL if compare else &flows[0, 0, 0, 0]
+    job.given = &given[0, 0, 0, 0] if compare else NULL
     job.plane = job.shape[0] * job.shape[1] * job.shape[2]
     job.stop = &stop[0]
     with nogil:
@@ -141,17 +141,3 @@ def use_width(int bits):
     for i in range(count_sweeps()):
         if SWEEPS[i].bits == bits:
             sweeps = &SWEEPS[i]
-
-
-def tune(Py_ssize_t series_from, double series_error, double least_heat, Py_ssize_t narrow):
-    global SERIES_FROM, SERIES_ERROR, SERIES_LEAST_HEAT, NARROW_FRAME
-    SERIES_FROM = series_from
-    SERIES_ERROR = series_error
-    SERIES_LEAST_HEAT = least_heat
-    NARROW_FRAME = narrow
-
-
-def tune2(Py_ssize_t radius, double conv, int near):
-    global LEAST_CONVERGENCE, NEAR_STEPS
-    LEAST_CONVERGENCE = conv
-    NEAR_STEPS = near

@@ -20,6 +20,9 @@ N_PARTS = 32
 UPDATES_PER_SECOND = 2e9
 PIXEL_COST = 100
 
+# What kernels get in the place of flows that they are not to write or not to read.
+NO_FLOWS = np.empty((0, 0, 0, 0), dtype=np.float32)
+
 
 def masks_to_flows(
     masks: ArrayLike,
@@ -103,8 +106,18 @@ def masks_to_flows(
 def _diffuse(
     pieces: Pieces, ndim: int, n_iter: int | None, spacing: NDArray[np.float64], workers: int
 ) -> NDArray[np.float32]:
+    """The flows of all pieces."""
     flows = np.zeros((ndim, *pieces.image.shape), dtype=np.float32)
-    _run(pieces, np.arange(pieces.n), ndim, n_iter, spacing, flows, np.empty(0), workers)
+    steps = -1 if n_iter is None else n_iter
+    distances = np.concatenate([np.ones(3 - ndim), spacing / spacing.min()])
+
+    def work(part: NDArray[np.intp], stop: NDArray[np.int32]) -> int:
+        return _diffusion.diffuse(
+            pieces.image, pieces.boxes, part, ndim, distances, steps, flows, NO_FLOWS, np.empty(0), stop
+        )
+
+    parts, seconds = _share_out(pieces, np.arange(pieces.n), n_iter)
+    run_parts(work, parts, workers, seconds=seconds)
     return flows.reshape((ndim, *pieces.image.shape[3 - ndim :]))
 
 
@@ -114,32 +127,21 @@ def compare_flows(
     """Flow errors of the chosen pieces (others: 0), without storing their own flows."""
     ndim = flows.shape[0]
     errors = np.zeros(pieces.n)
-    _run(pieces, chosen, ndim, None, np.ones(ndim), flows, errors, workers)
+
+    def work(part: NDArray[np.intp], stop: NDArray[np.int32]) -> int:
+        return _diffusion.diffuse(pieces.image, pieces.boxes, part, ndim, np.ones(3), -1, NO_FLOWS, flows, errors, stop)
+
+    parts, seconds = _share_out(pieces, chosen, None)
+    run_parts(work, parts, workers, seconds=seconds)
     return errors
 
 
-def _run(
-    pieces: Pieces,
-    chosen: NDArray[np.intp],
-    ndim: int,
-    n_iter: int | None,
-    spacing: NDArray[np.float64],
-    flows: NDArray[np.float32],
-    errors: NDArray[np.float64],
-    workers: int,
-) -> None:
-    """Diffuse in the chosen pieces: write their flows or, if ``errors`` has room, compare them with given ones."""
+def _share_out(pieces: Pieces, chosen: NDArray[np.intp], n_iter: int | None) -> tuple[list[NDArray[np.intp]], float]:
+    """The chosen pieces in parts of about equal cost, and a guess of the seconds that all take."""
     extent = pieces.boxes[chosen, 3:] - pieces.boxes[chosen, :3]
     updates = extent.prod(axis=1) * (2.0 * (extent - 1).sum(axis=1) if n_iter is None else n_iter)
     costs = updates + PIXEL_COST * pieces.sizes[chosen]
-    distances = np.concatenate([np.ones(3 - ndim), spacing / spacing.min()])
-    steps = -1 if n_iter is None else n_iter
-
-    def work(part: NDArray[np.intp], stop: NDArray[np.int32]) -> int:
-        return _diffusion.diffuse(pieces.image, pieces.boxes, part, ndim, distances, steps, flows, errors, stop)
-
-    parts = [chosen[part] for part in split_by_cost(costs, N_PARTS)]
-    run_parts(work, parts, workers, seconds=costs.sum() / UPDATES_PER_SECOND)
+    return [chosen[part] for part in split_by_cost(costs, N_PARTS)], float(costs.sum()) / UPDATES_PER_SECOND
 
 
 def labels_to_flows(

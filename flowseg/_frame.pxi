@@ -31,8 +31,8 @@ cdef struct Scratch:
 
 
 cdef Py_ssize_t _most_terms(Py_ssize_t n_iter) noexcept nogil:
-    # Terms of the series that can matter: the k-th is below exp(-3/4 k^2 / n), here 1e-20.
-    return min(n_iter, 8 * (1 + <Py_ssize_t> sqrt(<double> n_iter)))
+    # Terms of the series that can matter: the k-th is below exp(-3/4 k^2 / n), here 1e-32.
+    return min(n_iter, 10 * (1 + <Py_ssize_t> sqrt(<double> n_iter)))
 
 
 cdef Py_ssize_t _set_frame(Frame *frame, const Py_ssize_t[:, ::1] boxes, Py_ssize_t k, Py_ssize_t ndim) noexcept nogil:

@@ -1,10 +1,11 @@
 # Heat that spreads from the centre of one object: by iteration, or by the series that sums all iterations.
 
-# From this many iterations on, the sum of all iterations is computed as a Chebyshev series (fewer sweeps): its error
-# is absolute, about SERIES_ERROR, so that it serves objects whose heat is nowhere below SERIES_LEAST_HEAT.
-cdef Py_ssize_t SERIES_FROM = 100
-cdef double SERIES_ERROR = 1e-15
-cdef double SERIES_LEAST_HEAT = 1e-11
+# From this many iterations on, the sum of all iterations is computed as a Chebyshev series, which takes fewer sweeps.
+# Its error is what it leaves out, SERIES_ERROR, and rounding, which is local: small where the heat is small. It serves
+# objects whose heat is nowhere below SERIES_LEAST_HEAT; colder ones, long and thin, are iterated.
+cdef Py_ssize_t SERIES_FROM = 120
+cdef double SERIES_ERROR = 1e-22
+cdef double SERIES_LEAST_HEAT = 1e-17
 
 
 cdef void _sweep_plane(
@@ -82,7 +83,8 @@ cdef int _iterate(const Job *job, Frame *frame, Scratch *scratch, Recipe *recipe
 
 cdef Py_ssize_t _find_terms(double *terms, Py_ssize_t n_iter) noexcept nogil:
     # Coefficients of x + x^2 + ... + x^n in Chebyshev polynomials T_k(y), x = (1 + 2 y) / 3, y in [-1, 1]; returns the
-    # last one that counts. Adding 1 and multiplying by x, n times, is itself a diffusion, on a half-line: all is positive.
+    # last one that counts. Adding 1 and multiplying by x, n times, is itself a diffusion, on a half-line, and all is
+    # positive.
     cdef Py_ssize_t t, k, m = _most_terms(n_iter)
     cdef double tail = 0.0
     cdef double *old = terms

@@ -20,11 +20,9 @@
 #if defined(_MSC_VER)
 #define FLOWSEG_INLINE static __forceinline
 #define FLOWSEG_RESTRICT __restrict
-#define FLOWSEG_PREFETCH(address) ((void)(address))
 #else
 #define FLOWSEG_INLINE static inline __attribute__((always_inline))
 #define FLOWSEG_RESTRICT restrict
-#define FLOWSEG_PREFETCH(address) __builtin_prefetch(address)
 #endif
 
 typedef struct {

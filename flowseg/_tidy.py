@@ -24,8 +24,7 @@ def one_piece_each(flows: NDArray[np.float32], labels: NDArray[np.int32]) -> Pie
     table = np.zeros(pieces.n + 1, dtype=np.int32)
     table[main] = np.arange(1, np.count_nonzero(main) + 1)
     if not main[1:].all():
-        pairs, *_ = list_faces(flows, pieces.image)
-        stray, touched = _most_touched(pairs, main)
+        stray, touched = _most_touched(list_faces(flows, pieces.image, pieces.n).pairs, main)
         table[stray] = table[touched]
     return renumber(pieces.image, table, int(np.count_nonzero(main)))
 

@@ -7,7 +7,7 @@ cdef Py_ssize_t SETTLED_STEPS = 16
 cdef double SETTLED_RADIUS = 1.0
 
 # Squared length of a step; unit vectors of float32 may be a trifle longer than 1.
-cdef double LONGEST_STEP = 1.000001
+cdef float LONGEST_STEP = 1.000001
 
 cdef enum:
     BLOCK = 16
@@ -226,13 +226,13 @@ cdef inline int _known_at(const Field *field, const double *x) noexcept nogil:
 
 
 def follow(
-    const float[:, :, :, ::1] flows, int[:, :, ::1] state, const Py_ssize_t[::1] pixels, float[:, ::1] ends, int[::1] known,
-    Py_ssize_t start, Py_ssize_t stop, const int[::1] interrupt
+    const float[:, :, :, ::1] flows, int[:, :, ::1] state, const Py_ssize_t[::1] pixels, float[:, ::1] ends,
+    int[::1] known, Py_ssize_t start, Py_ssize_t stop, const int[::1] interrupt
 ):
     """Follow the flows from the pixels ``start .. stop - 1`` until they settle and write where into ``ends``.
 
-    ``state`` is 0 in the background, ``pixels`` holds flat indices, ``ends`` one row per axis of three. If ``known`` has
-    room, a point also stops where all foreground pixels around it have the same positive ``state``, which is
+    ``state`` is 0 in the background, ``pixels`` holds flat indices, ``ends`` one row per axis of three. If ``known``
+    has room, a point also stops where all foreground pixels around it have the same positive ``state``, which is
     written into ``known`` (0 for points that settle). Returns 0, or -2 where it was interrupted.
     """
     cdef Py_ssize_t k, axis, n = 0

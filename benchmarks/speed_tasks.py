@@ -1,0 +1,117 @@
+"""One tool's times on one label image, for speed.py: run by the Python of that tool's environment.
+
+    python speed_tasks.py TOOL TASK FOLDER REPEATS
+
+Prints one line of JSON: the CPU seconds of the fastest run and the number of objects that came out. Tools: flowseg,
+cellpose (whichever version is installed), stardist. FOLDER holds masks.npy and flows.npy. Tasks: flows (labels to flows
+or distances), masks (flows or distances to masks, without the flow check), checked (with it), version.
+"""
+
+import importlib.metadata
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+
+for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ[variable] = "1"
+
+import numpy as np  # noqa: E402 (after the number of threads is set)
+
+WARM_UP = np.zeros((64, 64), dtype=np.int32)
+WARM_UP[8:24, 8:24] = 1
+WARM_UP[30:50, 20:60] = 2
+
+
+Tasks = dict[str, Callable[[], np.ndarray]]
+
+
+def flowseg_tasks(masks: np.ndarray, flows: np.ndarray) -> Tasks:
+    """What flowseg does, by task."""
+    import flowseg
+
+    cellprob = logits(masks)
+    return {
+        "flows": lambda: flowseg.masks_to_flows(masks, workers=1),
+        "flows on two cores": lambda: flowseg.masks_to_flows(masks, workers=2),
+        "masks": lambda: flowseg.flows_to_masks(flows, cellprob, flow_threshold=None, workers=1),
+        "checked": lambda: flowseg.flows_to_masks(flows, cellprob, workers=1),
+    }
+
+
+def cellpose_tasks(masks: np.ndarray, flows: np.ndarray) -> Tasks:
+    """What Cellpose 3 or 4 does, by task."""
+    import torch
+    from cellpose import dynamics
+
+    torch.set_num_threads(1)
+    cpu = torch.device("cpu")
+    masks = masks.astype(np.int32)
+    scaled, cellprob = 5 * flows, logits(masks)
+    to_flows = getattr(dynamics, "masks_to_flows", dynamics.masks_to_flows_gpu)  # one function less in Cellpose 4
+    return {
+        "flows": lambda: to_flows(masks, device=cpu),
+        "masks": lambda: dynamics.resize_and_compute_masks(scaled, cellprob, flow_threshold=0, device=cpu),
+        "checked": lambda: dynamics.resize_and_compute_masks(scaled, cellprob, device=cpu),
+    }
+
+
+def stardist_tasks(masks: np.ndarray, flows: np.ndarray) -> Tasks:  # noqa: ARG001 (distances take the place of flows)
+    """What StarDist does, by task."""
+    from stardist.geometry import polygons_to_label, star_dist
+    from stardist.nms import non_maximum_suppression
+    from stardist.utils import edt_prob
+
+    masks = masks.astype(np.int32)
+    distances: list[np.ndarray] = []
+
+    def to_masks() -> np.ndarray:
+        if not distances:
+            distances.extend([star_dist(masks, n_rays=32), edt_prob(masks)])
+        points, scores, kept = non_maximum_suppression(*distances, prob_thresh=0.5, nms_thresh=0.4)
+        return polygons_to_label(kept, points, masks.shape, prob=scores)
+
+    return {"flows": lambda: star_dist(masks, n_rays=32), "masks": to_masks}
+
+
+TOOLS = {"flowseg": flowseg_tasks, "cellpose": cellpose_tasks, "stardist": stardist_tasks}
+
+
+def logits(masks: np.ndarray) -> np.ndarray:
+    """A sure foreground."""
+    return np.where(masks > 0, 5, -5).astype(np.float32)
+
+
+def best_time(function: Callable[[], object], repeats: int) -> tuple[float, float, object]:
+    """CPU and wall seconds of the fastest run (runs that take long are not all repeated), and its result."""
+    cpu, wall, result = [], [], None
+    for _ in range(repeats):
+        start = time.process_time(), time.perf_counter()
+        result = function()
+        cpu.append(time.process_time() - start[0])
+        wall.append(time.perf_counter() - start[1])
+        if sum(wall) > 20:
+            break
+    return min(cpu), min(wall), result
+
+
+def main(tool: str, task: str, folder: str, repeats: str) -> dict[str, object]:
+    """What to print."""
+    if task == "version":
+        return {"version": importlib.metadata.version(tool)}
+    if task not in TOOLS[tool](WARM_UP, np.zeros((2, *WARM_UP.shape), np.float32)):
+        return {}
+    masks, flows = np.load(f"{folder}/masks.npy"), np.load(f"{folder}/flows.npy")
+    TOOLS[tool](WARM_UP, flows[:, :64, :64].copy())[task]()  # compile what is compiled on first use
+    cpu, wall, result = best_time(TOOLS[tool](masks, flows)[task], int(repeats))
+    return {"cpu": cpu, "wall": wall, "objects": count_objects(result) if task in ("masks", "checked") else None}
+
+
+def count_objects(result: object) -> int:
+    """Number of labels."""
+    return int(np.count_nonzero(np.unique(result[0] if isinstance(result, tuple) else result)))
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(*sys.argv[1:])))

@@ -200,20 +200,20 @@ cdef inline double _length(const Field *field, Py_ssize_t i) noexcept nogil:
 
 
 cdef void _compare(
-    const Field *field, Py_ssize_t axis, Py_ssize_t i, Py_ssize_t j, float *agreement, float *meeting
+    const Field *field, Py_ssize_t axis, Py_ssize_t i, Py_ssize_t j, double *agreement, double *meeting
 ) noexcept nogil:
     # Dot product of the flows before and after a face across `axis`, and by how much their directions meet there.
     cdef Py_ssize_t k
     cdef double dot = 0.0, before = _length(field, i), after = _length(field, j)
     for k in range(3 - field.ndim, 3):
         dot += <double> field.flow[k][i] * field.flow[k][j]
-    agreement[0] = <float> dot
+    agreement[0] = dot
     dot = field.flow[axis][i] / before if before > 0.0 else 0.0
-    meeting[0] = <float> (dot - (field.flow[axis][j] / after if after > 0.0 else 0.0))
+    meeting[0] = dot - (field.flow[axis][j] / after if after > 0.0 else 0.0)
 
 
 def list_faces(
-    const float[:, :, :, ::1] flows, int[:, :, ::1] labels, int[:, ::1] pairs, float[::1] agreement, float[::1] meeting,
+    const float[:, :, :, ::1] flows, int[:, :, ::1] labels, int[:, ::1] pairs, double[::1] agreement, double[::1] meeting,
     double[::1] squares, double[::1] sizes
 ):
     """List the faces between pixels of different labels; returns how many, the first of which fill the arrays.

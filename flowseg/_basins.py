@@ -48,13 +48,29 @@ def find_basins(flows: NDArray[np.float32], state: NDArray[np.int32], n_iter: in
     flat[pixels] = owner[numbers]
     _flood(flows, state, pixels[np.argsort(flat[pixels], kind="stable")], unknown)
     left = unknown[: _diffusion.list_unknown(state, unknown)]
-    left_ends, known = walk(flows, state, left, None, workers, look=True)
+    return _walk_from(left, flows, state, ends, owner, workers)
+
+
+def _walk_from(
+    left: NDArray[np.intp],
+    flows: NDArray[np.float32],
+    state: NDArray[np.int32],
+    ends: NDArray[np.float32],
+    owner: NDArray[np.int32],
+    workers: int,
+) -> int:
+    """Follow the flows from the pixels that the flood has left over; returns the largest number of all.
+
+    ``owner`` is the number of the basin for each place at which ``ends`` lie; new places make new basins.
+    """
+    new_ends, known = walk(flows, state, left, None, workers, look=True)
+    flat = state.ravel()
     flat[left] = known
     alone = known == 0
-    numbers = _group(np.concatenate([ends, left_ends[:, alone]], axis=1), state.shape)  # those of `pixels` as before
-    n = int(numbers.max(initial=0))
+    places = _group(np.concatenate([ends, new_ends[:, alone]], axis=1), state.shape)  # those of `ends` as before
+    n = int(places.max(initial=0))
     owner = np.append(owner, np.arange(owner.size, n + 1, dtype=np.int32))
-    flat[left[alone]] = owner[numbers[pixels.size :]]
+    flat[left[alone]] = owner[places[ends.shape[1] :]]
     return n
 
 
@@ -98,8 +114,8 @@ class Faces:
     """Faces between pixels of different labels, and the mean squared flow of each label."""
 
     pairs: NDArray[np.int32]  # (2, n): labels before and after
-    agreement: NDArray[np.float32]  # (n,): dot product of the flows on both sides
-    meeting: NDArray[np.float32]  # (n,): by how much their directions point at each other
+    agreement: NDArray[np.float64]  # (n,): dot product of the flows on both sides
+    meeting: NDArray[np.float64]  # (n,): by how much their directions point at each other
     squares: NDArray[np.float64]  # per label: sum of squared lengths of flows
     sizes: NDArray[np.float64]  # per label: pixels
 
@@ -109,7 +125,7 @@ def list_faces(flows: NDArray[np.float32], labels: NDArray[np.int32], n: int) ->
     room = GUESSED_FACES
     while True:
         pairs = np.empty((2, room), dtype=np.int32)
-        agreement, meeting = np.empty((2, room), dtype=np.float32)
+        agreement, meeting = np.empty((2, room))
         squares, sizes = np.zeros((2, n + 1))
         count = _diffusion.list_faces(flows, labels, pairs, agreement, meeting, squares, sizes)
         if count <= room:

@@ -62,8 +62,8 @@ def list_faces(
     flows: NDArray[np.float32],
     labels: NDArray[np.int32],
     pairs: NDArray[np.int32],
-    agreement: NDArray[np.float32],
-    meeting: NDArray[np.float32],
+    agreement: NDArray[np.float64],
+    meeting: NDArray[np.float64],
     squares: NDArray[np.float64],
     sizes: NDArray[np.float64],
 ) -> int: ...

@@ -35,20 +35,36 @@ cdef void _sweep_volume(
     Py_ssize_t *high
 ) noexcept nogil:
     # The same in three axes: box sums of three planes go round, the middle one is finished.
-    cdef Py_ssize_t plane, row, i, j, before, here, after
-    cdef Py_ssize_t n = high[2] - low[2]
+    cdef Py_ssize_t plane, row, i, j, first, stop, before, here, after
+    cdef Py_ssize_t n_rows = frame.stride[0] // frame.stride[1]
     for plane in range(low[0] - 1, high[0] + 1):
         after = plane % 3 * frame.stride[0]
         here = (plane + 2) % 3 * frame.stride[0]
         before = (plane + 1) % 3 * frame.stride[0]
         for row in range(low[1], high[1]):
-            j = row * frame.stride[1] + low[2]
+            first = high[2]
+            stop = low[2]
+            for i in range(max(plane - 1, frame.low[0]), min(plane + 2, frame.high[0])):
+                first = min(first, scratch.span[2 * (i * n_rows + row)])
+                stop = max(stop, scratch.span[2 * (i * n_rows + row) + 1])
+            first = max(first, low[2])
+            stop = min(stop, high[2])
+            if first >= stop:
+                continue
+            j = row * frame.stride[1]
             i = plane * frame.stride[0] + j
-            sweeps.sum(scratch.planes + after + j, source + i, scratch.line, frame.stride[1], n, recipe)
-            if plane > low[0]:
-                i -= frame.stride[0]
-                sweeps.join(target + i, source + i, scratch.inside + i, scratch.planes + before + j,
-                            scratch.planes + here + j, scratch.planes + after + j, n, recipe)
+            sweeps.sum(scratch.planes + after + j + first, source + i + first, scratch.line, frame.stride[1],
+                       stop - first, recipe)
+            if plane <= low[0]:
+                continue
+            i -= frame.stride[0]
+            first = max(low[2], scratch.span[2 * ((plane - 1) * n_rows + row)])
+            stop = min(high[2], scratch.span[2 * ((plane - 1) * n_rows + row) + 1])
+            j += first
+            if first < stop:
+                sweeps.join(target + i + first, source + i + first, scratch.inside + i + first,
+                            scratch.planes + before + j, scratch.planes + here + j, scratch.planes + after + j,
+                            stop - first, recipe)
 
 
 cdef void _sweep(

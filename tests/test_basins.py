@@ -100,3 +100,25 @@ def test_noise_does_not_break_objects():
         true.append(masks)
         found.append(flowseg.flows_to_masks(flows, np.where(masks > 0, 5.0, -5.0), flow_threshold=None))
     assert metrics.average_precision(true, found, thresholds=[0.5])[0] > 0.8
+
+
+def test_noise_on_real_labels(shared):
+    import tifffile
+
+    from flowseg import metrics
+
+    files = sorted((shared / "data" / "dsb2018" / "val" / "labels").glob("*.tif"))
+    true = [tifffile.imread(file) for file in files]
+
+    def precision(sd, flow_threshold):
+        found = [
+            flowseg.flows_to_masks(
+                noisy(masks, sd, seed), np.where(masks > 0, 5.0, -5.0), flow_threshold=flow_threshold
+            )
+            for seed, masks in enumerate(true)
+        ]
+        return metrics.average_precision(true, found, thresholds=[0.5, 0.9])
+
+    assert np.all(precision(0.3, 0.4) >= (0.993, 0.984))
+    assert np.all(precision(0.3, None) >= (0.984, 0.968))
+    assert precision(0.6, None)[0] >= 0.80

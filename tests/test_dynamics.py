@@ -137,6 +137,40 @@ def test_result_is_the_same_for_every_number_of_workers(voronoi):
     assert all(np.array_equal(results[0], r) for r in results[1:])
 
 
+def test_flipping_and_turning_flows_flips_and_turns_the_masks():
+    _, masks = synthetic.cells((140, 150), 30, rng=2)
+    rng = np.random.default_rng(0)
+    flows = flowseg.masks_to_flows(masks) + rng.normal(0, 0.1, (2, 140, 150)).astype(np.float32)
+    cellprob = np.where(masks > 0, 5.0, -5.0)
+    found = flowseg.flows_to_masks(flows, cellprob)
+    assert found.max() > 15
+    for axis in (0, 1):
+        sign = np.where(np.arange(2) == axis, -1, 1).reshape(2, 1, 1)
+        flipped = flowseg.flows_to_masks(np.flip(flows * sign, axis + 1), np.flip(cellprob, axis))
+        assert same_partition(np.flip(flipped, axis), found)
+    turned = np.rot90(np.stack([-flows[1], flows[0]]), axes=(1, 2))
+    assert same_partition(np.rot90(flowseg.flows_to_masks(turned, np.rot90(cellprob)), -1), found)
+
+
+def test_exactly_the_given_number_of_steps():
+    rows, columns = np.ogrid[:160, :160]
+    masks = (np.hypot(rows - 80, columns - 80) < 70).astype(int)
+    flows, cellprob = flowseg.masks_to_flows(masks), np.where(masks > 0, 5.0, -5.0)
+    for n_iter in (None, 200):
+        assert flowseg.flows_to_masks(flows, cellprob, n_iter=n_iter).max() == 1
+    # After 5 steps of 70 the pixels are on a thousand places; their flows agree all the same, so they are one object.
+    assert flowseg.flows_to_masks(flows, cellprob, n_iter=5).max() == 1
+
+
+def test_holes_are_filled_on_request():
+    rows, columns = np.ogrid[:60, :60]
+    distance = np.hypot(rows - 30, columns - 30)
+    masks = np.where((distance < 28) & (distance > 22), 1, np.where(distance < 12, 2, 0))
+    assert same_partition(flowseg.fill_holes(masks), round_trip(masks, fill_holes=True))
+    with pytest.raises(TypeError, match="fill_holes must be True or False; got 'yes'"):
+        round_trip(masks, fill_holes="yes")
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([(20, 23), (1, 30), (7, 8, 9), (1, 1)]))
 def test_noise_gives_valid_masks(seed, shape):

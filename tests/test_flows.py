@@ -104,6 +104,34 @@ def test_flipping_the_image_flips_the_flows(axis):
     assert reference.angles(flows, flipped).max() < 0.01
 
 
+def cells_with_one_centre():
+    """Drawn cells whose median coordinates are those of one of their pixels: no flip can move their centres."""
+    _, masks = synthetic.cells((150, 160), 30, rng=3)
+    for k in range(1, masks.max() + 1):
+        coordinates = np.argwhere(masks == k)
+        median = np.median(coordinates, axis=0)
+        if not np.any(np.all(coordinates == median, axis=1)):
+            masks[masks == k] = 0
+    assert len(np.unique(masks)) > 8
+    return masks
+
+
+@pytest.mark.parametrize("axes", [(0,), (1,), (0, 1)])
+def test_flipped_flows_are_the_same_bits(axes):
+    masks = cells_with_one_centre()
+    flipped = np.flip(flowseg.masks_to_flows(np.flip(masks, axes)), [a + 1 for a in axes])
+    for axis in axes:
+        flipped[axis] *= -1
+    assert np.array_equal(flipped, flowseg.masks_to_flows(masks))
+
+
+def test_turned_flows_are_the_same_but_for_rounding():
+    masks = cells_with_one_centre()
+    turned = np.rot90(flowseg.masks_to_flows(np.rot90(masks)), -1, axes=(1, 2))
+    back = np.stack([turned[1], -turned[0]])  # a quarter turn takes (row, column) to (-column, row)
+    assert np.abs(back - flowseg.masks_to_flows(masks)).max() < 1e-6
+
+
 def test_turning_the_image_turns_the_flows():
     masks = np.zeros((25, 25), dtype=int)
     masks[5:12, 4:21] = 1

@@ -140,12 +140,13 @@ def flood(
     cdef Py_ssize_t i, n = 0, fresh
     cdef int t
     cdef double x[3]
+    cdef const volatile_int *interrupted = &interrupt[0]
     cdef Field field
     _set_field(&field, flows, state)
     with nogil:
         for i in range(known.shape[0]):
             n = _queue_neighbours(&field, known[i], &queue[0], n)
-        while n > 0 and interrupt[0] == 0:
+        while n > 0 and interrupted[0] == 0:
             for i in range(n):
                 found[i] = _known_ahead(&field, queue[i]) if field.ndim == 2 else 0
                 if found[i]:
@@ -168,7 +169,7 @@ def flood(
                 n = _queue_neighbours(&field, queue[i], &queue[0], n)
             n -= fresh
             memmove(&queue[0], &queue[fresh], n * sizeof(Py_ssize_t))
-    return STOPPED if interrupt[0] else 0
+    return STOPPED if interrupted[0] else 0
 
 
 def group(const int[:, ::1] ends, int[:, :, ::1] node, int[::1] group_of):
@@ -213,8 +214,8 @@ cdef void _compare(
 
 
 def list_faces(
-    const float[:, :, :, ::1] flows, int[:, :, ::1] labels, int[:, ::1] pairs, double[::1] agreement, double[::1] meeting,
-    double[::1] squares, double[::1] sizes
+    const float[:, :, :, ::1] flows, int[:, :, ::1] labels, int[:, ::1] pairs, double[::1] agreement,
+    double[::1] meeting, double[::1] squares, double[::1] sizes
 ):
     """List the faces between pixels of different labels; returns how many, the first of which fill the arrays.
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from flowseg import _diffusion
 from flowseg._following import walk
@@ -18,8 +20,8 @@ from flowseg._parallel import run_parts
 # unsure at such a border, give short flows there: no agreement either.
 JOINED_ABOVE = 0.5
 
-# Mean squared flows below this are none.
-NO_FLOW = 1e-12
+# Pairs with this share of the largest agreement or meeting are as clear as the clearest of all.
+EQUAL = 0.999
 
 # Room for so many faces between objects before they are counted.
 GUESSED_FACES = 65536
@@ -103,7 +105,8 @@ def _flood(
 
 def _group(ends: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.int32]:
     """Number end points 1..n by the pixels they lie on."""
-    places = np.ascontiguousarray(np.rint(ends), dtype=np.int32)
+    last = np.array(shape, dtype=np.int64).reshape(3, 1) - 1  # float32 rounds up beyond 2 ** 24
+    places = np.ascontiguousarray(np.minimum(np.rint(ends), last), dtype=np.int32)
     numbers = np.empty(places.shape[1], dtype=np.int32)
     _diffusion.group(places, np.zeros(shape, dtype=np.int32), numbers)
     return numbers
@@ -136,7 +139,8 @@ def list_faces(flows: NDArray[np.float32], labels: NDArray[np.int32], n: int) ->
 def join_unparted(flows: NDArray[np.float32], labels: NDArray[np.int32], n: int) -> NDArray[np.int32]:
     """The object, 0..n, that each label belongs to when labels whose flows do not part at their border are joined.
 
-    The pair most clearly one object is joined first; then its borders with others are taken together.
+    The pairs most clearly one object are joined first, that is those that are so for both or beyond doubt; then their
+    borders with others are taken together.
     """
     owner = np.arange(n + 1, dtype=np.int32)
     faces = list_faces(flows, labels, n)
@@ -146,19 +150,24 @@ def join_unparted(flows: NDArray[np.float32], labels: NDArray[np.int32], n: int)
         pairs, sums = _combine(owner[pairs], sums)
         count, agreement, meeting = sums
         usual = np.bincount(owner, faces.squares, n + 1) / np.maximum(np.bincount(owner, faces.sizes, n + 1), 1.0)
-        less = np.maximum(usual[pairs].min(axis=0), NO_FLOW)
+        less = np.maximum(usual[pairs].min(axis=0), np.finfo(np.float64).tiny)
         togetherness = np.maximum(agreement / less, meeting) / count
-        order = np.lexsort((pairs[1], pairs[0], -togetherness))
-        order = order[togetherness[order] > JOINED_ABOVE]
-        if order.size == 0:
+        one = togetherness > JOINED_ABOVE
+        if not one.any():
             return owner
-        first, second = pairs[:, order]
-        best = np.full(n + 1, order.size)  # each label's best pair
-        np.minimum.at(best, first, np.arange(order.size))
-        np.minimum.at(best, second, np.arange(order.size))
-        mutual = best[first] == best[second]
-        owner[second[mutual]] = first[mutual]
-        owner = owner[owner]
+        best = np.zeros(n + 1)  # of each label's pairs
+        np.maximum.at(best, pairs.ravel(), np.tile(togetherness, 2))
+        clearest = (togetherness == best[pairs].max(axis=0)) | (togetherness >= EQUAL * togetherness.max())
+        owner = _connected(pairs[:, one & clearest], n)[owner]
+
+
+def _connected(pairs: NDArray[np.int32], n: int) -> NDArray[np.int32]:
+    """For each label 0..n the smallest that it is connected with by pairs."""
+    graph = coo_array((np.ones(pairs.shape[1], dtype=bool), tuple(pairs)), shape=(n + 1, n + 1))
+    n_groups, group = connected_components(graph, directed=False)
+    smallest = np.full(n_groups, n, dtype=np.int32)
+    np.minimum.at(smallest, group, np.arange(n + 1, dtype=np.int32))
+    return smallest[group]
 
 
 def _combine(pairs: NDArray[np.int32], sums: NDArray[np.float64]) -> tuple[NDArray[np.int32], NDArray[np.float64]]:

@@ -16,6 +16,9 @@ MAX_FLOAT32_LABEL = 1 << 24
 # The largest integer that any argument may have: kernels count in 64 bits.
 MAX_INTEGER = (1 << 62) - 1
 
+# Beyond this ratio the axis of larger spacing passes on no heat worth the name.
+MAX_SPACING_RATIO = 1000
+
 # Levels of a network at most: each but the first halves the image, and tiles start on multiples of 64 pixels.
 MAX_LEVELS = 7
 
@@ -30,7 +33,7 @@ def as_masks(masks: ArrayLike, name: str = "masks", *, ndims: Sequence[int] = (2
             f"{name} must be an integer label image (0 = background, k = object k); got a boolean mask. "
             "Number its objects first, for example with skimage.measure.label."
         )
-    if not np.issubdtype(array.dtype, np.integer):
+    if array.dtype.kind not in "iu":
         raise TypeError(
             f"{name} must be an integer label image (0 = background, k = object k); got dtype {array.dtype}."
         )
@@ -70,7 +73,7 @@ def _is_binary_255(array: NDArray[Any]) -> bool:
 
 def as_flows(flows: ArrayLike, name: str = "flows") -> NDArray[np.float32]:
     """Return ``flows`` as a finite float32 array of shape (ndim, ...)."""
-    array = np.asarray(flows)
+    array = _as_array(flows, name)
     if not np.issubdtype(array.dtype, np.floating):
         raise TypeError(
             f"{name} must be signed floats (directions of unit length); got dtype {array.dtype}. "
@@ -85,7 +88,7 @@ def as_flows(flows: ArrayLike, name: str = "flows") -> NDArray[np.float32]:
 
 def as_cellprob(cellprob: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float32]:
     """Return ``cellprob`` as a finite float32 array of the given shape."""
-    array = np.asarray(cellprob)
+    array = _as_array(cellprob, "cellprob")
     if not np.issubdtype(array.dtype, np.floating):
         raise TypeError(f"cellprob must be a float array of logits; got dtype {array.dtype}.")
     check_same_shape(array.shape, shape, "cellprob", "one component of flows")
@@ -102,8 +105,8 @@ def _as_float32(array: NDArray[Any], name: str) -> NDArray[np.float32]:
 
 def as_foreground(foreground: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.bool_]:
     """Return ``foreground`` as a boolean array of the given shape; integers count where they are above 0."""
-    array = np.asarray(foreground)
-    if array.dtype != bool and not np.issubdtype(array.dtype, np.integer):
+    array = _as_array(foreground, "foreground")
+    if array.dtype.kind not in "biu":
         raise TypeError(f"foreground must be a boolean or integer array; got dtype {array.dtype}.")
     check_same_shape(array.shape, shape, "foreground", "one component of flows")
     return array > 0
@@ -200,7 +203,7 @@ def as_number(
     expected += f" or None ({none})" if none else ""
     if value is None and none:
         return None
-    if isinstance(value, bool | np.bool_ | str):
+    if isinstance(value, bool | np.bool_ | str | bytes):
         raise TypeError(f"{name} must be {expected}; got {value!r}.")
     try:
         number = float(value)
@@ -217,12 +220,12 @@ def as_spacing(spacing: ArrayLike | None, ndim: int) -> NDArray[np.float64]:
     """Return the distance between pixels along each axis; None means 1 everywhere."""
     if spacing is None:
         return np.ones(ndim)
-    try:
-        array = np.asarray(spacing, dtype=np.float64)
-    except (TypeError, ValueError):
-        array = np.zeros(0)
-    if array.shape != (ndim,) or not np.all(np.isfinite(array)) or np.any(array <= 0):
+    array = _as_array(spacing, "spacing")
+    if array.shape != (ndim,) or array.dtype.kind not in "iuf" or not np.all(np.isfinite(array)) or np.any(array <= 0):
         raise ValueError(f"spacing must be {ndim} numbers above 0, one per axis; got {spacing!r}.")
+    array = array.astype(np.float64)
+    if array.max() > MAX_SPACING_RATIO * array.min():
+        raise ValueError(f"spacing must differ by at most a factor of {MAX_SPACING_RATIO}; got {spacing!r}.")
     return array
 
 

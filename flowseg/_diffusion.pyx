@@ -2,15 +2,16 @@
 """Compiled kernels: heat diffusion and its unit flows here; pieces, following and basins in the files included.
 
 No checks and no Python objects: the callers see to the arguments. Images always have three axes here; a 2-D image is
-one plane, and ``ndim`` says how many of the last axes count. Every object is worked on alone, in a frame of its own: its
-flows depend on nothing else in the image, nor on how objects are shared out over threads. All kernels release the GIL;
-those that may take long return early once ``stop[0]`` is set.
+one plane, and ``ndim`` says how many of the last axes count. Every object is worked on alone, in a frame of its own:
+its flows depend on nothing else in the image, nor on how objects are shared out over threads. All kernels release the
+GIL; those that may take long return early once ``stop[0]`` is set.
 """
 from libc.math cimport fabs, log1p, sqrt
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memmove, memset
 
 cdef extern from "_sweep.h":
+    ctypedef int volatile_int "volatile int"
     enum:
         STRIP
     ctypedef struct Recipe:
@@ -48,7 +49,7 @@ cdef struct Job:
     float *flows            # to write, or NULL:
     const float *given      # to compare with
     Py_ssize_t plane        # distance between components
-    const int *stop
+    const volatile_int *stop
 
 
 include "_frame.pxi"

@@ -55,10 +55,11 @@ def flows_to_masks(
 
     Notes
     -----
-    Pixels whose ends lie on the same pixel form a basin. Two basins that touch are one object unless the flows part at
-    their common border: the mean, over the border, of the difference of the flow directions across it must be
-    0.6 at least (it is about 1.4 where two objects touch and 0 where flows pass through). This replaces the
-    fixed counts of the original recipe [1]_ and mends what noise breaks: spurious places where flows end.
+    Pixels whose ends lie on the same pixel form a basin. Two basins that touch are one object if, on average over their
+    common border, the flows on its two sides agree (their dot product is more than half the mean squared flow of the
+    basin that has less) or meet (the components of their directions across the border differ by more than 0.5,
+    pointing at each other); where two objects touch, flows part. This replaces the fixed counts of the original
+    recipe [1]_ and mends what noise breaks: spurious places where flows end.
 
     Of an object in several pieces the largest stays; each of the others goes to the object that it touches along most
     pixel faces, or to the background where it touches none.

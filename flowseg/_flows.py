@@ -19,6 +19,7 @@ N_PARTS = 32
 # To guess the time: what a core does, and what a pixel costs besides its updates, in updates.
 UPDATES_PER_SECOND = 2e9
 PIXEL_COST = 100
+RIM = 2
 
 # What kernels get in the place of flows that they are not to write or not to read.
 NO_FLOWS = np.empty((0, 0, 0, 0), dtype=np.float32)
@@ -139,7 +140,7 @@ def compare_flows(
 def _share_out(pieces: Pieces, chosen: NDArray[np.intp], n_iter: int | None) -> tuple[list[NDArray[np.intp]], float]:
     """The chosen pieces in parts of about equal cost, and a guess of the seconds that all take."""
     extent = pieces.boxes[chosen, 3:] - pieces.boxes[chosen, :3]
-    updates = extent.prod(axis=1) * (2.0 * (extent - 1).sum(axis=1) if n_iter is None else n_iter)
+    updates = (extent + RIM).prod(axis=1) * (2.0 * (extent - 1).sum(axis=1) if n_iter is None else float(n_iter))
     costs = updates + PIXEL_COST * pieces.sizes[chosen]
     return [chosen[part] for part in split_by_cost(costs, N_PARTS)], float(costs.sum()) / UPDATES_PER_SECOND
 

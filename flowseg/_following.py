@@ -28,8 +28,9 @@ def follow_flows(
     foreground : array_like of bool or int, shape (...)
         Pixels to start from; flows elsewhere count as 0.
     n_iter : int, optional
-        Number of steps. By default every point goes on until it has settled: until it stays within one pixel of a
-        place for 16 steps or comes back to one; its end is then the mean of the places since.
+        Number of steps. By default every point goes on until it has settled: until it is within one pixel of a place
+        where it was 16 steps before or more; its end is then the mean of the places since. (Where flows are shorter
+        than 1/16 it settles at once.)
     workers : int, optional
         Number of threads; by default all cores. The result is the same for every number.
 

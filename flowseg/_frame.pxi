@@ -3,6 +3,9 @@
 # Frames of up to this many pixels stay in the first cache and are swept strip by strip, larger ones row by row.
 cdef Py_ssize_t NARROW_FRAME = 8192
 
+# From this many iterations on their sum is computed as a series (see _heat.pxi): measured, no gain below.
+cdef Py_ssize_t SERIES_FROM = 120
+
 
 cdef struct Frame:
     # One object's box with a rim of zeros around it, as a flat array.
@@ -35,22 +38,36 @@ cdef Py_ssize_t _most_terms(Py_ssize_t n_iter) noexcept nogil:
     return min(n_iter, 10 * (1 + <Py_ssize_t> sqrt(<double> n_iter)))
 
 
-cdef Py_ssize_t _set_frame(Frame *frame, const Py_ssize_t[:, ::1] boxes, Py_ssize_t k, Py_ssize_t ndim) noexcept nogil:
-    # Lay out the frame of object k; return the longest of its sides.
+cdef bint _is_series(const Frame *frame, Py_ssize_t n_iter) noexcept nogil:
+    # Whether the heat is worth a series: it saves sweeps, and its terms cost less than these.
+    return n_iter >= SERIES_FROM and _most_terms(n_iter) < frame.n
+
+
+cdef Py_ssize_t _lay_out(
+    Frame *frame, const Py_ssize_t[:, ::1] boxes, Py_ssize_t k, Py_ssize_t ndim, Py_ssize_t left, Py_ssize_t multiple
+) noexcept nogil:
+    # The frame of object k with `left` columns before it and a width that is a multiple; returns its longest side.
     cdef Py_ssize_t axis, rim, size, longest = 0
     frame.first = 3 - ndim
     frame.n = 1
     for axis in range(2, -1, -1):
-        rim = STRIP if axis == 2 else (1 if axis >= frame.first else 0)
+        rim = left if axis == 2 else (1 if axis >= frame.first else 0)
         frame.low[axis] = rim
         frame.high[axis] = rim + boxes[k, 3 + axis] - boxes[k, axis]
         frame.origin[axis] = boxes[k, axis] - rim
-        size = (frame.high[axis] + STRIP - 1) // STRIP * STRIP if axis == 2 else frame.high[axis] + rim
+        size = frame.high[axis] + (0 if axis == 2 else rim)  # behind a row comes the left rim of the next
+        size = (size + multiple - 1) // multiple * multiple if axis == 2 else size
         frame.stride[axis] = frame.n
         frame.n *= size
         longest = max(longest, size)
-    frame.narrow = ndim == 2 and frame.n <= NARROW_FRAME
     return longest
+
+
+cdef Py_ssize_t _set_frame(Frame *frame, const Py_ssize_t[:, ::1] boxes, Py_ssize_t k, Py_ssize_t ndim) noexcept nogil:
+    # Narrow, with whole strips, if that stays in the first cache; else with the least rim. Returns the longest side.
+    cdef Py_ssize_t longest = _lay_out(frame, boxes, k, ndim, STRIP, STRIP)
+    frame.narrow = ndim == 2 and frame.n <= NARROW_FRAME
+    return longest if frame.narrow else _lay_out(frame, boxes, k, ndim, 1, 1)
 
 
 cdef void _free_scratch(Scratch *scratch) noexcept nogil:
@@ -74,7 +91,8 @@ cdef int _make_scratch(Scratch *scratch, Frame *frame, Py_ssize_t longest, Py_ss
     scratch.inside_narrow = <float *> calloc(n if frame.narrow else 1, sizeof(float))
     scratch.planes = <double *> calloc(1 if frame.first else 3 * frame.stride[0] + 2 * STRIP, sizeof(double))
     scratch.line = <double *> malloc((longest + 2) * sizeof(double))
-    scratch.terms = <double *> malloc(2 * (_most_terms(n_iter) + 2) * sizeof(double))
+    scratch.terms = <double *> malloc(
+        2 * (_most_terms(n_iter) + 2) * sizeof(double) if _is_series(frame, n_iter) else 1)
     scratch.histogram = <Py_ssize_t *> calloc(3 * longest, sizeof(Py_ssize_t))
     scratch.span = <Py_ssize_t *> malloc(2 * max(frame.n // frame.stride[1], longest) * sizeof(Py_ssize_t))
     if (scratch.heat == NULL or scratch.other == NULL or scratch.inside == NULL or scratch.inside_narrow == NULL
@@ -113,7 +131,7 @@ cdef void _fill_inside(const Job *job, int label, Frame *frame, Scratch *scratch
             scratch.histogram[longest + i1] += count
             frame.count += count
             scratch.span[2 * (i // frame.stride[1])] = low
-            scratch.span[2 * (i // frame.stride[1]) + 1] = high
+            scratch.span[2 * (i // frame.stride[1]) + 1] = high if count else 0
     if frame.narrow:
         for i in range(frame.n):
             scratch.inside_narrow[i] = scratch.inside[i]

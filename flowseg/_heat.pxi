@@ -1,9 +1,8 @@
 # Heat that spreads from the centre of one object: by iteration, or by the series that sums all iterations.
 
-# From this many iterations on, the sum of all iterations is computed as a Chebyshev series, which takes fewer sweeps.
-# Its error is what it leaves out, SERIES_ERROR, and rounding, which is local: small where the heat is small. It serves
-# objects whose heat is nowhere below SERIES_LEAST_HEAT; colder ones, long and thin, are iterated.
-cdef Py_ssize_t SERIES_FROM = 120
+# The sum of many iterations is computed as a Chebyshev series, which takes fewer sweeps. Its error is what it leaves
+# out, SERIES_ERROR, and rounding, which is local: small where the heat is small. It serves objects whose heat is
+# nowhere below SERIES_LEAST_HEAT; colder ones, long and thin, are iterated.
 cdef double SERIES_ERROR = 1e-22
 cdef double SERIES_LEAST_HEAT = 1e-17
 
@@ -97,7 +96,7 @@ cdef int _iterate(const Job *job, Frame *frame, Scratch *scratch, Recipe *recipe
     return 0
 
 
-cdef Py_ssize_t _find_terms(double *terms, Py_ssize_t n_iter) noexcept nogil:
+cdef Py_ssize_t _find_terms(const Job *job, double *terms, Py_ssize_t n_iter) noexcept nogil:
     # Coefficients of x + x^2 + ... + x^n in Chebyshev polynomials T_k(y), x = (1 + 2 y) / 3, y in [-1, 1]; returns the
     # last one that counts. Adding 1 and multiplying by x, n times, is itself a diffusion, on a half-line, and all is
     # positive.
@@ -107,6 +106,8 @@ cdef Py_ssize_t _find_terms(double *terms, Py_ssize_t n_iter) noexcept nogil:
     cdef double *new = terms + m + 2
     memset(terms, 0, 2 * (m + 2) * sizeof(double))
     for t in range(n_iter):
+        if job.stop[0]:
+            return STOPPED
         old[0] += 1.0
         new[0] = (old[0] + old[1]) * (1.0 / 3.0)
         new[1] = ((old[0] + old[2]) + (old[1] + old[0])) * (1.0 / 3.0)
@@ -122,7 +123,9 @@ cdef Py_ssize_t _find_terms(double *terms, Py_ssize_t n_iter) noexcept nogil:
 
 cdef int _sum_series(const Job *job, Frame *frame, Scratch *scratch, Recipe *recipe, Py_ssize_t n_iter) noexcept nogil:
     # The same heat by Clenshaw's recurrence: b_k = c_k + (3 M - 1) b_{k+1} - b_{k+2}, where M is the box mean.
-    cdef Py_ssize_t k, m = _find_terms(scratch.terms, n_iter)
+    cdef Py_ssize_t k, m = _find_terms(job, scratch.terms, n_iter)
+    if m < 0:
+        return STOPPED
     recipe.chebyshev = 1
     recipe.alpha = 3.0 * job.scale
     recipe.beta = 1.0
@@ -153,7 +156,7 @@ cdef int _spread_heat(const Job *job, Frame *frame, Scratch *scratch, Py_ssize_t
     recipe.ratio[0] = job.ratio[0]
     recipe.ratio[1] = job.ratio[1]
     recipe.ratio[2] = job.ratio[2]
-    if n_iter >= SERIES_FROM:
+    if _is_series(frame, n_iter):
         status = _sum_series(job, frame, scratch, &recipe, n_iter)
         if status < 0 or _is_warm(frame, scratch):
             return status

@@ -10,6 +10,7 @@ from scipy import ndimage
 from skimage.measure import label as connected_pieces
 
 from flowseg import _checks
+from flowseg._pieces import find_pieces
 
 
 def masks_from_rgb(image: ArrayLike) -> NDArray[np.int32]:
@@ -93,11 +94,12 @@ def fill_holes(masks: ArrayLike) -> NDArray[Any]:
     """
     array = _checks.as_masks(masks)
     filled = array.copy()
-    labels, index = np.unique(np.where(array > 0, array, 0), return_inverse=True)
-    boxes = ndimage.find_objects(index.reshape(array.shape) + (labels[0] > 0))
-    order = np.argsort([np.prod([s.stop - s.start for s in box]) for box in boxes], kind="stable")
-    for k in order:  # the innermost first
-        inside = array[boxes[k]] == labels[k + (labels[0] == 0)]
-        hole = ndimage.binary_fill_holes(inside) & (filled[boxes[k]] == 0)
-        filled[boxes[k]][hole] = labels[k + (labels[0] == 0)]
+    pieces = find_pieces(array)
+    image = pieces.image.reshape(array.shape)
+    labels = array.ravel()[pieces.first]
+    for k in np.argsort(np.prod(pieces.boxes[:, 3:] - pieces.boxes[:, :3], axis=1), kind="stable"):  # innermost first
+        starts, stops = pieces.boxes[k, 3 - array.ndim : 3], pieces.boxes[k, 6 - array.ndim :]
+        box = tuple(slice(start, stop) for start, stop in zip(starts, stops, strict=True))
+        hole = ndimage.binary_fill_holes(image[box] == k + 1) & (filled[box] == 0)
+        filled[box][hole] = labels[k]
     return filled

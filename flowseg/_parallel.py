@@ -33,8 +33,8 @@ def run_parts(function: Callable[[T, Stop], int], parts: Sequence[T], workers: i
         statuses = [function(part, stop) for part in parts]
     else:
         with ThreadPoolExecutor(max_workers=max(1, min(workers, len(parts)))) as pool:
-            futures = [pool.submit(function, part, stop) for part in parts]
             try:
+                futures = [pool.submit(function, part, stop) for part in parts]
                 statuses = [future.result() for future in futures]
             except BaseException:
                 stop[0] = 1

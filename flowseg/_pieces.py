@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from flowseg import _diffusion
 
+# Pieces are numbered in 32 bits.
+MAX_PIECES = 2**31 - 2
+
 
 @dataclass(frozen=True)
 class Pieces:
@@ -33,7 +36,10 @@ def find_pieces(masks: NDArray[Any]) -> Pieces:
     """
     labels = _as_unsigned(masks)
     limit = int(np.iinfo(masks.dtype).max)
-    parent = np.empty(_diffusion.count_runs(labels, limit) + 1, dtype=np.int32)
+    n_runs = _diffusion.count_runs(labels, limit)
+    if n_runs > MAX_PIECES:
+        raise ValueError(f"masks must have at most {MAX_PIECES} objects; got up to {n_runs}.")
+    parent = np.empty(n_runs + 1, dtype=np.int32)
     image = np.zeros(labels.shape, dtype=np.int32)
     n = _diffusion.find_pieces(labels, limit, image, parent)
     return renumber(image, parent, n)

@@ -18,6 +18,7 @@
 #define STRIP 8
 
 #if defined(_MSC_VER)
+#pragma fp_contract(off)
 #define FLOWSEG_INLINE static __forceinline
 #define FLOWSEG_RESTRICT __restrict
 #else

@@ -7,7 +7,7 @@ cdef Py_ssize_t SETTLED_STEPS = 16
 cdef double SETTLED_RADIUS = 1.0
 
 # Squared length of a step; unit vectors of float32 may be a trifle longer than 1.
-cdef float LONGEST_STEP = 1.000001
+cdef double LONGEST_STEP = 1.000001
 
 cdef enum:
     BLOCK = 16
@@ -55,16 +55,15 @@ cdef inline void _advance(const Field *field, Py_ssize_t axis, double value, dou
 
 cdef inline void _step_plane(const Field *field, double *x) noexcept nogil:
     cdef Py_ssize_t r0, r1, c0, c1, n = field.shape[2]
-    cdef double r, c
-    cdef float w00, w01, w10, w11, v1, v2, length
+    cdef double r, c, w00, w01, w10, w11, v1, v2, length
     _locate(field, 1, x[1], &r0, &r, &r1)
     _locate(field, 2, x[2], &c0, &c, &c1)
     r0 *= n
     r1 *= n
-    w11 = <float> (r * c)
-    w10 = <float> r - w11
-    w01 = <float> c - w11
-    w00 = 1.0 - <float> r - w01
+    w11 = r * c
+    w10 = r - w11
+    w01 = c - w11
+    w00 = 1.0 - r - w01
     if ((field.state[r0 + c0] == 0) | (field.state[r0 + c1] == 0)) | (
             (field.state[r1 + c0] == 0) | (field.state[r1 + c1] == 0)):
         w00 = w00 if field.state[r0 + c0] else 0.0
@@ -77,7 +76,7 @@ cdef inline void _step_plane(const Field *field, double *x) noexcept nogil:
           + (w10 * field.flow[2][r1 + c0] + w11 * field.flow[2][r1 + c1]))
     length = v1 * v1 + v2 * v2
     if length > LONGEST_STEP:  # never further than one pixel, however long the flow is
-        length = <float> (1.0 / sqrt(length))
+        length = 1.0 / sqrt(length)
         v1 *= length
         v2 *= length
     _advance(field, 1, v1, x)
@@ -121,7 +120,7 @@ cdef inline void _step(const Field *field, double *x) noexcept nogil:
 cdef inline void _find_place(const Py_ssize_t *shape, Py_ssize_t pixel, Py_ssize_t *place) noexcept nogil:
     # Coordinates of a flat index; 32-bit division where that is enough, as it is three times as fast.
     cdef Py_ssize_t row
-    if pixel >> 32 == 0:
+    if pixel >> 32 == 0 and shape[2] >> 32 == 0:
         row = <unsigned int> pixel // <unsigned int> shape[2]
     else:
         row = pixel // shape[2]
@@ -240,6 +239,7 @@ def follow(
     cdef int found
     cdef bint done
     cdef bint look = known.shape[0] > 0
+    cdef const volatile_int *interrupted = &interrupt[0]
     cdef Field field
     cdef Walker walkers[BLOCK]
     cdef Walker *walker
@@ -247,7 +247,7 @@ def follow(
         return 0
     _set_field(&field, flows, state)
     with nogil:
-        while interrupt[0] == 0 and (following < stop or n > 0):
+        while interrupted[0] == 0 and (following < stop or n > 0):
             while n < BLOCK and following < stop:
                 _set_out(&field, &walkers[n], pixels[following], following)
                 following += 1
@@ -267,7 +267,7 @@ def follow(
                         walkers[k] = walkers[n]
                 else:
                     k += 1
-    return STOPPED if interrupt[0] else 0
+    return STOPPED if interrupted[0] else 0
 
 
 def follow_steps(
@@ -276,18 +276,19 @@ def follow_steps(
 ):
     """The same with exactly ``n_iter`` steps for every point."""
     cdef Py_ssize_t k, t, axis, n
+    cdef const volatile_int *interrupted = &interrupt[0]
     cdef Field field
     cdef double x[BLOCK][3]
     if stop <= start:
         return 0
     _set_field(&field, flows, state)
     with nogil:
-        while start < stop and interrupt[0] == 0:
+        while start < stop and interrupted[0] == 0:
             n = min(<Py_ssize_t> BLOCK, stop - start)
             for k in range(n):
                 _set_place(&field, pixels[start + k], x[k])
             for t in range(n_iter):
-                if interrupt[0]:
+                if interrupted[0]:
                     break
                 for k in range(n):
                     _step(&field, x[k])
@@ -295,4 +296,4 @@ def follow_steps(
                 for axis in range(3):
                     ends[axis, start + k] = <float> x[k][axis]
             start += n
-    return STOPPED if interrupt[0] else 0
+    return STOPPED if interrupted[0] else 0

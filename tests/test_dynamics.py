@@ -57,6 +57,31 @@ def test_flows_of_any_length_come_to_an_end():
         assert np.isfinite(flowseg.follow_flows(flows, np.ones((256, 256), bool))).all()
 
 
+def test_flows_near_the_largest_float_take_unit_steps():
+    flows = np.zeros((2, 3, 9), np.float32)
+    for length in (2e19, 3.4028235e38):
+        flows[1] = length
+        assert flowseg.follow_flows(flows, np.ones((3, 9), bool), n_iter=3)[:, 9].tolist() == [1, 3]
+    flows[:] = np.finfo(np.float32).max
+    flows[:, :2, 0] = [[0.1487612, -0.85123879], [0, 6.722183704]]
+    assert np.isfinite(flowseg.follow_flows(flows, np.ones((3, 9), bool), n_iter=3)).all()
+    assert flowseg.flows_to_masks(flows, np.ones((3, 9)), min_size=1).max() >= 1
+
+
+@pytest.mark.parametrize("factor", [1e-1, 1e-2, 1e-5, 1e-20, 1e-38])
+def test_weak_flows_lose_nothing(factor):
+    _, masks = synthetic.cells((128, 128), 10, rng=0)
+    flows = factor * flowseg.masks_to_flows(masks).astype(np.float64)
+    found = flowseg.flows_to_masks(flows, np.where(masks > 0, 5.0, -5.0), flow_threshold=None)
+    assert same_partition(found, masks)
+
+
+def test_as_many_basins_as_pixels_come_to_an_end():
+    # Flows too weak to move anything, all alike or growing steadily: hours of work where pairs are joined one by one.
+    for flows in (np.full((2, 400, 400), 0.03), 0.05 * flowseg.masks_to_flows(np.ones((400, 400), int))):
+        assert flowseg.flows_to_masks(flows, np.ones((400, 400)), flow_threshold=None).max() == 1
+
+
 def test_endpoints_come_in_the_order_of_nonzero():
     inside = np.zeros((4, 5), bool)
     inside[1, 3] = inside[3, 0] = True
@@ -254,6 +279,9 @@ def test_stray_pieces_go_to_the_neighbour_they_touch_most():
         ),
         ({"flows": np.full((2, 4, 4), 1e300)}, ValueError, "flows must be finite; got 32 NaN or infinite values of 32"),
         ({"flows": np.zeros((2, 0, 4))}, ValueError, "flows must have at least one pixel"),
+        ({"flows": [[[1.0]], [[1.0, 2.0]]]}, ValueError, "flows must be an array; got rows of different lengths"),
+        ({"cellprob": [[1.0], [1.0, 2.0]]}, ValueError, "cellprob must be an array; got rows of different lengths"),
+        ({"flow_threshold": b"0.4"}, TypeError, "flow_threshold must be a number .* got b'0.4'"),
         (
             {"cellprob": np.zeros((4, 5))},
             ValueError,

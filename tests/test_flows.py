@@ -249,6 +249,12 @@ def test_thin_diagonal_objects_are_quick():
     assert np.array_equal(flowseg.flows_to_masks(flows, np.where(masks > 0, 5.0, -5.0)), masks)
 
 
+def test_many_iterations_of_a_small_object():
+    masks = np.array([[1, 1, 0], [0, 0, 0]])
+    flows = flowseg.masks_to_flows(masks, n_iter=10**6)  # a series of this length costs more than the iterations
+    assert flows[:, 0, 1].tolist() == [0, -1]
+
+
 def test_iterations_given():
     masks = rod(5, 41)
     expected = reference.object_flow(masks > 0, n_iter=30)

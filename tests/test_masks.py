@@ -81,6 +81,16 @@ def test_holes_are_filled_and_nothing_in_them_is_lost():
     assert not filled[distance >= 28].any()
 
 
+def test_a_stray_piece_does_not_change_whose_hole_it_is():
+    masks = np.zeros((20, 20), int)
+    masks[1:12, 1:12], masks[2:11, 2:11] = 1, 0
+    masks[4:9, 4:9], masks[5:8, 5:8] = 2, 0
+    masks[19, 19] = 2
+    filled = flowseg.fill_holes(masks)
+    assert np.all(filled[5:8, 5:8] == 2)
+    assert np.all(filled[2:11, 2] == 1)
+
+
 def test_fill_holes_without_holes():
     for masks in (np.zeros((3, 4), int), np.ones((3, 4), int), np.array([[1, 1, 1], [1, 0, 0], [1, 1, 1]])):
         assert np.array_equal(flowseg.fill_holes(masks), masks)

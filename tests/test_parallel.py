@@ -38,6 +38,25 @@ def test_errors_and_want_of_memory_arrive(seconds):
         run_parts(lambda part, stop: -1, [1], 1, seconds=seconds)
 
 
+def test_an_interruption_while_parts_are_handed_out_stops_those_that_run():
+    stopped = []
+
+    def wait(part, stop):
+        while not stop[0]:
+            time.sleep(0.001)
+        stopped.append(part)
+        return 0
+
+    class Parts(list):
+        def __iter__(self):
+            yield 1
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_parts(wait, Parts([1, 2]), 2, seconds=1.0)
+    assert stopped == [1]
+
+
 def work(seed):
     _, masks = synthetic.cells((128, 128), 12, rng=seed)
     flows = flowseg.masks_to_flows(masks, workers=2)

@@ -112,19 +112,27 @@ def draw(results: list[dict[str, Any]], file: str) -> None:
 
     series = [("diameter", "diameter of 16 disks (pixels)"), ("side", "side of the image, disks of 20 pixels (pixels)")]
     figure, axes = plt.subplots(2, 3, figsize=(11, 6.5), sharey=True, layout="constrained")
+    tools = list(dict.fromkeys(tool for row in results for tool in row["cpu"]))
     for row_of_axes, (name, xlabel) in zip(axes, series, strict=True):
         for ax, task in zip(row_of_axes, TASKS, strict=True):
             rows = [r for r in results if r["series"] == name and r["task"] == task]
-            for label in dict.fromkeys(tool for r in rows for tool in r["cpu"]):
-                mine = [r for r in rows if label in r["cpu"]]
-                sizes = [float(r["case"].split()[0]) for r in mine]
-                times = [r["cpu"][label] / r["pixels"] * 1e9 for r in mine]
-                ax.loglog(sizes, times, "o-", label=label, lw=2.5 if label.startswith("flowseg") else 1.2)
+            for number, tool in enumerate(tools):
+                mine = [r for r in rows if tool in r["cpu"]]
+                times = [r["cpu"][tool] / r["pixels"] * 1e9 for r in mine]
+                style = {"color": f"C{number}", "lw": 2.5 if number == 0 else 1.2, "label": tool}
+                ax.loglog([size_of(r) for r in mine], times, "o-", **style)
+            ax.set_xticks([size_of(r) for r in rows], [f"{size_of(r):g}" for r in rows])
+            ax.minorticks_off()
             ax.set(title=TITLES[task] if name == "diameter" else "", xlabel=xlabel)
             ax.grid(which="major", alpha=0.3)
         row_of_axes[0].set_ylabel("ns per foreground pixel")
     axes[0, 0].legend(fontsize=8)
-    figure.savefig(file, dpi=110)
+    figure.savefig(file, dpi=90)
+
+
+def size_of(row: dict[str, Any]) -> float:
+    """The pixels in the name of a case."""
+    return float(row["case"].split()[0])
 
 
 def read(file: str) -> np.ndarray:

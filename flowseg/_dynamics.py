@@ -68,6 +68,11 @@ def flows_to_masks(
     networks learn to point there, so that their flows disagree with those of the visible mask though both
     are right. This is why such objects are not checked.
 
+    References
+    ----------
+    .. [1] C. Stringer, T. Wang, M. Michaelos, M. Pachitariu, "Cellpose: a generalist algorithm for cellular
+       segmentation", Nature Methods 18, 100-106 (2021).
+
     Examples
     --------
     >>> import numpy as np

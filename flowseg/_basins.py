@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from flowseg import _diffusion
 from flowseg._following import walk
@@ -162,16 +160,9 @@ def join_unparted(flows: NDArray[np.float32], labels: NDArray[np.int32], n: int)
         best = np.zeros(n + 1)  # of each label's pairs
         np.maximum.at(best, pairs.ravel(), np.tile(togetherness, 2))
         clearest = (togetherness == best[pairs].max(axis=0)) | (togetherness >= EQUAL * togetherness.max())
-        owner = _connected(pairs[:, one & clearest], n)[owner]
-
-
-def _connected(pairs: NDArray[np.int32], n: int) -> NDArray[np.int32]:
-    """For each label 0..n the smallest that it is connected with by pairs."""
-    graph = coo_array((np.ones(pairs.shape[1], dtype=bool), tuple(pairs)), shape=(n + 1, n + 1))
-    n_groups, group = connected_components(graph, directed=False)
-    smallest = np.full(n_groups, n, dtype=np.int32)
-    np.minimum.at(smallest, group, np.arange(n + 1, dtype=np.int32))
-    return smallest[group]
+        parent = np.arange(n + 1, dtype=np.int32)
+        _diffusion.connect(np.ascontiguousarray(pairs[:, one & clearest]), parent)
+        owner = parent[owner]
 
 
 def _combine(pairs: NDArray[np.int32], sums: NDArray[np.float64]) -> tuple[NDArray[np.int32], NDArray[np.float64]]:

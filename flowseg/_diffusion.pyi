@@ -26,6 +26,7 @@ def renumber(
     sizes: NDArray[np.intp],
     first: NDArray[np.intp],
 ) -> None: ...
+def connect(pairs: NDArray[np.int32], parent: NDArray[np.int32]) -> None: ...
 def follow(
     flows: NDArray[np.float32],
     state: NDArray[np.int32],

@@ -17,7 +17,7 @@ from flowseg._pieces import Pieces, find_pieces
 N_PARTS = 32
 
 # To guess the time: what a core does, and what a pixel costs besides its updates, in updates.
-UPDATES_PER_SECOND = 2e9
+UPDATES_PER_SECOND = 4e9
 PIXEL_COST = 100
 RIM = 2
 

@@ -167,3 +167,14 @@ def renumber(
                         boxes[k, 5] = max(boxes[k, 5], i)
                         sizes[k] += i - start
                     i = _skip_zeros(<const unsigned int *> row, i, n)
+
+
+def connect(const int[:, ::1] pairs, int[::1] parent):
+    """Make ``parent``, which holds 0..n, the smallest number that each is connected with by pairs."""
+    cdef Py_ssize_t k
+    cdef int i
+    with nogil:
+        for k in range(pairs.shape[1]):
+            _join(&parent[0], pairs[0, k], pairs[1, k])
+        for i in range(<int> parent.shape[0]):  # parents come before their children
+            parent[i] = parent[parent[i]]

@@ -34,7 +34,6 @@ def flowseg_tasks(masks: np.ndarray, flows: np.ndarray) -> Tasks:
     cellprob = logits(masks)
     return {
         "flows": lambda: flowseg.masks_to_flows(masks, workers=1),
-        "flows on two cores": lambda: flowseg.masks_to_flows(masks, workers=2),
         "masks": lambda: flowseg.flows_to_masks(flows, cellprob, flow_threshold=None, workers=1),
         "checked": lambda: flowseg.flows_to_masks(flows, cellprob, workers=1),
     }

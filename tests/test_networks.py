@@ -84,7 +84,7 @@ def own_unet(activation=None, *, global_layer=False, channels=1, size=None, padd
         (lambda: layered(keras.ops.relu), ValueError, "got Relu"),
         (lambda: Subclassed(), TypeError, "must be a functional or sequential keras.Model .* got Subclassed"),
         (lambda: own_unet(padding="valid"), ValueError, r"must give outputs of shape \(1, 32, 32, 3\)"),
-        # Some releases of Keras fail where nothing is left to pool, others give an empty output.
+        # Where nothing is left to pool TensorFlow fails on some machines and gives an empty output on others.
         (
             lambda: own_unet(poolings=6),
             ValueError,

@@ -126,6 +126,28 @@ cdef Py_ssize_t _queue_neighbours(const Field *field, Py_ssize_t pixel, Py_ssize
     return n
 
 
+def list_around(
+    int[:, :, ::1] state, const Py_ssize_t[::1] pixels, const Py_ssize_t[::1] places, Py_ssize_t[::1] around
+):
+    """List the unknown pixels at and next to ``places`` that are not among ``pixels``; returns how many."""
+    cdef Py_ssize_t i, n = 0
+    cdef int *flat = &state[0, 0, 0]
+    cdef Field field
+    field.state = flat
+    for i in range(3):
+        field.shape[i] = state.shape[i]
+    with nogil:
+        for i in range(pixels.shape[0]):
+            flat[pixels[i]] = QUEUED
+        for i in range(places.shape[0]):
+            n = _queue_neighbours(&field, places[i], &around[0], n)
+        for i in range(n):
+            flat[around[i]] = UNKNOWN
+        for i in range(pixels.shape[0]):
+            flat[pixels[i]] = UNKNOWN
+    return n
+
+
 def flood(
     const float[:, :, :, ::1] flows, int[:, :, ::1] state, const Py_ssize_t[::1] known, Py_ssize_t[::1] queue,
     int[::1] found, const int[::1] interrupt
@@ -172,22 +194,27 @@ def flood(
     return STOPPED if interrupted[0] else 0
 
 
-def group(const int[:, ::1] ends, int[:, :, ::1] node, int[::1] group_of):
+def group(const int[:, ::1] ends, int[:, :, ::1] state, int[::1] first, int[::1] group_of):
     """Number the end points 1..n by the pixel they lie on, in the order of first appearance; returns n.
 
-    ``ends`` holds the nearest pixel of each end point, shape (3, n_points); ``node`` is an image of zeros, used as
-    scratch.
+    ``ends`` holds the nearest pixel of each end point, shape (3, n_points). ``state``, of -1 and above, takes the
+    numbers down while they are given, as -2 and below; ``first``, of the size of ``group_of``, is scratch.
     """
     cdef Py_ssize_t k
     cdef int n_groups = 0
-    cdef int *number
+    cdef int *pixel
     with nogil:
         for k in range(ends.shape[1]):
-            number = &node[ends[0, k], ends[1, k], ends[2, k]]
-            if number[0] == 0:
+            pixel = &state[ends[0, k], ends[1, k], ends[2, k]]
+            if pixel[0] >= UNKNOWN:
+                first[n_groups] = pixel[0]
                 n_groups += 1
-                number[0] = n_groups
-            group_of[k] = number[0]
+                pixel[0] = UNKNOWN - n_groups
+            group_of[k] = UNKNOWN - pixel[0]
+        for k in range(ends.shape[1]):
+            pixel = &state[ends[0, k], ends[1, k], ends[2, k]]
+            if pixel[0] < UNKNOWN:
+                pixel[0] = first[group_of[k] - 1]
     return n_groups
 
 

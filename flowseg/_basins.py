@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,10 +40,10 @@ def find_basins(flows: NDArray[np.float32], state: NDArray[np.int32], n_iter: in
     if n_iter is not None:
         pixels = unknown[: _diffusion.list_unknown(state, unknown)]
         ends, _ = walk(flows, state, pixels, n_iter, workers)
-        state.ravel()[pixels] = numbers = _group(ends, state.shape)
+        state.ravel()[pixels] = numbers = _group(ends, state)
         return int(numbers.max(initial=0))
     pixels, ends = _find_ends(flows, state, unknown, workers)
-    numbers = _group(ends, state.shape)
+    numbers = _group(ends, state)
     flat = state.ravel()
     flat[pixels] = numbers
     owner = join_unparted(flows, state, int(numbers.max(initial=0)))
@@ -70,7 +69,7 @@ def _walk_from(
     flat = state.ravel()
     flat[left] = known
     alone = known == 0
-    places = _group(np.concatenate([ends, new_ends[:, alone]], axis=1), state.shape)  # those of `ends` as before
+    places = _group(np.concatenate([ends, new_ends[:, alone]], axis=1), state)  # those of `ends` as before
     n = int(places.max(initial=0))
     owner = np.append(owner, np.arange(owner.size, n + 1, dtype=np.int32))
     flat[left[alone]] = owner[places[ends.shape[1] :]]
@@ -83,12 +82,8 @@ def _find_ends(
     """Pixels where flows meet, those around the places where these end, and where all of them end."""
     meetings = room[: _diffusion.find_meetings(flows, state, room)].copy()
     ends, _ = walk(flows, state, meetings, None, workers)
-    places = np.rint(ends).astype(np.intp)
-    reach = [(-1, 0, 1) if size > 1 else (0,) for size in state.shape]
-    around = places[:, :, np.newaxis] + np.array(list(itertools.product(*reach))).T[:, np.newaxis, :]
-    around = np.clip(around, 0, np.array(state.shape).reshape(3, 1, 1) - 1)
-    others = np.setdiff1d(np.ravel_multi_index(tuple(around.reshape(3, -1)), state.shape), meetings)
-    others = others[state.ravel()[others] != 0]
+    places = np.unique(np.ravel_multi_index(tuple(_nearest_pixels(ends, state.shape)), state.shape))
+    others = room[: _diffusion.list_around(state, meetings, places, room)].copy()
     more, _ = walk(flows, state, others, None, workers)
     return np.concatenate([meetings, others]), np.concatenate([ends, more], axis=1)
 
@@ -105,12 +100,15 @@ def _flood(
     run_parts(work, parts, 1, seconds=queue.size / PIXELS_PER_SECOND)
 
 
-def _group(ends: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.int32]:
-    """Number end points 1..n by the pixels they lie on."""
+def _nearest_pixels(ends: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.int32]:
     last = np.array(shape, dtype=np.int64).reshape(3, 1) - 1  # float32 rounds up beyond 2 ** 24
-    places = np.ascontiguousarray(np.minimum(np.rint(ends), last), dtype=np.int32)
-    numbers = np.empty(places.shape[1], dtype=np.int32)
-    _diffusion.group(places, np.zeros(shape, dtype=np.int32), numbers)
+    return np.ascontiguousarray(np.minimum(np.rint(ends), last), dtype=np.int32)
+
+
+def _group(ends: NDArray[np.float32], state: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Number end points 1..n by the pixels of ``state`` they lie on."""
+    first, numbers = np.empty((2, ends.shape[1]), dtype=np.int32)
+    _diffusion.group(_nearest_pixels(ends, state.shape), state, first, numbers)
     return numbers
 
 

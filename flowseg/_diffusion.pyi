@@ -58,7 +58,12 @@ def flood(
     found: NDArray[np.int32],
     interrupt: NDArray[np.int32],
 ) -> int: ...
-def group(ends: NDArray[np.int32], node: NDArray[np.int32], group_of: NDArray[np.int32]) -> int: ...
+def list_around(
+    state: NDArray[np.int32], pixels: NDArray[np.intp], places: NDArray[np.intp], around: NDArray[np.intp]
+) -> int: ...
+def group(
+    ends: NDArray[np.int32], state: NDArray[np.int32], first: NDArray[np.int32], group_of: NDArray[np.int32]
+) -> int: ...
 def list_faces(
     flows: NDArray[np.float32],
     labels: NDArray[np.int32],

@@ -13,8 +13,10 @@ from flowseg import _checks, _diffusion, _files
 from flowseg._parallel import run_parts, split_by_cost
 from flowseg._pieces import Pieces, find_pieces
 
-# Objects are shared out over threads in so many parts of equal cost, whatever the number of threads.
+# Objects are shared out over threads in at most so many parts of equal cost, whatever the number of threads, and of at
+# least so many seconds (a guess), since a part has a price too.
 N_PARTS = 32
+SECONDS_PER_PART = 0.0005
 
 # To guess the time: what a core does, and what a pixel costs besides its updates, in updates.
 UPDATES_PER_SECOND = 4e9
@@ -117,7 +119,7 @@ def _diffuse(
             pieces.image, pieces.boxes, part, ndim, distances, steps, flows, NO_FLOWS, np.empty(0), stop
         )
 
-    parts, seconds = _share_out(pieces, np.arange(pieces.n), n_iter)
+    parts, seconds = _share_out(pieces, np.flatnonzero(pieces.sizes > 1), n_iter)  # one pixel has no flow
     run_parts(work, parts, workers, seconds=seconds)
     return flows.reshape((ndim, *pieces.image.shape[3 - ndim :]))
 
@@ -142,7 +144,9 @@ def _share_out(pieces: Pieces, chosen: NDArray[np.intp], n_iter: int | None) -> 
     extent = pieces.boxes[chosen, 3:] - pieces.boxes[chosen, :3]
     updates = (extent + RIM).prod(axis=1) * (2.0 * (extent - 1).sum(axis=1) if n_iter is None else float(n_iter))
     costs = updates + PIXEL_COST * pieces.sizes[chosen]
-    return [chosen[part] for part in split_by_cost(costs, N_PARTS)], float(costs.sum()) / UPDATES_PER_SECOND
+    seconds = float(costs.sum()) / UPDATES_PER_SECOND
+    n_parts = int(np.clip(seconds / SECONDS_PER_PART, 1, N_PARTS))
+    return [chosen[part] for part in split_by_cost(costs, n_parts)], seconds
 
 
 def labels_to_flows(

@@ -3,6 +3,9 @@
 # Frames of up to this many pixels stay in the first cache and are swept strip by strip, larger ones row by row.
 cdef Py_ssize_t NARROW_FRAME = 8192
 
+# Runs of pixels in a row of a wide frame that are at least so far apart are swept one by one.
+cdef Py_ssize_t GAP = 32
+
 # From this many iterations on their sum is computed as a series (see _heat.pxi): measured, no gain below.
 cdef Py_ssize_t SERIES_FROM = 120
 
@@ -19,6 +22,7 @@ cdef struct Frame:
     Py_ssize_t at[3]        # frame coordinates of the centre
     Py_ssize_t count        # pixels of the object
     bint narrow
+    Py_ssize_t runs         # room for so many runs of pixels in each row; volumes: one, from the first to the last
 
 
 cdef struct Scratch:
@@ -30,7 +34,7 @@ cdef struct Scratch:
     double *line
     double *terms           # of the series
     Py_ssize_t *histogram   # of rows, columns and planes
-    Py_ssize_t *span        # first and past-the-last column of the object in each row, or row in each strip
+    Py_ssize_t *span        # first and past-the-last column of each run of pixels in each row, or row in each strip
 
 
 cdef Py_ssize_t _most_terms(Py_ssize_t n_iter) noexcept nogil:
@@ -67,7 +71,10 @@ cdef Py_ssize_t _set_frame(Frame *frame, const Py_ssize_t[:, ::1] boxes, Py_ssiz
     # Narrow, with whole strips, if that stays in the first cache; else with the least rim. Returns the longest side.
     cdef Py_ssize_t longest = _lay_out(frame, boxes, k, ndim, STRIP, STRIP)
     frame.narrow = ndim == 2 and frame.n <= NARROW_FRAME
-    return longest if frame.narrow else _lay_out(frame, boxes, k, ndim, 1, 1)
+    if not frame.narrow:
+        longest = _lay_out(frame, boxes, k, ndim, 1, 1)
+    frame.runs = 1 if frame.narrow or ndim == 3 else 1 + frame.stride[1] // GAP
+    return longest
 
 
 cdef void _free_scratch(Scratch *scratch) noexcept nogil:
@@ -94,7 +101,8 @@ cdef int _make_scratch(Scratch *scratch, Frame *frame, Py_ssize_t longest, Py_ss
     scratch.terms = <double *> malloc(
         2 * (_most_terms(n_iter) + 2) * sizeof(double) if _is_series(frame, n_iter) else 1)
     scratch.histogram = <Py_ssize_t *> calloc(3 * longest, sizeof(Py_ssize_t))
-    scratch.span = <Py_ssize_t *> malloc(2 * max(frame.n // frame.stride[1], longest) * sizeof(Py_ssize_t))
+    scratch.span = <Py_ssize_t *> calloc(
+        2 * frame.runs * max(frame.n // frame.stride[1], longest), sizeof(Py_ssize_t))
     if (scratch.heat == NULL or scratch.other == NULL or scratch.inside == NULL or scratch.inside_narrow == NULL
             or scratch.planes == NULL or scratch.line == NULL or scratch.terms == NULL or scratch.histogram == NULL
             or scratch.span == NULL):
@@ -103,9 +111,24 @@ cdef int _make_scratch(Scratch *scratch, Frame *frame, Py_ssize_t longest, Py_ss
     return 0
 
 
+cdef void _find_runs(Frame *frame, Scratch *scratch, Py_ssize_t row) noexcept nogil:
+    # Runs of the object's pixels in one row of a wide frame; behind them comes one that ends at 0.
+    cdef Py_ssize_t i, n = 0
+    cdef Py_ssize_t gap = GAP if frame.first == 1 else frame.stride[1]
+    cdef const unsigned char *inside = scratch.inside + row * frame.stride[1]
+    cdef Py_ssize_t *run = scratch.span + 2 * frame.runs * row
+    run[0] = frame.high[2]
+    for i in range(frame.low[2], frame.high[2]):
+        if inside[i]:
+            if n == 0 or i >= run[2 * n - 1] + gap:
+                run[2 * n] = i
+                n += 1
+            run[2 * n - 1] = i + 1
+
+
 cdef void _fill_inside(const Job *job, int label, Frame *frame, Scratch *scratch, Py_ssize_t longest) noexcept nogil:
-    # Mark the object's pixels, count them along each axis, and note the first and the last in each row.
-    cdef Py_ssize_t i0, i1, i2, i, low, high, count
+    # Mark the object's pixels, count them along each axis, and note their runs in each row.
+    cdef Py_ssize_t i0, i1, i2, i, count
     cdef unsigned char here
     cdef const int *row
     cdef Py_ssize_t *columns = scratch.histogram + 2 * longest
@@ -121,17 +144,11 @@ cdef void _fill_inside(const Job *job, int label, Frame *frame, Scratch *scratch
                 scratch.inside[i + i2] = here
                 columns[i2] += here
                 count += here
-            low = frame.low[2]
-            high = frame.high[2]
-            while low < high and scratch.inside[i + low] == 0:
-                low += 1
-            while high > low and scratch.inside[i + high - 1] == 0:
-                high -= 1
             scratch.histogram[i0] += count
             scratch.histogram[longest + i1] += count
             frame.count += count
-            scratch.span[2 * (i // frame.stride[1])] = low
-            scratch.span[2 * (i // frame.stride[1]) + 1] = high if count else 0
+            if not frame.narrow:
+                _find_runs(frame, scratch, i // frame.stride[1])
     if frame.narrow:
         for i in range(frame.n):
             scratch.inside_narrow[i] = scratch.inside[i]

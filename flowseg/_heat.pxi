@@ -6,13 +6,16 @@
 cdef double SERIES_ERROR = 1e-22
 cdef double SERIES_LEAST_HEAT = 1e-17
 
+# Heat that is less than exp(-FAINT) times the number of iterations, 1e-300, is not followed: see _far.
+cdef double FAINT = 691.0
+
 
 cdef void _sweep_plane(
     Frame *frame, Scratch *scratch, const Recipe *recipe, const double *source, double *target, Py_ssize_t *low,
     Py_ssize_t *high
 ) noexcept nogil:
     # One box mean of `source` into `target`, between the frame coordinates low and high.
-    cdef Py_ssize_t strip, row, first, stop, i
+    cdef Py_ssize_t strip, row, run, first, stop, i
     if frame.narrow:
         for strip in range((low[2] - STRIP) // STRIP, (high[2] - 1) // STRIP):
             first = max(low[1], scratch.span[2 * strip])
@@ -22,11 +25,15 @@ cdef void _sweep_plane(
                 sweeps.narrow(target + i, source + i, scratch.inside_narrow + i, frame.stride[1], first, stop, recipe)
         return
     for row in range(low[1], high[1]):
-        first = max(low[2], scratch.span[2 * row])
-        stop = min(high[2], scratch.span[2 * row + 1])
-        if first < stop:
-            i = row * frame.stride[1] + first
-            sweeps.wide(target + i, source + i, scratch.inside + i, scratch.line, frame.stride[1], stop - first, recipe)
+        for run in range(2 * frame.runs * row, 2 * frame.runs * (row + 1), 2):
+            if scratch.span[run + 1] == 0:
+                break
+            first = max(low[2], scratch.span[run])
+            stop = min(high[2], scratch.span[run + 1])
+            if first < stop:
+                i = row * frame.stride[1] + first
+                sweeps.wide(
+                    target + i, source + i, scratch.inside + i, scratch.line, frame.stride[1], stop - first, recipe)
 
 
 cdef void _sweep_volume(
@@ -82,6 +89,12 @@ cdef void _sweep(
         _sweep_plane(frame, scratch, recipe, source, target, low, high)
 
 
+cdef inline Py_ssize_t _far(Py_ssize_t t) noexcept nogil:
+    # How far heat gets in t iterations: at a distance d along an axis it is at most t exp(-3/4 d^2 / t), because the
+    # box mean is a random walk with steps -1, 0, 1.
+    return min(t, 1 + <Py_ssize_t> sqrt(4.0 / 3.0 * FAINT * t))
+
+
 cdef int _iterate(const Job *job, Frame *frame, Scratch *scratch, Recipe *recipe, Py_ssize_t n_iter) noexcept nogil:
     # n_iter times: one unit of heat at the centre, then the box mean.
     cdef Py_ssize_t t
@@ -91,7 +104,7 @@ cdef int _iterate(const Job *job, Frame *frame, Scratch *scratch, Recipe *recipe
         if job.stop[0]:
             return STOPPED
         scratch.heat[frame.centre] += 1.0
-        _sweep(frame, scratch, recipe, scratch.heat, scratch.other, t)
+        _sweep(frame, scratch, recipe, scratch.heat, scratch.other, _far(t))
         scratch.heat, scratch.other = scratch.other, scratch.heat
     return 0
 

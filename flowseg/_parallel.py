@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from typing import TypeVar
 
 import numpy as np
@@ -35,6 +35,7 @@ def run_parts(function: Callable[[T, Stop], int], parts: Sequence[T], workers: i
         with ThreadPoolExecutor(max_workers=max(1, min(workers, len(parts)))) as pool:
             try:
                 futures = [pool.submit(function, part, stop) for part in parts]
+                wait(futures, return_when=FIRST_EXCEPTION)  # wakes this thread once, not once per part
                 statuses = [future.result() for future in futures]
             except BaseException:
                 stop[0] = 1
@@ -45,13 +46,16 @@ def run_parts(function: Callable[[T, Stop], int], parts: Sequence[T], workers: i
 
 
 def split_by_cost(costs: NDArray[np.float64], n_parts: int) -> list[NDArray[np.intp]]:
-    """Items 0..n-1, the most costly first, in at most ``n_parts`` parts of about equal cost."""
-    order = np.argsort(-costs, kind="stable")
-    if len(order) == 0:
+    """Items 0..n-1 in at most ``n_parts`` ranges of about equal cost, the most costly range first.
+
+    Ranges, because neighbouring items share memory; no range exceeds an equal share by more than one item's cost.
+    """
+    if len(costs) == 0:
         return []
-    share = np.cumsum(costs[order])
+    share = np.cumsum(costs)
     bounds = np.searchsorted(share, np.linspace(0, share[-1], n_parts + 1)[1:-1], side="right")
-    return [part for part in np.split(order, np.unique(bounds)) if len(part)]
+    parts = [part for part in np.split(np.arange(len(costs)), np.unique(bounds)) if len(part)]
+    return sorted(parts, key=lambda part: -float(costs[part].sum()))
 
 
 def split_range(n: int, size: int) -> list[tuple[int, int]]:

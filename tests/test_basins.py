@@ -17,7 +17,7 @@ def slow_basins(flows, state):
     """Every pixel walks until it settles."""
     pixels = np.flatnonzero(state)
     ends, _ = walk(flows, state, pixels, None, 1)
-    state.ravel()[pixels] = _group(ends, state.shape)
+    state.ravel()[pixels] = _group(ends, state)
     return int(state.max())
 
 

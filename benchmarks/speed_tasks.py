@@ -83,9 +83,12 @@ def logits(masks: np.ndarray) -> np.ndarray:
 
 
 def best_time(function: Callable[[], object], repeats: int) -> tuple[float, float, object]:
-    """CPU and wall seconds of the fastest run (runs that take long are not all repeated), and its result."""
+    """CPU and wall seconds of the fastest run, and its result.
+
+    At least so many runs and half a second, but no more after twenty seconds.
+    """
     cpu, wall, result = [], [], None
-    for _ in range(repeats):
+    while len(wall) < repeats or sum(wall) < 0.5:
         start = time.process_time(), time.perf_counter()
         result = function()
         cpu.append(time.process_time() - start[0])

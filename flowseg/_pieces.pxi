@@ -38,16 +38,19 @@ cdef inline int _join(int *parent, int a, int b) noexcept nogil:
 
 
 cdef int _touching(
-    const label_t *labels, const int *pieces, int *parent, label_t label, Py_ssize_t start, Py_ssize_t stop, int piece
+    const int *pieces, const label_t *label_of, int *parent, label_t label, Py_ssize_t start, Py_ssize_t stop, int piece
 ) noexcept nogil:
     # Join the pieces of this label between start and stop of one row with `piece` (0: none yet).
     cdef Py_ssize_t i = start
+    cdef int other
     while i < stop:
-        if labels[i] == label:
-            piece = _root(parent, pieces[i]) if piece == 0 else _join(parent, piece, pieces[i])
-            while i < stop and labels[i] == label:
+        other = pieces[i]
+        if other and label_of[other] == label:
+            piece = _root(parent, other) if piece == 0 else _join(parent, piece, other)
+            while i < stop and pieces[i] == other:
                 i += 1
-        i += 1
+        else:
+            i += 1
     return piece
 
 
@@ -71,28 +74,31 @@ def count_runs(const label_t[:, :, ::1] labels, unsigned long long limit):
 
 
 cdef int _find_piece(
-    const label_t[:, :, ::1] labels, int[:, :, ::1] pieces, int *parent, Py_ssize_t i0, Py_ssize_t i1, Py_ssize_t start,
-    Py_ssize_t stop
+    int[:, :, ::1] pieces, const label_t *label_of, int *parent, label_t label, Py_ssize_t i0, Py_ssize_t i1,
+    Py_ssize_t start, Py_ssize_t stop
 ) noexcept nogil:
     # The piece that a run belongs to by way of the rows before it; 0: none.
     cdef Py_ssize_t p0, p1
-    cdef label_t label = labels[i0, i1, start]
     cdef int piece = 0
     start = max(start - 1, 0)
-    stop = min(stop + 1, labels.shape[2])
+    stop = min(stop + 1, pieces.shape[2])
     for p0 in range(max(i0 - 1, 0), i0 + 1):
-        for p1 in range(max(i1 - 1, 0), min(i1 + 2, labels.shape[1])):
+        for p1 in range(max(i1 - 1, 0), min(i1 + 2, pieces.shape[1])):
             if p0 == i0 and p1 >= i1:
                 break
-            piece = _touching(&labels[p0, p1, 0], &pieces[p0, p1, 0], parent, label, start, stop, piece)
+            piece = _touching(&pieces[p0, p1, 0], label_of, parent, label, start, stop, piece)
     return piece
 
 
-def find_pieces(const label_t[:, :, ::1] labels, unsigned long long limit, int[:, :, ::1] pieces, int[::1] parent):
-    """Write provisional numbers of the pieces of labels 1..limit into ``pieces``, which holds zeros.
+def find_pieces(
+    const label_t[:, :, ::1] labels, unsigned long long limit, int[:, :, ::1] pieces, int[::1] parent,
+    label_t[::1] label_of
+):
+    """Write provisional numbers of the pieces of labels 1..limit into ``pieces``, which holds zeros or is ``labels``.
 
-    ``parent`` has room for one entry more than there are runs; ``parent[provisional]`` becomes the number
-    of the piece, 1..n in raster order of the first pixels. Returns n.
+    ``parent`` and ``label_of`` have room for one entry more than there are runs; ``parent[provisional]`` becomes the
+    number of the piece, 1..n in raster order of the first pixels, ``label_of[provisional]`` its label. Returns n and
+    the largest provisional number.
     """
     cdef Py_ssize_t i0, i1, i, j, start, n = labels.shape[2]
     cdef int piece, last = 0, n_pieces = 0
@@ -100,6 +106,7 @@ def find_pieces(const label_t[:, :, ::1] labels, unsigned long long limit, int[:
     cdef const label_t *row
     with nogil:
         parent[0] = 0
+        label_of[0] = 0
         for i0 in range(labels.shape[0]):
             for i1 in range(labels.shape[1]):
                 row = &labels[i0, i1, 0]
@@ -110,10 +117,11 @@ def find_pieces(const label_t[:, :, ::1] labels, unsigned long long limit, int[:
                     while i < n and row[i] == label:
                         i += 1
                     if label <= limit:
-                        piece = _find_piece(labels, pieces, &parent[0], i0, i1, start, i)
+                        piece = _find_piece(pieces, &label_of[0], &parent[0], label, i0, i1, start, i)
                         if piece == 0:
                             last += 1
                             parent[last] = last
+                            label_of[last] = label
                             piece = last
                         for j in range(start, i):
                             pieces[i0, i1, j] = piece
@@ -124,7 +132,7 @@ def find_pieces(const label_t[:, :, ::1] labels, unsigned long long limit, int[:
                 parent[i] = n_pieces
             else:
                 parent[i] = parent[parent[i]]
-    return n_pieces
+    return n_pieces, last
 
 
 def renumber(

@@ -35,14 +35,28 @@ def find_pieces(masks: NDArray[Any]) -> Pieces:
     be any integers.
     """
     labels = _as_unsigned(masks)
-    limit = int(np.iinfo(masks.dtype).max)
+    image = np.zeros(labels.shape, dtype=np.int32)
+    parent, _, n, _ = _number_pieces(labels, int(np.iinfo(masks.dtype).max), image)
+    return renumber(image, parent, n)
+
+
+def split_into_pieces(labels: NDArray[np.int32]) -> tuple[Pieces, NDArray[np.int32]]:
+    """The same in place, for labels of 0 and above of three axes; also the label that each piece had."""
+    parent, label_of, n, last = _number_pieces(labels.view(np.uint32), np.iinfo(np.int32).max, labels)
+    label = np.empty(n, dtype=np.int32)
+    label[parent[1 : last + 1] - 1] = label_of[1 : last + 1]
+    return renumber(labels, parent, n), label
+
+
+def _number_pieces(
+    labels: NDArray[Any], limit: int, image: NDArray[np.int32]
+) -> tuple[NDArray[np.int32], NDArray[Any], int, int]:
     n_runs = _diffusion.count_runs(labels, limit)
     if n_runs > MAX_PIECES:
         raise ValueError(f"masks must have at most {MAX_PIECES} objects; got up to {n_runs}.")
     parent = np.empty(n_runs + 1, dtype=np.int32)
-    image = np.zeros(labels.shape, dtype=np.int32)
-    n = _diffusion.find_pieces(labels, limit, image, parent)
-    return renumber(image, parent, n)
+    label_of = np.empty(n_runs + 1, dtype=labels.dtype)
+    return parent, label_of, *_diffusion.find_pieces(labels, limit, image, parent, label_of)
 
 
 def renumber(image: NDArray[np.int32], number: NDArray[np.int32], n: int) -> Pieces:

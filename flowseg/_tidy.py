@@ -6,18 +6,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowseg._basins import list_faces
-from flowseg._pieces import Pieces, find_pieces, renumber
+from flowseg._pieces import Pieces, renumber, split_into_pieces
 
 
 def one_piece_each(flows: NDArray[np.float32], labels: NDArray[np.int32]) -> Pieces:
-    """Keep the largest piece of each label; give the others to the object they touch most, or drop them.
+    """Keep the largest piece of each label; give the others to the object they touch most, or drop them; in place.
 
     Of pieces of equal size the first in raster order stays; touching is counted in pixel faces, and of equals the
     first object is taken. A piece that touches only pieces that were not kept is dropped.
     """
-    pieces = find_pieces(labels)
+    pieces, label = split_into_pieces(labels)
     number = np.arange(1, pieces.n + 1, dtype=np.int32)
-    label = labels.ravel()[pieces.first]
     order = np.lexsort((-number, pieces.sizes, label))  # the last of each label is its largest piece
     main = np.zeros(pieces.n + 1, dtype=bool)
     main[number[order[np.append(np.diff(label[order]) != 0, True)]]] = True

@@ -398,3 +398,20 @@ def test_smallest_images():
     assert not flowseg.masks_to_flows(np.zeros((3, 3), int)).any()
     one_object_of_255 = np.full((3, 3), 255, np.uint8)
     assert flowseg.masks_to_flows(one_object_of_255).any()
+
+
+def test_rings_as_large_as_the_image_cost_what_their_length_does():
+    # A frame one pixel wide: two pixels in most rows, 4 million in its box. It would take minutes to sweep the box.
+    masks = np.ones((2000, 2000), np.uint8)
+    masks[1:-1, 1:-1] = 0
+    flows = flowseg.masks_to_flows(masks, workers=1)
+    inside = masks > 0
+    assert np.count_nonzero(np.linalg.norm(flows, axis=0)[inside] < 0.99) <= 1
+    found = flowseg.flows_to_masks(flows, np.where(inside, 5.0, -5.0), flow_threshold=None)
+    assert found.max() == 1
+    assert np.array_equal(found > 0, inside)
+
+
+def test_a_line_longer_than_heat_gets():
+    flows = flowseg.masks_to_flows(np.ones((1, 20001), np.uint8))
+    assert np.array_equal(np.sign(flows[1, 0]), np.sign(10000 - np.arange(20001)))

@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from flowseg import metrics as metrics
     from flowseg import plot as plot
     from flowseg import synthetic as synthetic
+    from flowseg._boundary_segmenter import BoundarySegmenter as BoundarySegmenter
     from flowseg._dynamics import flows_to_masks as flows_to_masks
+    from flowseg._flow_segmenter import FlowSegmenter as FlowSegmenter
     from flowseg._flows import diameters as diameters
     from flowseg._flows import flow_errors as flow_errors
     from flowseg._flows import labels_to_flows as labels_to_flows
@@ -23,16 +25,14 @@ if TYPE_CHECKING:
     from flowseg._masks import masks_from_rgb as masks_from_rgb
     from flowseg._networks import build_resunet as build_resunet
     from flowseg._networks import build_unet as build_unet
-    from flowseg._segmenters import BoundarySegmenter as BoundarySegmenter
-    from flowseg._segmenters import FlowSegmenter as FlowSegmenter
     from flowseg._segmenters import load_segmenter as load_segmenter
 
 __version__ = "0.1.0"
 
 # Public name -> module that defines it; loaded on first use, so that `import flowseg` is quick and needs no Keras.
 _HOME = {
-    "BoundarySegmenter": "_segmenters",
-    "FlowSegmenter": "_segmenters",
+    "BoundarySegmenter": "_boundary_segmenter",
+    "FlowSegmenter": "_flow_segmenter",
     "boundary_loss": "_losses",
     "build_resunet": "_networks",
     "build_unet": "_networks",

@@ -10,32 +10,38 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from flowseg._codecs import Codec
+
 # Ranges of the random changes of intensity, on images whose 1st and 99th percentiles are 0 and 1.
 GAIN = (0.7, 1.3)
 OFFSET = (-0.15, 0.15)
 GAMMA = (0.7, 1.4)
 NOISE = (0.0, 0.06)
 
+# What masks hold where there is no image.
+IGNORE = -1
+
 
 @dataclass(frozen=True)
 class Sample:
-    """One training image, normalised and scaled, and its target."""
+    """One training image, normalised and scaled, and its label image."""
 
     image: NDArray[np.float32]  # (rows, columns, channels)
-    target: NDArray[np.float32]  # (rows, columns, 1 + ...), weight first
+    masks: NDArray[np.int32]  # (rows, columns); negative = ignore
 
 
 class CropBatches(keras.utils.PyDataset):
     """Random crops of random samples; every batch has a random generator of its own.
 
-    A batch depends on ``seed``, the epoch and its number only, never on which thread made it or when.
+    A batch depends on ``seed``, the epoch and its number only, never on which thread made it or when. The target is
+    made of the crop's own masks: an object cut by the crop's edge has the flows of the part that is seen.
 
     Parameters
     ----------
     samples : list of Sample
         What to crop from.
-    vectors : slice or None
-        Channels of the targets that hold a vector and turn with the image, if any.
+    codec : Codec
+        Makes targets of masks.
     crop_size, batch_size, n_batches : int
         Pixels along a side, crops per batch, batches per epoch.
     jitter : float
@@ -45,30 +51,33 @@ class CropBatches(keras.utils.PyDataset):
         every epoch.
     seed : int
         Source of chance.
+    first_epoch : int
+        Number of the first epoch, of a training that goes on.
     """
 
     def __init__(
         self,
         samples: list[Sample],
         *,
-        vectors: slice | None,
+        codec: Codec,
         crop_size: int,
         batch_size: int,
         n_batches: int,
         jitter: float,
         augment: bool,
         seed: int,
+        first_epoch: int = 0,
     ) -> None:
         super().__init__(workers=1)
         self.samples = samples
-        self.vectors = vectors
+        self.codec = codec
         self.crop_size = crop_size
         self.batch_size = batch_size
         self.n_batches = n_batches
         self.jitter = jitter
         self.augment = augment
         self.seed = seed
-        self.epoch = 0
+        self.epoch = first_epoch if augment else 0
 
     @property
     def num_batches(self) -> int:
@@ -90,12 +99,10 @@ class CropBatches(keras.utils.PyDataset):
         sample = self.samples[rng.integers(len(self.samples))]
         scale = self.jitter ** rng.uniform(-1, 1)
         turn = _random_turn(rng) if self.augment else np.eye(2)
-        image, target = _cut(sample, turn, scale, self.crop_size, rng)
-        if self.vectors is not None:
-            target[..., self.vectors] = target[..., self.vectors] @ turn
+        image, masks = _cut(sample, turn, scale, self.crop_size, rng)
         if self.augment:
             image = _relight(image, rng)
-        return image, target
+        return image, self.codec.encode(masks, workers=1)
 
 
 def _random_turn(rng: np.random.Generator) -> NDArray[np.float64]:
@@ -109,10 +116,10 @@ def _random_turn(rng: np.random.Generator) -> NDArray[np.float64]:
 
 def _cut(
     sample: Sample, turn: NDArray[np.float64], scale: float, size: int, rng: np.random.Generator
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
     """Cut one crop: crop pixel o shows the image at ``centre + turn @ (o - middle) / scale``.
 
-    Beyond the image its mirror image is shown, without weight.
+    Beyond the image its mirror image is shown, to be ignored.
     """
     shape = np.array(sample.image.shape[:2])
     half = np.minimum(0.5 * size / scale, 0.5 * shape)
@@ -120,20 +127,14 @@ def _cut(
     matrix = turn / scale
     offset = centre - matrix @ np.full(2, 0.5 * (size - 1))
     low, high = _window(matrix, offset, size, shape)
-    image, target = (a[low[0] : high[0], low[1] : high[1]] for a in (sample.image, sample.target))
+    image, masks = (a[low[0] : high[0], low[1] : high[1]] for a in (sample.image, sample.masks))
+    place: dict[str, Any] = {"matrix": matrix, "offset": offset - low, "output_shape": (size, size)}
     channels = [
-        ndimage.affine_transform(
-            image[..., c], matrix, offset - low, (size, size), order=1, mode="mirror", output=np.float32
-        )
+        ndimage.affine_transform(image[..., c], order=1, mode="mirror", output=np.float32, **place)
         for c in range(image.shape[2])
     ]
-    layers = [
-        ndimage.affine_transform(
-            target[..., c], matrix, offset - low, (size, size), order=0, mode="constant", output=np.float32
-        )
-        for c in range(target.shape[2])
-    ]
-    return np.stack(channels, axis=-1), np.stack(layers, axis=-1)
+    cut = ndimage.affine_transform(masks, order=0, mode="constant", cval=IGNORE, output=np.int32, **place)
+    return np.stack(channels, axis=-1), cut
 
 
 def _window(

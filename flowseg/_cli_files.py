@@ -12,11 +12,13 @@ import typer
 from tqdm import tqdm
 
 from flowseg import io
+from flowseg._inputs import ESTIMATE
 
 
 def segmenter_class(boundary: bool) -> Any:
     """Class to train."""
-    from flowseg._segmenters import BoundarySegmenter, FlowSegmenter
+    from flowseg._boundary_segmenter import BoundarySegmenter
+    from flowseg._flow_segmenter import FlowSegmenter
 
     return BoundarySegmenter if boundary else FlowSegmenter
 
@@ -27,6 +29,16 @@ def set_parameter(segmenter: Any, name: str, value: Any) -> None:
         option = "--" + name.replace("_", "-")
         raise ValueError(f"{option} is not for a {type(segmenter).__name__}; got {value}.")
     segmenter.set_params(**{name: value})
+
+
+def parse_diameter(text: str | None) -> float | str | None:
+    """A number of pixels, or the word that `predict` takes."""
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        if text == ESTIMATE:
+            return text
+        raise ValueError(f"--diameter must be a number of pixels or '{ESTIMATE}'; got '{text}'.") from None
 
 
 def check_output_file(output: Path) -> None:

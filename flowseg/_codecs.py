@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from skimage.measure import label as connected_pieces
 from skimage.segmentation import expand_labels, find_boundaries
 
-from flowseg._dynamics import flows_to_masks
-from flowseg._flows import masks_to_flows
+from flowseg._flows import make_flows
 from flowseg._overlaps import number_objects
 
 # Networks learn flows times this, as in Cellpose, so that both terms of the loss are of the same order.
@@ -31,10 +30,10 @@ class Codec(Protocol):
     """What a segmenter needs to know about its target."""
 
     n_outputs: int
-    vectors: slice | None  # channels of the target that are a vector, row before column: they turn with the image
+    vectors: slice | None  # channels of the output that are a vector, row before column: they turn with the image
     loss_name: str
 
-    def encode(self, masks: NDArray[Any], *, workers: int | None) -> NDArray[np.float32]:
+    def encode(self, masks: NDArray[Any], *, workers: int) -> NDArray[np.float32]:
         """Target of one label image."""
 
 
@@ -42,12 +41,12 @@ class FlowCodec:
     """Target: weight, foreground, flows. Output: flows times FLOW_SCALE, cellprob."""
 
     n_outputs = 3
-    vectors: slice | None = slice(2, 4)
+    vectors: slice | None = slice(0, 2)
     loss_name = "flow_loss"
 
-    def encode(self, masks: NDArray[Any], *, workers: int | None) -> NDArray[np.float32]:
+    def encode(self, masks: NDArray[Any], *, workers: int) -> NDArray[np.float32]:
         """Target of one label image; negative pixels have no weight."""
-        flows = masks_to_flows(masks, workers=workers)
+        flows = make_flows(masks, workers)
         target = np.concatenate([[masks >= 0, masks > 0], flows])
         return np.ascontiguousarray(np.moveaxis(target, 0, -1), dtype=np.float32)
 
@@ -55,28 +54,6 @@ class FlowCodec:
         """Flows in unit length, shape (2, rows, columns), and cellprob of the network's outputs."""
         flows = np.ascontiguousarray(np.moveaxis(outputs[..., :2], -1, 0)) / np.float32(FLOW_SCALE)
         return flows, np.ascontiguousarray(outputs[..., 2])
-
-    def decode(
-        self,
-        outputs: NDArray[np.float32],
-        *,
-        cellprob_threshold: float,
-        flow_threshold: float | None,
-        min_size: int,
-        n_iter: int | None,
-        workers: int | None,
-    ) -> NDArray[np.int32]:
-        """Masks of the network's outputs."""
-        flows, cellprob = self.split(outputs)
-        return flows_to_masks(
-            flows,
-            cellprob,
-            cellprob_threshold=cellprob_threshold,
-            flow_threshold=flow_threshold,
-            min_size=min_size,
-            n_iter=n_iter,
-            workers=workers,
-        )
 
 
 class BoundaryCodec:
@@ -86,7 +63,7 @@ class BoundaryCodec:
     vectors: slice | None = None
     loss_name = "boundary_loss"
 
-    def encode(self, masks: NDArray[Any], *, workers: int | None) -> NDArray[np.float32]:  # noqa: ARG002
+    def encode(self, masks: NDArray[Any], *, workers: int) -> NDArray[np.float32]:  # noqa: ARG002
         """Target of one label image; the boundary is a pixel wide inside each object and one outside."""
         _, number, _ = number_objects(masks)
         objects = number.reshape(masks.shape)

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowseg import io, metrics, plot, synthetic
+from flowseg._flow_segmenter import FlowSegmenter
 from flowseg._flows import masks_to_flows
-from flowseg._segmenters import FlowSegmenter
 
 N_TRAIN, N_UNSEEN = 24, 4
 SHAPE, N_CELLS = (192, 192), 40

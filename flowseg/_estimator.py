@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -12,7 +13,8 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import check_random_state
 
-from flowseg import _checks, _inputs, metrics
+from flowseg import _checks, _files, _inputs, metrics
+from flowseg._flows import diameters
 
 if TYPE_CHECKING:
     from flowseg._training import TrainingSettings
@@ -44,6 +46,7 @@ class Segmenter(BaseEstimator):
     validation_fraction: Any
     patience: Any
     min_size: Any
+    warm_start: Any
     random_state: Any
     workers: Any
     verbose: Any
@@ -55,6 +58,7 @@ class Segmenter(BaseEstimator):
         *,
         validation: tuple[Any, Any] | None = None,
         callbacks: Sequence[Any] = (),
+        checkpoint: str | os.PathLike[str] | None = None,
     ) -> Self:
         """Train the network on images and their masks.
 
@@ -69,6 +73,10 @@ class Segmenter(BaseEstimator):
             (`validation_fraction`) is held out for it.
         callbacks : sequence of keras.callbacks.Callback
             Passed on to Keras.
+        checkpoint : path, optional
+            File to write the state of the training to after every epoch. If it exists the training that it holds
+            goes on, to the same weights as without the interruption; it must be the same training: images,
+            parameters, network.
 
         Returns
         -------
@@ -84,7 +92,8 @@ class Segmenter(BaseEstimator):
         _inputs.check_has_objects(mask_list, "masks")
         _inputs.check_not_binary(mask_list)
         _inputs.check_callbacks(callbacks)
-        seed_split, seed_weights, seed_batches = self._draw_seeds()
+        seeds, file = self._find_seeds(checkpoint)
+        seed_split, seed_weights, _ = seeds
         if validation is None:
             train, held_out = _inputs.hold_out(
                 image_list, mask_list, fraction=self.validation_fraction, seed=seed_split
@@ -96,10 +105,10 @@ class Segmenter(BaseEstimator):
 
         typical = _training.typical_diameter(train[1])
         self._scale(typical, "masks must have objects whose typical diameter is")
-        network = self._make_network(seed_weights, settings.crop_size)
+        network = self._start_network(seed_weights, settings.crop_size)
         margin = self._find_margin(network)  # refuses a network that does not fit before it is trained
         samples, validation_samples = (
-            _training.make_samples(*pairs, self._codec, typical=typical, settings=settings, every_size=every_size)
+            _training.make_samples(*pairs, typical=typical, settings=settings, every_size=every_size)
             for pairs, every_size in ((train, settings.augment), (held_out, False))
         )
         history = _training.train(
@@ -109,10 +118,34 @@ class Segmenter(BaseEstimator):
             self._codec,
             settings,
             callbacks=callbacks,
-            seed=seed_batches,
+            seeds=seeds,
+            checkpoint=file,
         )
         self._set_fitted(network, margin, typical, history)
+        self._fit_decoding(*held_out)
         return self
+
+    def _fit_decoding(self, images: list[NDArray[Any]], masks: list[NDArray[Any]]) -> None:
+        """Learn from validation images what comes after the network."""
+
+    def _learned_decoding(self) -> dict[str, Any]:
+        """What `_fit_decoding` has learned, for the model file."""
+        return {}
+
+    def _restore_decoding(self, learned: dict[str, Any]) -> None:
+        """Take what a model file holds of it; raise ValueError where that is wrong."""
+
+    def _all_ways(self) -> bool:
+        """Whether outputs are means over turned and flipped images."""
+        return False
+
+    def _start_network(self, seed: int, crop_size: int) -> Any:
+        from flowseg import _training
+
+        if self.warm_start and hasattr(self, "network_"):
+            self._check_fitted()
+            return _training.copy_network(self.network_)
+        return self._make_network(seed, crop_size)
 
     def _make_network(self, seed: int | None, crop_size: int) -> Any:
         from flowseg import _training
@@ -152,6 +185,7 @@ class Segmenter(BaseEstimator):
         rate = _checks.as_number(self.learning_rate, "learning_rate", low=0.0, open_low=True)
         _checks.as_number(self.validation_fraction, "validation_fraction", low=0.0, high=0.9)
         _checks.check_flag(self.augment, "augment")
+        _checks.check_flag(self.warm_start, "warm_start")
 
         from flowseg._training import TrainingSettings
 
@@ -172,11 +206,21 @@ class Segmenter(BaseEstimator):
         """Check every parameter that prediction needs."""
         _checks.as_integer(self.n_channels, "n_channels", minimum=1)
         _checks.as_number(self.diameter, "diameter", low=4.0)
-        _checks.as_integer(self.min_size, "min_size", minimum=0)
         _checks.as_workers(self.workers)
 
+    def _find_seeds(self, checkpoint: str | os.PathLike[str] | None) -> tuple[list[int], Path | None]:
+        """Seeds of the split, the weights and the batches: new ones, or those of a training that goes on."""
+        seeds = self._draw_seeds()
+        if checkpoint is None:
+            return seeds, None
+        from flowseg._checkpoint import read_state
+
+        file = Path(checkpoint)
+        _files.check_target(file)
+        state = read_state(file)
+        return (state.seeds if state and self.random_state is None else seeds), file
+
     def _draw_seeds(self) -> list[int]:
-        """Seeds of the split, the weights and the batches."""
         return [int(s) for s in check_random_state(self.random_state).randint(0, 2**31 - 1000, size=3)]
 
     def _check_validation(self, validation: Any) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
@@ -195,9 +239,10 @@ class Segmenter(BaseEstimator):
         ----------
         images : array_like or list of array_like
             One image of shape (rows, columns) or (rows, columns, n_channels), a list of them, or a stack.
-        diameters : float or sequence of float, optional
+        diameters : float, "estimate", or sequence of them, optional
             Typical diameter in pixels of the objects in each image, or one for all; None (also for a single image)
-            is that of the training images, `diameter_`.
+            is that of the training images, `diameter_`. "estimate": the median diameter of what a first pass
+            finds; the second pass takes as long again.
 
         Returns
         -------
@@ -228,21 +273,33 @@ class Segmenter(BaseEstimator):
     def _run(
         self,
         image: NDArray[Any],
-        diameter: float | None,
+        diameter: float | str | None,
         finish: Callable[[NDArray[np.float32], float], Any],
     ) -> Any:
+        size = self.diameter_ if diameter is None else diameter
+        if isinstance(size, str):
+            size = self._estimate_diameter(image)
+        factor = self._scale(size, "diameters must be")
+        return finish(self._run_network(image, factor), factor)
+
+    def _estimate_diameter(self, image: NDArray[Any]) -> float:
+        """Median diameter of the objects that a first pass finds; where it finds none, that of the training images."""
+        factor = self._scale(self.diameter_, "diameters must be")
+        found = diameters(self._decode(self._run_network(image, factor), factor))
+        return float(np.median(found)) if found.size else self.diameter_
+
+    def _run_network(self, image: NDArray[Any], factor: float) -> NDArray[np.float32]:
         from flowseg._prediction import predict_outputs
 
-        factor = self._scale(self.diameter_ if diameter is None else diameter, "diameters must be")
         outputs = predict_outputs(
-            self.network_, image, factor=factor, n_outputs=self._codec.n_outputs, margin=self._margin
+            self.network_, image, self._codec, factor=factor, margin=self._margin, all_ways=self._all_ways()
         )
         if not np.isfinite(outputs).all():
             raise ValueError(
                 "images must have values that a network can take; got outputs that are not finite for an image with "
                 f"values from {image.min():g} to {image.max():g}."
             )
-        return finish(outputs, factor)
+        return outputs
 
     def _scale(self, size: float, subject: str) -> float:
         """Factor that gives objects of diameter ``size`` the working diameter."""
@@ -272,7 +329,7 @@ class Segmenter(BaseEstimator):
         predicted = self.predict(image_list)
         return float(metrics.average_precision_per_image(mask_list, predicted, thresholds=(0.5,)).mean())
 
-    def check_prediction(self, diameter: float | None) -> None:
+    def check_prediction(self, diameter: float | str | None) -> None:
         """Raise when `predict` would for any image: wrong parameters, or an impossible diameter.
 
         Parameters
@@ -282,7 +339,7 @@ class Segmenter(BaseEstimator):
         """
         self._check_prediction_settings()
         (size,) = _inputs.as_diameters(diameter, 1)
-        self._scale(size or self.diameter_, "diameters must be")
+        self._scale(self.diameter_ if size is None or isinstance(size, str) else size, "diameters must be")
 
     def _check_fitted(self) -> None:
         if not hasattr(self, "network_"):
@@ -340,4 +397,8 @@ class Segmenter(BaseEstimator):
         learned = segmenter._make_network(0, segmenter.crop_size)
         _saving.read_weights(path, learned)
         segmenter._set_fitted(learned, segmenter._find_margin(learned), diameter, history)
+        try:
+            segmenter._restore_decoding(document["learned"])
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{path} must hold what was learned; {error}") from None
         return segmenter

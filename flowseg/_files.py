@@ -21,7 +21,7 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     When anything goes wrong (a full disk, an interruption) the new file is removed and ``path`` is as it was.
     """
     path = Path(os.path.realpath(path))  # a link stays a link
-    _check_target(path)
+    check_target(path)
     handle, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", suffix=path.suffix, dir=path.parent)
     os.close(handle)
     beside = Path(name)
@@ -36,7 +36,8 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
         raise
 
 
-def _check_target(path: Path) -> None:
+def check_target(path: Path) -> None:
+    """Raise when a file can never be written to ``path``."""
     if not path.parent.is_dir():
         raise FileNotFoundError(f"{path} must lie in a folder that exists; {path.parent} does not.")
     if path.exists() and not path.is_file():

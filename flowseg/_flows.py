@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -104,6 +105,11 @@ def masks_to_flows(
     distances = _checks.as_spacing(spacing, masks.ndim)
     threads = _checks.as_workers(workers)
     return _diffuse(find_pieces(masks), masks.ndim, iterations, distances, threads)
+
+
+def make_flows(masks: NDArray[Any], workers: int) -> NDArray[np.float32]:
+    """`masks_to_flows` of an image that has been checked before (a part of it may look binary)."""
+    return _diffuse(find_pieces(masks), masks.ndim, None, np.ones(masks.ndim), workers)
 
 
 def _diffuse(

@@ -14,6 +14,9 @@ from flowseg import _checks
 # Pieces that one object's annotation may fall into before it looks like a binary mask of several objects.
 MAX_PIECES = 2
 
+# In the place of a diameter: find it in the image.
+ESTIMATE = "estimate"
+
 
 def as_channels_last(image: Any, n_channels: int, name: str) -> NDArray[Any]:
     """Return one image as (rows, columns, n_channels); refuse what cannot be segmented."""
@@ -94,19 +97,23 @@ def check_callbacks(callbacks: Any) -> None:
         raise TypeError(f"callbacks must be a sequence of keras.callbacks.Callback; got {callbacks!r}.")
 
 
-def as_diameters(diameters: Any, n_images: int) -> list[float | None]:
-    """Return one diameter or None per image from a number, a sequence of them, or None."""
+def as_diameters(diameters: Any, n_images: int) -> list[float | str | None]:
+    """Return one diameter, ESTIMATE or None per image from one of them or a sequence."""
     if diameters is None:
         return [None] * n_images
-    expected = "a number of pixels above 0, or a sequence of one per image"
-    if np.ndim(diameters) == 0:
+    expected = f"a number of pixels above 0, {ESTIMATE!r}, or a sequence of one per image"
+    if isinstance(diameters, str) or np.ndim(diameters) == 0:
         diameters = [diameters] * n_images
     if len(diameters) != n_images:
         raise ValueError(f"diameters must be {expected}; got {len(diameters)} for {n_images} images.")
-    return [
-        _checks.as_number(value, f"diameters[{i}]", low=0.0, open_low=True, none="the typical diameter")
-        for i, value in enumerate(diameters)
-    ]
+    return [_as_diameter(value, f"diameters[{i}]") for i, value in enumerate(diameters)]
+
+
+def _as_diameter(value: Any, name: str) -> float | str | None:
+    if isinstance(value, str):
+        _checks.check_choice(value, name, (ESTIMATE,))
+        return value
+    return _checks.as_number(value, name, low=0.0, open_low=True, none="the typical diameter")
 
 
 def hold_out(

@@ -24,7 +24,7 @@ def describe(segmenter: Any) -> dict[str, Any]:
         "flowseg_version": __version__,
         "estimator": type(segmenter).__name__,
         "parameters": parameters,
-        "learned": {"diameter": segmenter.diameter_},
+        "learned": {"diameter": segmenter.diameter_} | segmenter._learned_decoding(),
         "history": segmenter.history_,
     }
 

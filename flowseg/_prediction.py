@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from flowseg._codecs import Codec
 from flowseg._images import normalize, resize, scaled_shape
 from flowseg._networks import receptive_radius
 from flowseg._own_networks import measure_receptive_radius
@@ -24,14 +26,44 @@ def network_margin(network: keras.Model, *, is_own: bool, n_levels: int, n_chann
 
 
 def predict_outputs(
-    network: keras.Model, image: NDArray[Any], *, factor: float, n_outputs: int, margin: int
+    network: keras.Model, image: NDArray[Any], codec: Codec, *, factor: float, margin: int, all_ways: bool
 ) -> NDArray[np.float32]:
     """Outputs of the network, shape (rows, columns, n_outputs), in the size of ``image``.
 
     ``image`` has shape (rows, columns, channels); the network sees it stretched to percentiles and scaled by
-    ``factor``. Flows and logits are scaled back, not labels, so that outlines come out smooth.
+    ``factor``. Flows and logits are scaled back, not labels, so that outlines come out smooth. With ``all_ways`` the
+    outputs are means over the eight ways to turn and flip the image.
     """
     shape = image.shape[:2]
     seen = resize(normalize(image, channel_axis=-1), scaled_shape(shape, factor))
-    outputs = map_tiles(network.predict_on_batch, seen, n_outputs, margin)
+
+    def run(batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.asarray(network.predict_on_batch(batch))
+
+    def run_all_ways(batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.mean([_run_turned(run, batch, codec, *way) for way in np.ndindex(4, 2)], axis=0)
+
+    outputs = map_tiles(run_all_ways if all_ways else run, seen, codec.n_outputs, margin)
     return resize(outputs, (shape[0], shape[1]))
+
+
+def _run_turned(
+    run: Callable[[NDArray[np.float32]], NDArray[np.float32]],
+    batch: NDArray[np.float32],
+    codec: Codec,
+    quarters: int,
+    flip: int,
+) -> NDArray[np.float32]:
+    """Outputs for a batch that is turned by quarters and flipped left to right, turned back."""
+    turned = np.rot90(batch, quarters, axes=(1, 2))[:, :, :: -1 if flip else 1]
+    outputs = run(np.ascontiguousarray(turned))[:, :, :: -1 if flip else 1]
+    outputs = np.rot90(outputs, -quarters, axes=(1, 2))
+    if codec.vectors is None:
+        return outputs
+    row, column = np.moveaxis(outputs[..., codec.vectors], -1, 0)
+    column = -column if flip else column
+    for _ in range(quarters):  # rot90 shows at (i, j) what was at (j, n - 1 - i)
+        row, column = column, -row
+    turned_back = outputs.copy()
+    turned_back[..., codec.vectors] = np.stack([row, column], axis=-1)
+    return turned_back

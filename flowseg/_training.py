@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -11,10 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowseg import _losses, _networks, _own_networks
-from flowseg._batches import CropBatches, Sample
+from flowseg._batches import IGNORE, CropBatches, Sample
+from flowseg._checkpoint import Checkpoint, KeepBest, State, fingerprint, read_state
 from flowseg._codecs import Codec
 from flowseg._flows import diameters
 from flowseg._images import normalize, resize, resize_masks, scaled_shape
+from flowseg._overlaps import number_objects
 
 # Random scaling of training crops, up or down by this factor at most.
 SCALE_JITTER = 1.3
@@ -61,13 +64,12 @@ def typical_diameter(masks: Sequence[NDArray[Any]]) -> float:
 def make_samples(
     images: Sequence[NDArray[Any]],
     masks: Sequence[NDArray[Any]],
-    codec: Codec,
     *,
     typical: float,
     settings: TrainingSettings,
     every_size: bool,
 ) -> list[Sample]:
-    """Scale and encode images.
+    """Scale images and masks.
 
     Every image is shown as `predict` is going to scale it when nobody tells it a diameter: so that an object of
     the typical diameter gets the working diameter. With ``every_size`` an image whose own objects are of
@@ -79,12 +81,18 @@ def make_samples(
         sizes = [typical]
         if every_size and settings.diameter / own < MAX_ENLARGEMENT and abs(np.log(own / typical)) > np.log(SAME_SIZE):
             sizes.append(own)
+        objects = _number_compactly(labels)
         stretched = normalize(image, channel_axis=-1)
         for size in sizes:
             shape = scaled_shape(labels.shape, settings.diameter / size)
-            target = codec.encode(resize_masks(labels, shape), workers=settings.workers)
-            samples.append(Sample(resize(stretched, shape), target))
+            samples.append(Sample(resize(stretched, shape), resize_masks(objects, shape)))
     return samples
+
+
+def _number_compactly(masks: NDArray[Any]) -> NDArray[np.int32]:
+    """The same objects as 1..n, in 32 bits whatever their labels; pixels to ignore are -1."""
+    _, number, _ = number_objects(masks)
+    return np.where(masks < 0, IGNORE, number.reshape(masks.shape)).astype(np.int32)
 
 
 def learning_rate_at(step: int, n_steps: int, peak: float) -> float:
@@ -99,11 +107,11 @@ def learning_rate_at(step: int, n_steps: int, peak: float) -> float:
 class _CosineRate(keras.callbacks.Callback):
     """Set the learning rate before every step."""
 
-    def __init__(self, n_steps: int, peak: float) -> None:
+    def __init__(self, n_steps: int, peak: float, first: int) -> None:
         super().__init__()
         self.n_steps = n_steps
         self.peak = peak
-        self.step = 0
+        self.step = first
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
         self.model.optimizer.learning_rate = learning_rate_at(self.step, self.n_steps, self.peak)
@@ -118,14 +126,19 @@ def train(
     settings: TrainingSettings,
     *,
     callbacks: Sequence[Any],
-    seed: int,
+    seeds: list[int],
+    checkpoint: Path | None,
 ) -> dict[str, list[float]]:
-    """Train ``network`` in place, leave the weights of the lowest validation loss, return the history."""
-    n_steps = settings.epochs * settings.steps_per_epoch
+    """Train ``network`` in place, leave the weights of the lowest validation loss, return the history.
+
+    ``seeds`` are those of the segmenter; the last one is the batches'. A training that ``checkpoint`` holds goes on.
+    """
+    state = _find_state(network, samples, validation, settings, seeds, checkpoint)
     common: dict[str, Any] = {
-        "vectors": codec.vectors,
+        "codec": codec,
         "crop_size": settings.crop_size,
         "batch_size": settings.batch_size,
+        "seed": seeds[-1],
     }
     batches = CropBatches(
         samples,
@@ -133,41 +146,72 @@ def train(
         n_batches=settings.steps_per_epoch,
         jitter=SCALE_JITTER if settings.augment else 1.0,
         augment=settings.augment,
-        seed=seed,
+        first_epoch=state.epochs_done,
     )
-    held_out = None
-    chosen = [_CosineRate(n_steps, settings.learning_rate)]
+    held_out, keep_best = None, None
+    first_step = state.epochs_done * settings.steps_per_epoch
+    chosen = [_CosineRate(settings.epochs * settings.steps_per_epoch, settings.learning_rate, first_step)]
     if validation:
         n_crops = min(VALIDATION_CROPS, 4 * len(validation))
-        held_out = CropBatches(
-            validation,
-            **common,
-            n_batches=-(-n_crops // settings.batch_size),
-            jitter=1.0,
-            augment=False,
-            seed=seed,
-        )
+        n_batches = -(-n_crops // settings.batch_size)
+        held_out = CropBatches(validation, **common, n_batches=n_batches, jitter=1.0, augment=False)
         patience = settings.epochs if settings.patience is None else settings.patience
-        chosen.append(keras.callbacks.EarlyStopping(monitor="val_loss", patience=patience, restore_best_weights=True))
+        keep_best = KeepBest(patience, state.best, state.wait)
+        chosen.append(keep_best)
+    account = Checkpoint(checkpoint, state, keep_best)
     network.compile(
         optimizer=keras.optimizers.AdamW(settings.learning_rate, weight_decay=WEIGHT_DECAY),
         loss=getattr(_losses, codec.loss_name),
         jit_compile=False,
     )
-    history = network.fit(
+    if checkpoint is not None and state.epochs_done:
+        account.restore(checkpoint, network)
+    if state.stopped or state.epochs_done == settings.epochs:
+        if keep_best is not None and keep_best.weights is not None:
+            network.set_weights(keep_best.weights)
+        return state.history
+    network.fit(
         batches,
         validation_data=held_out,
+        initial_epoch=state.epochs_done,
         epochs=settings.epochs,
-        callbacks=[*chosen, *callbacks],
+        callbacks=[*chosen, account, *callbacks],
         shuffle=False,
         verbose=settings.verbose,
     )
+    _check_converged(network, settings.learning_rate)
+    return state.history
+
+
+def _find_state(
+    network: keras.Model,
+    samples: list[Sample],
+    validation: list[Sample],
+    settings: TrainingSettings,
+    seeds: list[int],
+    checkpoint: Path | None,
+) -> State:
+    """That of the checkpoint file, if there is one and it is of this very training; else that of the beginning."""
+    if checkpoint is None:
+        return State("", seeds)
+    arrays = (array for s in (*samples, *validation) for array in (s.image, s.masks))
+    said = replace(settings, verbose=0, workers=None)
+    identity = fingerprint(said, seeds, len(samples), *arrays, [w.shape for w in network.weights])
+    found = read_state(checkpoint)
+    if found is not None and found.fingerprint != identity:
+        raise ValueError(
+            f"checkpoint must hold this very training (images, parameters, network); {checkpoint} holds another one. "
+            "Delete it to start anew."
+        )
+    return found or State(identity, seeds)
+
+
+def _check_converged(network: keras.Model, learning_rate: float) -> None:
     if not all(np.isfinite(weight).all() for weight in network.get_weights()):
         raise ValueError(
-            f"learning_rate must be small enough for the training to converge; with {settings.learning_rate:g} the "
-            "weights became infinite."
+            f"learning_rate must be small enough for the training to converge; with {learning_rate:g} the weights "
+            "became infinite."
         )
-    return {name: [float(value) for value in values] for name, values in history.history.items()}
 
 
 def make_network(
@@ -178,6 +222,11 @@ def make_network(
         return _networks.BUILDERS[network](n_channels, n_outputs, filters=filters, seed=seed)
     own = network if isinstance(network, keras.Model) else network(n_channels, n_outputs)
     _own_networks.check_network(own, n_channels=n_channels, n_outputs=n_outputs, crop_size=crop_size)
-    copy = keras.models.clone_model(own)
-    copy.set_weights(own.get_weights())
+    return copy_network(own)
+
+
+def copy_network(network: keras.Model) -> keras.Model:
+    """The same layers with weights of their own."""
+    copy = keras.models.clone_model(network)
+    copy.set_weights(network.get_weights())
     return copy

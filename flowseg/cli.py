@@ -18,6 +18,7 @@ from flowseg._cli_files import (
     exit_unless_all,
     for_each_file,
     make_progress,
+    parse_diameter,
     parse_filters,
     read_pairs,
     segmenter_class,
@@ -108,6 +109,9 @@ def train(
     ] = 24.0,
     network: Annotated[str, typer.Option(help="unet or resunet.")] = "unet",
     filters: Annotated[str, typer.Option(help="Filters per level, finest first.")] = "32,64,128,256",
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="File for the state after every epoch; a training that it holds goes on.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed: the same one gives the same model on the same machine.")] = 0,
     workers: Workers = None,
 ) -> None:
@@ -134,7 +138,7 @@ def train(
     )
     typer.echo(f"{len(pairs[0])} images, {sum(count_objects(m) for m in pairs[1])} objects")
     progress = make_progress(epochs * segmenter.steps_per_epoch)
-    segmenter.fit(*pairs, validation=validation, callbacks=[progress])
+    segmenter.fit(*pairs, validation=validation, callbacks=[progress], checkpoint=checkpoint)
     segmenter.save(output)
     losses = segmenter.history_.get("val_loss", segmenter.history_["loss"])
     typer.echo(f"typical diameter {segmenter.diameter_:.1f} pixels, best loss {min(losses):.3f}, saved as {output}")
@@ -146,18 +150,21 @@ def predict(
     model: Annotated[Path, typer.Option("--model", "-m", help="Model file that flowseg train wrote.")],
     output: OutputFolder,
     diameter: Annotated[
-        float | None,
-        typer.Option(help="Typical diameter of the objects in pixels; by default as in training."),
+        str | None,
+        typer.Option(help="Typical diameter of the objects in pixels, or 'estimate'; by default as in training."),
     ] = None,
     cellprob_threshold: Annotated[
-        float | None, typer.Option(help="Higher finds fewer, smaller objects; by default as in training (0).")
+        float | None, typer.Option(help="Higher finds fewer, smaller objects; by default as chosen in training.")
     ] = None,
     flow_threshold: Annotated[
-        float | None, typer.Option(help="Lower drops more doubtful objects; by default as in training (0.4).")
+        float | None, typer.Option(help="Lower drops more doubtful objects; by default as chosen in training.")
     ] = None,
     min_size: Annotated[
-        int | None, typer.Option(help="Drop objects of fewer pixels; by default as in training (15).")
+        int | None, typer.Option(help="Drop objects of fewer pixels; by default as chosen in training.")
     ] = None,
+    test_time_augmentation: Annotated[
+        bool, typer.Option("--tta", help="Mean over the image turned and flipped: better, eight times slower.")
+    ] = False,
     workers: Workers = None,
 ) -> None:
     """Segment images: writes NAME_masks.tif and NAME_overlay.png for each.
@@ -176,17 +183,19 @@ def predict(
         "cellprob_threshold": cellprob_threshold,
         "flow_threshold": flow_threshold,
         "min_size": min_size,
+        "test_time_augmentation": test_time_augmentation or None,
         "workers": workers,
     }
     for name, value in given.items():
         if value is not None:
             set_parameter(segmenter, name, value)
-    segmenter.check_prediction(diameter)
+    size = parse_diameter(diameter)
+    segmenter.check_prediction(size)
     output.mkdir(parents=True, exist_ok=True)
 
     def work(file: Path) -> int:
         image = io.read_image(file)
-        masks = segmenter.predict([image], diameters=diameter)[0]
+        masks = segmenter.predict([image], diameters=size)[0]
         io.write_masks(output / f"{file.stem}_masks.tif", masks)
         io.write_picture(output / f"{file.stem}_overlay.png", plot.outlines(image, masks))
         return int(masks.max())

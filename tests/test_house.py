@@ -26,7 +26,9 @@ LEVELS = [
         "_overlaps",
         "_parallel",
         "_pieces",
+        "_quality",
         "_report",
+        "_thresholds",
         "_tidy",
         "_tiles",
         "io",
@@ -34,8 +36,8 @@ LEVELS = [
         "plot",
         "synthetic",
     },
-    {"_batches", "_losses", "_networks", "_own_networks", "_prediction", "_progress", "_training"},
-    {"_estimator", "_model_document", "_saving", "_segmenters"},
+    {"_batches", "_checkpoint", "_losses", "_networks", "_own_networks", "_prediction", "_progress", "_training"},
+    {"_boundary_segmenter", "_estimator", "_flow_segmenter", "_model_document", "_saving", "_segmenters"},
     {"_cli_files", "_demo", "_quiet", "cli"},
 ]
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}

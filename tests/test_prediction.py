@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 import flowseg
+from flowseg._codecs import BoundaryCodec, FlowCodec
 from flowseg._prediction import network_margin, predict_outputs
 from flowseg._tiles import TILE_SIZE, grid_axis, map_tiles
 
@@ -39,6 +40,25 @@ def test_a_block_with_its_margin_equals_the_whole(network):
 def test_outputs_come_in_the_size_of_the_image(network):
     image = np.random.default_rng(2).normal(size=(50, 61, 1))
     for factor in (0.3, 1.0, 1.7):
-        outputs = predict_outputs(network, image, factor=factor, n_outputs=3, margin=64)
+        outputs = predict_outputs(network, image, FlowCodec(), factor=factor, margin=64, all_ways=False)
         assert outputs.shape == (50, 61, 3)
         assert outputs.dtype == np.float32
+
+
+@pytest.mark.parametrize("codec", [FlowCodec(), BoundaryCodec()])
+def test_the_mean_over_all_ways_turns_with_the_image(network, codec):
+    # Whatever the network says: outputs of the turned image are the turned outputs.
+    image = np.random.default_rng(3).normal(size=(64, 64, 1))
+
+    def run(array):
+        return predict_outputs(network, array, codec, factor=1.0, margin=64, all_ways=True)
+
+    outputs = run(image)
+    turned, flipped = np.rot90(run(np.rot90(image)), -1), run(image[:, ::-1])[:, ::-1]
+    if codec.vectors is None:
+        assert np.allclose(turned, outputs, atol=1e-5)
+        assert np.allclose(flipped, outputs, atol=1e-5)
+    else:
+        # np.rot90 turns a vector that points down into one that points right, one to the right into one upwards.
+        assert np.allclose(np.stack([turned[..., 1], -turned[..., 0], turned[..., 2]], -1), outputs, atol=1e-5)
+        assert np.allclose(flipped * [1, -1, 1], outputs, atol=1e-5)

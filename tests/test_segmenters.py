@@ -181,7 +181,6 @@ def test_binary_masks_of_several_objects(pairs, small):
 
 
 def test_a_stray_pixel_does_not_blow_the_image_up(pairs):
-    from flowseg._codecs import FlowCodec
     from flowseg._training import TrainingSettings, make_samples
 
     stray = np.zeros((96, 96), int)
@@ -190,7 +189,6 @@ def test_a_stray_pixel_does_not_blow_the_image_up(pairs):
     samples = make_samples(
         [pairs[0][0][..., None]] * 2,
         [pairs[0][1], stray],
-        FlowCodec(),
         typical=24.0,
         settings=settings,
         every_size=True,

@@ -1,0 +1,283 @@
+"""The segmenter of flows."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, fields
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flowseg import _checks, _inputs
+from flowseg._codecs import FlowCodec
+from flowseg._dynamics import flows_to_masks
+from flowseg._estimator import Segmenter
+from flowseg._flows import diameters
+from flowseg._quality import Calibration, Table, calibrate, describe_objects, read_calibration
+from flowseg._thresholds import Thresholds, best_iou, check_thresholds, choose_thresholds, read_thresholds
+
+# With fewer objects in the validation images thresholds stay as they are: chance would choose them.
+LEAST_OBJECTS = 50
+
+
+class FlowSegmenter(Segmenter):
+    """Segment touching objects with learned flows.
+
+    Parameters
+    ----------
+    network : {"unet", "resunet"}, callable or keras.Model
+        Network to train: one of ours (see `build_unet`, `build_resunet`), a function of ``(n_channels, n_outputs)``
+        that builds one, or a model of your own, of which a copy is trained further. It must end in a linear layer
+        of 3 outputs (row flow, column flow, cellprob).
+    filters : tuple of int
+        Filters per level of "unet" and "resunet", finest first.
+    n_channels : int
+        Channels of the images.
+    diameter : float
+        Working diameter in pixels: images are scaled so that typical objects have it when the network sees them.
+    crop_size : int
+        Side in pixels of the square crops that the network is trained on.
+    batch_size : int
+        Crops per training step.
+    epochs : int
+        Training length, in epochs of `steps_per_epoch` steps, however many images there are.
+    steps_per_epoch : int
+        Training steps between two looks at the validation loss.
+    learning_rate : float
+        Peak learning rate of AdamW; it rises over the first steps and falls along a cosine.
+    augment : bool
+        Turn, flip, scale and light the crops at random.
+    validation_fraction : float
+        Share of the images to hold out for choosing the best weights when `fit` is given no validation pairs, rounded
+        to whole images: 0.1 of five is none, and then the last weights stay.
+    patience : int, optional
+        Stop after this many epochs without a better validation loss; None trains all epochs.
+    cellprob_threshold : float or "auto"
+        Pixels with a larger logit are foreground. "auto" has `fit` choose it on the validation images; without
+        enough of them it is 0.0.
+    flow_threshold : float, None or "auto"
+        Objects with a larger flow error are dropped, unless they touch the image's border; None switches the check
+        off. "auto": chosen by `fit`, else 0.4.
+    min_size : int or "auto"
+        Objects of fewer pixels are dropped. "auto": chosen by `fit`, else 15.
+    n_iter : int, optional
+        Steps to follow the flows; by default until all points have settled.
+    test_time_augmentation : bool
+        Whether `predict` takes the mean of the outputs for the image turned and flipped in all eight ways: somewhat
+        better, eight times slower.
+    warm_start : bool
+        Whether `fit` goes on from the weights that the segmenter has, if it is fitted, instead of new ones.
+    random_state : int, numpy.random.RandomState, optional
+        Seed of the split, the first weights and the crops. The same seed on the same machine gives the same weights,
+        bit for bit.
+    workers : int, optional
+        Threads for flows and masks; by default all cores.
+    verbose : int
+        0 is silent; 1 shows Keras' progress bar, 2 one line per epoch.
+
+    Attributes
+    ----------
+    network_ : keras.Model
+        The trained network.
+    diameter_ : float
+        Typical diameter, in pixels, of the objects in the training images.
+    history_ : dict of list of float
+        Losses by epoch, as Keras gives them.
+    cellprob_threshold_, flow_threshold_, min_size_ : float, float or None, int
+        What "auto" stands for in `predict`.
+
+    See Also
+    --------
+    BoundarySegmenter : the same network trained on background, interior and boundary.
+
+    Examples
+    --------
+    >>> from flowseg import FlowSegmenter, synthetic
+    >>> pairs = [synthetic.cells((96, 96), 8, rng=seed) for seed in range(4)]
+    >>> images, masks = zip(*pairs)
+    >>> segmenter = FlowSegmenter(filters=(8, 16), epochs=1, steps_per_epoch=2, random_state=0)
+    >>> predicted = segmenter.fit(images, masks).predict(images[0])
+    >>> predicted.shape, predicted.dtype
+    ((96, 96), dtype('int32'))
+    """
+
+    _codec = FlowCodec()
+
+    def __init__(
+        self,
+        *,
+        network: Any = "unet",
+        filters: Any = (32, 64, 128, 256),
+        n_channels: int = 1,
+        diameter: float = 24.0,
+        crop_size: int = 128,
+        batch_size: int = 8,
+        epochs: int = 40,
+        steps_per_epoch: int = 50,
+        learning_rate: float = 1e-3,
+        augment: bool = True,
+        validation_fraction: float = 0.1,
+        patience: int | None = None,
+        cellprob_threshold: Any = "auto",
+        flow_threshold: Any = "auto",
+        min_size: Any = "auto",
+        n_iter: int | None = None,
+        test_time_augmentation: bool = False,
+        warm_start: bool = False,
+        random_state: Any = None,
+        workers: int | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self.network = network
+        self.filters = filters
+        self.n_channels = n_channels
+        self.diameter = diameter
+        self.crop_size = crop_size
+        self.batch_size = batch_size
+        self.epochs = epochs
+        self.steps_per_epoch = steps_per_epoch
+        self.learning_rate = learning_rate
+        self.augment = augment
+        self.validation_fraction = validation_fraction
+        self.patience = patience
+        self.cellprob_threshold = cellprob_threshold
+        self.flow_threshold = flow_threshold
+        self.min_size = min_size
+        self.n_iter = n_iter
+        self.test_time_augmentation = test_time_augmentation
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.workers = workers
+        self.verbose = verbose
+
+    def predict_flows(self, images: Any, *, diameters: Any = None) -> Any:
+        """Flows and foreground, before they become masks.
+
+        Parameters
+        ----------
+        images, diameters
+            As for `predict`.
+
+        Returns
+        -------
+        flows : ndarray of float32, shape (2, rows, columns)
+            In unit length, row before column: ready for `flows_to_masks`.
+        cellprob : ndarray of float32, shape (rows, columns)
+            Logit of "this pixel is in an object".
+
+        Notes
+        -----
+        For a list or a stack of images it is a list of such pairs.
+        """
+        return self._map(images, diameters, lambda outputs, _: self._codec.split(outputs))
+
+    def predict_objects(self, images: Any, *, diameters: Any = None) -> Any:
+        """Segment images and say of every object how good it is.
+
+        Parameters
+        ----------
+        images, diameters
+            As for `predict`.
+
+        Returns
+        -------
+        masks : ndarray of int32, shape (rows, columns)
+            As from `predict`.
+        objects : dict of ndarray, shape (n_objects,)
+            One column per name, ready for ``pandas.DataFrame``: ``label``; ``area`` in pixels; ``diameter`` of the disk
+            of this area; ``flow_error``, see `flow_errors`; ``cellprob``, mean logit; ``touches_border``; ``score``,
+            the probability that the object matches a real one at IoU 0.5, NaN where `fit` had no validation
+            images to learn it from.
+
+        Notes
+        -----
+        For a list or a stack of images it is a list of such pairs.
+        """
+        return self._map(images, diameters, self._decode_objects)
+
+    def _decode_objects(self, outputs: NDArray[np.float32], factor: float) -> tuple[NDArray[np.int32], Table]:
+        masks = self._decode(outputs, factor)
+        objects = describe_objects(masks, *self._codec.split(outputs), workers=self.workers)
+        unknown = np.full(objects["label"].size, np.nan)
+        return masks, objects | {"score": self._calibration.score(objects) if self._calibration else unknown}
+
+    def fit_thresholds(self, images: Any, masks: Any) -> Self:
+        """Choose the thresholds that are "auto" and learn the score of objects, on images the network has not seen.
+
+        The network runs once per image. The thresholds are those with the largest average precision over all
+        objects, mean over IoU 0.5, 0.6, 0.7, 0.8, 0.9. `fit` does the same with its validation images if these hold
+        fifty objects.
+
+        Parameters
+        ----------
+        images, masks : list of array_like
+            As for `fit`.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If the masks hold no object, or images and masks do not fit each other.
+        """
+        self._check_fitted()
+        self._check_prediction_settings()
+        image_list, mask_list = _inputs.as_pairs(images, masks, n_channels=self.n_channels)
+        _inputs.check_has_objects(mask_list, "masks")
+        outputs = [self._codec.split(self._run(image, None, lambda outputs, _: outputs)) for image in image_list]
+        names = [field.name for field in fields(Thresholds)]
+        given = {name: getattr(self, name) for name in names if not isinstance(getattr(self, name), str)}
+        chosen = choose_thresholds(outputs, mask_list, given, n_iter=self.n_iter, workers=self.workers)
+        self._set_decoding(chosen, None)
+        found = [self._decode_split(*pair) for pair in outputs]
+        tables = [describe_objects(m, *pair, workers=self.workers) for m, pair in zip(found, outputs, strict=True)]
+        matched = [best_iou(true, m) >= 0.5 for true, m in zip(mask_list, found, strict=True)]
+        self._set_decoding(chosen, calibrate(tables, matched, self.diameter_))
+        return self
+
+    def _set_decoding(self, thresholds: Thresholds, calibration: Calibration | None) -> None:
+        self.cellprob_threshold_ = thresholds.cellprob_threshold
+        self.flow_threshold_ = thresholds.flow_threshold
+        self.min_size_ = thresholds.min_size
+        self._calibration = calibration
+
+    def _fit_decoding(self, images: list[NDArray[Any]], masks: list[NDArray[Any]]) -> None:
+        self._set_decoding(Thresholds(), None)
+        if sum(diameters(m).size for m in masks) >= LEAST_OBJECTS:
+            self.fit_thresholds(images, masks)
+
+    def _learned_decoding(self) -> dict[str, Any]:
+        calibration = asdict(self._calibration) if self._calibration else None
+        return {"thresholds": {f.name: getattr(self, f"{f.name}_") for f in fields(Thresholds)}, "score": calibration}
+
+    def _restore_decoding(self, learned: dict[str, Any]) -> None:
+        self._set_decoding(read_thresholds(learned.get("thresholds")), read_calibration(learned.get("score")))
+
+    def _check_prediction_settings(self) -> None:
+        super()._check_prediction_settings()
+        check_thresholds(self.cellprob_threshold, self.flow_threshold, self.min_size)
+        _checks.as_integer(self.n_iter, "n_iter", minimum=0, none="until all points have settled")
+        _checks.check_flag(self.test_time_augmentation, "test_time_augmentation")
+
+    def _all_ways(self) -> bool:
+        return bool(self.test_time_augmentation)
+
+    def _decode(self, outputs: NDArray[np.float32], factor: float) -> NDArray[np.int32]:  # noqa: ARG002
+        return self._decode_split(*self._codec.split(outputs))
+
+    def _decode_split(self, flows: NDArray[np.float32], cellprob: NDArray[np.float32]) -> NDArray[np.int32]:
+        return flows_to_masks(
+            flows,
+            cellprob,
+            cellprob_threshold=_resolve(self.cellprob_threshold, self.cellprob_threshold_),
+            flow_threshold=_resolve(self.flow_threshold, self.flow_threshold_),
+            min_size=_resolve(self.min_size, self.min_size_),
+            n_iter=self.n_iter,
+            workers=self.workers,
+        )
+
+
+def _resolve(value: Any, fitted: Any) -> Any:
+    return fitted if isinstance(value, str) else value

@@ -1,0 +1,177 @@
+import numpy as np
+import pytest
+
+import flowseg
+from flowseg import FlowSegmenter, metrics, synthetic
+from flowseg._quality import calibrate, describe_objects
+from flowseg._thresholds import IOU_THRESHOLDS, Thresholds, best_iou, choose_thresholds
+
+
+def predictions(n=3, shift=0.0):
+    """True masks, and flows and cellprobs as a network might give them."""
+    masks = [synthetic.cells((120, 120), 15, rng=seed)[1] for seed in range(n)]
+    rng = np.random.default_rng(0)
+    outputs = []
+    for m in masks:
+        noise = rng.normal(0, 0.2, (2, *m.shape))
+        cellprob = np.where(m > 0, 2.0, -2.0) + rng.normal(0, 0.7, m.shape) + shift
+        outputs.append(((flowseg.masks_to_flows(m) + noise).astype(np.float32), cellprob.astype(np.float32)))
+    return masks, outputs
+
+
+def score(masks, outputs, thresholds):
+    found = [flowseg.flows_to_masks(*pair, **vars(thresholds)) for pair in outputs]
+    return metrics.average_precision(masks, found, thresholds=IOU_THRESHOLDS).mean()
+
+
+def test_the_chosen_thresholds_are_the_best_of_those_tried():
+    masks, outputs = predictions(shift=2.5)  # a network that finds everything too large
+    chosen = choose_thresholds(outputs, masks, {}, n_iter=None, workers=1)
+    assert chosen.cellprob_threshold >= 1
+    best = score(masks, outputs, chosen)
+    assert best > score(masks, outputs, Thresholds()) + 0.05
+    for change in ({"cellprob_threshold": 0.0}, {"flow_threshold": 0.1}, {"min_size": 100}):
+        assert best >= score(masks, outputs, Thresholds(**(vars(chosen) | change))) - 1e-12
+
+
+def test_given_thresholds_stay():
+    masks, outputs = predictions(shift=2.5)
+    given = {"cellprob_threshold": -0.25, "flow_threshold": None, "min_size": 7}
+    assert choose_thresholds(outputs, masks, given, n_iter=None, workers=1) == Thresholds(-0.25, None, 7)
+
+
+def test_perfect_outputs_keep_the_defaults():
+    masks, _ = predictions()
+    outputs = [(flowseg.masks_to_flows(m), np.where(m > 0, 5, -5).astype(np.float32)) for m in masks]
+    chosen = choose_thresholds(outputs, masks, {"min_size": 15}, n_iter=None, workers=1)
+    assert chosen == Thresholds()
+
+
+def test_best_iou():
+    true = np.array([[1, 1, 1, 0, 2]])
+    found = np.array([[0, 4, 4, 4, 9]])
+    assert best_iou(true, found).tolist() == [0.5, 1.0]
+    assert best_iou(true, np.zeros_like(true)).size == 0
+
+
+def test_what_is_said_of_objects():
+    masks = np.zeros((30, 40), int)
+    masks[5:15, 5:15], masks[20:30, 30:40] = 1, 2
+    flows = flowseg.masks_to_flows(masks)
+    flows[:, 20:, 30:] *= -1
+    objects = describe_objects(masks, flows, np.where(masks == 1, 3.0, -1.0).astype(np.float32), workers=1)
+    assert objects["label"].tolist() == [1, 2]
+    assert objects["area"].tolist() == [100, 100]
+    assert np.allclose(objects["diameter"], flowseg.diameters(masks))
+    assert objects["flow_error"].round(1).tolist() == [0.0, 4.0]
+    assert objects["cellprob"].tolist() == [3.0, -1.0]
+    assert objects["touches_border"].tolist() == [False, True]
+
+
+def table(rng, n):
+    return {
+        "diameter": rng.uniform(10, 30, n),
+        "cellprob": rng.normal(2, 2, n),
+        "flow_error": rng.uniform(0, 0.5, n),
+        "touches_border": rng.random(n) < 0.1,
+    }
+
+
+def test_scores_are_probabilities():
+    # Objects that are real with a known chance: the learned chance is near it.
+    rng = np.random.default_rng(0)
+
+    def chance(objects):
+        return 1 / (1 + np.exp(10 * objects["flow_error"] - 2 - 0.5 * objects["cellprob"]))
+
+    known, new = table(rng, 4000), table(rng, 4000)
+    calibration = calibrate([known], [rng.random(4000) < chance(known)], 20.0)
+    scores = calibration.score(new)
+    assert scores.min() >= 0
+    assert scores.max() <= 1
+    assert np.mean(np.abs(scores - chance(new))) < 0.05
+
+
+@pytest.mark.parametrize("real", [True, False])
+def test_nothing_but_hits_or_misses(real):
+    objects = table(np.random.default_rng(0), 9)
+    calibration = calibrate([objects], [np.full(9, real)], 20.0)
+    assert calibration.score(objects) == pytest.approx(0.95 if real else 0.05)
+    nothing = {name: values[:0] for name, values in objects.items()}
+    assert calibrate([nothing], [np.zeros(0, bool)], 20.0) is None
+
+
+@pytest.fixture(scope="module")
+def model():
+    images, masks = zip(*[synthetic.cells((128, 128), 18, rng=seed) for seed in range(8)])
+    model = FlowSegmenter(filters=(8, 16, 32), crop_size=64, epochs=3, steps_per_epoch=20, random_state=0)
+    return model.fit(images[:5], masks[:5], validation=(images[5:], masks[5:]))
+
+
+class TestSegmenter:
+    def test_fit_has_chosen_and_learned(self, model, pairs):
+        image = pairs[0][0]
+        masks, objects = model.predict_objects(image)
+        assert np.array_equal(masks, model.predict(image))
+        assert objects["label"].tolist() == list(range(1, masks.max() + 1))
+        assert np.all((objects["score"] >= 0) & (objects["score"] <= 1))
+        flows, cellprob = model.predict_flows(image)
+        said = {name: getattr(model, f"{name}_") for name in ("cellprob_threshold", "flow_threshold", "min_size")}
+        assert np.array_equal(flowseg.flows_to_masks(flows, cellprob, **said), masks)
+        assert model.cellprob_threshold == "auto"
+
+    def test_all_of_it_is_in_the_file(self, model, pairs, tmp_path):
+        model.save(tmp_path / "model.safetensors")
+        again = FlowSegmenter.load(tmp_path / "model.safetensors")
+        for a, b in zip(model.predict_objects(pairs[0][0])[1].values(), again.predict_objects(pairs[0][0])[1].values()):
+            assert np.array_equal(a, b)
+
+    def test_a_parameter_beats_what_fit_has_chosen(self, model, pairs):
+        image = pairs[0][0]
+        try:
+            model.set_params(min_size=10**6)
+            assert model.predict(image).max() == 0
+            model.fit_thresholds([image], [pairs[0][1]])
+            assert model.min_size_ == 10**6
+        finally:
+            model.set_params(min_size="auto")
+            model.fit_thresholds([image], [pairs[0][1]])
+        assert model.min_size_ < 10**6
+
+    def test_without_validation_the_defaults_stand(self, pairs, small):
+        images, masks = zip(*pairs)
+        model = FlowSegmenter(**small, validation_fraction=0.0).fit(images, masks)
+        assert (model.cellprob_threshold_, model.flow_threshold_, model.min_size_) == (0.0, 0.4, 15)
+        assert np.isnan(model.predict_objects(images[0])[1]["score"]).all()
+
+    def test_bad_input(self, model, pairs):
+        with pytest.raises(ValueError, match="masks must hold at least one object; got 1 label images without any"):
+            model.fit_thresholds([pairs[0][0]], [np.zeros_like(pairs[0][1])])
+        for name in ("cellprob_threshold", "flow_threshold", "min_size"):
+            with pytest.raises(ValueError, match=f"{name} must be one of 'auto'; got 'best'"):
+                FlowSegmenter(**{name: "best"}).fit([pairs[0][0]], [pairs[0][1]])
+
+    def test_diameters_are_estimated(self, model, pairs):
+        from skimage.transform import resize
+
+        image = pairs[0][0]
+        large = resize(image, (192, 192), order=1)
+        known, estimated = (
+            model.predict(large, diameters=2 * model.diameter_),
+            model.predict(large, diameters="estimate"),
+        )
+        assert estimated.shape == large.shape
+        assert estimated.max() > 0
+        median = np.median(flowseg.diameters(model.predict(large)))
+        assert np.array_equal(estimated, model.predict(large, diameters=float(median)))
+        assert known.shape == estimated.shape
+        with pytest.raises(ValueError, match=r"diameters\[0\] must be one of 'estimate'; got 'guess'"):
+            model.predict(image, diameters="guess")
+
+    def test_nothing_to_estimate_from(self, model):
+        noise = np.random.default_rng(0).normal(size=(64, 64))
+        model.set_params(min_size=10**6)
+        try:
+            assert model.predict(noise, diameters="estimate").max() == 0
+        finally:
+            model.set_params(min_size="auto")

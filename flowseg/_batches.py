@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -17,6 +19,11 @@ GAIN = (0.7, 1.3)
 OFFSET = (-0.15, 0.15)
 GAMMA = (0.7, 1.4)
 NOISE = (0.0, 0.06)
+
+# Batches that are made before they are asked for.
+AHEAD = 2
+
+Batch = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 # What masks hold where there is no image.
 IGNORE = -1
@@ -30,7 +37,7 @@ class Sample:
     masks: NDArray[np.int32]  # (rows, columns); negative = ignore
 
 
-class CropBatches(keras.utils.PyDataset):
+class CropBatches:
     """Random crops of random samples; every batch has a random generator of its own.
 
     A batch depends on ``seed``, the epoch and its number only, never on which thread made it or when. The target is
@@ -51,8 +58,6 @@ class CropBatches(keras.utils.PyDataset):
         every epoch.
     seed : int
         Source of chance.
-    first_epoch : int
-        Number of the first epoch, of a training that goes on.
     """
 
     def __init__(
@@ -66,9 +71,7 @@ class CropBatches(keras.utils.PyDataset):
         jitter: float,
         augment: bool,
         seed: int,
-        first_epoch: int = 0,
     ) -> None:
-        super().__init__(workers=1)
         self.samples = samples
         self.codec = codec
         self.crop_size = crop_size
@@ -77,23 +80,23 @@ class CropBatches(keras.utils.PyDataset):
         self.jitter = jitter
         self.augment = augment
         self.seed = seed
-        self.epoch = first_epoch if augment else 0
 
-    @property
-    def num_batches(self) -> int:
-        """Batches per epoch."""
-        return self.n_batches
-
-    def on_epoch_end(self) -> None:
-        """Draw other crops in the next epoch."""
-        if self.augment:
-            self.epoch += 1
-
-    def __getitem__(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        rng = np.random.default_rng([self.seed, self.epoch, index])
+    def make(self, epoch: int, index: int) -> Batch:
+        """Images and targets of one batch."""
+        rng = np.random.default_rng([self.seed, epoch if self.augment else 0, index])
         crops = [self._crop(rng) for _ in range(self.batch_size)]
         images, targets = zip(*crops, strict=True)
         return np.stack(images), np.stack(targets)
+
+    def epoch(self, number: int) -> Iterator[Batch]:
+        """All batches of one epoch, made ahead in a thread of their own while the network learns."""
+        with ThreadPoolExecutor(1) as pool:
+            ready = deque(pool.submit(self.make, number, i) for i in range(min(AHEAD, self.n_batches)))
+            for i in range(len(ready), self.n_batches + len(ready)):
+                batch = ready.popleft().result()
+                if i < self.n_batches:
+                    ready.append(pool.submit(self.make, number, i))
+                yield batch
 
     def _crop(self, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         sample = self.samples[rng.integers(len(self.samples))]

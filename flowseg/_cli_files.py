@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from flowseg import io
 from flowseg._inputs import ESTIMATE
+from flowseg._pretrained import pretrained_file, pretrained_names
 
 
 def segmenter_class(boundary: bool) -> Any:
@@ -29,6 +30,22 @@ def set_parameter(segmenter: Any, name: str, value: Any) -> None:
         option = "--" + name.replace("_", "-")
         raise ValueError(f"{option} is not for a {type(segmenter).__name__}; got {value}.")
     segmenter.set_params(**{name: value})
+
+
+def model_file(model: str) -> Path:
+    """The file that ``--model`` or ``--from`` means: one of the user's, or the pretrained one of this name."""
+    if model in pretrained_names() and not Path(model).is_file():
+        return pretrained_file(model)
+    return Path(model)
+
+
+def load_to_train(start: str, given: list[str]) -> Any:
+    """The segmenter to go on from; what the file fixes cannot be given as well."""
+    from flowseg._segmenters import load_segmenter
+
+    if given:
+        raise ValueError(f"--{given[0]} cannot be given with --from: it is that of the model; got both.")
+    return load_segmenter(model_file(start)).set_params(warm_start=True)
 
 
 def parse_diameter(text: str | None) -> float | str | None:

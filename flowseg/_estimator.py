@@ -15,6 +15,7 @@ from sklearn.utils import check_random_state
 
 from flowseg import _checks, _files, _inputs, metrics
 from flowseg._flows import diameters
+from flowseg._stored import Stored
 
 if TYPE_CHECKING:
     from flowseg._training import TrainingSettings
@@ -27,7 +28,7 @@ EXTREME_SCALE = 1 / 32
 FIXED_BY_FIT = ("n_channels", "filters", "diameter")
 
 
-class Segmenter(BaseEstimator):
+class Segmenter(Stored, BaseEstimator):
     """Base of `FlowSegmenter` and `BoundarySegmenter`; they add parameters, a codec and how outputs are decoded."""
 
     _codec: Any  # a flowseg._codecs.Codec
@@ -351,54 +352,3 @@ class Segmenter(BaseEstimator):
                 raise ValueError(
                     f"{name} must be what it was in fit, {value!r}; got {getattr(self, name)!r}. Fit again."
                 )
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Save the trained segmenter to one ``.safetensors`` file.
-
-        Parameters
-        ----------
-        path : path
-            File to write. It is written beside and then renamed, so that an interruption leaves an old file as it
-            was.
-        """
-        from flowseg import _model_document, _saving
-
-        self._check_fitted()
-        _saving.write_model(path, _model_document.describe(self), _saving.name_weights(self.network_))
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str], *, network: Any = None) -> Self:
-        """Load a segmenter from a file that `save` wrote.
-
-        Parameters
-        ----------
-        path : path
-            Model file. Nothing in it is executed.
-        network : callable or keras.Model, optional
-            The network, for a segmenter that was trained with one of your own: the file holds its weights only.
-
-        Returns
-        -------
-        segmenter : FlowSegmenter or BoundarySegmenter
-            Of the class it is called on.
-
-        Raises
-        ------
-        FileNotFoundError, ValueError
-            If there is no such file, or it is damaged, of another format, class or version, or does not fit the
-            network.
-        """
-        from flowseg import _model_document, _saving
-
-        document = _saving.read_document(path)
-        segmenter = _model_document.rebuild(cls, document, path, network)
-        diameter, history = _model_document.learned_values(document, path)
-        _saving.check_size(path, segmenter)
-        learned = segmenter._make_network(0, segmenter.crop_size)
-        _saving.read_weights(path, learned)
-        segmenter._set_fitted(learned, segmenter._find_margin(learned), diameter, history)
-        try:
-            segmenter._restore_decoding(document["learned"])
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"{path} must hold what was learned; {error}") from None
-        return segmenter

@@ -13,6 +13,7 @@ from flowseg._codecs import FlowCodec
 from flowseg._dynamics import flows_to_masks
 from flowseg._estimator import Segmenter
 from flowseg._flows import diameters
+from flowseg._pretrained import pretrained_file
 from flowseg._quality import Calibration, Table, calibrate, describe_objects, read_calibration
 from flowseg._thresholds import Thresholds, best_iou, check_thresholds, choose_thresholds, read_thresholds
 
@@ -149,6 +150,34 @@ class FlowSegmenter(Segmenter):
         self.random_state = random_state
         self.workers = workers
         self.verbose = verbose
+
+    @classmethod
+    def from_pretrained(cls, name: str) -> Self:
+        """A trained segmenter that ships with the package; nothing is downloaded.
+
+        Parameters
+        ----------
+        name : {"nuclei"}
+            "nuclei": nuclei in fluorescence images of one channel (see the model card in the documentation).
+
+        Returns
+        -------
+        segmenter : FlowSegmenter
+            Ready to predict. ``warm_start`` is set, so that `fit` trains it further, on your own images.
+
+        Raises
+        ------
+        ValueError
+            If there is no such model; the sentence names those there are.
+
+        Examples
+        --------
+        >>> from flowseg import FlowSegmenter, synthetic
+        >>> image, _ = synthetic.cells((96, 96), 8, rng=0)
+        >>> bool(FlowSegmenter.from_pretrained("nuclei").predict(image).max() > 3)
+        True
+        """
+        return cls.load(pretrained_file(name)).set_params(warm_start=True)
 
     def predict_flows(self, images: Any, *, diameters: Any = None) -> Any:
         """Flows and foreground, before they become masks.

@@ -62,13 +62,24 @@ def normalize(
 
 
 def _stretch(array: NDArray[Any], low: float, high: float) -> NDArray[np.float32]:
-    bottom, top = np.percentile(array.astype(np.float64), [low, high])
-    if bottom == top:
-        bottom, top = float(array.min()), float(array.max())
+    bottom, top = _find_range(array, low, high)
     if bottom == top:
         return np.zeros(array.shape, dtype=np.float32)
     limit = np.finfo(np.float32).max
     return np.clip((array.astype(np.float64) - bottom) / (top - bottom), -limit, limit).astype(np.float32)
+
+
+def _find_range(array: NDArray[Any], low: float, high: float) -> tuple[float, float]:
+    """Values that become 0 and 1; twice the same where the array is constant."""
+    exact = array if array.dtype.kind in "iu" else array.astype(np.float64)
+    bottom, top = (float(value) for value in np.percentile(exact, [low, high]))
+    return (bottom, top) if bottom < top else (float(array.min()), float(array.max()))
+
+
+def channel_range(image: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """For each channel of (rows, columns, channels) the values that `normalize` makes 0 and 1."""
+    low, high = np.array([_find_range(image[..., c], 1.0, 99.0) for c in range(image.shape[2])]).T
+    return low, high
 
 
 def scaled_shape(shape: tuple[int, ...], factor: float) -> tuple[int, int]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 import numbers
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,8 +18,12 @@ from flowseg._saving import FORMAT_VERSION
 OWN_NETWORK = "own"
 
 
-def describe(segmenter: Any) -> dict[str, Any]:
+def describe(segmenter: Any, card: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Document of a fitted segmenter; parameters that are no plain values are left to chance or to the user."""
+    try:
+        about = {} if card is None else {"card": json.loads(json.dumps(dict(card), allow_nan=False))}
+    except (TypeError, ValueError):
+        raise TypeError(f"card must be a dict of plain JSON values; got {card!r}.") from None
     parameters = {name: _plain(name, value) for name, value in segmenter.get_params(deep=False).items()}
     return {
         "format_version": FORMAT_VERSION,
@@ -26,6 +32,7 @@ def describe(segmenter: Any) -> dict[str, Any]:
         "parameters": parameters,
         "learned": {"diameter": segmenter.diameter_} | segmenter._learned_decoding(),
         "history": segmenter.history_,
+        **about,
     }
 
 

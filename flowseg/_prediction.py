@@ -10,10 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowseg._codecs import Codec
-from flowseg._images import normalize, resize, scaled_shape
+from flowseg._images import channel_range, scaled_shape
 from flowseg._networks import receptive_radius
 from flowseg._own_networks import measure_receptive_radius
+from flowseg._scaled import ScaledView
 from flowseg._tiles import TILE_SIZE, TILE_STEP, grid_margin, map_tiles
+
+# Rows that are scaled back at a time.
+BAND = 128
 
 
 def network_margin(network: keras.Model, *, is_own: bool, n_levels: int, n_channels: int) -> int:
@@ -34,8 +38,9 @@ def predict_outputs(
     ``factor``. Flows and logits are scaled back, not labels, so that outlines come out smooth. With ``all_ways`` the
     outputs are means over the eight ways to turn and flip the image.
     """
-    shape = image.shape[:2]
-    seen = resize(normalize(image, channel_axis=-1), scaled_shape(shape, factor))
+    shape = (image.shape[0], image.shape[1])
+    low, high = channel_range(image)
+    seen = ScaledView(image, scaled_shape(shape, factor), low, high)
 
     def run(batch: NDArray[np.float32]) -> NDArray[np.float32]:
         return np.asarray(network.predict_on_batch(batch))
@@ -44,7 +49,17 @@ def predict_outputs(
         return np.mean([_run_turned(run, batch, codec, *way) for way in np.ndindex(4, 2)], axis=0)
 
     outputs = map_tiles(run_all_ways if all_ways else run, seen, codec.n_outputs, margin)
-    return resize(outputs, (shape[0], shape[1]))
+    return outputs if outputs.shape[:2] == shape else _scale_back(outputs, shape)
+
+
+def _scale_back(outputs: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:
+    """Outputs in another size, made band by band."""
+    view = ScaledView(outputs, shape)
+    scaled = np.empty((*shape, outputs.shape[2]), dtype=np.float32)
+    for start in range(0, shape[0], BAND):
+        stop = min(start + BAND, shape[0])
+        scaled[start:stop] = view.read((start, stop), (0, shape[1]))
+    return scaled
 
 
 def _run_turned(

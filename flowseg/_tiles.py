@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from flowseg._scaled import ScaledView
+
 # Tiles start and end on multiples of this many pixels, so that pooling windows (up to 6 poolings by 2) always cover
 # the same pixels.
 TILE_STEP = 64
@@ -45,31 +47,19 @@ def grid(shape: tuple[int, int], margin: int) -> Iterator[tuple[Axis, Axis]]:
             yield rows, columns
 
 
-def _read(image: NDArray[np.float32], rows: Axis, columns: Axis) -> NDArray[np.float32]:
-    """Read a window that may reach beyond the image."""
-    return image[_mirror(rows[0], rows[1], image.shape[0])[:, None], _mirror(columns[0], columns[1], image.shape[1])]
-
-
-def _mirror(start: int, stop: int, n: int) -> NDArray[np.intp]:
-    """Indices ``start..stop`` folded back into ``0..n - 1`` at the first and the last pixel."""
-    period = max(2 * (n - 1), 1)
-    index = np.arange(start, stop) % period
-    return np.minimum(index, period - index) if n > 1 else np.zeros(stop - start, dtype=np.intp)
-
-
 def map_tiles(
     function: Callable[[NDArray[np.float32]], NDArray[np.float32]],
-    image: NDArray[np.float32],
+    view: ScaledView,
     n_outputs: int,
     margin: int,
 ) -> NDArray[np.float32]:
-    """Apply a network to an image, tile by tile.
+    """Apply a network to an image, tile by tile; no more than a tile of the image is made at a time.
 
-    ``function`` takes and gives (1, rows, columns, channels); ``image`` has shape (rows, columns, channels).
+    ``function`` takes and gives (1, rows, columns, channels).
     """
-    outputs = np.empty((*image.shape[:2], n_outputs), dtype=np.float32)
-    for rows, columns in grid((image.shape[0], image.shape[1]), margin):
-        tile = function(_read(image, rows, columns)[np.newaxis])[0]
+    outputs = np.empty((*view.shape, n_outputs), dtype=np.float32)
+    for rows, columns in grid(view.shape, margin):
+        tile = function(view.read(rows[:2], columns[:2])[np.newaxis])[0]
         keep_rows = slice(rows[2] - rows[0], rows[3] - rows[0])
         keep_columns = slice(columns[2] - columns[0], columns[3] - columns[0])
         outputs[rows[2] : rows[3], columns[2] : columns[3]] = tile[keep_rows, keep_columns]

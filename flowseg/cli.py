@@ -17,7 +17,9 @@ from flowseg._cli_files import (
     count_objects,
     exit_unless_all,
     for_each_file,
+    load_to_train,
     make_progress,
+    model_file,
     parse_diameter,
     parse_filters,
     read_pairs,
@@ -100,15 +102,21 @@ def train(
         str | None, typer.Option(help="Images to choose the best weights on; by default a tenth of IMAGES.")
     ] = None,
     validation_masks: Annotated[str | None, typer.Option(help="Masks of the validation images.")] = None,
+    start: Annotated[
+        str | None,
+        typer.Option("--from", help="Train this model further: a model file, or a pretrained one (nuclei)."),
+    ] = None,
     boundary: Annotated[
         bool, typer.Option("--boundary", help="Train the three-class baseline instead of flows.")
     ] = False,
     epochs: Annotated[int, typer.Option(help="Epochs of 50 steps of 8 crops; one takes about 40 s on two cores.")] = 40,
     diameter: Annotated[
-        float, typer.Option(help="Working diameter in pixels: what typical objects are scaled to.")
-    ] = 24.0,
-    network: Annotated[str, typer.Option(help="unet or resunet.")] = "unet",
-    filters: Annotated[str, typer.Option(help="Filters per level, finest first.")] = "32,64,128,256",
+        float | None, typer.Option(help="Working diameter in pixels that typical objects are scaled to.  [default: 24]")
+    ] = None,
+    network: Annotated[str | None, typer.Option(help="unet or resunet.  [default: unet]")] = None,
+    filters: Annotated[
+        str | None, typer.Option(help="Filters per level, finest first.  [default: 32,64,128,256]")
+    ] = None,
     checkpoint: Annotated[
         Path | None, typer.Option(help="File for the state after every epoch; a training that it holds goes on.")
     ] = None,
@@ -127,15 +135,13 @@ def train(
         raise ValueError("--validation-images and --validation-masks must be given together.")
     pairs = read_pairs(images, masks)
     validation = read_pairs(validation_images, validation_masks) if validation_images and validation_masks else None
-    segmenter = segmenter_class(boundary)(
-        network=network,
-        filters=parse_filters(filters),
-        n_channels=count_channels(pairs[0]),
-        diameter=diameter,
-        epochs=epochs,
-        random_state=seed,
-        workers=workers,
-    )
+    choices = {"network": network, "filters": parse_filters(filters) if filters else None, "diameter": diameter}
+    given = {name: value for name, value in choices.items() if value is not None}
+    if start is None:
+        segmenter = segmenter_class(boundary)(n_channels=count_channels(pairs[0]), **given)
+    else:
+        segmenter = load_to_train(start, [*given, *(["boundary"] if boundary else [])])
+    segmenter.set_params(epochs=epochs, random_state=seed, workers=workers)
     typer.echo(f"{len(pairs[0])} images, {sum(count_objects(m) for m in pairs[1])} objects")
     progress = make_progress(epochs * segmenter.steps_per_epoch)
     segmenter.fit(*pairs, validation=validation, callbacks=[progress], checkpoint=checkpoint)
@@ -147,7 +153,9 @@ def train(
 @app.command()
 def predict(
     images: ImagesArgument,
-    model: Annotated[Path, typer.Option("--model", "-m", help="Model file that flowseg train wrote.")],
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="Model file that flowseg train wrote, or a pretrained one: nuclei.")
+    ],
     output: OutputFolder,
     diameter: Annotated[
         str | None,
@@ -178,7 +186,7 @@ def predict(
 
     files = io.find_files(images)
     check_targets(files, output)
-    segmenter = load_segmenter(model)
+    segmenter = load_segmenter(model_file(model))
     given = {
         "cellprob_threshold": cellprob_threshold,
         "flow_threshold": flow_threshold,
@@ -259,11 +267,13 @@ def flows(
 
 
 @app.command()
-def info(model: Annotated[Path, typer.Argument(metavar="MODEL", help="Model file.")]) -> None:
-    """Show what a model file says of itself: class, version, parameters, training."""
+def info(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Model file, or a pretrained one: nuclei.")],
+) -> None:
+    """Show what a model file says of itself: class, version, parameters, training, model card."""
     from flowseg._saving import read_document
 
-    document = read_document(model)
+    document = read_document(model_file(model))
     history = document.pop("history", {})
     document["epochs_trained"] = len(history.get("loss", []))
     for name in ("loss", "val_loss"):

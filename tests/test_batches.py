@@ -28,20 +28,25 @@ def batches(samples, **changes):
 
 def test_a_batch_depends_on_seed_epoch_and_number_only(samples):
     first, again = batches(samples), batches(samples)
-    again[3], again[0]  # in another order
-    assert all(np.array_equal(a, b) for a, b in zip(first[2], again[2]))
-    assert not np.array_equal(first[2][0], first[1][0])
-    assert not np.array_equal(first[2][0], batches(samples, seed=2)[2][0])
-    before = first[2]
-    first.on_epoch_end()
-    assert not np.array_equal(first[2][0], before[0])
+    again.make(0, 3), again.make(5, 0)  # in another order
+    assert all(np.array_equal(a, b) for a, b in zip(first.make(0, 2), again.make(0, 2)))
+    for other in (first.make(0, 1), first.make(1, 2), batches(samples, seed=2).make(0, 2)):
+        assert not np.array_equal(first.make(0, 2)[0], other[0])
+
+
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_batches_come_in_order_and_all(samples, n):
+    made = batches(samples, n_batches=n)
+    ahead = list(made.epoch(3))
+    assert len(ahead) == n
+    for i, pair in enumerate(ahead):
+        assert all(np.array_equal(a, b) for a, b in zip(pair, made.make(3, i)))
 
 
 def test_validation_crops_stay_the_same(samples):
     held_out = batches(samples, augment=False, jitter=1.0)
-    before = held_out[0]
-    held_out.on_epoch_end()
-    assert all(np.array_equal(a, b) for a, b in zip(before, held_out[0]))
+    before = held_out.make(0, 0)
+    assert all(np.array_equal(a, b) for a, b in zip(before, held_out.make(1, 0)))
     image, target = before
     assert (image.shape, target.shape) == ((3, 48, 48, 1), (3, 48, 48, 4))
     assert (image.dtype, target.dtype) == (np.float32, np.float32)
@@ -72,7 +77,7 @@ def test_masks_turn_with_the_image(angle, flip):
 
 def test_targets_are_those_of_the_crop(samples):
     # An object that the crop cuts has flows that lead to the centre of its visible part.
-    _, targets = batches(samples)[0]
+    _, targets = batches(samples).make(0, 0)
     for target in targets:
         inside = target[..., 1] > 0
         assert np.allclose(np.linalg.norm(target[..., 2:], axis=-1)[inside], 1, atol=1e-5) or inside.sum() < 100
@@ -89,7 +94,7 @@ def test_a_crop_may_look_like_a_binary_mask():
 
 def test_no_weight_beyond_the_image(samples):
     small = Sample(samples[0].image[:20, :20], samples[0].masks[:20, :20])
-    images, targets = batches([small])[0]
+    images, targets = batches([small]).make(0, 0)
     assert np.isfinite(images).all()
     assert 0.02 < targets[..., 0].mean() < 0.6
     outside = targets[..., 0] == 0

@@ -237,3 +237,22 @@ def test_demo(tmp_path):
     names = {p.name for p in (tmp_path / "demo").iterdir()}
     assert {"model.safetensors", "demo.png", "unseen_0_masks.tif"} <= names
     assert imread(tmp_path / "demo" / "demo.png").ndim == 3
+
+
+def test_pretrained_from_the_shell(data, tmp_path):
+    file = tmp_path / "tuned.safetensors"
+    checkpoint = tmp_path / "state.safetensors"
+    images, masks = data / "images", data / "masks"
+    result = run("predict", images, "-m", "nuclei", "-o", tmp_path / "found", "--diameter", "estimate", "--tta")
+    assert "objects in 6 images" in result.stdout
+    options = ["--from", "nuclei", "-o", file, "--epochs", 1, "--checkpoint", checkpoint]
+    run("train", images, masks, *options)
+    assert checkpoint.is_file()
+    assert json.loads(run("info", file).stdout)["parameters"]["warm_start"]
+    assert "CC0" in run("info", "nuclei").stdout
+    result = run("train", images, masks, *options, "--filters", "8,16", status=1)
+    assert "flowseg: --filters cannot be given with --from" in result.stderr
+    result = run("predict", images, "-m", "nucleus", "-o", tmp_path / "x", status=1)
+    assert "nucleus, which does not exist" in result.stderr
+    result = run("predict", images, "-m", "nuclei", "-o", tmp_path / "x", "--diameter", "guess", status=1)
+    assert "--diameter must be a number of pixels or 'estimate'; got 'guess'" in result.stderr

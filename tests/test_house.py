@@ -26,8 +26,10 @@ LEVELS = [
         "_overlaps",
         "_parallel",
         "_pieces",
+        "_pretrained",
         "_quality",
         "_report",
+        "_scaled",
         "_thresholds",
         "_tidy",
         "_tiles",
@@ -37,7 +39,7 @@ LEVELS = [
         "synthetic",
     },
     {"_batches", "_checkpoint", "_losses", "_networks", "_own_networks", "_prediction", "_progress", "_training"},
-    {"_boundary_segmenter", "_estimator", "_flow_segmenter", "_model_document", "_saving", "_segmenters"},
+    {"_boundary_segmenter", "_estimator", "_flow_segmenter", "_model_document", "_saving", "_segmenters", "_stored"},
     {"_cli_files", "_demo", "_quiet", "cli"},
 ]
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}

@@ -4,6 +4,7 @@ import pytest
 import flowseg
 from flowseg._codecs import BoundaryCodec, FlowCodec
 from flowseg._prediction import network_margin, predict_outputs
+from flowseg._scaled import ScaledView
 from flowseg._tiles import TILE_SIZE, grid_axis, map_tiles
 
 
@@ -19,7 +20,7 @@ def test_tiles_of_a_real_network_leave_no_trace(network):
     image = np.random.default_rng(0).normal(size=(64, TILE_SIZE + 320, 1)).astype(np.float32)
     margin = network_margin(network, is_own=False, n_levels=3, n_channels=1)
     assert len(grid_axis(image.shape[1], margin)) > 1
-    tiled = map_tiles(network.predict_on_batch, image, 3, margin)
+    tiled = map_tiles(network.predict_on_batch, ScaledView(image, image.shape[:2]), 3, margin)
     whole = network.predict_on_batch(image[None])[0]
     # Beyond the image's right edge tiles read its mirror image, the whole reads nothing: leave that margin out.
     inside = np.s_[:, margin : image.shape[1] - margin]
@@ -30,7 +31,7 @@ def test_a_block_with_its_margin_equals_the_whole(network):
     # What a cluster does: read one tile of the grid with its margin, and get the very same numbers.
     image = np.random.default_rng(1).normal(size=(40, 2 * TILE_SIZE, 1)).astype(np.float32)
     margin = network_margin(network, is_own=False, n_levels=3, n_channels=1)
-    whole = map_tiles(network.predict_on_batch, image, 3, margin)
+    whole = map_tiles(network.predict_on_batch, ScaledView(image, image.shape[:2]), 3, margin)
     start, stop, keep, end = grid_axis(image.shape[1], margin)[1]
     rows = np.minimum(np.arange(64), 2 * 39 - np.arange(64))
     block = network.predict_on_batch(image[rows][None, :, start:stop])[0]

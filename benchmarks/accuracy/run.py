@@ -1,0 +1,110 @@
+"""Train and score flowseg beside other tools: the same images, minutes, cores and scorer; each in its own environment.
+
+python benchmarks/accuracy/run.py DATA --json benchmarks/accuracy/results.json \
+    --python flowseg=~/envs/flowseg/bin/python --python stardist=... --python cellpose=...
+
+Jobs that the JSON file holds are not run again, so it goes on where it was stopped. DATA is a folder of sets as
+`data.SETS` names them.
+"""
+
+import argparse
+import json
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from data import pack, read
+from scores import THRESHOLDS, ceiling, score
+
+HERE = Path(__file__).parent
+MINUTES = 20.0
+CURVE_MINUTES = 5.0
+CURVE_IMAGES = (1, 2, 4, 8, 16, 32)
+
+
+class Job(NamedTuple):
+    """One training."""
+
+    data: str
+    tool: str  # which script and environment
+    kind: str
+    seed: int
+    minutes: float
+
+    @property
+    def name(self) -> str:
+        """Its key in the results."""
+        return f"{self.data} | {self.tool} {self.kind} | seed {self.seed} | {self.minutes:g} min"
+
+
+def list_jobs() -> list[Job]:
+    """All that is to be compared, the most wanted first."""
+    jobs = []
+    for data in ("dsb2018", "aitslab/cells", "aitslab/nuclei"):
+        nuclei = "cells" if data.endswith("cells") else "nuclei"
+        jobs += [
+            Job(data, "flowseg", "flow", 0, MINUTES),
+            Job(data, "flowseg", "boundary", 0, MINUTES),
+            Job(data, "stardist", "default", 0, MINUTES),
+            Job(data, "cellpose", nuclei, 0, MINUTES),
+            Job(data, "flowseg", "flow", 1, MINUTES),
+            Job(data, "flowseg", "boundary", 1, MINUTES),
+        ]
+    jobs.append(Job("dsb2018_histology", "flowseg", "flow", 0, MINUTES))
+    for n in CURVE_IMAGES:
+        jobs += [Job("aitslab/nuclei", "flowseg", f"{kind}@{n}", 0, CURVE_MINUTES) for kind in ("flow", "flow:nuclei")]
+    return jobs
+
+
+def run(job: Job, python: str, file: Path, folder: Path) -> dict[str, Any]:
+    """Train and segment in a process of its own, then score."""
+    output = folder / "found.npz"
+    arguments = [str(file), str(output), str(job.minutes), str(job.seed), job.kind]
+    start = time.time()
+    done = subprocess.run(
+        [python, str(HERE / f"use_{job.tool}.py"), *arguments], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise RuntimeError(f"{job.name} failed:\n{done.stderr[-4000:]}")
+    said = json.loads(done.stdout.strip().splitlines()[-1])
+    with np.load(output) as arrays, np.load(file) as packed:
+        found = [arrays[name] for name in sorted(arrays.files)]
+        scores = score(read(file, "report", "mask"), found, packed["report/groups"])
+    return {"wall": round(time.time() - start), **said, **scores}
+
+
+def main() -> None:
+    """Run what is missing."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, help="folder of the sets")
+    parser.add_argument("--json", type=Path, required=True, help="results, kept after every job")
+    parser.add_argument("--python", action="append", default=[], metavar="TOOL=PYTHON", help="environment of a tool")
+    parser.add_argument("--only", default="", help="run jobs whose name contains this")
+    options = parser.parse_args()
+    pythons = {name: str(Path(file).expanduser()) for name, file in (p.split("=", 1) for p in options.python)}
+    results = json.loads(options.json.read_text()) if options.json.exists() else {}
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        for job in list_jobs():
+            ceiling_name = f"{job.data} | ceiling"
+            wanted = options.only in job.name and job.tool in pythons
+            if job.name in results or not wanted:
+                continue
+            file = folder / f"{job.data.replace('/', '_')}.npz"
+            if not file.exists():
+                pack(options.data, job.data, file)
+            if ceiling_name not in results:
+                true = read(file, "report", "mask")
+                with np.load(file) as packed:
+                    results[ceiling_name] = score(true, ceiling(true), packed["report/groups"])
+            results[job.name] = run(job, pythons[job.tool], file, folder)
+            options.json.write_text(json.dumps(results, indent=1))
+            line = "  ".join(f"{v:.3f}" for v in results[job.name]["pooled"])
+            print(f"{job.name:<60} AP at {THRESHOLDS}: {line}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""Train a segmenter of flowseg for so many minutes and segment: use_flowseg.py DATA OUTPUT MINUTES SEED KIND.
+
+KIND is flow or boundary, followed by ``:nuclei`` to start from the pretrained model and by ``@N`` to see N images only.
+"""
+
+import json
+import re
+import sys
+import time
+
+import keras
+import numpy as np
+
+from flowseg import BoundarySegmenter, FlowSegmenter
+
+# Share of the time that is left for everything but steps.
+RESERVE = 0.06
+
+
+def read(file: str, split: str) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Images and masks."""
+    with np.load(file) as arrays:
+        names = sorted(arrays.files)
+        return tuple([arrays[n] for n in names if n.startswith(f"{split}/{kind}/")] for kind in ("image", "mask"))
+
+
+class Clock(keras.callbacks.Callback):
+    """When epochs begin."""
+
+    def on_train_begin(self, logs=None):
+        self.times = []
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.times.append(time.perf_counter())
+
+
+def make(kind: str, n_channels: int, seed: int) -> FlowSegmenter | BoundarySegmenter:
+    """A segmenter with the defaults."""
+    if kind.endswith(":nuclei"):
+        return FlowSegmenter.from_pretrained("nuclei").set_params(random_state=seed)
+    cls = FlowSegmenter if kind == "flow" else BoundarySegmenter
+    return cls(n_channels=n_channels, random_state=seed)
+
+
+def main(data: str, output: str, minutes: str, seed: str, kind: str) -> None:
+    """Find out how long an epoch takes, train as many as fit, predict."""
+    start = time.perf_counter()
+    kind, _, n_images = kind.partition("@")
+    images, masks = read(data, "train")
+    if n_images:
+        chosen = np.random.default_rng(int(seed)).permutation(len(images))[: int(n_images)]
+        images, masks = [images[i] for i in chosen], [masks[i] for i in chosen]
+    validation = read(data, "choose")
+    n_channels = 1 if images[0].ndim == 2 else images[0].shape[2]
+    clock = Clock()
+    trial = make(kind, n_channels, int(seed))
+    steps = trial.steps_per_epoch
+    trial.set_params(epochs=3, steps_per_epoch=10).fit(images, masks, validation=validation, callbacks=[clock])
+    begin = clock.times
+    validating = 10 * 0.05 * (begin[2] - begin[1]) / 10  # steps dominate
+    epoch = (begin[2] - begin[1]) * steps / 10 + validating
+    left = 60 * float(minutes) * (1 - RESERVE) - (time.perf_counter() - start)
+    segmenter = make(kind, n_channels, int(seed)).set_params(epochs=max(1, int(left / epoch)))
+    segmenter.fit(images, masks, validation=validation)
+    trained = time.perf_counter() - start
+    found = segmenter.predict(read(data, "report")[0])
+    np.savez_compressed(output, **{f"{i:04d}": m for i, m in enumerate(found)})
+    settings = {n: getattr(segmenter, n) for n in dir(segmenter) if re.fullmatch(r"(cellprob|flow|min)_\w+_", n)}
+    print(json.dumps({"seconds": round(trained), "epochs": segmenter.epochs, "settings": settings}))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

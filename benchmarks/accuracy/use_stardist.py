@@ -1,0 +1,79 @@
+"""Train StarDist 2D with its own defaults for so many minutes and segment: DATA OUTPUT MINUTES SEED KIND."""
+
+import json
+import sys
+import tempfile
+import time
+
+import numpy as np
+import tensorflow as tf
+from csbdeep.utils import normalize
+from stardist import fill_label_holes
+from stardist.models import Config2D, StarDist2D
+
+# Share of the time that is left for choosing thresholds.
+RESERVE = 0.06
+
+
+def read(file, split):
+    with np.load(file) as arrays:
+        names = sorted(arrays.files)
+        return tuple([arrays[n] for n in names if n.startswith(f"{split}/{kind}/")] for kind in ("image", "mask"))
+
+
+def augment(x, y):
+    """That of StarDist's example notebook: flips, quarter turns, intensity, noise."""
+    axes = np.random.permutation(2)
+    x = x.transpose((*axes, *range(2, x.ndim)))
+    y = y.transpose(axes)
+    for axis in range(2):
+        if np.random.rand() > 0.5:
+            x, y = np.flip(x, axis), np.flip(y, axis)
+    x = x * np.random.uniform(0.6, 2) + np.random.uniform(-0.2, 0.2)
+    return x + 0.02 * np.random.uniform(0, 1) * np.random.normal(0, 1, x.shape), y
+
+
+class Stop(tf.keras.callbacks.Callback):
+    def __init__(self, end):
+        super().__init__()
+        self.end = end
+
+    def on_train_batch_end(self, batch, logs=None):
+        if time.perf_counter() > self.end:
+            self.model.stop_training = True
+
+
+def stretch(images):
+    return [normalize(image, 1, 99.8, axis=(0, 1)) for image in images]
+
+
+def main(data, output, minutes, seed, kind):
+    start = time.perf_counter()
+    np.random.seed(int(seed))
+    tf.random.set_seed(int(seed))
+    (x, y), (xv, yv) = read(data, "train"), read(data, "choose")
+    x, xv = stretch(x), stretch(xv)
+    y, yv = [fill_label_holes(m) for m in y], [fill_label_holes(m) for m in yv]
+    smallest = min(min(m.shape) for m in (*y, *yv))
+    side = min(256, smallest // 16 * 16)
+    config = Config2D(
+        n_rays=32, grid=(2, 2), n_channel_in=1 if x[0].ndim == 2 else x[0].shape[2], train_patch_size=(side, side)
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        model = StarDist2D(config, name="model", basedir=folder)
+        model.prepare_for_training()
+        model.callbacks.append(Stop(start + 60 * float(minutes) * (1 - RESERVE)))
+        history = model.train(x, y, validation_data=(xv, yv), augmenter=augment, seed=int(seed))
+        model.optimize_thresholds(xv, yv)
+        trained = time.perf_counter() - start
+        found = []
+        for image in stretch(read(data, "report")[0]):
+            labels, _ = model.predict_instances(image, n_tiles=model._guess_n_tiles(image))
+            found.append(labels.astype(np.int32))
+        thresholds = {name: float(value) for name, value in model.thresholds._asdict().items()}
+    np.savez_compressed(output, **{f"{i:04d}": m for i, m in enumerate(found)})
+    print(json.dumps({"seconds": round(trained), "epochs": len(history.history["loss"]), "settings": thresholds}))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,74 @@
+"""Fitted segmenters as files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, Self
+
+
+class Stored:
+    """Adds `save` and `load` to a segmenter."""
+
+    _check_fitted: Any
+    _set_fitted: Any
+    _restore_decoding: Any
+    _make_network: Any
+    _find_margin: Any
+    crop_size: Any
+    network_: Any
+
+    def save(self, path: str | os.PathLike[str], *, card: Mapping[str, Any] | None = None) -> None:
+        """Save the trained segmenter to one ``.safetensors`` file.
+
+        Parameters
+        ----------
+        path : path
+            File to write. It is written beside and then renamed, so that an interruption leaves an old file as it
+            was.
+        card : dict, optional
+            Model card: what others should know (data, licence, scores, known failures), as plain JSON values.
+            ``flowseg info`` shows it.
+        """
+        from flowseg import _model_document, _saving
+
+        self._check_fitted()
+        document = _model_document.describe(self, card)
+        _saving.write_model(path, document, _saving.name_weights(self.network_))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], *, network: Any = None) -> Self:
+        """Load a segmenter from a file that `save` wrote.
+
+        Parameters
+        ----------
+        path : path
+            Model file. Nothing in it is executed.
+        network : callable or keras.Model, optional
+            The network, for a segmenter that was trained with one of your own: the file holds its weights only.
+
+        Returns
+        -------
+        segmenter : FlowSegmenter or BoundarySegmenter
+            Of the class it is called on.
+
+        Raises
+        ------
+        FileNotFoundError, ValueError
+            If there is no such file, or it is damaged, of another format, class or version, or does not fit the
+            network.
+        """
+        from flowseg import _model_document, _saving
+
+        document = _saving.read_document(path)
+        segmenter = _model_document.rebuild(cls, document, path, network)
+        diameter, history = _model_document.learned_values(document, path)
+        _saving.check_size(path, segmenter)
+        learned = segmenter._make_network(0, segmenter.crop_size)
+        _saving.read_weights(path, learned)
+        segmenter._set_fitted(learned, segmenter._find_margin(learned), diameter, history)
+        try:
+            segmenter._restore_decoding(document["learned"])
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{path} must hold what was learned; {error}") from None
+        return segmenter

@@ -1,0 +1,72 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors import safe_open
+
+from flowseg import FlowSegmenter, metrics, synthetic
+from flowseg._pretrained import pretrained_file, pretrained_names
+
+
+@pytest.fixture(scope="module")
+def nuclei():
+    return FlowSegmenter.from_pretrained("nuclei")
+
+
+def test_the_file_is_small_and_says_what_it_is():
+    file = pretrained_file("nuclei")
+    assert file.stat().st_size <= 8_000_000
+    with safe_open(file, framework="numpy") as opened:
+        document = json.loads(opened.metadata()["flowseg"])
+    assert set(document["card"]) >= {"data", "licence", "for", "fails", "scores on test_open"}
+    assert "CC0" in document["card"]["licence"]
+    assert str(Path.home()) not in json.dumps(document)
+
+
+def test_drawn_nuclei(nuclei):
+    pairs = [synthetic.cells((128, 128), 18, rng=seed) for seed in range(3)]
+    images, masks = zip(*pairs)
+    found = nuclei.predict(list(images))
+    assert metrics.average_precision(masks, found, thresholds=[0.5])[0] > 0.6
+    _, objects = nuclei.predict_objects(images[0])
+    assert np.median(objects["score"]) > 0.5
+
+
+def test_real_nuclei(nuclei, shared):
+    import tifffile
+    from skimage.io import imread
+
+    folder = shared / "data" / "dsb2018" / "test_open"
+    labels = sorted((folder / "labels").iterdir())
+    images = [imread(folder / "images" / f"{file.stem}.png") for file in labels]
+    masks = [tifffile.imread(file) for file in labels]
+    precision = metrics.average_precision(masks, nuclei.predict(images), thresholds=[0.5, 0.75])
+    assert precision[0] >= 0.78
+    assert precision[1] >= 0.60
+
+
+def test_it_is_a_start_for_training(nuclei, pairs):
+    images, masks = zip(*pairs)
+    before = nuclei.network_.get_weights()
+    tuned = FlowSegmenter.from_pretrained("nuclei").set_params(epochs=1, steps_per_epoch=2, learning_rate=1e-6)
+    tuned.fit(images, masks)
+    after = tuned.network_.get_weights()
+    assert all(np.allclose(a, b, atol=1e-3) for a, b in zip(before, after) if a.ndim == 4)
+    colour = [np.stack([image] * 3, axis=-1) for image in images]
+    with pytest.raises(ValueError, match=r"images\[0\] must have 1 channel"):
+        tuned.fit(colour, masks)
+
+
+def test_unknown_name():
+    assert pretrained_names() == ["nuclei"]
+    with pytest.raises(ValueError, match="name must be that of a pretrained model, 'nuclei'; got 'cyto'"):
+        FlowSegmenter.from_pretrained("cyto")
+
+
+def test_a_card_of_ones_own(nuclei, tmp_path):
+    nuclei.save(tmp_path / "own.safetensors", card={"licence": "mine"})
+    FlowSegmenter.load(tmp_path / "own.safetensors")
+    for card in ({"a": {1, 2}}, ["a"], {"a": float("nan")}):
+        with pytest.raises(TypeError, match="card must be a dict of plain JSON values"):
+            nuclei.save(tmp_path / "own.safetensors", card=card)

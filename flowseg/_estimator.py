@@ -277,10 +277,10 @@ class Segmenter(Stored, BaseEstimator):
         diameter: float | str | None,
         finish: Callable[[NDArray[np.float32], float], Any],
     ) -> Any:
-        size = self.diameter_ if diameter is None else diameter
-        if isinstance(size, str):
-            size = self._estimate_diameter(image)
-        factor = self._scale(size, "diameters must be")
+        if isinstance(diameter, str):
+            factor = self._scale(self._estimate_diameter(image), "the estimated diameter of an image must be")
+        else:
+            factor = self._scale(self.diameter_ if diameter is None else diameter, "diameters must be")
         return finish(self._run_network(image, factor), factor)
 
     def _estimate_diameter(self, image: NDArray[Any]) -> float:

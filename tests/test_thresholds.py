@@ -168,6 +168,11 @@ class TestSegmenter:
         with pytest.raises(ValueError, match=r"diameters\[0\] must be one of 'estimate'; got 'guess'"):
             model.predict(image, diameters="guess")
 
+    def test_an_estimate_that_makes_no_sense(self, model, pairs, monkeypatch):
+        monkeypatch.setattr(model, "_estimate_diameter", lambda image: 5000.0)
+        with pytest.raises(ValueError, match="the estimated diameter of an image must be within a factor of 32"):
+            model.predict(pairs[0][0], diameters="estimate")
+
     def test_nothing_to_estimate_from(self, model):
         noise = np.random.default_rng(0).normal(size=(64, 64))
         model.set_params(min_size=10**6)

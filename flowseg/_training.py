@@ -197,21 +197,19 @@ def _run_epochs(
         model=network,
     )
     network.stop_training = False
-    logs: dict[str, Any] = {}
+    logs: dict[str, float] = {}
     hooks.on_train_begin()
     for epoch in range(first, settings.epochs):
-        network.reset_metrics()
         hooks.on_epoch_begin(epoch)
+        losses = []
         for step, (images, targets) in enumerate(batches.epoch(epoch)):
             hooks.on_train_batch_begin(step)
-            logs = network.train_on_batch(images, targets, return_dict=True)  # means since reset_metrics
+            losses.append(float(network.train_on_batch(images, targets)))
+            logs = {"loss": float(np.mean(losses))}
             hooks.on_train_batch_end(step, logs)
-        logs = {name: float(value) for name, value in logs.items()}
         if held_out is not None:
-            network.reset_metrics()
-            for images, targets in held_out.epoch(epoch):
-                found = network.test_on_batch(images, targets, return_dict=True)
-            logs |= {f"val_{name}": float(value) for name, value in found.items()}
+            held = [float(network.test_on_batch(images, targets)) for images, targets in held_out.epoch(epoch)]
+            logs["val_loss"] = float(np.mean(held))
         hooks.on_epoch_end(epoch, logs)
         if network.stop_training:
             break

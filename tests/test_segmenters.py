@@ -99,6 +99,37 @@ def test_best_validation_weights_are_kept(pairs, small):
         assert all(np.array_equal(a, b) for a, b in zip(weights(model), spoil.kept))
 
 
+def test_losses_are_means_over_all_batches(pairs, small):
+    # Without learning, the loss of an epoch is that of its batches together.
+    import keras
+
+    from flowseg._batches import CropBatches
+
+    images, masks = zip(*pairs)
+    seen = []
+    remember = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: seen.append(logs["loss"]))
+    options = small | {"epochs": 1, "steps_per_epoch": 3, "learning_rate": 1e-12}
+    made, make = [], CropBatches.make
+
+    def note(self, epoch, index):
+        made.append((self.augment, make(self, epoch, index)))
+        return made[-1][1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(CropBatches, "make", note)
+        model = FlowSegmenter(**options).fit(images, masks, validation=(images[:2], masks[:2]), callbacks=[remember])
+    held_out = [batch for augment, batch in made if not augment]
+    assert len(held_out) == 2
+    expected = [
+        float(flowseg.flow_loss(targets, model.network_(images, training=False))) for images, targets in held_out
+    ]
+    assert model.history_["val_loss"] == [pytest.approx(np.mean(expected), rel=1e-3)]
+    assert model.history_["loss"] == [seen[-1]]
+    single = [seen[0], 2 * seen[1] - seen[0], 3 * seen[2] - 2 * seen[1]]
+    assert np.std(single) > 0
+    assert min(single) > 0
+
+
 def test_validation_pairs_and_none(pairs, small):
     images, masks = zip(*pairs)
     model = FlowSegmenter(**small).fit(images[:6], masks[:6], validation=(images[6:], masks[6:]))

@@ -152,9 +152,7 @@ def _window(
 
 def _relight(image: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
     """Random gamma, gain, offset (each channel its own) and noise."""
-    n_channels = image.shape[-1]
-    gamma = rng.uniform(*GAMMA, n_channels)
-    bright = np.sign(image) * np.abs(image) ** gamma
-    lit = bright * rng.uniform(*GAIN, n_channels) + rng.uniform(*OFFSET, n_channels)
-    noise = rng.uniform(*NOISE) * rng.standard_normal(image.shape)
-    return (lit + noise).astype(np.float32)
+    n = image.shape[-1:]
+    gamma, gain, offset = (rng.uniform(low, high, n).astype(np.float32) for low, high in (GAMMA, GAIN, OFFSET))
+    noise = rng.standard_normal(image.shape, dtype=np.float32) * np.float32(rng.uniform(*NOISE))
+    return np.copysign(np.abs(image) ** gamma, image) * gain + offset + noise

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowseg._flows import flow_errors
-from flowseg._overlaps import number_objects
 
 # Columns that _features makes.
 N_FEATURES = 6
@@ -21,20 +20,23 @@ Table = dict[str, NDArray[Any]]
 def describe_objects(
     masks: NDArray[Any], flows: NDArray[np.float32], cellprob: NDArray[np.float32], *, workers: int | None
 ) -> Table:
-    """One entry per object 1..n and column: label, area, diameter, flow_error, cellprob, touches_border."""
-    labels, number, areas = number_objects(masks)
-    n = labels.size
+    """One entry per object 1..n and column: label, area, diameter, flow_error, cellprob, touches_border.
+
+    ``masks`` must hold every number from 1 to n, as `flows_to_masks` makes them.
+    """
+    number = masks.ravel()
+    areas = np.bincount(number)[1:]
+    n = areas.size
     at_border = np.zeros(n + 1, dtype=bool)
-    image = number.reshape(masks.shape)
-    for edge in (image[0], image[-1], image[:, 0], image[:, -1]):
+    for edge in (masks[0], masks[-1], masks[:, 0], masks[:, -1]):
         at_border[edge] = True
     total = np.bincount(number, cellprob.ravel(), n + 1)
     return {
-        "label": labels,
+        "label": np.arange(1, n + 1),
         "area": areas,
         "diameter": 2.0 * np.sqrt(areas / np.pi),
         "flow_error": flow_errors(masks, flows, workers=workers),
-        "cellprob": total[1:] / np.maximum(areas, 1),
+        "cellprob": total[1:] / areas,
         "touches_border": at_border[1:],
     }
 

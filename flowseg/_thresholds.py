@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -24,7 +24,7 @@ SIZE_SHARES = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4)
 AUTO = "auto"
 
 # The score that is made as large as possible: average precision over all objects, mean over these thresholds.
-IOU_THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9)
+IOU_THRESHOLDS = (0.5, 0.75)
 
 
 @dataclass(frozen=True)
@@ -71,12 +71,23 @@ class _Candidates:
     iou: NDArray[np.float64]  # with the true object that it shares most with
     error: NDArray[np.float64]  # 0 where the flow check does not apply
     area: NDArray[np.float64]
+    image: NDArray[np.intp]  # that it is in
 
-    def score(self, flow_threshold: float, min_size: float, n_true: int) -> float:
-        """Mean over IoU_THRESHOLDS of TP / (TP + FP + FN), when the others are dropped."""
-        iou = self.iou[(self.error <= flow_threshold) & (self.area >= min_size)]
-        found = np.array([np.count_nonzero(iou >= t) for t in IOU_THRESHOLDS])
-        return float(np.mean(found / (n_true + iou.size - found)))
+    def score(self, flow_threshold: float, min_size: float, n_true: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Score of all images together, then without each of them in turn, when the other objects are dropped.
+
+        It is the mean over IOU_THRESHOLDS of TP / (TP + FP + FN); ``n_true`` holds the true objects per image.
+        """
+        stay = (self.error <= flow_threshold) & (self.area >= min_size)
+        image, iou = self.image[stay], self.iou[stay]
+        n_found = _in_turn(np.bincount(image, minlength=n_true.size))
+        hits = np.stack([_in_turn(np.bincount(image[iou >= t], minlength=n_true.size)) for t in IOU_THRESHOLDS])
+        return np.mean(hits / np.maximum(_in_turn(n_true) + n_found - hits, 1), axis=0)
+
+
+def _in_turn(counts: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Sum of all, then of all but each."""
+    return np.concatenate([[counts.sum()], counts.sum() - counts])
 
 
 def best_iou(true: NDArray[Any], predicted: NDArray[Any]) -> NDArray[np.float64]:
@@ -95,27 +106,46 @@ def choose_thresholds(
     n_iter: int | None,
     workers: int | None,
 ) -> Thresholds:
-    """The thresholds with the largest score on flows and cellprobs of images with known masks.
+    """Thresholds for flows and cellprobs of images with known masks.
 
-    ``given`` holds those that are not to be chosen. Of equals those nearest to the defaults win: the first in order of
-    distance.
+    ``given`` holds those that are not to be chosen. Of all whose score is no further below the largest than one
+    standard error of the difference (jackknife over the images) those nearest to the defaults are taken: what a few
+    images cannot tell apart is left as it was [1]_.
+
+    References
+    ----------
+    .. [1] L. Breiman et al., "Classification and regression trees", 1984, section 3.4.3: the 1 SE rule.
     """
-    areas = np.concatenate([number_objects(m)[2] for m in masks])
+    areas = [number_objects(m)[2] for m in masks]
+    median = float(np.median(np.concatenate(areas)))
+    n_true = np.array([a.size for a in areas])
     default = Thresholds()
-    levels = [given["cellprob_threshold"]] if "cellprob_threshold" in given else CELLPROB_THRESHOLDS
-    errors = [_as_limit(given["flow_threshold"])] if "flow_threshold" in given else FLOW_THRESHOLDS
-    sizes = [given["min_size"]] if "min_size" in given else {int(s * np.median(areas)) for s in SIZE_SHARES}
-    levels = sorted(levels, key=lambda level: abs(level - default.cellprob_threshold))
-    errors = sorted(errors, key=lambda error: abs(error - _as_limit(default.flow_threshold)))
-    sizes = sorted(sizes, key=lambda size: abs(size - default.min_size))
-    best, chosen = -1.0, default
-    for level in levels:
+    levels = _choices(given, "cellprob_threshold", CELLPROB_THRESHOLDS, default.cellprob_threshold)
+    errors = _choices(given, "flow_threshold", FLOW_THRESHOLDS, default.flow_threshold)
+    sizes = _choices(given, "min_size", {default.min_size, *(int(s * median) for s in SIZE_SHARES)}, default.min_size)
+    tried, scores = [], []
+    for i, level in enumerate(levels):
         candidates = _find_candidates(outputs, masks, level, n_iter=n_iter, workers=workers)
-        for error, size in itertools.product(errors, sizes):
-            score = candidates.score(error, size, areas.size)
-            if score > best:
-                best, chosen = score, Thresholds(level, None if np.isinf(error) else error, size)
-    return chosen
+        for (j, error), (k, size) in itertools.product(enumerate(errors), enumerate(sizes)):
+            tried.append((i + j + k, Thresholds(level, None if np.isinf(error) else error, size)))
+            scores.append(candidates.score(error, size, n_true))
+    return _nearest_of_the_best(tried, np.array(scores))
+
+
+def _choices(given: dict[str, Any], name: str, choices: Iterable[float], default: float | None) -> list[Any]:
+    """What to try for one threshold, nearest to the default first."""
+    start = _as_limit(default)
+    return [_as_limit(given[name])] if name in given else sorted(choices, key=lambda value: (abs(value - start), value))
+
+
+def _nearest_of_the_best(tried: list[tuple[int, Thresholds]], scores: NDArray[np.float64]) -> Thresholds:
+    """The 1 SE rule; ``tried`` holds (distance from the defaults, thresholds)."""
+    n = scores.shape[1] - 1
+    below = scores[np.argmax(scores[:, 0])] - scores
+    without = below[:, 1:]
+    error = np.sqrt((n - 1) / n * np.sum((without - without.mean(axis=1, keepdims=True)) ** 2, axis=1))
+    good = np.flatnonzero(below[:, 0] <= error)
+    return min((tried[i] for i in good), key=lambda item: item[0])[1]
 
 
 def _as_limit(flow_threshold: float | None) -> float:
@@ -130,8 +160,8 @@ def _find_candidates(
     n_iter: int | None,
     workers: int | None,
 ) -> _Candidates:
-    iou, error, area = [], [], []
-    for (flows, cellprob), true in zip(outputs, masks, strict=True):
+    iou, error, area, image = [], [], [], []
+    for i, ((flows, cellprob), true) in enumerate(zip(outputs, masks, strict=True)):
         found = flows_to_masks(
             flows,
             cellprob,
@@ -145,4 +175,5 @@ def _find_candidates(
         iou.append(best_iou(true, found))
         error.append(np.where(objects["touches_border"], 0.0, objects["flow_error"]))
         area.append(objects["area"])
-    return _Candidates(np.concatenate(iou), np.concatenate(error), np.concatenate(area))
+        image.append(np.full(objects["area"].size, i))
+    return _Candidates(np.concatenate(iou), np.concatenate(error), np.concatenate(area), np.concatenate(image))

@@ -57,7 +57,11 @@ def main(data, output, minutes, seed, kind):
     smallest = min(min(m.shape) for m in (*y, *yv))
     side = min(256, smallest // 16 * 16)
     config = Config2D(
-        n_rays=32, grid=(2, 2), n_channel_in=1 if x[0].ndim == 2 else x[0].shape[2], train_patch_size=(side, side)
+        n_rays=32,
+        grid=(2, 2),
+        n_channel_in=1 if x[0].ndim == 2 else x[0].shape[2],
+        train_patch_size=(side, side),
+        train_tensorboard=False,
     )
     with tempfile.TemporaryDirectory() as folder:
         model = StarDist2D(config, name="model", basedir=folder)

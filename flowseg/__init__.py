@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from flowseg import plot as plot
     from flowseg import synthetic as synthetic
     from flowseg._boundary_segmenter import BoundarySegmenter as BoundarySegmenter
+    from flowseg._doctor import check_masks as check_masks
     from flowseg._dynamics import flows_to_masks as flows_to_masks
     from flowseg._flow_segmenter import FlowSegmenter as FlowSegmenter
     from flowseg._flows import diameters as diameters
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from flowseg._losses import flow_loss as flow_loss
     from flowseg._masks import fill_holes as fill_holes
     from flowseg._masks import masks_from_rgb as masks_from_rgb
+    from flowseg._mending import mend_masks as mend_masks
     from flowseg._networks import build_resunet as build_resunet
     from flowseg._networks import build_unet as build_unet
     from flowseg._segmenters import load_segmenter as load_segmenter
@@ -36,6 +38,7 @@ _HOME = {
     "boundary_loss": "_losses",
     "build_resunet": "_networks",
     "build_unet": "_networks",
+    "check_masks": "_doctor",
     "diameters": "_flows",
     "fill_holes": "_masks",
     "flow_errors": "_flows",
@@ -46,6 +49,7 @@ _HOME = {
     "load_segmenter": "_segmenters",
     "masks_from_rgb": "_masks",
     "masks_to_flows": "_flows",
+    "mend_masks": "_mending",
     "normalize": "_images",
 }
 _MODULES = ("io", "metrics", "plot", "synthetic")

@@ -99,7 +99,8 @@ def main() -> None:
             if ceiling_name not in results:
                 true = read(file, "report", "mask")
                 with np.load(file) as packed:
-                    results[ceiling_name] = score(true, ceiling(true), packed["report/groups"])
+                    groups = packed["report/groups"]
+                results[ceiling_name] = {"groups": groups.tolist(), **score(true, ceiling(true), groups)}
             results[job.name] = run(job, pythons[job.tool], file, folder)
             options.json.write_text(json.dumps(results, indent=1))
             line = "  ".join(f"{v:.3f}" for v in results[job.name]["pooled"])

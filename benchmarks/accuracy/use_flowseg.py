@@ -15,6 +15,7 @@ from flowseg import BoundarySegmenter, FlowSegmenter
 
 # Share of the time that is left for everything but steps.
 RESERVE = 0.06
+TRIAL_STEPS = 15
 
 
 def read(file: str, split: str) -> tuple[list[np.ndarray], list[np.ndarray]]:
@@ -25,13 +26,26 @@ def read(file: str, split: str) -> tuple[list[np.ndarray], list[np.ndarray]]:
 
 
 class Clock(keras.callbacks.Callback):
-    """When epochs begin."""
+    """Seconds per step, and per look at the validation loss."""
 
     def on_train_begin(self, logs=None):
-        self.times = []
+        self.steps, self.looks, self.last = [], [], None
 
     def on_epoch_begin(self, epoch, logs=None):
-        self.times.append(time.perf_counter())
+        self.last = None  # the first step of an epoch waits for its batch, the very first is compiled
+
+    def on_train_batch_end(self, batch, logs=None):
+        now = time.perf_counter()
+        if self.last is not None:
+            self.steps.append(now - self.last)
+        self.last = now
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.looks.append(time.perf_counter() - self.last)
+
+    def epoch(self, n_steps):
+        """Seconds that an epoch of so many steps takes."""
+        return n_steps * float(np.mean(self.steps)) + min(self.looks)
 
 
 def make(kind: str, n_channels: int, seed: int) -> FlowSegmenter | BoundarySegmenter:
@@ -53,14 +67,11 @@ def main(data: str, output: str, minutes: str, seed: str, kind: str) -> None:
     validation = read(data, "choose")
     n_channels = 1 if images[0].ndim == 2 else images[0].shape[2]
     clock = Clock()
-    trial = make(kind, n_channels, int(seed))
-    steps = trial.steps_per_epoch
-    trial.set_params(epochs=3, steps_per_epoch=10).fit(images, masks, validation=validation, callbacks=[clock])
-    begin = clock.times
-    validating = 10 * 0.05 * (begin[2] - begin[1]) / 10  # steps dominate
-    epoch = (begin[2] - begin[1]) * steps / 10 + validating
+    trial = make(kind, n_channels, int(seed)).set_params(epochs=2, steps_per_epoch=TRIAL_STEPS)
+    trial.fit(images, masks, validation=validation, callbacks=[clock])
     left = 60 * float(minutes) * (1 - RESERVE) - (time.perf_counter() - start)
-    segmenter = make(kind, n_channels, int(seed)).set_params(epochs=max(1, int(left / epoch)))
+    segmenter = make(kind, n_channels, int(seed))
+    segmenter.set_params(epochs=max(1, int(left / clock.epoch(segmenter.steps_per_epoch))))
     segmenter.fit(images, masks, validation=validation)
     trained = time.perf_counter() - start
     found = segmenter.predict(read(data, "report")[0])

@@ -1,0 +1,154 @@
+"""Tables and figures of the documentation's page "Is it better?", from the results of run.py.
+
+python benchmarks/accuracy/draw.py benchmarks/accuracy/results.json docs
+"""
+
+import csv
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+
+mpl.use("agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+from scores import THRESHOLDS, difference
+
+NAMES = {
+    "flowseg flow": "flowseg, flows",
+    "flowseg boundary": "flowseg, three classes",
+    "stardist default": "StarDist 0.9.2",
+    "cellpose nuclei": "Cellpose 3.1.1.3",
+    "cellpose cells": "Cellpose 3.1.1.3",
+}
+CURVES = {"flow": "from scratch", "flow:nuclei": "from the nuclei model"}
+COLOURS = {
+    "flowseg, flows": "tab:blue",
+    "flowseg, three classes": "tab:orange",
+    "StarDist 0.9.2": "tab:green",
+    "Cellpose 3.1.1.3": "tab:red",
+}
+AT_HALF, AT_THREE_QUARTERS = THRESHOLDS.index(0.5), THRESHOLDS.index(0.75)
+
+Results = dict[str, dict[str, Any]]
+
+
+def jobs_of(results: Results, data: str) -> dict[str, tuple[str, dict[str, Any]]]:
+    """Name in the tables and result of every job on one set that saw all images."""
+    found = {}
+    for key, result in results.items():
+        parts = key.split(" | ")
+        if parts[0] == data and parts[1] in NAMES:
+            seed = int(parts[2].removeprefix("seed "))
+            name = NAMES[parts[1]]
+            found[f"{name}, seed {seed}" if parts[1].startswith("flowseg") else name] = (name, result)
+    return found
+
+
+def write_scores(results: Results, data: str, file: Path) -> None:
+    """One row per tool; intervals at IoU 0.5 and 0.75."""
+    rows = [("true masks, there and back", results[f"{data} | ceiling"])]
+    rows += [(name, result) for name, (_, result) in jobs_of(results, data).items()]
+    with open(file, "w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["AP at IoU", *(f"{t:g}" for t in THRESHOLDS), "F1", "splits", "merges"])
+        for name, result in rows:
+            cells = [f"{v:.3f}" for v in result["pooled"]]
+            for i in (AT_HALF, AT_THREE_QUARTERS):
+                cells[i] += f" ({result['low'][i]:.3f} to {result['high'][i]:.3f})"
+            writer.writerow([name, *cells, f"{result['f1']:.3f}", result["splits"], result["merges"]])
+
+
+def write_differences(results: Results, data: str, file: Path) -> None:
+    """How far flows, first seed, are above each other tool on the same images."""
+    groups = np.array(results[f"{data} | ceiling"]["groups"])
+    jobs = jobs_of(results, data)
+    _, ours = jobs["flowseg, flows, seed 0"]
+    with open(file, "w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["flows (seed 0) less", "at IoU 0.5", "at IoU 0.75"])
+        for name, (_, other) in jobs.items():
+            if other is not ours:
+                d = difference(ours, other, groups)
+                cells = [
+                    f"{d['difference'][i]:+.3f} ({d['low'][i]:+.3f} to {d['high'][i]:+.3f})"
+                    for i in (AT_HALF, AT_THREE_QUARTERS)
+                ]
+                writer.writerow([name, *cells])
+
+
+def draw_scores(results: Results, sets: list[str], file: Path) -> None:
+    """Average precision against IoU, one panel per set."""
+    figure, axes = plt.subplots(1, len(sets), figsize=(3.6 * len(sets), 3.4), sharey=True, layout="constrained")
+    for ax, data in zip(np.atleast_1d(axes), sets, strict=True):
+        ax.plot(
+            THRESHOLDS, results[f"{data} | ceiling"]["pooled"], color="0.6", ls=":", label="true masks, there and back"
+        )
+        seen = set()
+        for name, result in jobs_of(results, data).values():
+            label = None if name in seen else name
+            ax.plot(THRESHOLDS, result["pooled"], color=COLOURS[name], marker="o", ms=3, label=label)
+            if name not in seen:
+                ax.fill_between(THRESHOLDS, result["low"], result["high"], color=COLOURS[name], alpha=0.1, lw=0)
+            seen.add(name)
+        ax.set(title=data, xlabel="IoU", ylim=(0, 1.02))
+    np.atleast_1d(axes)[0].set_ylabel("average precision, pooled")
+    np.atleast_1d(axes)[0].legend(fontsize=7, loc="lower left")
+    figure.savefig(file, dpi=110)
+    plt.close(figure)
+
+
+def curve(results: Results) -> dict[str, dict[int, dict[str, Any]]]:
+    """Results of the learning curve: by start, by number of images."""
+    found: dict[str, dict[int, dict[str, Any]]] = {kind: {} for kind in CURVES}
+    for key, result in results.items():
+        match = re.fullmatch(r"aitslab/nuclei \| flowseg ([\w:]+)@(\d+) \| seed 0 \| .*", key)
+        if match:
+            found[match[1]][int(match[2])] = result
+    return found
+
+
+def write_curve(results: Results, table: Path, picture: Path) -> None:
+    """Average precision against the number of annotated images."""
+    points = curve(results)
+    figure, axes = plt.subplots(1, 2, figsize=(7.2, 3.2), sharey=True, layout="constrained")
+    with open(table, "w", newline="") as stream:
+        writer = csv.writer(stream)
+        numbers = sorted(points["flow"])
+        writer.writerow(["AP at IoU 0.5 / 0.75, images:", *numbers])
+        for kind, label in CURVES.items():
+            pooled = {n: points[kind][n]["pooled"] for n in numbers if n in points[kind]}
+            writer.writerow([label, *(f"{p[AT_HALF]:.3f} / {p[AT_THREE_QUARTERS]:.3f}" for p in pooled.values())])
+            for ax, i in zip(axes, (AT_HALF, AT_THREE_QUARTERS), strict=True):
+                ax.plot(list(pooled), [p[i] for p in pooled.values()], marker="o", ms=4, label=label)
+                ax.set(title=f"IoU {THRESHOLDS[i]:g}", xlabel="annotated images", xscale="log")
+                ax.set_xticks(numbers, [str(n) for n in numbers])
+                ax.minorticks_off()
+    axes[0].set_ylabel("average precision, pooled")
+    axes[0].legend(fontsize=8)
+    figure.savefig(picture, dpi=110)
+    plt.close(figure)
+
+
+def main(results_file: str, docs: str) -> None:
+    """Write what there are results for."""
+    results: Results = json.loads(Path(results_file).read_text())
+    tables, images = Path(docs) / "tables", Path(docs) / "images"
+    tables.mkdir(exist_ok=True)
+    sets = [key.removesuffix(" | ceiling") for key in results if key.endswith(" | ceiling")]
+    for data in sets:
+        name = data.replace("/", "_")
+        write_scores(results, data, tables / f"scores_{name}.csv")
+        if "flowseg, flows, seed 0" in jobs_of(results, data):
+            write_differences(results, data, tables / f"differences_{name}.csv")
+    draw_scores(results, sets, images / "comparison.png")
+    if curve(results)["flow"]:
+        write_curve(results, tables / "learning_curve.csv", images / "learning_curve.png")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

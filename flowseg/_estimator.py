@@ -92,6 +92,7 @@ class Segmenter(Stored, BaseEstimator):
         image_list, mask_list = _inputs.as_pairs(images, masks, n_channels=self.n_channels)
         _inputs.check_has_objects(mask_list, "masks")
         _inputs.check_not_binary(mask_list)
+        _inputs.warn_of_pieces(mask_list, stacklevel=3)
         _inputs.check_callbacks(callbacks)
         seeds, file = self._find_seeds(checkpoint)
         seed_split, seed_weights, _ = seeds

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from flowseg import _checks
+from flowseg._anatomy import Anatomy
 
 # Pieces that one object's annotation may fall into before it looks like a binary mask of several objects.
 MAX_PIECES = 2
@@ -88,6 +90,19 @@ def check_not_binary(masks: Sequence[NDArray[Any]]) -> None:
         raise ValueError(
             f"masks must number the objects of each image 1, 2, 3, ...; got one label only in each of them, in up to "
             f"{max(pieces)} separate pieces: binary masks? Number them first, for example with skimage.measure.label."
+        )
+
+
+def warn_of_pieces(masks: Sequence[NDArray[Any]], stacklevel: int) -> None:
+    """Warn in one line of labels in several pieces: each piece is learned as an object of its own."""
+    anatomies = [Anatomy(m) for m in masks]
+    broken = [np.count_nonzero(a.count(~a.is_speck) > 1) for a in anatomies]
+    if any(broken):
+        where = f"in {np.count_nonzero(broken)} of {len(masks)} images"
+        warnings.warn(
+            f"masks hold {sum(broken)} label{'s' * (sum(broken) > 1)} in several pieces ({where}); each piece is "
+            "learned as an object of its own. flowseg.check_masks names them, flowseg.mend_masks repairs them.",
+            stacklevel=stacklevel,
         )
 
 

@@ -1,4 +1,4 @@
-"""The ``flowseg`` command: train, predict, evaluate, flows, info, demo."""
+"""The ``flowseg`` command: check, train, predict, evaluate, flows, info, demo."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from flowseg import __version__, _report, io, plot
+from flowseg._cli_check import check
 from flowseg._cli_files import (
     check_output_file,
     check_targets,
@@ -91,6 +92,9 @@ def _options(
     ] = False,
 ) -> None:
     pass
+
+
+app.command()(check)
 
 
 @app.command()

@@ -145,7 +145,7 @@ def read_image(path: StrPath) -> NDArray[Any]:
     ValueError
         If the file cannot be read as an image; its name is in the sentence.
     """
-    array, is_colour = _read(Path(path))
+    array, is_colour = read_array(Path(path))
     n_colours = array.shape[-1] - 1
     if is_colour and n_colours in (1, 3) and np.issubdtype(array.dtype, np.integer):
         opaque = np.all(array[..., -1] == np.iinfo(array.dtype).max)
@@ -176,13 +176,13 @@ def read_masks(path: StrPath) -> NDArray[Any]:
     file = Path(path)
     if file.suffix.lower() in (".jpg", ".jpeg"):
         raise ValueError(f"{file} must not be a JPEG file: JPEG changes labels and colours. Save masks as TIFF or PNG.")
-    array, is_colour = _read(file, palette=False)
+    array, is_colour = read_array(file, palette=False)
     if is_colour and array.shape[-1] in (3, 4) and np.issubdtype(array.dtype, np.integer):
         return masks_from_rgb(array)
     return _checks.as_masks(array, str(path))
 
 
-def _read(path: Path, *, palette: bool = True) -> tuple[NDArray[Any], bool]:
+def read_array(path: Path, *, palette: bool = True) -> tuple[NDArray[Any], bool]:
     """Read a file; say whether its last axis is colour. Without ``palette`` a palette image gives its indices."""
     if not path.is_file():
         raise FileNotFoundError(f"{path} must be an image file; there is none.")

@@ -197,3 +197,17 @@ def test_mending_keeps_what_is_to_be_ignored():
 def test_what_cannot_be_mended(masks):
     with pytest.raises(TypeError, match="masks must be a label image of whole numbers"):
         mend_masks(masks)
+
+
+def test_fit_warns_in_one_line(pairs, small):
+    images, masks = zip(*pairs)
+    broken = [m.copy() for m in masks]
+    broken[2][broken[2] == broken[2].max()] = 1
+    with pytest.warns(UserWarning, match=r"masks hold 1 label in several pieces \(in 1 of 8 images\)"):
+        flowseg.FlowSegmenter(**{**small, "epochs": 1, "steps_per_epoch": 1}).fit(images, broken)
+
+
+def test_fit_does_not_warn_of_what_is_whole(pairs, small, recwarn):
+    images, masks = zip(*pairs)
+    flowseg.FlowSegmenter(**{**small, "epochs": 1, "steps_per_epoch": 1}).fit(images, masks)
+    assert not [w for w in recwarn if "pieces" in str(w.message)]

@@ -18,6 +18,7 @@ LEVELS = [
         "_checks",
         "_codecs",
         "_doctor",
+        "_duplicates",
         "_dynamics",
         "_files",
         "_flows",
@@ -44,7 +45,7 @@ LEVELS = [
     },
     {"_batches", "_checkpoint", "_losses", "_networks", "_own_networks", "_prediction", "_progress", "_training"},
     {"_boundary_segmenter", "_estimator", "_flow_segmenter", "_model_document", "_saving", "_segmenters", "_stored"},
-    {"_cli_files", "_demo", "_quiet", "cli"},
+    {"_cli_check", "_cli_files", "_demo", "_quiet", "cli"},
 ]
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
 MODULES = sorted(p.stem for p in PACKAGE.glob("*.py") if p.stem != "__init__")

@@ -1,0 +1,79 @@
+"""`flowseg check`, run as a process."""
+
+import json
+
+import numpy as np
+import pytest
+import tifffile
+from skimage.io import imsave
+from test_cli import run
+
+from flowseg import io, mend_masks, synthetic
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Six images with masks, two in another split."""
+    for k in range(8):
+        split = tmp_path / ("train" if k < 6 else "val")
+        for kind in ("images", "masks"):
+            (split / kind).mkdir(parents=True, exist_ok=True)
+        image, masks = synthetic.cells((96, 96), 12, rng=k)
+        imsave(split / "images" / f"Zelle ä {k}.png", (60 * image).clip(0, 255).astype(np.uint8), check_contrast=False)
+        tifffile.imwrite(split / "masks" / f"Zelle ä {k}_masks.tif", masks.astype(np.uint16))
+    return tmp_path
+
+
+def test_nothing_wrong(data):
+    train, val = data / "train", data / "val"
+    result = run("check", train / "masks", train / "images", "--against", val / "images")
+    assert result.stdout == "72 objects in 6 files, no files with faults\n"
+
+
+def test_faults_are_named_and_the_other_files_checked(data):
+    folder = data / "train" / "masks"
+    first, second, third, *_ = sorted(folder.iterdir())
+    tifffile.imwrite(first, (tifffile.imread(first) > 0).astype(np.uint8) * 255)
+    second.write_bytes(second.read_bytes()[:-300])
+    tifffile.imwrite(third, np.roll(tifffile.imread(third), 7, 0))
+    result = run("check", folder, data / "train" / "images", status=1)
+    lines = result.stdout.splitlines()
+    assert lines[0].startswith(f"{first}: binary: ")
+    assert lines[1].startswith(f"{second}: unreadable: ")
+    assert lines[2].startswith(f"{third}: ")
+    assert any("shifted" in line for line in lines)
+    assert lines[-1].endswith("objects in 6 files, 3 files with faults")
+
+
+def test_an_image_in_two_splits(data):
+    train, val = data / "train", data / "val"
+    leaked = io.read_image(train / "images" / "Zelle ä 3.png")
+    imsave(val / "images" / "other name.png", np.rot90(leaked), check_contrast=False)
+    result = run("check", train / "masks", train / "images", "--against", val / "images", status=1)
+    assert "leak: the same image, perhaps turned: " in result.stdout
+    assert "Zelle ä 3.png" in result.stdout
+    assert "other name.png" in result.stdout
+
+
+def test_mended_masks(data):
+    folder, output = data / "train" / "masks", data / "mended"
+    first = sorted(folder.iterdir())[0]
+    masks = tifffile.imread(first)
+    tifffile.imwrite(first, np.where(masks == masks.max(), 1, masks))
+    run("check", folder, "--mend", output, status=1)
+    assert np.array_equal(tifffile.imread(output / first.name), mend_masks(masks).masks)
+    run("check", output)
+
+
+def test_json(data):
+    folder = data / "train" / "masks"
+    first = sorted(folder.iterdir())[0]
+    tifffile.imwrite(first, tifffile.imread(first).astype(np.float32))
+    said = json.loads(run("check", first, "--json", status=1).stdout)
+    assert [f["kind"] for f in said["files"][str(first)]] == ["dtype"]
+    assert [f["kind"] for f in said["all"]] == ["few"]
+
+
+def test_against_needs_images(data):
+    result = run("check", data / "train" / "masks", "--against", data / "val" / "images", status=1)
+    assert result.stderr == "flowseg: --against must come with IMAGES to compare; got none.\n"

@@ -10,7 +10,14 @@ if TYPE_CHECKING:
     from flowseg import metrics as metrics
     from flowseg import plot as plot
     from flowseg import synthetic as synthetic
+    from flowseg._annotation_files import masks_from_binary as masks_from_binary
+    from flowseg._annotation_files import masks_from_cvat as masks_from_cvat
+    from flowseg._annotation_files import masks_from_files as masks_from_files
+    from flowseg._annotation_files import masks_from_labkit as masks_from_labkit
+    from flowseg._annotation_files import masks_from_mat as masks_from_mat
     from flowseg._boundary_segmenter import BoundarySegmenter as BoundarySegmenter
+    from flowseg._cellpose_files import masks_from_cellpose as masks_from_cellpose
+    from flowseg._coco import masks_from_coco as masks_from_coco
     from flowseg._doctor import check_masks as check_masks
     from flowseg._dynamics import flows_to_masks as flows_to_masks
     from flowseg._flow_segmenter import FlowSegmenter as FlowSegmenter
@@ -19,6 +26,7 @@ if TYPE_CHECKING:
     from flowseg._flows import labels_to_flows as labels_to_flows
     from flowseg._flows import masks_to_flows as masks_to_flows
     from flowseg._following import follow_flows as follow_flows
+    from flowseg._geojson import masks_from_geojson as masks_from_geojson
     from flowseg._images import normalize as normalize
     from flowseg._losses import boundary_loss as boundary_loss
     from flowseg._losses import flow_loss as flow_loss
@@ -27,6 +35,7 @@ if TYPE_CHECKING:
     from flowseg._mending import mend_masks as mend_masks
     from flowseg._networks import build_resunet as build_resunet
     from flowseg._networks import build_unet as build_unet
+    from flowseg._roi import masks_from_roi as masks_from_roi
     from flowseg._segmenters import load_segmenter as load_segmenter
 
 __version__ = "0.1.0"
@@ -47,6 +56,15 @@ _HOME = {
     "follow_flows": "_following",
     "labels_to_flows": "_flows",
     "load_segmenter": "_segmenters",
+    "masks_from_binary": "_annotation_files",
+    "masks_from_cellpose": "_cellpose_files",
+    "masks_from_coco": "_coco",
+    "masks_from_cvat": "_annotation_files",
+    "masks_from_files": "_annotation_files",
+    "masks_from_geojson": "_geojson",
+    "masks_from_labkit": "_annotation_files",
+    "masks_from_mat": "_annotation_files",
+    "masks_from_roi": "_roi",
     "masks_from_rgb": "_masks",
     "masks_to_flows": "_flows",
     "mend_masks": "_mending",

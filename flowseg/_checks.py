@@ -229,6 +229,13 @@ def as_spacing(spacing: ArrayLike | None, ndim: int) -> NDArray[np.float64]:
     return array
 
 
+def as_shape(shape: Any) -> tuple[int, int]:
+    """Return rows and columns as two integers."""
+    if isinstance(shape, str) or not isinstance(shape, Sequence) or len(shape) != 2:
+        raise TypeError(f"shape must be (rows, columns); got {shape!r}.")
+    return as_integer(shape[0], "shape[0]", minimum=1), as_integer(shape[1], "shape[1]", minimum=1)
+
+
 def as_workers(workers: Any) -> int:
     """Return the number of threads; None means all the cores this process may use."""
     number = as_integer(workers, "workers", minimum=1, none="all cores")

@@ -100,7 +100,7 @@ def warn_of_pieces(masks: Sequence[NDArray[Any]], stacklevel: int) -> None:
     if any(broken):
         where = f"in {np.count_nonzero(broken)} of {len(masks)} images"
         warnings.warn(
-            f"masks hold {sum(broken)} label{'s' * (sum(broken) > 1)} in several pieces ({where}); each piece is "
+            f"masks hold {sum(broken)} label{'' if sum(broken) == 1 else 's'} in several pieces ({where}); each is "
             "learned as an object of its own. flowseg.check_masks names them, flowseg.mend_masks repairs them.",
             stacklevel=stacklevel,
         )

@@ -14,9 +14,22 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from flowseg import _checks, _files
+from flowseg._coco import write_coco
+from flowseg._geojson import write_geojson
 from flowseg._masks import masks_from_rgb
+from flowseg._roi import write_roi
 
-__all__ = ["find_files", "pair_files", "read_image", "read_masks", "write_masks", "write_picture"]
+__all__ = [
+    "find_files",
+    "pair_files",
+    "read_image",
+    "read_masks",
+    "write_coco",
+    "write_geojson",
+    "write_masks",
+    "write_picture",
+    "write_roi",
+]
 
 SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp")
 # Endings that a masks file may have after the name of its image.

@@ -1,0 +1,114 @@
+"""Objects as polygons along the edges of their pixels, and polygons filled again.
+
+Coordinates are (row, column) in pixels, with the outer corner of pixel (0, 0) at (0, 0): its centre is at (0.5, 0.5).
+Edges of pixels lose nothing: a polygon made of an object and filled again is the object.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+from skimage.draw import polygon as pixels_inside
+
+Ring = NDArray[np.float64]  # (n, 2), not closed: the first corner is not repeated
+Polygon = list[Ring]  # the outer ring, then its holes
+
+# Steps along an edge with the object on the right-hand side, rows downwards: east, south, west, north.
+STEPS = ((0, 1), (1, 0), (0, -1), (-1, 0))
+
+
+def trace(mask: NDArray[np.bool_]) -> list[Polygon]:
+    """Polygons whose inside is ``mask``; outer rings run clockwise as seen on the screen, holes the other way.
+
+    No ring meets itself: where pixels touch at a corner only, rings do too.
+    """
+    rings = [ring for walk in _walk(mask) for ring in _part_at_crossings(walk)]
+    outer = [ring for ring in rings if signed_area(ring) > 0]
+    polygons: list[Polygon] = [[_straighten(ring)] for ring in outer]
+    for hole in (ring for ring in rings if signed_area(ring) < 0):
+        around = [k for k, ring in enumerate(outer) if _is_inside(hole, ring)]
+        smallest = min(around, key=lambda k: signed_area(outer[k]))
+        polygons[smallest].append(_straighten(hole))
+    return polygons
+
+
+def signed_area(ring: Ring) -> float:
+    """Area in pixels; negative if the ring runs anticlockwise as seen on the screen."""
+    row, column = ring[:, 0], ring[:, 1]
+    return 0.5 * float(np.sum(column * np.roll(row, -1) - np.roll(column, -1) * row))
+
+
+def fill(rings: Iterable[Ring], shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """Pixels whose centres are inside an odd number of rings."""
+    inside = np.zeros(shape, dtype=bool)
+    for ring in rings:
+        rows, columns = pixels_inside(ring[:, 0] - 0.5, ring[:, 1] - 0.5, shape)
+        inside[rows, columns] ^= True
+    return inside
+
+
+def _walk(mask: NDArray[np.bool_]) -> list[list[tuple[int, int]]]:
+    """Closed walks along all the edges between object and background."""
+    inside = np.pad(mask, 1)
+    down, across = np.diff(inside.astype(np.int8), axis=0)[:, 1:-1], np.diff(inside.astype(np.int8), axis=1)[1:-1]
+    leaving: dict[tuple[int, int], list[int]] = {}
+    for direction, (starts, shift) in enumerate(
+        ((np.argwhere(down == 1), (0, 0)), (np.argwhere(across == -1), (0, 0)),
+         (np.argwhere(down == -1), (0, 1)), (np.argwhere(across == 1), (1, 0)))
+    ):  # fmt: skip
+        for row, column in (starts + shift).tolist():
+            leaving.setdefault((row, column), []).append(direction)
+    walks = []
+    while leaving:
+        place, directions = next(iter(leaving.items()))
+        walk, direction = [], directions[0]
+        while place in leaving:
+            directions = leaving[place]
+            if direction not in directions or len(directions) > 1:
+                # Of two ways turn right, round the pixel at hand.
+                right = (direction + 1) % 4
+                direction = right if right in directions else directions[0]
+            directions.remove(direction)
+            if not directions:
+                del leaving[place]
+            walk.append(place)
+            place = (place[0] + STEPS[direction][0], place[1] + STEPS[direction][1])
+        walks.append(walk)
+    return walks
+
+
+def _part_at_crossings(walk: list[tuple[int, int]]) -> list[Ring]:
+    """The rings that a closed walk consists of, none of which meets itself."""
+    rings: list[Ring] = []
+    stack: list[tuple[int, int]] = []
+    position: dict[tuple[int, int], int] = {}
+    for place in walk:
+        if place in position:
+            start = position[place]
+            ring = stack[start:]
+            for gone in ring:
+                del position[gone]
+            del stack[start:]
+            rings.append(np.array(ring, dtype=np.float64))
+        position[place] = len(stack)
+        stack.append(place)
+    return [*rings, np.array(stack, dtype=np.float64)]
+
+
+def _straighten(ring: Ring) -> Ring:
+    """Leave out corners on a straight line."""
+    before, after = ring - np.roll(ring, 1, axis=0), np.roll(ring, -1, axis=0) - ring
+    return ring[before[:, 0] * after[:, 1] != before[:, 1] * after[:, 0]]
+
+
+def _is_inside(hole: Ring, ring: Ring) -> bool:
+    """Whether a hole lies in a ring that it does not cross: tested beside the middle of its first edge."""
+    step = hole[1] - hole[0]
+    row, column = 0.5 * (hole[0] + hole[1]) + 0.25 * np.array([step[1], -step[0]])  # to the left: into the hole
+    r, c = ring[:, 0], ring[:, 1]
+    r2, c2 = np.roll(r, -1), np.roll(c, -1)
+    crosses = (r > row) != (r2 > row)
+    at = c[crosses] + (row - r[crosses]) / (r2 - r)[crosses] * (c2 - c)[crosses]
+    return bool(np.count_nonzero(at > column) % 2)

@@ -297,7 +297,7 @@ def test_cellpose_pickles_are_not_run(content, tmp_path):
         flowseg.masks_from_cellpose(tmp_path / "a_seg.npy")
 
 
-def test_cellpose_outlines(real, tmp_path):
+def test_cellpose_outlines(tmp_path):
 
     masks = np.zeros((60, 60), np.int32)
     masks[5:20, 5:30] = 1

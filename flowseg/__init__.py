@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from flowseg._networks import build_unet as build_unet
     from flowseg._roi import masks_from_roi as masks_from_roi
     from flowseg._segmenters import load_segmenter as load_segmenter
+    from flowseg._tables import measure as measure
 
 __version__ = "0.1.0"
 
@@ -68,6 +69,7 @@ _HOME = {
     "masks_from_rgb": "_masks",
     "masks_to_flows": "_flows",
     "mend_masks": "_mending",
+    "measure": "_tables",
     "normalize": "_images",
 }
 _MODULES = ("io", "metrics", "plot", "synthetic")

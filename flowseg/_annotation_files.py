@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from flowseg import _checks, _files
+from flowseg._image_files import read_array, read_masks
 from flowseg._merging import Canvas, number_pieces
-from flowseg.io import find_files, read_array, read_masks
+from flowseg._paths import find_files
 
 StrPath = str | os.PathLike[str]
 
@@ -86,8 +87,8 @@ def masks_from_files(files: StrPath | Sequence[StrPath]) -> NDArray[np.int32]:
 
 
 def _read_foreground(path: Path) -> NDArray[np.bool_]:
-    array, is_colour = read_array(path, palette=False)
-    mask = np.asarray(array[..., :3].any(axis=-1) if is_colour else array != 0)
+    array, axes = read_array(path, palette=False)
+    mask = np.asarray(array[..., :3].any(axis=-1) if axes.endswith("S") else array != 0)
     _checks.check_dimensions(mask, str(path), (2,))
     return mask
 

@@ -236,6 +236,16 @@ def as_shape(shape: Any) -> tuple[int, int]:
     return as_integer(shape[0], "shape[0]", minimum=1), as_integer(shape[1], "shape[1]", minimum=1)
 
 
+def as_pixel_size(size: Any) -> tuple[float, float] | None:
+    """Return height and width of a pixel as two floats, or None."""
+    if size is None:
+        return None
+    if isinstance(size, str) or not isinstance(size, Sequence | np.ndarray) or len(size) != 2:
+        raise TypeError(f"pixel_size must be (height, width) in micrometres or None; got {size!r}.")
+    height, width = (as_number(v, f"pixel_size[{i}]", low=0.0, open_low=True) for i, v in enumerate(size))
+    return height, width
+
+
 def as_workers(workers: Any) -> int:
     """Return the number of threads; None means all the cores this process may use."""
     number = as_integer(workers, "workers", minimum=1, none="all cores")

@@ -17,6 +17,7 @@ from flowseg import io
 from flowseg._cli_files import check_targets
 from flowseg._doctor import Finding, MasksReport, check_masks
 from flowseg._duplicates import fingerprint
+from flowseg._image_files import read_array
 from flowseg._masks import masks_from_rgb
 from flowseg._mending import mend_masks
 
@@ -82,8 +83,8 @@ def _check_file(file: Path, partner: Path | None, min_size: int, mend: Path | No
 
 def _read(file: Path) -> NDArray[Any]:
     """The array as it is in the file; a coloured annotation as masks."""
-    array, is_colour = io.read_array(file, palette=False)
-    if is_colour and array.shape[-1] in (3, 4) and np.issubdtype(array.dtype, np.integer):
+    array, axes = read_array(file, palette=False)
+    if axes.endswith("S") and array.shape[-1] in (3, 4) and np.issubdtype(array.dtype, np.integer):
         return masks_from_rgb(array)
     return array
 

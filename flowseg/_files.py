@@ -52,9 +52,12 @@ def _umask() -> int:
     return mask
 
 
-def write_tiff(path: Path, array: NDArray[Any]) -> None:
-    """Write an array as a zlib-compressed TIFF, whole or not at all."""
-    write_whole(path, lambda beside: tifffile.imwrite(beside, array, compression="zlib", photometric="minisblack"))
+def write_tiff(path: Path, array: NDArray[Any], pixel_size: tuple[float, float] | None = None) -> None:
+    """Write an array as a zlib-compressed TIFF, whole or not at all; ``pixel_size``: height, width in micrometres."""
+    said: dict[str, Any] = {"compression": "zlib", "photometric": "minisblack"}
+    if pixel_size is not None:  # pixels per centimetre, across and down: the unit that TIFF has
+        said |= {"resolution": (1e4 / pixel_size[1], 1e4 / pixel_size[0]), "resolutionunit": "CENTIMETER"}
+    write_whole(path, lambda beside: tifffile.imwrite(beside, array, **said))
 
 
 @contextmanager

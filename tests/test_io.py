@@ -135,7 +135,7 @@ def test_missing_file(tmp_path):
 def test_masks_files(tmp_path):
     masks = np.arange(12).reshape(3, 4)
     io.write_masks(tmp_path / "m.tif", masks)
-    assert tifffile.imread(tmp_path / "m.tif").dtype == np.uint16
+    assert tifffile.imread(tmp_path / "m.tif").dtype == np.uint8
     assert np.array_equal(io.read_masks(tmp_path / "m.tif"), masks)
     io.write_masks(tmp_path / "m.tif", masks * 10_000)  # never wrapped
     assert tifffile.imread(tmp_path / "m.tif").dtype == np.uint32

@@ -1,0 +1,113 @@
+"""Tables of measurements."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from skimage.measure import regionprops_table
+
+from flowseg import _checks, _files
+from flowseg._optional import need
+
+# Columns of scikit-image's; those of intensity are added where there is an image.
+SHAPE_COLUMNS = (
+    "label", "area", "bbox", "centroid", "equivalent_diameter_area", "perimeter", "major_axis_length",
+    "minor_axis_length", "orientation", "eccentricity", "solidity", "extent", "feret_diameter_max",
+)  # fmt: skip
+INTENSITY_COLUMNS = ("intensity_mean", "intensity_min", "intensity_max", "intensity_std")
+
+Table = dict[str, NDArray[Any]]
+StrPath = str | os.PathLike[str]
+
+
+def measure(masks: ArrayLike, image: ArrayLike | None = None, objects: Mapping[str, ArrayLike] | None = None) -> Table:
+    """Measure objects.
+
+    Parameters
+    ----------
+    masks : array_like of int, shape (rows, columns)
+        Label image.
+    image : array_like, shape (rows, columns) or (rows, columns, channels), optional
+        For columns of intensity, per channel.
+    objects : mapping of str to array_like, optional
+        Columns to add, as from `FlowSegmenter.predict_objects`; those called label and area must be the same objects'.
+
+    Returns
+    -------
+    table : dict of ndarray, shape (n_objects,)
+        One column per name, ready for ``pandas.DataFrame``: those of `skimage.measure.regionprops_table`, then
+        those of `objects`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If masks, image and objects do not fit each other.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import flowseg
+    >>> table = flowseg.measure(np.array([[0, 3, 3], [0, 3, 3]]))
+    >>> int(table["label"][0]), float(table["area"][0]), float(table["centroid-1"][0])
+    (3, 4.0, 1.5)
+    """
+    array = _checks.as_masks(masks, ndims=(2,))
+    labels = np.where(array > 0, array, 0)
+    columns: tuple[str, ...] = SHAPE_COLUMNS
+    picture = None
+    if image is not None:
+        picture = _checks.as_image(image)
+        _checks.check_same_shape(picture.shape[:2], labels.shape, "image (rows and columns)", "masks")
+        columns += INTENSITY_COLUMNS
+    table: Table = regionprops_table(labels, picture, properties=columns)
+    for name, values in (objects or {}).items():
+        column = np.asarray(values)
+        _checks.check_same_shape(column.shape, table["label"].shape, f"objects[{name!r}]", "one value per object")
+        if name == "label" and not np.array_equal(column, table["label"]):
+            raise ValueError("objects must be of the same masks; got other labels.")
+        table.setdefault(name, column)
+    return table
+
+
+def write_table(path: StrPath, table: Mapping[str, ArrayLike]) -> None:
+    """Write a table of measurements as CSV or Parquet.
+
+    Parameters
+    ----------
+    path : path
+        File to write, ending in ``.csv`` or ``.parquet``; an old one is replaced in one step.
+    table : mapping of str to array_like, shape (n_rows,)
+        One column per name, as from `measure`.
+
+    Raises
+    ------
+    ImportError
+        If a Parquet file is asked for and the package pyarrow is not installed (``pip install flowseg[formats]``).
+    ValueError
+        If the columns are not of the same length.
+    """
+    columns = {str(name): np.asarray(values) for name, values in table.items()}
+    if len({column.shape for column in columns.values()}) > 1 or any(column.ndim != 1 for column in columns.values()):
+        shapes = {name: column.shape for name, column in columns.items()}
+        raise ValueError(f"table must have columns of one length; got {shapes}.")
+    suffix = Path(path).suffix.lower()
+    if suffix == ".csv":
+        _files.write_whole(Path(path), lambda beside: _write_csv(beside, columns))
+    elif suffix == ".parquet":
+        arrow, parquet = need("pyarrow", "formats"), need("pyarrow.parquet", "formats")
+        _files.write_whole(Path(path), lambda beside: parquet.write_table(arrow.table(columns), beside))
+    else:
+        raise ValueError(f"path must end in .csv or .parquet; got {path}.")
+
+
+def _write_csv(path: Path, columns: Table) -> None:
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        writer.writerows(zip(*(column.tolist() for column in columns.values()), strict=True))

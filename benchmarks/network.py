@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from flowseg import FlowSegmenter, _losses, build_unet, synthetic
-from flowseg._tiles import grid
+from flowseg._tiles import grid_axis
 
 SIDES = (200, 256, 300, 360, 520, 700, 1024)
 N_IMAGES = 100
@@ -77,7 +77,8 @@ def prediction() -> None:
     tiles = [
         rng.random((1, rows[1] - rows[0], columns[1] - columns[0], 1), dtype=np.float32)
         for side in sides
-        for rows, columns in grid((max(1, round(side[0] * factor)), max(1, round(side[1] * factor))), segmenter._margin)
+        for rows in grid_axis(max(1, round(side[0] * factor)), segmenter._margin)
+        for columns in grid_axis(max(1, round(side[1] * factor)), segmenter._margin)
     ]
     for shape in {tile.shape for tile in tiles}:  # nothing is compiled while the clock runs
         segmenter.network_.predict_on_batch(np.zeros(shape, np.float32))

@@ -29,7 +29,7 @@ Batch = tuple[NDArray[np.float32], NDArray[np.float32]]
 IGNORE = -1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Sample:
     """One training image, normalised and scaled, and its label image."""
 

@@ -29,6 +29,9 @@ class BoundarySegmenter(Segmenter):
         Channels of the images.
     diameter : float
         Working diameter in pixels.
+    estimate_diameters : bool or "auto"
+        Whether `predict` estimates the diameter of the objects in each image that none is given for; "auto": `fit`
+        decides on the validation images.
     crop_size, batch_size, epochs, steps_per_epoch : int
         Size of a crop in pixels, crops per step, epochs, steps per epoch.
     learning_rate : float
@@ -56,6 +59,8 @@ class BoundarySegmenter(Segmenter):
         The trained network.
     diameter_ : float
         Typical diameter, in pixels, of the objects in the training images.
+    estimate_diameters_ : bool
+        What "auto" stands for.
     history_ : dict of list of float
         Losses by epoch.
 
@@ -79,9 +84,10 @@ class BoundarySegmenter(Segmenter):
         self,
         *,
         network: Any = "unet",
-        filters: Any = (32, 64, 128, 256),
+        filters: Any = (16, 32, 64, 128, 256),
         n_channels: int = 1,
         diameter: float = 24.0,
+        estimate_diameters: Any = "auto",
         crop_size: int = 128,
         batch_size: int = 8,
         epochs: int = 40,
@@ -100,6 +106,7 @@ class BoundarySegmenter(Segmenter):
         self.filters = filters
         self.n_channels = n_channels
         self.diameter = diameter
+        self.estimate_diameters = estimate_diameters
         self.crop_size = crop_size
         self.batch_size = batch_size
         self.epochs = epochs

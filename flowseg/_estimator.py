@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -14,21 +15,22 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils import check_random_state
 
 from flowseg import _checks, _files, _inputs, metrics
-from flowseg._flows import diameters
+from flowseg._predictor import Pass, Predictor
+from flowseg._selection import Score, score_masks, standard_error
+from flowseg._sizes import Sizes, check_estimate, describe_sizes, image_diameters, read_sizes
 from flowseg._stored import Stored
 
 if TYPE_CHECKING:
     from flowseg._training import TrainingSettings
 
-# Below this factor between the working and an image's diameter, or above its inverse, an image would hardly be an
-# image any more, or not fit into memory.
-EXTREME_SCALE = 1 / 32
+# With fewer objects in the validation images nothing is chosen on them: chance would do it.
+LEAST_OBJECTS = 50
 
 # Parameters that the trained network depends on: changed after fit they would no longer describe it.
 FIXED_BY_FIT = ("n_channels", "filters", "diameter")
 
 
-class Segmenter(Stored, BaseEstimator):
+class Segmenter(Predictor, Stored, BaseEstimator):
     """Base of `FlowSegmenter` and `BoundarySegmenter`; they add parameters, a codec and how outputs are decoded."""
 
     _codec: Any  # a flowseg._codecs.Codec
@@ -38,6 +40,7 @@ class Segmenter(Stored, BaseEstimator):
     filters: Any
     n_channels: Any
     diameter: Any
+    estimate_diameters: Any
     crop_size: Any
     batch_size: Any
     epochs: Any
@@ -105,7 +108,8 @@ class Segmenter(Stored, BaseEstimator):
 
         from flowseg import _training
 
-        typical = _training.typical_diameter(train[1])
+        sizes = image_diameters(train[1])
+        typical = float(np.median(sizes))
         self._scale(typical, "masks must have objects whose typical diameter is")
         network = self._start_network(seed_weights, settings.crop_size)
         margin = self._find_margin(network)  # refuses a network that does not fit before it is trained
@@ -124,22 +128,40 @@ class Segmenter(Stored, BaseEstimator):
             checkpoint=file,
         )
         self._set_fitted(network, margin, typical, history)
+        self._sizes = Sizes(False, float(sizes.min()), float(sizes.max()))
         self._fit_decoding(*held_out)
         return self
 
     def _fit_decoding(self, images: list[NDArray[Any]], masks: list[NDArray[Any]]) -> None:
-        """Learn from validation images what comes after the network."""
+        """Learn from validation images what comes after the network, if they hold enough objects."""
+        self._reset_decoding()
+        if sum(np.count_nonzero(np.unique(m) > 0) for m in masks) < LEAST_OBJECTS:
+            return
+        first = [self._first_pass(image, None) for image in images]
+        second = None
+        if self.estimate_diameters is not False:
+            second = [
+                self._second_pass(image, *passed, bounded=True) for image, passed in zip(images, first, strict=True)
+            ]
+        if self.estimate_diameters == "auto" and second:
+            scores = [score_masks(masks, [self._decode(*passed) for passed in passes]) for passes in (second, first)]
+            gain = scores[0] - scores[1]
+            self._sizes = replace(self._sizes, estimate=bool(gain[0] > standard_error(gain)))
+        self._fit_thresholds([outputs for outputs, _ in (second if second and self._estimates() else first)], masks)
+
+    def _reset_decoding(self) -> None:
+        """Forget what is learned of decoding."""
+
+    def _fit_thresholds(self, outputs: list[NDArray[np.float32]], masks: list[NDArray[Any]]) -> None:
+        """Choose thresholds for outputs of images with known masks."""
 
     def _learned_decoding(self) -> dict[str, Any]:
         """What `_fit_decoding` has learned, for the model file."""
-        return {}
+        return {"sizes": describe_sizes(self._sizes)}
 
     def _restore_decoding(self, learned: dict[str, Any]) -> None:
         """Take what a model file holds of it; raise ValueError where that is wrong."""
-
-    def _all_ways(self) -> bool:
-        """Whether outputs are means over turned and flipped images."""
-        return False
+        self._sizes = read_sizes(learned.get("sizes"))
 
     def _start_network(self, seed: int, crop_size: int) -> Any:
         from flowseg import _training
@@ -208,6 +230,7 @@ class Segmenter(Stored, BaseEstimator):
         """Check every parameter that prediction needs."""
         _checks.as_integer(self.n_channels, "n_channels", minimum=1)
         _checks.as_number(self.diameter, "diameter", low=4.0)
+        check_estimate(self.estimate_diameters)
         _checks.as_workers(self.workers)
 
     def _find_seeds(self, checkpoint: str | os.PathLike[str] | None) -> tuple[list[int], Path | None]:
@@ -234,85 +257,6 @@ class Segmenter(Stored, BaseEstimator):
         _inputs.check_has_objects(pairs[1], "validation masks")
         return pairs
 
-    def predict(self, images: Any, *, diameters: Any = None) -> Any:
-        """Segment images.
-
-        Parameters
-        ----------
-        images : array_like or list of array_like
-            One image of shape (rows, columns) or (rows, columns, n_channels), a list of them, or a stack.
-        diameters : float, "estimate", or sequence of them, optional
-            Typical diameter in pixels of the objects in each image, or one for all; None (also for a single image)
-            is that of the training images, `diameter_`. "estimate": the median diameter of what a first pass
-            finds; the second pass takes as long again.
-
-        Returns
-        -------
-        masks : ndarray of int32, shape (rows, columns), or list of them
-            As large as the image; 0 = background, objects 1..n. A list for a list, one array for one image, a stack
-            for a stack.
-        """
-        return self._map(images, diameters, self._decode)
-
-    def _decode(self, outputs: NDArray[np.float32], factor: float) -> NDArray[np.int32]:
-        raise NotImplementedError
-
-    def _map(self, images: Any, diameters: Any, finish: Callable[[NDArray[np.float32], float], Any]) -> Any:
-        """Apply network and ``finish(outputs, factor)`` to one image, a list or a stack of them."""
-        self._check_fitted()
-        self._check_prediction_settings()
-        if _inputs.is_one_image(images, self.n_channels):
-            image = _inputs.as_channels_last(images, self.n_channels, "images")
-            (diameter,) = _inputs.as_diameters(diameters, 1)
-            return self._run(image, diameter, finish)
-        items = _inputs.as_image_list(images, self.n_channels)
-        sizes = _inputs.as_diameters(diameters, len(items))
-        results = [self._run(image, size, finish) for image, size in zip(items, sizes, strict=True)]
-        if isinstance(images, np.ndarray) and images.dtype != object and isinstance(results[0], np.ndarray):
-            return np.stack(results)
-        return results
-
-    def _run(
-        self,
-        image: NDArray[Any],
-        diameter: float | str | None,
-        finish: Callable[[NDArray[np.float32], float], Any],
-    ) -> Any:
-        if isinstance(diameter, str):
-            factor = self._scale(self._estimate_diameter(image), "the estimated diameter of an image must be")
-        else:
-            factor = self._scale(self.diameter_ if diameter is None else diameter, "diameters must be")
-        return finish(self._run_network(image, factor), factor)
-
-    def _estimate_diameter(self, image: NDArray[Any]) -> float:
-        """Median diameter of the objects that a first pass finds; where it finds none, that of the training images."""
-        factor = self._scale(self.diameter_, "diameters must be")
-        found = diameters(self._decode(self._run_network(image, factor), factor))
-        return float(np.median(found)) if found.size else self.diameter_
-
-    def _run_network(self, image: NDArray[Any], factor: float) -> NDArray[np.float32]:
-        from flowseg._prediction import predict_outputs
-
-        outputs = predict_outputs(
-            self.network_, image, self._codec, factor=factor, margin=self._margin, all_ways=self._all_ways()
-        )
-        if not np.isfinite(outputs).all():
-            raise ValueError(
-                "images must have values that a network can take; got outputs that are not finite for an image with "
-                f"values from {image.min():g} to {image.max():g}."
-            )
-        return outputs
-
-    def _scale(self, size: float, subject: str) -> float:
-        """Factor that gives objects of diameter ``size`` the working diameter."""
-        factor = self.diameter / size
-        if not EXTREME_SCALE <= factor <= 1 / EXTREME_SCALE:
-            raise ValueError(
-                f"{subject} within a factor of {1 / EXTREME_SCALE:g} of the working diameter, {self.diameter:g} "
-                f"pixels; got {size:g}."
-            )
-        return float(factor)
-
     def score(self, images: Any, masks: Any) -> float:
         """Mean over the images of the average precision at IoU 0.5.
 
@@ -330,18 +274,6 @@ class Segmenter(Stored, BaseEstimator):
         image_list, mask_list = _inputs.as_pairs(images, masks, n_channels=self.n_channels)
         predicted = self.predict(image_list)
         return float(metrics.average_precision_per_image(mask_list, predicted, thresholds=(0.5,)).mean())
-
-    def check_prediction(self, diameter: float | str | None) -> None:
-        """Raise when `predict` would for any image: wrong parameters, or an impossible diameter.
-
-        Parameters
-        ----------
-        diameter : float, optional
-            As for `predict`.
-        """
-        self._check_prediction_settings()
-        (size,) = _inputs.as_diameters(diameter, 1)
-        self._scale(self.diameter_ if size is None or isinstance(size, str) else size, "diameters must be")
 
     def _check_fitted(self) -> None:
         if not hasattr(self, "network_"):

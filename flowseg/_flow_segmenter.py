@@ -12,13 +12,10 @@ from flowseg import _checks, _inputs
 from flowseg._codecs import FlowCodec
 from flowseg._dynamics import flows_to_masks
 from flowseg._estimator import Segmenter
-from flowseg._flows import diameters
 from flowseg._pretrained import pretrained_file
 from flowseg._quality import Calibration, Table, calibrate, describe_objects, read_calibration
-from flowseg._thresholds import Thresholds, best_iou, check_thresholds, choose_thresholds, read_thresholds
-
-# With fewer objects in the validation images thresholds stay as they are: chance would choose them.
-LEAST_OBJECTS = 50
+from flowseg._selection import best_iou
+from flowseg._thresholds import Thresholds, check_thresholds, choose_thresholds, read_thresholds
 
 
 class FlowSegmenter(Segmenter):
@@ -36,6 +33,10 @@ class FlowSegmenter(Segmenter):
         Channels of the images.
     diameter : float
         Working diameter in pixels: images are scaled so that typical objects have it when the network sees them.
+    estimate_diameters : bool or "auto"
+        Whether `predict` estimates the diameter of the objects in each image that none is given for, in a first pass,
+        instead of taking the one of the training images. "auto": `fit` tries it on the validation images and does it
+        where the masks are better by more than a standard error.
     crop_size : int
         Side in pixels of the square crops that the network is trained on.
     batch_size : int
@@ -84,6 +85,7 @@ class FlowSegmenter(Segmenter):
         Typical diameter, in pixels, of the objects in the training images.
     history_ : dict of list of float
         Losses by epoch, as Keras gives them.
+    estimate_diameters_ : bool
     cellprob_threshold_, flow_threshold_, min_size_ : float, float or None, int
         What "auto" stands for in `predict`.
 
@@ -108,9 +110,10 @@ class FlowSegmenter(Segmenter):
         self,
         *,
         network: Any = "unet",
-        filters: Any = (32, 64, 128, 256),
+        filters: Any = (16, 32, 64, 128, 256),
         n_channels: int = 1,
         diameter: float = 24.0,
+        estimate_diameters: Any = "auto",
         crop_size: int = 128,
         batch_size: int = 8,
         epochs: int = 40,
@@ -133,6 +136,7 @@ class FlowSegmenter(Segmenter):
         self.filters = filters
         self.n_channels = n_channels
         self.diameter = diameter
+        self.estimate_diameters = estimate_diameters
         self.crop_size = crop_size
         self.batch_size = batch_size
         self.epochs = epochs
@@ -255,16 +259,19 @@ class FlowSegmenter(Segmenter):
         self._check_prediction_settings()
         image_list, mask_list = _inputs.as_pairs(images, masks, n_channels=self.n_channels)
         _inputs.check_has_objects(mask_list, "masks")
-        outputs = [self._codec.split(self._run(image, None, lambda outputs, _: outputs)) for image in image_list]
+        self._fit_thresholds([self._find_outputs(image, None)[0] for image in image_list], mask_list)
+        return self
+
+    def _fit_thresholds(self, outputs: list[NDArray[np.float32]], masks: list[NDArray[Any]]) -> None:
+        split = [self._codec.split(o) for o in outputs]
         names = [field.name for field in fields(Thresholds)]
         given = {name: getattr(self, name) for name in names if not isinstance(getattr(self, name), str)}
-        chosen = choose_thresholds(outputs, mask_list, given, n_iter=self.n_iter, workers=self.workers)
+        chosen = choose_thresholds(split, masks, given, n_iter=self.n_iter, workers=self.workers)
         self._set_decoding(chosen, None)
-        found = [self._decode_split(*pair) for pair in outputs]
-        tables = [describe_objects(m, *pair, workers=self.workers) for m, pair in zip(found, outputs, strict=True)]
-        matched = [best_iou(true, m) >= 0.5 for true, m in zip(mask_list, found, strict=True)]
+        found = [self._decode_split(*pair) for pair in split]
+        tables = [describe_objects(m, *pair, workers=self.workers) for m, pair in zip(found, split, strict=True)]
+        matched = [best_iou(true, m) >= 0.5 for true, m in zip(masks, found, strict=True)]
         self._set_decoding(chosen, calibrate(tables, matched, self.diameter_))
-        return self
 
     def _set_decoding(self, thresholds: Thresholds, calibration: Calibration | None) -> None:
         self.cellprob_threshold_ = thresholds.cellprob_threshold
@@ -272,16 +279,16 @@ class FlowSegmenter(Segmenter):
         self.min_size_ = thresholds.min_size
         self._calibration = calibration
 
-    def _fit_decoding(self, images: list[NDArray[Any]], masks: list[NDArray[Any]]) -> None:
+    def _reset_decoding(self) -> None:
         self._set_decoding(Thresholds(), None)
-        if sum(diameters(m).size for m in masks) >= LEAST_OBJECTS:
-            self.fit_thresholds(images, masks)
 
     def _learned_decoding(self) -> dict[str, Any]:
         calibration = asdict(self._calibration) if self._calibration else None
-        return {"thresholds": {f.name: getattr(self, f"{f.name}_") for f in fields(Thresholds)}, "score": calibration}
+        thresholds = {f.name: getattr(self, f"{f.name}_") for f in fields(Thresholds)}
+        return super()._learned_decoding() | {"thresholds": thresholds, "score": calibration}
 
     def _restore_decoding(self, learned: dict[str, Any]) -> None:
+        super()._restore_decoding(learned)
         self._set_decoding(read_thresholds(learned.get("thresholds")), read_calibration(learned.get("score")))
 
     def _check_prediction_settings(self) -> None:

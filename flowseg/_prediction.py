@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import keras
@@ -14,7 +14,7 @@ from flowseg._images import channel_range, scaled_shape
 from flowseg._networks import receptive_radius
 from flowseg._own_networks import measure_receptive_radius
 from flowseg._scaled import ScaledView
-from flowseg._tiles import TILE_SIZE, TILE_STEP, grid_margin, map_tiles
+from flowseg._tiles import TILE_SIZE, TILE_STEP, Band, assemble, grid_margin, map_tiles
 
 # Rows that are scaled back at a time.
 BAND = 128
@@ -48,18 +48,27 @@ def predict_outputs(
     def run_all_ways(batch: NDArray[np.float32]) -> NDArray[np.float32]:
         return np.mean([_run_turned(run, batch, codec, *way) for way in np.ndindex(4, 2)], axis=0)
 
-    outputs = map_tiles(run_all_ways if all_ways else run, seen, codec.n_outputs, margin)
-    return outputs if outputs.shape[:2] == shape else _scale_back(outputs, shape)
+    bands = map_tiles(run_all_ways if all_ways else run, seen, codec.n_outputs, margin)
+    if seen.shape != shape:
+        bands = _scale_back(bands, seen.shape, shape)
+    return assemble(bands, (*shape, codec.n_outputs))
 
 
-def _scale_back(outputs: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:
-    """Outputs in another size, made band by band."""
-    view = ScaledView(outputs, shape)
-    scaled = np.empty((*shape, outputs.shape[2]), dtype=np.float32)
-    for start in range(0, shape[0], BAND):
-        stop = min(start + BAND, shape[0])
-        scaled[start:stop] = view.read((start, stop), (0, shape[1]))
-    return scaled
+def _scale_back(bands: Iterable[Band], seen: tuple[int, int], shape: tuple[int, int]) -> Iterator[Band]:
+    """Bands of an array of the size ``seen`` at another size; no more of it is held than the next band needs."""
+    held: NDArray[np.float32] | None = None
+    first = done = 0
+    for _, band in bands:
+        held = band if held is None else np.concatenate([held, band])
+        view = ScaledView(held, shape, n_rows=seen[0], first_row=first)
+        while done < shape[0]:
+            stop = min(done + BAND, shape[0])
+            if view.sources(0, done, stop)[1] > first + held.shape[0]:
+                break
+            yield done, view.read((done, stop), (0, shape[1]))
+            done = stop
+        needed = view.sources(0, done, done + 1)[0] if done < shape[0] else seen[0]
+        held, first = held[needed - first :].copy(), needed
 
 
 def _run_turned(

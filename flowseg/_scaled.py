@@ -26,6 +26,8 @@ class ScaledView:
         Rows and columns of the result.
     low, high : ndarray, shape (channels,), optional
         Values that become 0 and 1.
+    n_rows, first_row : int, optional
+        Where ``array`` is a band of a taller one: the rows that this has, and the number of the band's first row.
     """
 
     def __init__(
@@ -34,8 +36,13 @@ class ScaledView:
         shape: tuple[int, int],
         low: NDArray[np.float64] | None = None,
         high: NDArray[np.float64] | None = None,
+        *,
+        n_rows: int | None = None,
+        first_row: int = 0,
     ) -> None:
         self.array = array
+        self.full = (n_rows or array.shape[0], array.shape[1])
+        self.first_row = first_row
         self.shape = shape
         self.low = low
         self.high = high
@@ -46,16 +53,25 @@ class ScaledView:
         low, high = (int(row.min()), int(column.min())), (int(row.max()) + 1, int(column.max()) + 1)
         return self._window(low, high)[row[:, np.newaxis] - low[0], column - low[1]]
 
+    def sources(self, axis: int, start: int, stop: int) -> tuple[int, int]:
+        """From and to which row (axis 0) or column (axis 1) of the array a window of the result depends on it."""
+        if self.shape == self.full:
+            return start, stop
+        step, sigma = self._step_and_sigma()
+        reach = np.ceil(TRUNCATE * sigma[axis]) + 2
+        return max(int(start * step[axis] - reach), 0), min(int(stop * step[axis] + reach) + 1, self.full[axis])
+
+    def _step_and_sigma(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        step = np.array(self.full) / self.shape
+        return step, np.maximum(0.0, (step - 1) / 2)
+
     def _window(self, low: tuple[int, int], high: tuple[int, int]) -> NDArray[np.float32]:
-        if self.shape == self.array.shape[:2]:
-            return self._stretch(self.array[low[0] : high[0], low[1] : high[1]]).astype(np.float32, copy=False)
-        step = np.array(self.array.shape[:2]) / self.shape
-        sigma = np.maximum(0.0, (step - 1) / 2)
-        reach = np.ceil(TRUNCATE * sigma) + 2
-        start = np.maximum((np.array(low) * step - reach).astype(np.intp), 0)
-        stop = np.minimum((np.array(high) * step + reach).astype(np.intp) + 1, self.array.shape[:2])
-        source = self._stretch(self.array[start[0] : stop[0], start[1] : stop[1]])
-        offset = (np.array(low) + 0.5) * step - 0.5 - start
+        (top, bottom), (left, right) = (self.sources(axis, low[axis], high[axis]) for axis in (0, 1))
+        source = self._stretch(self.array[top - self.first_row : bottom - self.first_row, left:right])
+        if self.shape == self.full:
+            return source
+        step, sigma = self._step_and_sigma()
+        offset = (np.array(low) + 0.5) * step - 0.5 - (top, left)
         size = (high[0] - low[0], high[1] - low[1])
         channels = [self._resample(source[..., c], sigma, step, offset, size) for c in range(source.shape[2])]
         return np.stack(channels, axis=-1)

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from flowseg import _checks
 from flowseg._dynamics import flows_to_masks
-from flowseg._overlaps import find_overlaps, number_objects
+from flowseg._overlaps import number_objects
 from flowseg._quality import describe_objects
+from flowseg._selection import Score, best_iou, score_found, standard_error
 
 # What is tried. Logits of the foreground; flow errors (infinite: no check); shares of the true objects' area.
 CELLPROB_THRESHOLDS = (-3.0, -2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
@@ -22,9 +23,6 @@ SIZE_SHARES = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4)
 
 # A parameter with this value is chosen by fit.
 AUTO = "auto"
-
-# The score that is made as large as possible: average precision over all objects, mean over these thresholds.
-IOU_THRESHOLDS = (0.5, 0.75)
 
 
 @dataclass(frozen=True)
@@ -73,29 +71,10 @@ class _Candidates:
     area: NDArray[np.float64]
     image: NDArray[np.intp]  # that it is in
 
-    def score(self, flow_threshold: float, min_size: float, n_true: NDArray[np.intp]) -> NDArray[np.float64]:
-        """Score of all images together, then without each of them in turn, when the other objects are dropped.
-
-        It is the mean over IOU_THRESHOLDS of TP / (TP + FP + FN); ``n_true`` holds the true objects per image.
-        """
+    def score(self, flow_threshold: float, min_size: float, n_true: NDArray[np.intp]) -> Score:
+        """Score when objects beyond these thresholds are dropped; ``n_true`` holds the true objects per image."""
         stay = (self.error <= flow_threshold) & (self.area >= min_size)
-        image, iou = self.image[stay], self.iou[stay]
-        n_found = _in_turn(np.bincount(image, minlength=n_true.size))
-        hits = np.stack([_in_turn(np.bincount(image[iou >= t], minlength=n_true.size)) for t in IOU_THRESHOLDS])
-        return np.mean(hits / np.maximum(_in_turn(n_true) + n_found - hits, 1), axis=0)
-
-
-def _in_turn(counts: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Sum of all, then of all but each."""
-    return np.concatenate([[counts.sum()], counts.sum() - counts])
-
-
-def best_iou(true: NDArray[Any], predicted: NDArray[Any]) -> NDArray[np.float64]:
-    """For every predicted object, 1..n, the largest IoU with a true one; above 0.5 it matches no other."""
-    overlaps = find_overlaps(true, predicted)
-    best = np.zeros(overlaps.predicted_labels.size)
-    np.maximum.at(best, overlaps.predicted_index, overlaps.iou)
-    return best
+        return score_found(self.iou[stay], self.image[stay], n_true)
 
 
 def choose_thresholds(
@@ -140,11 +119,8 @@ def _choices(given: dict[str, Any], name: str, choices: Iterable[float], default
 
 def _nearest_of_the_best(tried: list[tuple[int, Thresholds]], scores: NDArray[np.float64]) -> Thresholds:
     """The 1 SE rule; ``tried`` holds (distance from the defaults, thresholds)."""
-    n = scores.shape[1] - 1
     below = scores[np.argmax(scores[:, 0])] - scores
-    without = below[:, 1:]
-    error = np.sqrt((n - 1) / n * np.sum((without - without.mean(axis=1, keepdims=True)) ** 2, axis=1))
-    good = np.flatnonzero(below[:, 0] <= error)
+    good = np.flatnonzero(below[:, 0] <= standard_error(below))
     return min((tried[i] for i in good), key=lambda item: item[0])[1]
 
 

@@ -7,7 +7,7 @@ a tile ends. Beyond the image its mirror image is read.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,9 @@ TILE_STEP = 64
 TILE_SIZE = 768
 
 Axis = tuple[int, int, int, int]
+
+# Number of the first row, and the rows: shape (rows, columns, n_outputs).
+Band = tuple[int, NDArray[np.float32]]
 
 
 def grid_margin(radius: int) -> int:
@@ -40,27 +43,30 @@ def grid_axis(n: int, margin: int) -> list[Axis]:
     return [(start - margin, start + stride + margin, start, min(start + stride, n)) for start in range(0, n, stride)]
 
 
-def grid(shape: tuple[int, int], margin: int) -> Iterator[tuple[Axis, Axis]]:
-    """Tiles of an image, row by row."""
-    for rows in grid_axis(shape[0], margin):
-        for columns in grid_axis(shape[1], margin):
-            yield rows, columns
-
-
 def map_tiles(
     function: Callable[[NDArray[np.float32]], NDArray[np.float32]],
     view: ScaledView,
     n_outputs: int,
     margin: int,
-) -> NDArray[np.float32]:
-    """Apply a network to an image, tile by tile; no more than a tile of the image is made at a time.
+) -> Iterator[Band]:
+    """Apply a network to an image, tile by tile, and give what comes out by bands of whole rows, from top to bottom.
 
-    ``function`` takes and gives (1, rows, columns, channels).
+    ``function`` takes and gives (1, rows, columns, channels). No more than a tile of the image and a band of the
+    outputs is made at a time.
     """
-    outputs = np.empty((*view.shape, n_outputs), dtype=np.float32)
-    for rows, columns in grid(view.shape, margin):
-        tile = function(view.read(rows[:2], columns[:2])[np.newaxis])[0]
+    for rows in grid_axis(view.shape[0], margin):
+        band = np.empty((rows[3] - rows[2], view.shape[1], n_outputs), dtype=np.float32)
         keep_rows = slice(rows[2] - rows[0], rows[3] - rows[0])
-        keep_columns = slice(columns[2] - columns[0], columns[3] - columns[0])
-        outputs[rows[2] : rows[3], columns[2] : columns[3]] = tile[keep_rows, keep_columns]
-    return outputs
+        for columns in grid_axis(view.shape[1], margin):
+            tile = function(view.read(rows[:2], columns[:2])[np.newaxis])[0]
+            keep_columns = slice(columns[2] - columns[0], columns[3] - columns[0])
+            band[:, columns[2] : columns[3]] = tile[keep_rows, keep_columns]
+        yield rows[2], band
+
+
+def assemble(bands: Iterable[Band], shape: tuple[int, int, int]) -> NDArray[np.float32]:
+    """The whole that bands are parts of."""
+    whole = np.empty(shape, dtype=np.float32)
+    for start, band in bands:
+        whole[start : start + band.shape[0]] = band
+    return whole

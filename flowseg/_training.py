@@ -15,14 +15,16 @@ from flowseg import _losses, _networks, _own_networks
 from flowseg._batches import IGNORE, CropBatches, Sample
 from flowseg._checkpoint import Checkpoint, KeepBest, State, fingerprint, read_state
 from flowseg._codecs import Codec
-from flowseg._flows import diameters
 from flowseg._images import normalize, resize, resize_masks, scaled_shape
 from flowseg._overlaps import number_objects
+from flowseg._sizes import image_diameter
 
 # Random scaling of training crops, up or down by this factor at most.
 SCALE_JITTER = 1.3
-# An image is also shown at its own size where this is further from the working diameter than this factor.
-SAME_SIZE = 1.25
+# An image is also shown at its own size where this is further from the typical one than this factor ...
+OTHER_SIZE = 1.25
+# ... so many times for every time at the typical size.
+OWN_SIZE_SHOWN = 1
 # ... but not if it had to be enlarged by more than this factor: a stray pixel is no object of one pixel.
 MAX_ENLARGEMENT = 4.0
 # Shares of the steps in which the learning rate rises, and the factor it falls to at the end.
@@ -50,17 +52,6 @@ class TrainingSettings:
     verbose: int
 
 
-def image_diameter(masks: NDArray[Any]) -> float:
-    """Median diameter of the objects of one image; NaN where there is none."""
-    values = diameters(masks)
-    return float(np.median(values)) if values.size else float("nan")
-
-
-def typical_diameter(masks: Sequence[NDArray[Any]]) -> float:
-    """Median over the images that have objects of their objects' median diameter."""
-    return float(np.nanmedian([image_diameter(m) for m in masks]))
-
-
 def make_samples(
     images: Sequence[NDArray[Any]],
     masks: Sequence[NDArray[Any]],
@@ -71,21 +62,21 @@ def make_samples(
 ) -> list[Sample]:
     """Scale images and masks.
 
-    Every image is shown as `predict` is going to scale it when nobody tells it a diameter: so that an object of
-    the typical diameter gets the working diameter. With ``every_size`` an image whose own objects are of
-    another size is shown a second time, so that these get the working diameter.
+    Every image is shown as `predict` scales it at first, so that an object of the typical diameter gets the working
+    diameter. With ``every_size`` an image whose own objects are of another size is also shown so that these get
+    the working diameter, as in a second pass. All images are shown equally often.
     """
     samples = []
     for image, labels in zip(images, masks, strict=True):
         own = image_diameter(labels)
-        sizes = [typical]
-        if every_size and settings.diameter / own < MAX_ENLARGEMENT and abs(np.log(own / typical)) > np.log(SAME_SIZE):
-            sizes.append(own)
         objects = _number_compactly(labels)
         stretched = normalize(image, channel_axis=-1)
-        for size in sizes:
+        differs = settings.diameter / own < MAX_ENLARGEMENT and max(own / typical, typical / own) > OTHER_SIZE
+        made = {}
+        for size in (typical, own) if every_size and differs else (typical,):
             shape = scaled_shape(labels.shape, settings.diameter / size)
-            samples.append(Sample(resize(stretched, shape), resize_masks(objects, shape)))
+            made[size] = Sample(resize(stretched, shape), resize_masks(objects, shape))
+        samples += [made[typical], *[made.get(own, made[typical])] * (OWN_SIZE_SHOWN if every_size else 0)]
     return samples
 
 
@@ -227,7 +218,7 @@ def _find_state(
     """That of the checkpoint file, if there is one and it is of this very training; else that of the beginning."""
     if checkpoint is None:
         return State("", seeds)
-    arrays = (array for s in (*samples, *validation) for array in (s.image, s.masks))
+    arrays = (array for s in dict.fromkeys((*samples, *validation)) for array in (s.image, s.masks))
     said = replace(settings, verbose=0, workers=None)
     identity = fingerprint(said, seeds, len(samples), *arrays, [w.shape for w in network.weights])
     found = read_state(checkpoint)

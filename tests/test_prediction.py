@@ -5,7 +5,7 @@ import flowseg
 from flowseg._codecs import BoundaryCodec, FlowCodec
 from flowseg._prediction import network_margin, predict_outputs
 from flowseg._scaled import ScaledView
-from flowseg._tiles import TILE_SIZE, grid_axis, map_tiles
+from flowseg._tiles import TILE_SIZE, assemble, grid_axis, map_tiles
 
 
 @pytest.fixture(scope="module")
@@ -15,12 +15,17 @@ def network():
     return model
 
 
+def run_tiled(network, image, margin):
+    shape = image.shape[:2]
+    return assemble(map_tiles(network.predict_on_batch, ScaledView(image, shape), 3, margin), (*shape, 3))
+
+
 def test_tiles_of_a_real_network_leave_no_trace(network):
     # All at once, beyond the size of a tile, gives the same as tile by tile, up to rounding.
     image = np.random.default_rng(0).normal(size=(64, TILE_SIZE + 320, 1)).astype(np.float32)
     margin = network_margin(network, is_own=False, n_levels=3, n_channels=1)
     assert len(grid_axis(image.shape[1], margin)) > 1
-    tiled = map_tiles(network.predict_on_batch, ScaledView(image, image.shape[:2]), 3, margin)
+    tiled = run_tiled(network, image, margin)
     whole = network.predict_on_batch(image[None])[0]
     # Beyond the image's right edge tiles read its mirror image, the whole reads nothing: leave that margin out.
     inside = np.s_[:, margin : image.shape[1] - margin]
@@ -31,7 +36,7 @@ def test_a_block_with_its_margin_equals_the_whole(network):
     # What a cluster does: read one tile of the grid with its margin, and get the very same numbers.
     image = np.random.default_rng(1).normal(size=(40, 2 * TILE_SIZE, 1)).astype(np.float32)
     margin = network_margin(network, is_own=False, n_levels=3, n_channels=1)
-    whole = map_tiles(network.predict_on_batch, ScaledView(image, image.shape[:2]), 3, margin)
+    whole = run_tiled(network, image, margin)
     start, stop, keep, end = grid_axis(image.shape[1], margin)[1]
     rows = np.minimum(np.arange(64), 2 * 39 - np.arange(64))
     block = network.predict_on_batch(image[rows][None, :, start:stop])[0]
@@ -44,6 +49,23 @@ def test_outputs_come_in_the_size_of_the_image(network):
         outputs = predict_outputs(network, image, FlowCodec(), factor=factor, margin=64, all_ways=False)
         assert outputs.shape == (50, 61, 3)
         assert outputs.dtype == np.float32
+
+
+@pytest.mark.parametrize("shape", [(2500, 40), (1100, 900)])
+@pytest.mark.parametrize("factor", [0.45, 1.3])
+def test_scaled_back_band_by_band_as_all_at_once(shape, factor, network):
+    # Several rows of tiles at the size that the network sees; every band of the outputs is the very same.
+    from flowseg._images import channel_range, scaled_shape
+
+    image = np.random.default_rng(4).normal(size=(*shape, 1))
+    seen = scaled_shape(shape, factor)
+    view = ScaledView(image, seen, *channel_range(image))
+    whole = assemble(map_tiles(network.predict_on_batch, view, 3, 64), (*seen, 3))
+    expected = ScaledView(whole, shape)
+    outputs = predict_outputs(network, image, FlowCodec(), factor=factor, margin=64, all_ways=False)
+    for start in range(0, shape[0], 128):
+        stop = min(start + 128, shape[0])
+        assert np.array_equal(outputs[start:stop], expected.read((start, stop), (0, shape[1])))
 
 
 @pytest.mark.parametrize("codec", [FlowCodec(), BoundaryCodec()])

@@ -4,7 +4,8 @@ import pytest
 import flowseg
 from flowseg import FlowSegmenter, metrics, synthetic
 from flowseg._quality import calibrate, describe_objects
-from flowseg._thresholds import IOU_THRESHOLDS, Thresholds, best_iou, choose_thresholds
+from flowseg._selection import IOU_THRESHOLDS, best_iou
+from flowseg._thresholds import Thresholds, choose_thresholds
 
 
 def predictions(n=3, shift=0.0):
@@ -183,7 +184,7 @@ class TestSegmenter:
             model.predict(image, diameters="guess")
 
     def test_an_estimate_that_makes_no_sense(self, model, pairs, monkeypatch):
-        monkeypatch.setattr(model, "_estimate_diameter", lambda image: 5000.0)
+        monkeypatch.setattr(model, "_measure", lambda masks: 5000.0)
         with pytest.raises(ValueError, match="the estimated diameter of an image must be within a factor of 32"):
             model.predict(pairs[0][0], diameters="estimate")
 

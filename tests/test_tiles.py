@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from flowseg._scaled import ScaledView
-from flowseg._tiles import TILE_SIZE, TILE_STEP, grid_axis, grid_margin, map_tiles
+from flowseg._tiles import TILE_SIZE, TILE_STEP, assemble, grid_axis, grid_margin, map_tiles
 
 
 @pytest.mark.parametrize("n", [1, 5, 64, 65, 767, 768, 769, 1000, 2049, 5000])
@@ -34,7 +34,7 @@ def test_tiles_do_not_show(shape):
         return np.roll(total, (-2, -2), axis=(1, 2))
 
     padded = np.pad(image, ((2, 2), (2, 2), (0, 0)), mode="reflect") if min(shape) > 2 else None
-    found = map_tiles(blur, ScaledView(image, shape), 2, 64)
+    found = assemble(map_tiles(blur, ScaledView(image, shape), 2, 64), image.shape)
     assert found.shape == image.shape
     assert np.all(np.isfinite(found))
     if padded is not None and min(shape) > TILE_SIZE:
@@ -51,5 +51,5 @@ def test_blocks_equal_the_whole():
         calls.append(batch.copy())
         return batch
 
-    assert np.array_equal(map_tiles(remember, ScaledView(image, (800, 2000)), 1, 64), image)
+    assert np.array_equal(assemble(map_tiles(remember, ScaledView(image, (800, 2000)), 1, 64), image.shape), image)
     assert {c.shape for c in calls} == {(1, TILE_SIZE, TILE_SIZE, 1)}

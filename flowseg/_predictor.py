@@ -1,0 +1,153 @@
+"""How a fitted segmenter runs its network over images: at which size, once or twice, and what is made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flowseg import _inputs
+from flowseg._sizes import Sizes, image_diameter, is_same_size
+
+# Below this factor between the working and an image's diameter, or above its inverse, an image would hardly be an
+# image any more, or not fit into memory.
+EXTREME_SCALE = 1 / 32
+
+# Outputs of the network, in the size of the image, and the factor that the image was scaled by for it.
+Pass = tuple[NDArray[np.float32], float]
+
+
+class Predictor:
+    """Adds `predict` and what it takes to a segmenter."""
+
+    _check_fitted: Any
+    _check_prediction_settings: Any
+    _codec: Any
+    _margin: int
+    _sizes: Sizes
+    n_channels: Any
+    diameter: Any
+    estimate_diameters: Any
+    network_: Any
+    diameter_: float
+
+    @property
+    def estimate_diameters_(self) -> bool:
+        """What "auto" stands for."""
+        return self._sizes.estimate
+
+    def predict(self, images: Any, *, diameters: Any = None) -> Any:
+        """Segment images.
+
+        Parameters
+        ----------
+        images : array_like or list of array_like
+            One image of shape (rows, columns) or (rows, columns, n_channels), a list of them, or a stack.
+        diameters : float, "estimate", or sequence of them, optional
+            Typical diameter in pixels of the objects in each image, or one for all. "estimate": the median diameter
+            of what a first pass finds. None (also for a single image) is the one of the training images, `diameter_`,
+            or with `estimate_diameters` an estimate, kept within the sizes that the training images had. An estimate
+            costs a second pass where it is not within a tenth of `diameter_`.
+
+        Returns
+        -------
+        masks : ndarray of int32, shape (rows, columns), or list of them
+            As large as the image; 0 = background, objects 1..n. A list for a list, one array for one image, a stack
+            for a stack.
+        """
+        return self._map(images, diameters, self._decode)
+
+    def _decode(self, outputs: NDArray[np.float32], factor: float) -> NDArray[np.int32]:
+        raise NotImplementedError
+
+    def _map(self, images: Any, diameters: Any, finish: Callable[[NDArray[np.float32], float], Any]) -> Any:
+        """Apply network and ``finish(outputs, factor)`` to one image, a list or a stack of them."""
+        self._check_fitted()
+        self._check_prediction_settings()
+        if _inputs.is_one_image(images, self.n_channels):
+            image = _inputs.as_channels_last(images, self.n_channels, "images")
+            (diameter,) = _inputs.as_diameters(diameters, 1)
+            return self._run(image, diameter, finish)
+        items = _inputs.as_image_list(images, self.n_channels)
+        sizes = _inputs.as_diameters(diameters, len(items))
+        results = [self._run(image, size, finish) for image, size in zip(items, sizes, strict=True)]
+        if isinstance(images, np.ndarray) and images.dtype != object and isinstance(results[0], np.ndarray):
+            return np.stack(results)
+        return results
+
+    def _run(
+        self,
+        image: NDArray[Any],
+        diameter: float | str | None,
+        finish: Callable[[NDArray[np.float32], float], Any],
+    ) -> Any:
+        return finish(*self._find_outputs(image, diameter))
+
+    def _find_outputs(self, image: NDArray[Any], diameter: float | str | None) -> Pass:
+        first = self._first_pass(image, None if isinstance(diameter, str) else diameter)
+        by_default = diameter is None and self._estimates()
+        if not (by_default or isinstance(diameter, str)):
+            return first
+        return self._second_pass(image, *first, bounded=by_default)
+
+    def _estimates(self) -> bool:
+        """Whether diameters are estimated where none are given."""
+        return self.estimate_diameters_ if isinstance(self.estimate_diameters, str) else bool(self.estimate_diameters)
+
+    def _first_pass(self, image: NDArray[Any], diameter: float | None) -> Pass:
+        factor = self._scale(self.diameter_ if diameter is None else diameter, "diameters must be")
+        return self._run_network(image, factor), factor
+
+    def _second_pass(self, image: NDArray[Any], outputs: NDArray[np.float32], factor: float, *, bounded: bool) -> Pass:
+        """Measure what the first pass found; run again, unless that was the right size or nothing was found."""
+        size = self._measure(self._decode(outputs, factor))
+        if bounded:
+            size = self._sizes.bound(size)
+        if np.isnan(size) or is_same_size(size, self.diameter / factor):
+            return outputs, factor
+        factor = self._scale(size, "the estimated diameter of an image must be")
+        return self._run_network(image, factor), factor
+
+    def _measure(self, masks: NDArray[np.int32]) -> float:
+        return image_diameter(masks)
+
+    def _all_ways(self) -> bool:
+        """Whether outputs are means over turned and flipped images."""
+        return False
+
+    def _run_network(self, image: NDArray[Any], factor: float) -> NDArray[np.float32]:
+        from flowseg._prediction import predict_outputs
+
+        outputs = predict_outputs(
+            self.network_, image, self._codec, factor=factor, margin=self._margin, all_ways=self._all_ways()
+        )
+        if not np.isfinite(outputs).all():
+            raise ValueError(
+                "images must have values that a network can take; got outputs that are not finite for an image with "
+                f"values from {image.min():g} to {image.max():g}."
+            )
+        return outputs
+
+    def _scale(self, size: float, subject: str) -> float:
+        """Factor that gives objects of diameter ``size`` the working diameter."""
+        factor = self.diameter / size
+        if not EXTREME_SCALE <= factor <= 1 / EXTREME_SCALE:
+            raise ValueError(
+                f"{subject} within a factor of {1 / EXTREME_SCALE:g} of the working diameter, {self.diameter:g} "
+                f"pixels; got {size:g}."
+            )
+        return float(factor)
+
+    def check_prediction(self, diameter: float | str | None) -> None:
+        """Raise when `predict` would for any image: wrong parameters, or an impossible diameter.
+
+        Parameters
+        ----------
+        diameter : float, optional
+            As for `predict`.
+        """
+        self._check_prediction_settings()
+        (size,) = _inputs.as_diameters(diameter, 1)
+        self._scale(self.diameter_ if size is None or isinstance(size, str) else size, "diameters must be")

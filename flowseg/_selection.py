@@ -1,0 +1,55 @@
+"""Scores to choose by: of all validation images together, and without each of them in turn (jackknife)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flowseg._overlaps import find_overlaps
+
+# What is made as large as possible: average precision over all objects, mean over these IoU thresholds.
+IOU_THRESHOLDS = (0.5, 0.75)
+
+Score = NDArray[np.float64]  # of all images, then without each of them
+
+
+def best_iou(true: NDArray[np.integer], predicted: NDArray[np.integer]) -> NDArray[np.float64]:
+    """For every predicted object, 1..n, the largest IoU with a true one; above 0.5 it matches no other."""
+    overlaps = find_overlaps(true, predicted)
+    best = np.zeros(overlaps.predicted_labels.size)
+    np.maximum.at(best, overlaps.predicted_index, overlaps.iou)
+    return best
+
+
+def score_found(iou: NDArray[np.float64], image: NDArray[np.intp], n_true: NDArray[np.intp]) -> Score:
+    """Mean over IOU_THRESHOLDS of TP / (TP + FP + FN).
+
+    ``iou`` and ``image`` hold, for every found object, its `best_iou` and the number of its image; ``n_true`` the true
+    objects per image.
+    """
+    n_found = _in_turn(np.bincount(image, minlength=n_true.size))
+    hits = np.stack([_in_turn(np.bincount(image[iou >= t], minlength=n_true.size)) for t in IOU_THRESHOLDS])
+    return np.mean(hits / np.maximum(_in_turn(n_true) + n_found - hits, 1), axis=0)
+
+
+def score_masks(true: Sequence[NDArray[np.integer]], predicted: Sequence[NDArray[np.integer]]) -> Score:
+    """`score_found` of label images."""
+    values = [best_iou(a, b) for a, b in zip(true, predicted, strict=True)]
+    image = np.repeat(np.arange(len(values)), [v.size for v in values])
+    n_true = np.array([np.count_nonzero(np.unique(m) > 0) for m in true])
+    return score_found(np.concatenate(values), image, n_true)
+
+
+def _in_turn(counts: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Sum of all, then of all but each."""
+    return np.concatenate([[counts.sum()], counts.sum() - counts])
+
+
+def standard_error(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of a `Score` or a difference of two, or of rows of them, by the jackknife over the images."""
+    without = scores[..., 1:]
+    n = without.shape[-1]
+    mean = without.mean(axis=-1, keepdims=True)
+    return np.sqrt((n - 1) / n * np.sum((without - mean) ** 2, axis=-1))

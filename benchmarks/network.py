@@ -73,7 +73,7 @@ def prediction() -> None:
     start = time.perf_counter()
     segmenter.predict(images)
     full = time.perf_counter() - start
-    factor = segmenter.diameter / segmenter.diameter_
+    factor = segmenter.working_diameter_ / segmenter.diameter_
     tiles = [
         rng.random((1, rows[1] - rows[0], columns[1] - columns[0], 1), dtype=np.float32)
         for side in sides

@@ -2,10 +2,11 @@
 
 python benchmarks/recipe.py DATA --json benchmarks/recipe.json
 
-Runs what the JSON file does not hold yet, two trainings at a time, each pinned to one core. DATA holds dsb2018.
+Runs what the JSON file does not hold yet, two trainings at a time, each pinned to one core. DATA holds the sets.
 """
 
 import argparse
+import csv
 import json
 import os
 import subprocess
@@ -64,6 +65,14 @@ CHANGES: dict[str, dict[str, Any]] = {
     "batches of 4": {"batch_size": 4},
     "batches of 16": {"batch_size": 16},
     "weight decay 1e-2": {"_training.WEIGHT_DECAY": 1e-2},
+}
+# The same on another set, where objects are larger.
+CELLS = "aitslab/cells"
+CHANGES |= {
+    "cells": {"data": CELLS},
+    "cells: diameter 36": {"data": CELLS, "diameter": 36.0},
+    "cells: diameter 48": {"data": CELLS, "diameter": 48.0},
+    "cells: own size three times as often": {"data": CELLS, "_training.OWN_SIZE_SHOWN": 3},
 }
 # Differences that are small get a second seed; base's tells how much chance there is.
 SECOND_SEED = ("base", "own size three times as often", "crowded images more often", "filters 32, 64, 128, 256")
@@ -251,7 +260,7 @@ def run_one(name: str, seed: int, file: Path, core: int) -> None:
 
     import flowseg
 
-    change = dict(CHANGES[name])
+    change = {key: value for key, value in CHANGES[name].items() if key != "data"}
     callbacks = [averaging(change.pop("averaged"))] if "averaged" in change else []
     stack = ExitStack()
     for key in [k for k in change if k in PATCHES or "." in k]:
@@ -278,7 +287,7 @@ def run_one(name: str, seed: int, file: Path, core: int) -> None:
         for name, found in (("plain", plain), ("estimated", estimated))
     }
     loss = round(segmenter.history_["loss"][-1], 4)
-    print(json.dumps({"steps": steps, "wall": round(wall), "loss": loss, **result}))
+    print(json.dumps({"steps": steps, "wall": round(wall), "loss": loss, "groups": groups.tolist(), **result}))
 
 
 def relative_price(changed: Any, base: Any) -> float:
@@ -309,36 +318,61 @@ def relative_price(changed: Any, base: Any) -> float:
     return float(np.median(times[:, 0] / times[:, 1]))
 
 
+def write_table(results: dict[str, Any], file: Path) -> None:
+    """A row per training: average precision with one size for all images and with estimates, and how far from base."""
+    from scores import THRESHOLDS, difference
+
+    at = [THRESHOLDS.index(t) for t in (0.5, 0.75)]
+    with open(file, "w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(
+            ["change", "steps", "one size, 0.5 / 0.75", "estimated", "estimated less base at 0.5", "at 0.75"]
+        )
+        for name, result in results.items():
+            base = results["cells | seed 0" if name.startswith("cells") else "base | seed 0"]
+            d = difference(result["estimated"], base["estimated"], np.array(base["groups"]))
+            pooled = [" / ".join(f"{result[way]['pooled'][i]:.3f}" for i in at) for way in ("plain", "estimated")]
+            gains = [f"{d['difference'][i]:+.3f} ({d['low'][i]:+.3f} to {d['high'][i]:+.3f})" for i in at]
+            writer.writerow([name.replace(" | seed 0", "").replace(" | ", ", "), result["steps"], *pooled, *gains])
+
+
 def main() -> None:
     """Run what is missing."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path, help="folder that holds dsb2018; with --one the packed file")
+    parser.add_argument("data", type=Path, help="folder of the sets; with --one a packed file")
     parser.add_argument("--json", type=Path, help="results, kept after every training")
+    parser.add_argument("--table", type=Path, help="only write what the JSON file holds as a table (CSV)")
     parser.add_argument("--one", nargs=3, metavar=("NAME", "SEED", "CORE"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
         name, seed, core = options.one
         run_one(name, int(seed), options.data, int(core))
         return
+    if options.table:
+        write_table(json.loads(options.json.read_text()), options.table)
+        return
     from data import pack
+    from scores import write_results
 
     results = json.loads(options.json.read_text()) if options.json.exists() else {}
-    packed = options.json.with_suffix(".npz")
-    pack(options.data, "dsb2018", packed)
+    packed = {name: options.json.with_suffix(f".{i}.npz") for i, name in enumerate(("dsb2018", CELLS))}
+    for name, file in packed.items():
+        pack(options.data, name, file)
     cores: Queue[int] = Queue()
     for core in sorted(os.sched_getaffinity(0))[:2]:
         cores.put(core)
 
     def work(name: str, seed: int) -> None:
         core = cores.get()
-        command = [sys.executable, __file__, str(packed), "--one", name, str(seed), str(core)]
+        file = packed[CHANGES[name].get("data", "dsb2018")]
+        command = [sys.executable, __file__, str(file), "--one", name, str(seed), str(core)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         cores.put(core)
         if done.returncode:
             print(f"{name} failed:\n{done.stderr[-2000:]}", flush=True)
             return
         results[f"{name} | seed {seed}"] = json.loads(done.stdout.strip().splitlines()[-1])
-        options.json.write_text(json.dumps(results, indent=1))
+        write_results(results, options.json)
         kept = results[f"{name} | seed {seed}"]
         pooled = {key: kept[key]["pooled"] for key in ("plain", "estimated")}
         print(f"{name}, seed {seed}: {kept['steps']} steps, {pooled}", flush=True)
@@ -347,7 +381,8 @@ def main() -> None:
     jobs = [(name, seed) for name, seed in jobs if f"{name} | seed {seed}" not in results]
     with ThreadPoolExecutor(cores.qsize()) as pool:
         list(pool.map(lambda job: work(*job), jobs))
-    packed.unlink()
+    for file in packed.values():
+        file.unlink()
 
 
 if __name__ == "__main__":

@@ -19,10 +19,8 @@ from scores import score
 
 from flowseg import FlowSegmenter
 
-EPOCHS = 40
+EPOCHS = 130
 SEED = 0
-# A level more and half the filters of the default: as many weights, half the time per step.
-FILTERS = (16, 32, 64, 128, 256)
 CARD = {
     "name": "nuclei",
     "data": "2018 Data Science Bowl, stage 1 (BBBC038v1), fluorescence images only, with the mask corrections of "
@@ -48,7 +46,7 @@ def main() -> None:
     pairs = {split: (read(packed, split, "image"), read(packed, split, "mask")) for split in SPLITS}
     groups = np.load(packed)["report/groups"]
     packed.unlink()
-    segmenter = FlowSegmenter(filters=FILTERS, random_state=SEED, epochs=options.epochs, verbose=2)
+    segmenter = FlowSegmenter(random_state=SEED, epochs=options.epochs, verbose=2)
     checkpoint = options.output.with_suffix(".training")
     segmenter.fit(*pairs["train"], validation=pairs["choose"], checkpoint=checkpoint)
     segmenter.set_params(verbose=0)

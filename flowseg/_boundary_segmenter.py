@@ -27,8 +27,8 @@ class BoundarySegmenter(Segmenter):
         Filters per level of "unet" and "resunet", finest first.
     n_channels : int
         Channels of the images.
-    diameter : float
-        Working diameter in pixels.
+    diameter : float or "auto"
+        Working diameter in pixels; "auto": that of typical objects, but at least 24 and at most 40.
     estimate_diameters : bool or "auto"
         Whether `predict` estimates the diameter of the objects in each image that none is given for; "auto": `fit`
         decides on the validation images.
@@ -59,6 +59,8 @@ class BoundarySegmenter(Segmenter):
         The trained network.
     diameter_ : float
         Typical diameter, in pixels, of the objects in the training images.
+    working_diameter_ : float
+        Diameter, in pixels, that typical objects are scaled to.
     estimate_diameters_ : bool
         What "auto" stands for.
     history_ : dict of list of float
@@ -86,7 +88,7 @@ class BoundarySegmenter(Segmenter):
         network: Any = "unet",
         filters: Any = (16, 32, 64, 128, 256),
         n_channels: int = 1,
-        diameter: float = 24.0,
+        diameter: Any = "auto",
         estimate_diameters: Any = "auto",
         crop_size: int = 128,
         batch_size: int = 8,

@@ -17,7 +17,7 @@ from sklearn.utils import check_random_state
 from flowseg import _checks, _files, _inputs, metrics
 from flowseg._predictor import Pass, Predictor
 from flowseg._selection import Score, score_masks, standard_error
-from flowseg._sizes import Sizes, check_estimate, describe_sizes, image_diameters, read_sizes
+from flowseg._sizes import Sizes, check_sizes, choose_working, describe_sizes, image_diameters, read_sizes, scale_factor
 from flowseg._stored import Stored
 
 if TYPE_CHECKING:
@@ -110,11 +110,12 @@ class Segmenter(Predictor, Stored, BaseEstimator):
 
         sizes = image_diameters(train[1])
         typical = float(np.median(sizes))
-        self._scale(typical, "masks must have objects whose typical diameter is")
+        working = self._sizes.working if self._goes_on() else choose_working(self.diameter, typical)
+        scale_factor(working, typical, "masks must have objects whose typical diameter is")
         network = self._start_network(seed_weights, settings.crop_size)
         margin = self._find_margin(network)  # refuses a network that does not fit before it is trained
         samples, validation_samples = (
-            _training.make_samples(*pairs, typical=typical, settings=settings, every_size=every_size)
+            _training.make_samples(*pairs, typical=typical, working=working, every_size=every_size)
             for pairs, every_size in ((train, settings.augment), (held_out, False))
         )
         history = _training.train(
@@ -128,7 +129,7 @@ class Segmenter(Predictor, Stored, BaseEstimator):
             checkpoint=file,
         )
         self._set_fitted(network, margin, typical, history)
-        self._sizes = Sizes(False, float(sizes.min()), float(sizes.max()))
+        self._sizes = Sizes(working, False, float(sizes.min()), float(sizes.max()))
         self._fit_decoding(*held_out)
         return self
 
@@ -137,17 +138,16 @@ class Segmenter(Predictor, Stored, BaseEstimator):
         self._reset_decoding()
         if sum(np.count_nonzero(np.unique(m) > 0) for m in masks) < LEAST_OBJECTS:
             return
-        first = [self._first_pass(image, None) for image in images]
-        second = None
-        if self.estimate_diameters is not False:
-            second = [
-                self._second_pass(image, *passed, bounded=True) for image, passed in zip(images, first, strict=True)
-            ]
-        if self.estimate_diameters == "auto" and second:
-            scores = [score_masks(masks, [self._decode(*passed) for passed in passes]) for passes in (second, first)]
-            gain = scores[0] - scores[1]
+        passes = [self._first_pass(image, None) for image in images]
+        if self.estimate_diameters:  # True or "auto"
+            second = [self._second_pass(image, *one, bounded=True) for image, one in zip(images, passes, strict=True)]
+            gain = self._score_passes(second, masks) - self._score_passes(passes, masks)
             self._sizes = replace(self._sizes, estimate=bool(gain[0] > standard_error(gain)))
-        self._fit_thresholds([outputs for outputs, _ in (second if second and self._estimates() else first)], masks)
+            passes = second if self._estimates() else passes
+        self._fit_thresholds([outputs for outputs, _ in passes], masks)
+
+    def _score_passes(self, passes: list[Pass], masks: list[NDArray[Any]]) -> Score:
+        return score_masks(masks, [self._decode(*one) for one in passes])
 
     def _reset_decoding(self) -> None:
         """Forget what is learned of decoding."""
@@ -163,10 +163,14 @@ class Segmenter(Predictor, Stored, BaseEstimator):
         """Take what a model file holds of it; raise ValueError where that is wrong."""
         self._sizes = read_sizes(learned.get("sizes"))
 
+    def _goes_on(self) -> bool:
+        """Whether fit starts from what the segmenter has learned."""
+        return bool(self.warm_start) and hasattr(self, "network_")
+
     def _start_network(self, seed: int, crop_size: int) -> Any:
         from flowseg import _training
 
-        if self.warm_start and hasattr(self, "network_"):
+        if self._goes_on():
             self._check_fitted()
             return _training.copy_network(self.network_)
         return self._make_network(seed, crop_size)
@@ -214,7 +218,6 @@ class Segmenter(Predictor, Stored, BaseEstimator):
         from flowseg._training import TrainingSettings
 
         return TrainingSettings(
-            diameter=self.diameter,
             crop_size=crop_size,
             batch_size=batch_size,
             epochs=_checks.as_integer(self.epochs, "epochs", minimum=1),
@@ -229,8 +232,7 @@ class Segmenter(Predictor, Stored, BaseEstimator):
     def _check_prediction_settings(self) -> None:
         """Check every parameter that prediction needs."""
         _checks.as_integer(self.n_channels, "n_channels", minimum=1)
-        _checks.as_number(self.diameter, "diameter", low=4.0)
-        check_estimate(self.estimate_diameters)
+        check_sizes(self.diameter, self.estimate_diameters)
         _checks.as_workers(self.workers)
 
     def _find_seeds(self, checkpoint: str | os.PathLike[str] | None) -> tuple[list[int], Path | None]:

@@ -31,8 +31,9 @@ class FlowSegmenter(Segmenter):
         Filters per level of "unet" and "resunet", finest first.
     n_channels : int
         Channels of the images.
-    diameter : float
+    diameter : float or "auto"
         Working diameter in pixels: images are scaled so that typical objects have it when the network sees them.
+        "auto": their own, but at least 24 and at most 40.
     estimate_diameters : bool or "auto"
         Whether `predict` estimates the diameter of the objects in each image that none is given for, in a first pass,
         instead of taking the one of the training images. "auto": `fit` tries it on the validation images and does it
@@ -85,6 +86,8 @@ class FlowSegmenter(Segmenter):
         Typical diameter, in pixels, of the objects in the training images.
     history_ : dict of list of float
         Losses by epoch, as Keras gives them.
+    working_diameter_ : float
+        Diameter, in pixels, that typical objects are scaled to.
     estimate_diameters_ : bool
     cellprob_threshold_, flow_threshold_, min_size_ : float, float or None, int
         What "auto" stands for in `predict`.
@@ -112,7 +115,7 @@ class FlowSegmenter(Segmenter):
         network: Any = "unet",
         filters: Any = (16, 32, 64, 128, 256),
         n_channels: int = 1,
-        diameter: float = 24.0,
+        diameter: Any = "auto",
         estimate_diameters: Any = "auto",
         crop_size: int = 128,
         batch_size: int = 8,

@@ -38,6 +38,10 @@ SQUASHING = frozenset(
 )
 
 
+# By how many standard deviations of the image the probe of a network's reach is brighter than the image.
+PROBE_SHIFT = np.float32(20.0)
+
+
 def check_network(network: Any, *, n_channels: int, n_outputs: int, crop_size: int) -> None:
     """Raise unless a network fits: shapes, any image size, a linear head, crops as given."""
     if not isinstance(network, keras.Model):
@@ -99,7 +103,7 @@ def measure_receptive_radius(network: keras.Model, n_channels: int, *, step: int
     image = rng.standard_normal((1, size, size, n_channels)).astype(np.float32)
     expected = np.asarray(network(image, training=False))[0, core, core]
     for radius in range(step, largest + 1, step):
-        other = 10 * rng.standard_normal(image.shape).astype(np.float32)
+        other = 10 * rng.standard_normal(image.shape).astype(np.float32) + PROBE_SHIFT  # a mean feels only its mean
         near = slice(start - radius, start + step + radius)
         other[:, near, near] = image[:, near, near]
         found = np.asarray(network(other, training=False))[0, core, core]

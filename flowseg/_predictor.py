@@ -9,11 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowseg import _inputs
-from flowseg._sizes import Sizes, image_diameter, is_same_size
-
-# Below this factor between the working and an image's diameter, or above its inverse, an image would hardly be an
-# image any more, or not fit into memory.
-EXTREME_SCALE = 1 / 32
+from flowseg._sizes import Sizes, image_diameter, is_same_size, scale_factor
 
 # Outputs of the network, in the size of the image, and the factor that the image was scaled by for it.
 Pass = tuple[NDArray[np.float32], float]
@@ -28,10 +24,14 @@ class Predictor:
     _margin: int
     _sizes: Sizes
     n_channels: Any
-    diameter: Any
     estimate_diameters: Any
     network_: Any
     diameter_: float
+
+    @property
+    def working_diameter_(self) -> float:
+        """Diameter in pixels that typical objects are scaled to."""
+        return self._sizes.working
 
     @property
     def estimate_diameters_(self) -> bool:
@@ -105,7 +105,7 @@ class Predictor:
         size = self._measure(self._decode(outputs, factor))
         if bounded:
             size = self._sizes.bound(size)
-        if np.isnan(size) or is_same_size(size, self.diameter / factor):
+        if np.isnan(size) or is_same_size(size, self._sizes.working / factor):
             return outputs, factor
         factor = self._scale(size, "the estimated diameter of an image must be")
         return self._run_network(image, factor), factor
@@ -132,13 +132,7 @@ class Predictor:
 
     def _scale(self, size: float, subject: str) -> float:
         """Factor that gives objects of diameter ``size`` the working diameter."""
-        factor = self.diameter / size
-        if not EXTREME_SCALE <= factor <= 1 / EXTREME_SCALE:
-            raise ValueError(
-                f"{subject} within a factor of {1 / EXTREME_SCALE:g} of the working diameter, {self.diameter:g} "
-                f"pixels; got {size:g}."
-            )
-        return float(factor)
+        return scale_factor(self._sizes.working, size, subject)
 
     def check_prediction(self, diameter: float | str | None) -> None:
         """Raise when `predict` would for any image: wrong parameters, or an impossible diameter.

@@ -13,15 +13,24 @@ from flowseg import _checks
 from flowseg._flows import diameters
 from flowseg._thresholds import is_auto
 
+# Bounds in pixels of the working diameter that "auto" chooses. Smaller objects are enlarged, because outlines come out
+# no finer than the pixels that the network sees; larger ones gain nothing and cost time (docs/recipe.rst).
+LEAST_WORKING, MOST_WORKING = 24.0, 40.0
+
+# Below this factor between the working and an image's diameter, or above its inverse, an image would hardly be an
+# image any more, or not fit into memory.
+EXTREME_SCALE = 1 / 32
+
 # Sizes that differ by less than this factor are one: no second pass is made for an estimate so near.
 SAME_SIZE = 1.1
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """Whether to estimate the diameter of images that none is given for, and the bounds of such an estimate."""
+    """At which size a network sees objects, and what to make of images whose objects' size nobody tells."""
 
-    estimate: bool
+    working: float  # diameter in pixels that typical objects are scaled to
+    estimate: bool  # whether to estimate the diameter where none is given, within the bounds:
     low: float  # smallest and largest diameter of the training images, in pixels
     high: float
 
@@ -42,15 +51,33 @@ def image_diameters(masks: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
     return values[np.isfinite(values)]
 
 
+def choose_working(diameter: float | str, typical: float) -> float:
+    """Working diameter for the parameter ``diameter``: itself, or for "auto" the typical one within bounds."""
+    return min(max(typical, LEAST_WORKING), MOST_WORKING) if isinstance(diameter, str) else float(diameter)
+
+
+def scale_factor(working: float, size: float, subject: str) -> float:
+    """Factor that gives objects of diameter ``size`` the working diameter."""
+    factor = working / size
+    if not EXTREME_SCALE <= factor <= 1 / EXTREME_SCALE:
+        raise ValueError(
+            f"{subject} within a factor of {1 / EXTREME_SCALE:g} of the working diameter, {working:g} pixels; got "
+            f"{size:g}."
+        )
+    return float(factor)
+
+
 def is_same_size(a: float, b: float) -> bool:
     """Whether two diameters are so near that it makes no difference."""
     return max(a, b) <= SAME_SIZE * min(a, b)
 
 
-def check_estimate(value: Any) -> None:
-    """Raise unless ``estimate_diameters`` is a flag or "auto"."""
-    if not is_auto(value, "estimate_diameters"):
-        _checks.check_flag(value, "estimate_diameters")
+def check_sizes(diameter: Any, estimate_diameters: Any) -> None:
+    """Raise unless both parameters are "auto" or what else they can be."""
+    if not is_auto(diameter, "diameter"):
+        _checks.as_number(diameter, "diameter", low=4.0)
+    if not is_auto(estimate_diameters, "estimate_diameters"):
+        _checks.check_flag(estimate_diameters, "estimate_diameters")
 
 
 def read_sizes(document: Any) -> Sizes:
@@ -59,10 +86,11 @@ def read_sizes(document: Any) -> Sizes:
     if not isinstance(document, dict) or set(document) != set(names):
         raise ValueError(f"sizes must be an object with {', '.join(names)}; got {document!r}.")
     _checks.check_flag(document["estimate"], "sizes' estimate")
-    low, high = (_checks.as_number(document[n], f"sizes' {n}", low=0.0, open_low=True) for n in ("low", "high"))
+    numbers = ("working", "low", "high")
+    working, low, high = (_checks.as_number(document[n], f"sizes' {n}", low=0.0, open_low=True) for n in numbers)
     if low > high:
         raise ValueError(f"sizes must have low no larger than high; got {low:g} and {high:g}.")
-    return Sizes(bool(document["estimate"]), low, high)
+    return Sizes(working, bool(document["estimate"]), low, high)
 
 
 def describe_sizes(sizes: Sizes) -> dict[str, Any]:

@@ -40,7 +40,6 @@ VALIDATION_CROPS = 64
 class TrainingSettings:
     """What `train` needs to know; the meaning is that of the segmenters' parameters."""
 
-    diameter: float
     crop_size: int
     batch_size: int
     epochs: int
@@ -57,13 +56,13 @@ def make_samples(
     masks: Sequence[NDArray[Any]],
     *,
     typical: float,
-    settings: TrainingSettings,
+    working: float,
     every_size: bool,
 ) -> list[Sample]:
     """Scale images and masks.
 
     Every image is shown as `predict` scales it at first, so that an object of the typical diameter gets the working
-    diameter. With ``every_size`` an image whose own objects are of another size is also shown so that these get
+    one. With ``every_size`` an image whose own objects are of another size is also shown so that these get
     the working diameter, as in a second pass. All images are shown equally often.
     """
     samples = []
@@ -71,10 +70,10 @@ def make_samples(
         own = image_diameter(labels)
         objects = _number_compactly(labels)
         stretched = normalize(image, channel_axis=-1)
-        differs = settings.diameter / own < MAX_ENLARGEMENT and max(own / typical, typical / own) > OTHER_SIZE
+        differs = working / own < MAX_ENLARGEMENT and max(own / typical, typical / own) > OTHER_SIZE
         made = {}
         for size in (typical, own) if every_size and differs else (typical,):
-            shape = scaled_shape(labels.shape, settings.diameter / size)
+            shape = scaled_shape(labels.shape, working / size)
             made[size] = Sample(resize(stretched, shape), resize_masks(objects, shape))
         samples += [made[typical], *[made.get(own, made[typical])] * (OWN_SIZE_SHOWN if every_size else 0)]
     return samples

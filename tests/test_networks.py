@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -123,3 +126,18 @@ def test_a_model_is_copied_with_its_weights():
 def test_refuses(arguments, error, sentence):
     with pytest.raises(error, match=sentence):
         flowseg.build_unet(**arguments)
+
+
+def test_two_trainings_side_by_side_give_the_same_bytes(tmp_path):
+    # Two processes that take the cores from each other, as on a busy machine: sums in another order would show.
+    code = """
+import sys
+from flowseg import FlowSegmenter, synthetic
+images, masks = zip(*[synthetic.cells((160, 160), 25, rng=seed) for seed in range(4)])
+model = FlowSegmenter(filters=(8, 16, 32), epochs=2, steps_per_epoch=12, random_state=0)
+model.fit(images, masks).save(sys.argv[1])
+"""
+    files = [tmp_path / f"{k}.safetensors" for k in range(2)]
+    runs = [subprocess.Popen([sys.executable, "-c", code, str(file)]) for file in files]
+    assert [run.wait() for run in runs] == [0, 0]
+    assert files[0].read_bytes() == files[1].read_bytes()

@@ -212,16 +212,15 @@ def test_binary_masks_of_several_objects(pairs, small):
 
 
 def test_a_stray_pixel_does_not_blow_the_image_up(pairs):
-    from flowseg._training import TrainingSettings, make_samples
+    from flowseg._training import make_samples
 
     stray = np.zeros((96, 96), int)
     stray[5, 5] = 1
-    settings = TrainingSettings(24.0, 64, 4, 1, 1, 1e-3, True, None, 1, 0)
     samples = make_samples(
         [pairs[0][0][..., None]] * 2,
         [pairs[0][1], stray],
         typical=24.0,
-        settings=settings,
+        working=24.0,
         every_size=True,
     )
     assert max(s.image.shape[0] for s in samples) < 200

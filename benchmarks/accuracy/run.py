@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from data import pack, read
-from scores import THRESHOLDS, ceiling, score
+from scores import THRESHOLDS, ceiling, score, write_results
 
 HERE = Path(__file__).parent
 MINUTES = 20.0
@@ -102,7 +102,7 @@ def main() -> None:
                     groups = packed["report/groups"]
                 results[ceiling_name] = {"groups": groups.tolist(), **score(true, ceiling(true), groups)}
             results[job.name] = run(job, pythons[job.tool], file, folder)
-            options.json.write_text(json.dumps(results, indent=1))
+            write_results(results, options.json)
             line = "  ".join(f"{v:.3f}" for v in results[job.name]["pooled"])
             print(f"{job.name:<60} AP at {THRESHOLDS}: {line}", flush=True)
 

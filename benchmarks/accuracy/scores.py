@@ -1,5 +1,7 @@
 """The scorer, the same for all tools."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -58,3 +60,11 @@ def difference(a: dict[str, Any], b: dict[str, Any], groups: np.ndarray) -> dict
 def ceiling(true: list[np.ndarray]) -> list[np.ndarray]:
     """What the true masks become on the way through flows and back: the best that any network could do."""
     return [flowseg.flows_to_masks(flowseg.masks_to_flows(m), np.where(m > 0, 5.0, -5.0)) for m in true]
+
+
+def write_results(results: dict[str, Any], file: Path) -> None:
+    """JSON, a line per result."""
+    lines = [f"{json.dumps(name)}: {json.dumps(value)}" for name, value in results.items()]
+    beside = file.with_suffix(".part")
+    beside.write_text("{\n" + ",\n".join(lines) + "\n}\n")
+    beside.replace(file)

@@ -1,0 +1,153 @@
+import numpy as np
+import pytest
+
+import flowseg
+from flowseg import BoundarySegmenter, FlowSegmenter
+from flowseg._codecs import FLOW_SCALE
+from flowseg._selection import score_masks, standard_error
+from flowseg._sizes import Sizes, choose_working, image_diameters, is_same_size, read_sizes
+
+
+def outputs_of(masks):
+    """What a network that knows the masks would say."""
+    cellprob = np.where(masks > 0, 5.0, -5.0)
+    return np.stack([*(FLOW_SCALE * flowseg.masks_to_flows(masks)), cellprob], axis=-1).astype(np.float32)
+
+
+@pytest.fixture
+def model(pairs, small):
+    images, masks = zip(*pairs)
+    return FlowSegmenter(**small).fit(images, masks)
+
+
+class TestSizes:
+    def test_bound(self):
+        sizes = Sizes(24.0, True, 10.0, 30.0)
+        assert [sizes.bound(d) for d in (3.0, 10.0, 20.0, 99.0)] == [10.0, 10.0, 20.0, 30.0]
+
+    def test_diameters_of_images_with_objects(self):
+        one, none = np.zeros((9, 9), int), np.zeros((9, 9), int)
+        one[:4, :4] = 7
+        assert image_diameters([none, one, none]) == pytest.approx([2 * np.sqrt(16 / np.pi)])
+
+    def test_same_size_either_way(self):
+        assert is_same_size(20.0, 22.0)
+        assert is_same_size(22.0, 20.0)
+        assert not is_same_size(20.0, 22.1)
+
+    @pytest.mark.parametrize(
+        ("document", "sentence"),
+        [
+            (None, "sizes must be an object with working, estimate, low, high; got None"),
+            (
+                {"working": 24.0, "estimate": True, "low": 1.0},
+                "sizes must be an object with working, estimate, low, high",
+            ),
+            ({"working": 24.0, "estimate": 1, "low": 1.0, "high": 2.0}, "sizes' estimate must be True or False; got 1"),
+            (
+                {"working": 24.0, "estimate": True, "low": 0.0, "high": 2.0},
+                "sizes' low must be a number above 0; got 0.0",
+            ),
+            ({"working": 24.0, "estimate": True, "low": 3.0, "high": 2.0}, "low no larger than high; got 3 and 2"),
+        ],
+    )
+    def test_bad_documents(self, document, sentence):
+        with pytest.raises((TypeError, ValueError), match=sentence):
+            read_sizes(document)
+
+
+class TestWorkingDiameter:
+    def test_chosen_within_bounds(self):
+        assert [choose_working("auto", d) for d in (9.0, 30.0, 110.0)] == [24.0, 30.0, 40.0]
+        assert choose_working(17, 110.0) == 17.0
+
+    def test_of_a_fitted_segmenter(self, model, small, pairs):
+        images, masks = zip(*pairs)
+        assert model.working_diameter_ == max(model.diameter_, 24.0)
+        assert FlowSegmenter(**small, diameter=30).fit(images, masks).working_diameter_ == 30.0
+
+    def test_training_further_keeps_it(self, model, pairs):
+        # The network has learned objects of this size; those of the new images are scaled to it.
+        images, masks = zip(*[(np.kron(i, np.ones((3, 3))), np.kron(m, np.ones((3, 3), int))) for i, m in pairs[:4]])
+        working, typical = model.working_diameter_, model.diameter_
+        model.set_params(warm_start=True).fit(images, masks)
+        assert model.working_diameter_ == working
+        assert model.diameter_ > 2.5 * typical
+
+    def test_bad_values(self, small, pairs):
+        images, masks = zip(*pairs)
+        with pytest.raises(ValueError, match="diameter must be one of 'auto'; got 'large'"):
+            FlowSegmenter(**small, diameter="large").fit(images, masks)
+        with pytest.raises(ValueError, match="diameter must be a number of at least 4; got 1"):
+            FlowSegmenter(**small, diameter=1).fit(images, masks)
+
+
+def test_scores_by_hand():
+    true = [np.array([[1, 1, 0, 2, 2]]), np.array([[1, 1, 1, 0, 0]])]
+    found = [np.array([[1, 1, 0, 2, 0]]), np.array([[0, 0, 0, 0, 1]])]
+    # IoU 1, 0.5 and none: TP, FP, FN are 2, 1, 1 at 0.5 and 1, 2, 2 at 0.75; then without the first, without the second.
+    expected = [(2 / 4 + 1 / 5) / 2, 0.0, (2 / 2 + 1 / 3) / 2]
+    assert score_masks(true, found) == pytest.approx(expected)
+    assert standard_error(np.array(expected)) == pytest.approx(np.sqrt(0.5 * 2 * (expected[2] / 2) ** 2))
+
+
+class TestEstimates:
+    @pytest.mark.parametrize("better", ["first", "second", "neither"])
+    def test_fit_decides_on_validation_images(self, better, model, pairs, monkeypatch):
+        images, masks = (list(part) for part in zip(*pairs))
+        poor = [np.where(m % 3 == 0, 0, m) for m in masks]
+        known = {"first": (masks, poor), "second": (poor, masks), "neither": (masks, masks)}[better]
+        answers = [iter([outputs_of(m) for m in part]) for part in known]
+        monkeypatch.setattr(model, "_first_pass", lambda image, diameter: (next(answers[0]), 1.0))
+        monkeypatch.setattr(model, "_second_pass", lambda image, *passed, bounded: (next(answers[1]), 1.0))
+        model._fit_decoding(images, masks)
+        assert model.estimate_diameters_ is (better == "second")
+
+    def test_with_few_objects_it_stays_off(self, model, pairs, monkeypatch):
+        monkeypatch.setattr(model, "_first_pass", None)  # the network does not run
+        image, masks = pairs[0]
+        model._fit_decoding([image], [masks])
+        assert model.estimate_diameters_ is False
+
+    def test_by_default_within_the_training_images(self, model, pairs, monkeypatch):
+        image = pairs[0][0]
+        seen = []
+        run = model._run_network
+        monkeypatch.setattr(model, "_run_network", lambda image, factor: seen.append(factor) or run(image, factor))
+        monkeypatch.setattr(model, "_measure", lambda masks: 5000.0)
+        model._sizes = Sizes(24.0, False, 5.0, 3 * model.diameter_)
+        model.predict(image)
+        assert seen == [24.0 / model.diameter_]
+        model.set_params(estimate_diameters=True).predict(image)
+        assert seen[1:] == [24.0 / model.diameter_, 24.0 / (3 * model.diameter_)]
+        model.predict(image, diameters=10.0)  # what is told is not estimated
+        assert seen[3:] == [24.0 / 10.0]
+        with pytest.raises(ValueError, match="the estimated diameter of an image must be within a factor of 32"):
+            model.predict(image, diameters="estimate")
+
+    @pytest.mark.parametrize("factor", [1.05, float("nan")])
+    def test_the_right_size_and_nothing_found_need_no_second_pass(self, factor, model, pairs, monkeypatch):
+        seen = []
+        run = model._run_network
+        monkeypatch.setattr(model, "_run_network", lambda image, factor: seen.append(factor) or run(image, factor))
+        monkeypatch.setattr(model, "_measure", lambda masks: factor * model.diameter_)
+        model.predict(pairs[0][0], diameters="estimate")
+        assert len(seen) == 1
+
+    @pytest.mark.parametrize("cls", [FlowSegmenter, BoundarySegmenter])
+    def test_kept_in_the_model_file(self, cls, pairs, small, tmp_path):
+        images, masks = zip(*pairs)
+        model = cls(**small).fit(images, masks)
+        model._sizes = Sizes(28.5, True, 12.5, 31.0)
+        model.save(tmp_path / "m.safetensors")
+        again = cls.load(tmp_path / "m.safetensors")
+        assert again._sizes == model._sizes
+        assert again.estimate_diameters_ is True
+        assert np.array_equal(again.predict(images[0]), model.predict(images[0]))
+
+    def test_bad_values(self, pairs, small):
+        images, masks = zip(*pairs)
+        with pytest.raises(ValueError, match="estimate_diameters must be one of 'auto'; got 'always'"):
+            FlowSegmenter(**small, estimate_diameters="always").fit(images, masks)
+        with pytest.raises(TypeError, match="estimate_diameters must be True or False; got 1"):
+            FlowSegmenter(**small, estimate_diameters=1).fit(images, masks)

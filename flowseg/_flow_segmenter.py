@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, fields
 from typing import Any, Self
-
-import numpy as np
-from numpy.typing import NDArray
 
 from flowseg import _checks, _inputs
 from flowseg._codecs import FlowCodec
-from flowseg._dynamics import flows_to_masks
-from flowseg._estimator import Segmenter
+from flowseg._decoding_parameters import Decoding
 from flowseg._pretrained import pretrained_file
-from flowseg._quality import Calibration, Table, calibrate, describe_objects, read_calibration
-from flowseg._selection import best_iou
-from flowseg._thresholds import Thresholds, check_thresholds, choose_thresholds, read_thresholds
+from flowseg._thresholds import check_thresholds
 
 
-class FlowSegmenter(Segmenter):
+class FlowSegmenter(Decoding):
     """Segment touching objects with learned flows.
 
     Parameters
@@ -63,6 +56,9 @@ class FlowSegmenter(Segmenter):
         off. "auto": chosen by `fit`, else 0.4.
     min_size : int or "auto"
         Objects of fewer pixels are dropped. "auto": chosen by `fit`, else 15.
+    score_threshold : float, None or "auto"
+        Objects whose score, the probability that they match a real one at IoU 0.5 (see `predict_objects`), is lower
+        are dropped; None keeps all. "auto": chosen by `fit`, else None.
     n_iter : int, optional
         Steps to follow the flows; by default until all points have settled.
     test_time_augmentation : bool
@@ -89,7 +85,7 @@ class FlowSegmenter(Segmenter):
     working_diameter_ : float
         Diameter, in pixels, that typical objects are scaled to.
     estimate_diameters_ : bool
-    cellprob_threshold_, flow_threshold_, min_size_ : float, float or None, int
+    cellprob_threshold_, flow_threshold_, min_size_, score_threshold_ : float, float or None, int, float or None
         What "auto" stands for in `predict`.
 
     See Also
@@ -128,6 +124,7 @@ class FlowSegmenter(Segmenter):
         cellprob_threshold: Any = "auto",
         flow_threshold: Any = "auto",
         min_size: Any = "auto",
+        score_threshold: Any = "auto",
         n_iter: int | None = None,
         test_time_augmentation: bool = False,
         warm_start: bool = False,
@@ -151,6 +148,7 @@ class FlowSegmenter(Segmenter):
         self.cellprob_threshold = cellprob_threshold
         self.flow_threshold = flow_threshold
         self.min_size = min_size
+        self.score_threshold = score_threshold
         self.n_iter = n_iter
         self.test_time_augmentation = test_time_augmentation
         self.warm_start = warm_start
@@ -231,18 +229,13 @@ class FlowSegmenter(Segmenter):
         """
         return self._map(images, diameters, self._decode_objects)
 
-    def _decode_objects(self, outputs: NDArray[np.float32], factor: float) -> tuple[NDArray[np.int32], Table]:
-        masks = self._decode(outputs, factor)
-        objects = describe_objects(masks, *self._codec.split(outputs), workers=self.workers)
-        unknown = np.full(objects["label"].size, np.nan)
-        return masks, objects | {"score": self._calibration.score(objects) if self._calibration else unknown}
-
     def fit_thresholds(self, images: Any, masks: Any) -> Self:
         """Choose the thresholds that are "auto" and learn the score of objects, on images the network has not seen.
 
-        The network runs once per image. The thresholds are the ones nearest to the usual ones (0.0, 0.4, 15) of all
-        whose average precision over all objects, mean of that at IoU 0.5 and at 0.75, is the largest or less than a
-        standard error below it. `fit` does the same with its validation images if these hold fifty objects.
+        The network runs once per image, twice where diameters are estimated. The thresholds are the ones nearest to the
+        usual ones (0.0, 0.4, 15, no score) of all whose average precision over all objects, mean of that at IoU 0.5
+        and at 0.75, is the largest or less than a standard error below it. `fit` does the same with its validation
+        images if these hold fifty objects.
 
         Parameters
         ----------
@@ -265,58 +258,11 @@ class FlowSegmenter(Segmenter):
         self._fit_thresholds([self._find_outputs(image, None)[0] for image in image_list], mask_list)
         return self
 
-    def _fit_thresholds(self, outputs: list[NDArray[np.float32]], masks: list[NDArray[Any]]) -> None:
-        split = [self._codec.split(o) for o in outputs]
-        names = [field.name for field in fields(Thresholds)]
-        given = {name: getattr(self, name) for name in names if not isinstance(getattr(self, name), str)}
-        chosen = choose_thresholds(split, masks, given, n_iter=self.n_iter, workers=self.workers)
-        self._set_decoding(chosen, None)
-        found = [self._decode_split(*pair) for pair in split]
-        tables = [describe_objects(m, *pair, workers=self.workers) for m, pair in zip(found, split, strict=True)]
-        matched = [best_iou(true, m) >= 0.5 for true, m in zip(masks, found, strict=True)]
-        self._set_decoding(chosen, calibrate(tables, matched, self.diameter_))
-
-    def _set_decoding(self, thresholds: Thresholds, calibration: Calibration | None) -> None:
-        self.cellprob_threshold_ = thresholds.cellprob_threshold
-        self.flow_threshold_ = thresholds.flow_threshold
-        self.min_size_ = thresholds.min_size
-        self._calibration = calibration
-
-    def _reset_decoding(self) -> None:
-        self._set_decoding(Thresholds(), None)
-
-    def _learned_decoding(self) -> dict[str, Any]:
-        calibration = asdict(self._calibration) if self._calibration else None
-        thresholds = {f.name: getattr(self, f"{f.name}_") for f in fields(Thresholds)}
-        return super()._learned_decoding() | {"thresholds": thresholds, "score": calibration}
-
-    def _restore_decoding(self, learned: dict[str, Any]) -> None:
-        super()._restore_decoding(learned)
-        self._set_decoding(read_thresholds(learned.get("thresholds")), read_calibration(learned.get("score")))
-
     def _check_prediction_settings(self) -> None:
         super()._check_prediction_settings()
-        check_thresholds(self.cellprob_threshold, self.flow_threshold, self.min_size)
+        check_thresholds(**self._thresholds())
         _checks.as_integer(self.n_iter, "n_iter", minimum=0, none="until all points have settled")
         _checks.check_flag(self.test_time_augmentation, "test_time_augmentation")
 
     def _all_ways(self) -> bool:
         return bool(self.test_time_augmentation)
-
-    def _decode(self, outputs: NDArray[np.float32], factor: float) -> NDArray[np.int32]:  # noqa: ARG002
-        return self._decode_split(*self._codec.split(outputs))
-
-    def _decode_split(self, flows: NDArray[np.float32], cellprob: NDArray[np.float32]) -> NDArray[np.int32]:
-        return flows_to_masks(
-            flows,
-            cellprob,
-            cellprob_threshold=_resolve(self.cellprob_threshold, self.cellprob_threshold_),
-            flow_threshold=_resolve(self.flow_threshold, self.flow_threshold_),
-            min_size=_resolve(self.min_size, self.min_size_),
-            n_iter=self.n_iter,
-            workers=self.workers,
-        )
-
-
-def _resolve(value: Any, fitted: Any) -> Any:
-    return fitted if isinstance(value, str) else value

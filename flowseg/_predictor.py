@@ -66,6 +66,7 @@ class Predictor:
         """Apply network and ``finish(outputs, factor)`` to one image, a list or a stack of them."""
         self._check_fitted()
         self._check_prediction_settings()
+        self._check_decoding()
         if _inputs.is_one_image(images, self.n_channels):
             image = _inputs.as_channels_last(images, self.n_channels, "images")
             (diameter,) = _inputs.as_diameters(diameters, 1)
@@ -109,6 +110,9 @@ class Predictor:
             return outputs, factor
         factor = self._scale(size, "the estimated diameter of an image must be")
         return self._run_network(image, factor), factor
+
+    def _check_decoding(self) -> None:
+        """Raise where parameters ask for what fit has not learned."""
 
     def _measure(self, masks: NDArray[np.int32]) -> float:
         return image_diameter(masks)

@@ -9,8 +9,11 @@ from numpy.typing import NDArray
 
 from flowseg._overlaps import find_overlaps
 
+# Objects match a real one from this IoU on.
+MATCH = 0.5
+
 # What is made as large as possible: average precision over all objects, mean over these IoU thresholds.
-IOU_THRESHOLDS = (0.5, 0.75)
+IOU_THRESHOLDS = (MATCH, 0.75)
 
 Score = NDArray[np.float64]  # of all images, then without each of them
 

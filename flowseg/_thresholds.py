@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,16 +13,24 @@ from numpy.typing import NDArray
 from flowseg import _checks
 from flowseg._dynamics import flows_to_masks
 from flowseg._overlaps import number_objects
-from flowseg._quality import describe_objects
-from flowseg._selection import Score, best_iou, score_found, standard_error
+from flowseg._quality import Table, calibrate, describe_objects
+from flowseg._selection import MATCH, Score, best_iou, score_found, standard_error
 
 # What is tried. Logits of the foreground; flow errors (infinite: no check); shares of the true objects' area.
 CELLPROB_THRESHOLDS = (-3.0, -2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
 FLOW_THRESHOLDS = (0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, np.inf)
 SIZE_SHARES = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4)
 
+# Probabilities that an object matches a real one; None keeps all objects.
+SCORE_THRESHOLDS = (None, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
+# Parts that the validation images are cut into: those of one are scored by what the others teach.
+SCORE_FOLDS = 5
+
 # A parameter with this value is chosen by fit.
 AUTO = "auto"
+
+
+Choice = TypeVar("Choice")
 
 
 @dataclass(frozen=True)
@@ -32,16 +40,19 @@ class Thresholds:
     cellprob_threshold: float = 0.0
     flow_threshold: float | None = 0.4
     min_size: int = 15
+    score_threshold: float | None = None
 
 
-def check_thresholds(cellprob_threshold: Any, flow_threshold: Any, min_size: Any) -> None:
-    """Raise unless each is "auto" or what `flows_to_masks` takes."""
+def check_thresholds(cellprob_threshold: Any, flow_threshold: Any, min_size: Any, score_threshold: Any) -> None:
+    """Raise unless each is "auto" or what `flows_to_masks` takes, a score a probability."""
     if not is_auto(cellprob_threshold, "cellprob_threshold"):
         _checks.as_number(cellprob_threshold, "cellprob_threshold", low=-np.inf)
     if not is_auto(flow_threshold, "flow_threshold"):
         _checks.as_number(flow_threshold, "flow_threshold", low=0.0, none="no flow check")
     if not is_auto(min_size, "min_size"):
         _checks.as_integer(min_size, "min_size", minimum=0)
+    if not is_auto(score_threshold, "score_threshold"):
+        _checks.as_number(score_threshold, "score_threshold", low=0.0, high=1.0, none="keep all objects")
 
 
 def is_auto(value: Any, name: str) -> bool:
@@ -117,8 +128,36 @@ def _choices(given: dict[str, Any], name: str, choices: Iterable[float], default
     return [_as_limit(given[name])] if name in given else sorted(choices, key=lambda value: (abs(value - start), value))
 
 
-def _nearest_of_the_best(tried: list[tuple[int, Thresholds]], scores: NDArray[np.float64]) -> Thresholds:
-    """The 1 SE rule; ``tried`` holds (distance from the defaults, thresholds)."""
+def choose_score_threshold(
+    tables: Sequence[Table], iou: Sequence[NDArray[np.float64]], n_true: NDArray[np.intp], diameter: float
+) -> float | None:
+    """Smallest score to keep an object by, or None: the 1 SE rule of `choose_thresholds`.
+
+    ``tables`` and ``iou`` hold what `describe_objects` and `best_iou` say of each image's objects, ``n_true`` how many
+    are real. Objects are scored by what other images teach, or every score would look better than it is.
+    """
+    if len(tables) < SCORE_FOLDS:
+        return None
+    matched = [values >= MATCH for values in iou]
+    scores: list[NDArray[np.float64]] = [np.ones(0)] * len(tables)
+    for fold in range(SCORE_FOLDS):
+        others = [i for i in range(len(tables)) if i % SCORE_FOLDS != fold]
+        calibration = calibrate([tables[i] for i in others], [matched[i] for i in others], diameter)
+        for i in range(fold, len(tables), SCORE_FOLDS):
+            scores[i] = np.ones(iou[i].size) if calibration is None else calibration.score(tables[i])
+    score, values = np.concatenate(scores), np.concatenate(iou)
+    image = np.repeat(np.arange(len(iou)), [v.size for v in iou])
+    kept = [score >= _as_floor(t) for t in SCORE_THRESHOLDS]
+    results = np.array([score_found(values[stay], image[stay], n_true) for stay in kept])
+    return _nearest_of_the_best(list(enumerate(SCORE_THRESHOLDS)), results)
+
+
+def _as_floor(score_threshold: float | None) -> float:
+    return -np.inf if score_threshold is None else score_threshold
+
+
+def _nearest_of_the_best(tried: list[tuple[int, Choice]], scores: NDArray[np.float64]) -> Choice:
+    """The 1 SE rule; ``tried`` holds (distance from the defaults, choice)."""
     below = scores[np.argmax(scores[:, 0])] - scores
     good = np.flatnonzero(below[:, 0] <= standard_error(below))
     return min((tried[i] for i in good), key=lambda item: item[0])[1]

@@ -4,6 +4,7 @@ import pytest
 import flowseg
 from flowseg import FlowSegmenter, metrics, synthetic
 from flowseg._quality import calibrate, describe_objects
+from flowseg._decoding import Decoder
 from flowseg._selection import IOU_THRESHOLDS, best_iou
 from flowseg._thresholds import Thresholds, choose_thresholds
 
@@ -21,7 +22,7 @@ def predictions(n=3, shift=0.0):
 
 
 def score(masks, outputs, thresholds):
-    found = [flowseg.flows_to_masks(*pair, **vars(thresholds)) for pair in outputs]
+    found = [Decoder(thresholds, None, None, 1).masks(*pair) for pair in outputs]
     return metrics.average_precision(masks, found, thresholds=IOU_THRESHOLDS).mean()
 
 

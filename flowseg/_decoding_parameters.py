@@ -1,0 +1,82 @@
+"""Thresholds as parameters of a segmenter, and what `fit` learns for those that are "auto"."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flowseg._codecs import FlowCodec
+from flowseg._decoding import Decoder, Learned, learn_decoding, read_learned
+from flowseg._estimator import LEAST_OBJECTS, Segmenter
+from flowseg._quality import Table
+from flowseg._thresholds import Thresholds
+
+
+class Decoding(Segmenter):
+    """Adds the way from outputs to masks to a segmenter of flows."""
+
+    _codec: FlowCodec
+    _learned: Learned
+    n_iter: Any
+    score_threshold: Any
+
+    def _fit_thresholds(self, outputs: list[NDArray[np.float32]], masks: list[NDArray[Any]]) -> None:
+        split = [self._codec.split(o) for o in outputs]
+        given = {name: value for name, value in self._thresholds().items() if not isinstance(value, str)}
+        self._learned = learn_decoding(
+            split, masks, given, diameter=self.diameter_, n_iter=self.n_iter, workers=self.workers
+        )
+
+    def _thresholds(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in fields(Thresholds)}
+
+    @property
+    def cellprob_threshold_(self) -> float:
+        """What "auto" stands for."""
+        return self._learned.thresholds.cellprob_threshold
+
+    @property
+    def flow_threshold_(self) -> float | None:
+        """What "auto" stands for."""
+        return self._learned.thresholds.flow_threshold
+
+    @property
+    def min_size_(self) -> int:
+        """What "auto" stands for."""
+        return self._learned.thresholds.min_size
+
+    @property
+    def score_threshold_(self) -> float | None:
+        """What "auto" stands for."""
+        return self._learned.thresholds.score_threshold
+
+    def _reset_decoding(self) -> None:
+        self._learned = Learned()
+
+    def _learned_decoding(self) -> dict[str, Any]:
+        return super()._learned_decoding() | self._learned.as_document()
+
+    def _restore_decoding(self, learned: dict[str, Any]) -> None:
+        super()._restore_decoding(learned)
+        self._learned = read_learned(learned)
+
+    def _decode_objects(self, outputs: NDArray[np.float32], factor: float) -> tuple[NDArray[np.int32], Table]:  # noqa: ARG002
+        return self._decoder().objects(*self._codec.split(outputs))
+
+    def _check_decoding(self) -> None:
+        if isinstance(self.score_threshold, int | float) and self._learned.calibration is None:
+            raise ValueError(
+                "score_threshold must be 'auto' or None for a segmenter that has no scores, because fit had fewer than "
+                f"{LEAST_OBJECTS} validation objects; got {self.score_threshold:g}. See fit_thresholds."
+            )
+
+    def _decode(self, outputs: NDArray[np.float32], factor: float) -> NDArray[np.int32]:  # noqa: ARG002
+        return self._decoder().masks(*self._codec.split(outputs))
+
+    def _decoder(self) -> Decoder:
+        given = {name: value for name, value in self._thresholds().items() if not isinstance(value, str)}
+        thresholds = replace(self._learned.thresholds, **given)
+        return Decoder(thresholds, self._learned.calibration, self.n_iter, self.workers)

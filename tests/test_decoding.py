@@ -1,0 +1,113 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import flowseg
+from flowseg import FlowSegmenter
+from flowseg._decoding import Decoder, learn_decoding
+from flowseg._quality import Calibration
+from flowseg._thresholds import SCORE_THRESHOLDS, Thresholds, choose_score_threshold
+
+# Of the features only the mean logit counts: the score is 0 where it is 0, 1 where it is 5.
+BY_CELLPROB = Calibration(10.0, (1.0, 0.0, 0.0, 0.0, 0.0, 0.0), (0.0, 1.0), (0.0, 1.0))
+
+
+@pytest.fixture(scope="module")
+def outputs(voronoi):
+    """Flows of true objects, with a logit of their own each, and the masks."""
+    masks = voronoi((60, 60), 12)
+    logits = np.concatenate([[-5.0], np.linspace(0.5, 4.5, 12)])
+    return flowseg.masks_to_flows(masks), logits[masks].astype(np.float32), masks
+
+
+def test_objects_below_the_score_are_dropped_and_the_others_numbered_anew(outputs):
+    flows, cellprob, masks = outputs
+    decoder = Decoder(Thresholds(flow_threshold=None), BY_CELLPROB, None, 1)
+    all_masks, all_objects = decoder.objects(flows, cellprob)
+    assert all_masks.max() == 12
+    assert np.allclose(np.sort(all_objects["score"]), np.linspace(0.1, 0.9, 12))
+    some = replace(decoder, thresholds=replace(decoder.thresholds, score_threshold=0.5))
+    kept, objects = some.objects(flows, cellprob)
+    assert np.array_equal(kept > 0, cellprob >= 2.5)
+    assert objects["label"].tolist() == [1, 2, 3, 4, 5, 6] == np.unique(kept[kept > 0]).tolist()
+    assert np.array_equal(np.bincount(kept.ravel())[1:], objects["area"])
+    assert all(column.size == 6 for column in objects.values())
+    assert np.array_equal(some.masks(flows, cellprob), kept)
+
+
+def test_without_a_score_nothing_is_dropped(outputs):
+    flows, cellprob, _ = outputs
+    decoder = Decoder(Thresholds(score_threshold=0.9), None, None, 1)
+    masks, objects = decoder.objects(flows, cellprob)
+    assert masks.max() == 12
+    assert np.isnan(objects["score"]).all()
+
+
+def table(cellprob):
+    n = len(cellprob)
+    return {
+        "label": np.arange(1, n + 1),
+        "area": np.full(n, 80),
+        "diameter": np.full(n, 10.0),
+        "flow_error": np.full(n, 0.1),
+        "cellprob": np.asarray(cellprob, float),
+        "touches_border": np.zeros(n, bool),
+    }
+
+
+class TestChoice:
+    def draw(self, informative, n_images=20):
+        rng = np.random.default_rng(0)
+        tables, iou = [], []
+        for _ in range(n_images):
+            real = rng.random(40) < 0.6
+            centre = np.where(real, 4.0, 1.0) if informative else 3.0
+            tables.append(table(rng.normal(centre, 0.8, 40)))
+            iou.append(np.where(real, 0.9, 0.0))
+        return tables, iou, np.array([np.count_nonzero(v) for v in iou])
+
+    def test_where_scores_tell_they_are_used(self):
+        chosen = choose_score_threshold(*self.draw(informative=True), 10.0)
+        assert chosen in SCORE_THRESHOLDS[1:]
+
+    def test_where_they_tell_nothing_all_objects_stay(self):
+        assert choose_score_threshold(*self.draw(informative=False), 10.0) is None
+
+    def test_few_images_are_not_enough(self):
+        assert choose_score_threshold(*self.draw(informative=True, n_images=4), 10.0) is None
+
+    def test_given_ones_are_not_chosen(self, outputs):
+        flows, cellprob, masks = outputs
+        given = {"cellprob_threshold": 0.25, "flow_threshold": None, "min_size": 3, "score_threshold": 0.7}
+        learned = learn_decoding([(flows, cellprob)], [masks], given, diameter=10.0, n_iter=None, workers=1)
+        assert learned.thresholds == Thresholds(0.25, None, 3, 0.7)
+        assert learned.calibration is not None
+
+
+class TestSegmenter:
+    def test_by_hand(self, pairs, small):
+        images, masks = zip(*pairs)
+        model = FlowSegmenter(**small).fit(images[:2], masks[:2], validation=(images[2:], masks[2:]))
+        everything = model.set_params(score_threshold=None).predict_objects(images[0])[1]["score"]
+        level = float(np.median(everything))
+        masks_found, objects = model.set_params(score_threshold=level).predict_objects(images[0])
+        assert sorted(objects["score"]) == sorted(everything[everything >= level])
+        assert masks_found.max() == objects["score"].size
+        assert np.array_equal(model.predict(images[0]), masks_found)
+
+    def test_a_number_needs_scores(self, pairs, small):
+        images, masks = zip(*pairs)
+        model = FlowSegmenter(**small, score_threshold=0.5).fit(images[:2], masks[:2])  # 10 validation objects at most
+        with pytest.raises(
+            ValueError, match="score_threshold must be 'auto' or None for a segmenter that has no scores"
+        ):
+            model.predict(images[0])
+        assert model.set_params(score_threshold="auto").predict(images[0]).shape == (96, 96)
+
+    def test_bad_values(self, pairs, small):
+        images, masks = zip(*pairs)
+        with pytest.raises(ValueError, match="score_threshold must be a number of at least 0 and at most 1 or None"):
+            FlowSegmenter(**small, score_threshold=1.5).fit(images, masks)
+        with pytest.raises(ValueError, match="score_threshold must be one of 'auto'; got 'high'"):
+            FlowSegmenter(**small, score_threshold="high").fit(images, masks)

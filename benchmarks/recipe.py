@@ -12,9 +12,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from queue import Queue
@@ -22,6 +21,7 @@ from typing import Any
 from unittest.mock import patch
 
 import numpy as np
+from recipe_changes import CELLS, CHANGES, PATCHES, averaging
 
 sys.path.insert(0, str(Path(__file__).parent / "accuracy"))
 
@@ -31,220 +31,8 @@ BASE_STEPS = 600
 TRIAL_STEPS = 6
 TRIALS = 3
 
-# What each training changes: parameters of FlowSegmenter, and names "module.CONSTANT" of flowseg, or of this file.
-CHANGES: dict[str, dict[str, Any]] = {
-    "base": {},
-    "own size three times as often": {"_training.OWN_SIZE_SHOWN": 3},
-    "crowded images more often": {"crowded": 0.5},
-    "light of other images, blurred": {"haze": (0.1, 0.5)},
-    "uneven light": {"uneven": 0.4},
-    "stretched up to 1.25": {"stretched": 1.25},
-    "blur": {"blur": 1.5},
-    "scales up to 1.6": {"_training.SCALE_JITTER": 1.6},
-    "flows turned with the crop": {"turned": True},
-    "filters 32, 64, 128, 256": {"filters": (32, 64, 128, 256)},
-    "filters 24, 48, 96, 192": {"filters": (24, 48, 96, 192)},
-    "diameter 32": {"diameter": 32.0},
-    "diameter 18": {"diameter": 18.0},
-    "every image at one size": {"_training.OTHER_SIZE": 100.0},
-    "percentiles 0.1 and 99.9": {"percentiles": (0.1, 99.9)},
-    "learning rate 3e-3": {"learning_rate": 3e-3},
-    "learning rate 3e-4": {"learning_rate": 3e-4},
-    "crops of 192, batches of 4": {"crop_size": 192, "batch_size": 4},
-    "crops of 96, batches of 14": {"crop_size": 96, "batch_size": 14},
-    "mean of weights (EMA)": {"averaged": 0.99},
-    "resunet": {"network": "resunet"},
-    "foreground weighs 3": {"foreground": 3.0},
-    "no change of light": {
-        "_batches.GAIN": (1.0, 1.0),
-        "_batches.OFFSET": (0.0, 0.0),
-        "_batches.GAMMA": (1.0, 1.0),
-        "_batches.NOISE": (0.0, 0.0),
-    },
-    "filters 16, 32, 64, 128": {"filters": (16, 32, 64, 128)},
-    "batches of 4": {"batch_size": 4},
-    "batches of 16": {"batch_size": 16},
-    "weight decay 1e-2": {"_training.WEIGHT_DECAY": 1e-2},
-}
-# The same on another set, where objects are larger.
-CELLS = "aitslab/cells"
-CHANGES |= {
-    "cells": {"data": CELLS},
-    "cells: diameter 36": {"data": CELLS, "diameter": 36.0},
-    "cells: diameter 48": {"data": CELLS, "diameter": 48.0},
-    "cells: own size three times as often": {"data": CELLS, "_training.OWN_SIZE_SHOWN": 3},
-}
 # Differences that are small get a second seed; base's tells how much chance there is.
-SECOND_SEED = ("base", "own size three times as often", "crowded images more often", "filters 32, 64, 128, 256")
-
-
-def turned_flows() -> AbstractContextManager[Any]:
-    """Flows made once per image and turned with the crop, instead of made of the crop's masks."""
-    from scipy import ndimage
-
-    from flowseg import _batches
-
-    made: dict[Any, np.ndarray] = {}  # the samples live as long as this: they are its keys
-
-    def crop(self: Any, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        sample = self.samples[rng.integers(len(self.samples))]
-        if sample not in made:
-            made[sample] = self.codec.encode(sample.masks, workers=1)[..., 2:]
-        scale = self.jitter ** rng.uniform(-1, 1)
-        turn = _batches._random_turn(rng) if self.augment else np.eye(2)
-        state = rng.bit_generator.state
-        image, masks = _batches._cut(sample, turn, scale, self.crop_size, rng)
-        rng.bit_generator.state = state  # draw the same centre again
-        shape, size = np.array(sample.image.shape[:2]), self.crop_size
-        half = np.minimum(0.5 * size / scale, 0.5 * shape)
-        centre = rng.uniform(half, shape - half) - 0.5
-        matrix = turn / scale
-        offset = centre - matrix @ np.full(2, 0.5 * (size - 1))
-        place = {"matrix": matrix, "offset": offset, "output_shape": (size, size)}
-        cut = [ndimage.affine_transform(made[sample][..., c], order=0, output=np.float32, **place) for c in (0, 1)]
-        flows = np.stack(cut, axis=-1) @ turn
-        if self.augment:
-            image = _batches._relight(image, rng)
-        inside = (masks > 0)[..., np.newaxis]
-        target = np.concatenate([(masks >= 0)[..., np.newaxis], inside, flows * inside], axis=-1)
-        return image, target.astype(np.float32)
-
-    return patch.object(_batches.CropBatches, "_crop", crop)
-
-
-def crowded_more_often(power: float) -> AbstractContextManager[Any]:
-    """Images drawn as often as the number of their objects to this power says."""
-    from flowseg import _training
-
-    make = _training.make_samples
-
-    def make_weighted(*arguments: Any, **options: Any) -> list[Any]:
-        samples = make(*arguments, **options)
-        weights = [max(int(s.masks.max()), 1) ** power for s in samples]
-        return [s for s, w in zip(samples, weights, strict=True) for _ in range(max(1, round(2 * w)))]
-
-    return patch.object(_training, "make_samples", make_weighted)
-
-
-def hazed(strengths: tuple[float, float]) -> AbstractContextManager[Any]:
-    """Half of the crops get the light of another crop, blurred: what lies out of focus is background."""
-    from scipy import ndimage
-
-    from flowseg import _batches
-
-    crop = _batches.CropBatches._crop
-
-    def crop_hazed(self: Any, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        image, target = crop(self, rng)
-        if self.augment and rng.random() < 0.5:
-            other = np.clip(crop(self, rng)[0], 0, 2)
-            blurred = ndimage.gaussian_filter(other, (*[rng.uniform(4, 16)] * 2, 0))
-            image = image + np.float32(rng.uniform(*strengths)) * blurred
-        return image, target
-
-    return patch.object(_batches.CropBatches, "_crop", crop_hazed)
-
-
-def unevenly_lit(strength: float) -> AbstractContextManager[Any]:
-    """Light that changes across the crop, by up to this share."""
-    from flowseg import _batches
-
-    relight = _batches._relight
-
-    def relight_unevenly(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        x, y = np.meshgrid(*[np.linspace(-1, 1, n, dtype=np.float32) for n in image.shape[:2]], indexing="ij")
-        a, b, c = (np.float32(v) for v in rng.uniform(-strength, strength, 3))
-        return relight(image * (1 + a * x + b * y)[..., np.newaxis], rng) + (0.5 * c * x * y)[..., np.newaxis]
-
-    return patch.object(_batches, "_relight", relight_unevenly)
-
-
-def stretched(largest: float) -> AbstractContextManager[Any]:
-    """Crops stretched along a random direction by up to this factor, and shrunk as much across it."""
-    from flowseg import _batches
-
-    turn = _batches._random_turn
-
-    def turn_stretched(rng: np.random.Generator) -> np.ndarray:
-        factor = largest ** rng.uniform(-0.5, 0.5)
-        return turn(rng) @ np.diag([factor, 1 / factor]) @ turn(rng)
-
-    return patch.object(_batches, "_random_turn", turn_stretched)
-
-
-def blurred(largest: float) -> AbstractContextManager[Any]:
-    """Half of the crops blurred by up to ``largest`` pixels."""
-    from scipy import ndimage
-
-    from flowseg import _batches
-
-    relight = _batches._relight
-
-    def relight_blurred(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        sigma = rng.uniform(0, largest) if rng.random() < 0.5 else 0.0
-        return relight(ndimage.gaussian_filter(image, (sigma, sigma, 0)), rng)
-
-    return patch.object(_batches, "_relight", relight_blurred)
-
-
-def foreground_weight(weight: float) -> AbstractContextManager[Any]:
-    """Cross-entropy times ``weight``."""
-    from keras import ops
-
-    from flowseg import _losses
-
-    def loss(y_true: Any, y_pred: Any) -> Any:
-        logit, foreground = y_pred[..., -1], y_true[..., 1]
-        entropy = ops.relu(logit) - logit * foreground + ops.log1p(ops.exp(-ops.abs(logit)))
-        squared = 0.5 * ops.mean(ops.square(5.0 * y_true[..., 2:] - y_pred[..., :-1]), axis=-1)
-        return _losses._weighted_mean(squared + weight * entropy, y_true[..., 0])
-
-    return patch.object(_losses, "flow_loss", loss)
-
-
-def percentile_range(low: float, high: float) -> AbstractContextManager[Any]:
-    """Other percentiles become 0 and 1."""
-    from flowseg import _images, _prediction, _training
-
-    def stretch(image: np.ndarray, **_: Any) -> np.ndarray:
-        return _images.normalize(image, low=low, high=high, channel_axis=-1)
-
-    def find_range(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return tuple(np.percentile(image, p, axis=(0, 1)).astype(np.float32) for p in (low, high))
-
-    stack = ExitStack()
-    stack.enter_context(patch.object(_training, "normalize", stretch))
-    stack.enter_context(patch.object(_prediction, "channel_range", find_range))
-    return stack
-
-
-def averaging(keep: float) -> Any:
-    """Callback that leaves the running mean of the weights."""
-    import keras
-
-    class Average(keras.callbacks.Callback):
-        def on_train_begin(self, logs: Any = None) -> None:  # noqa: ARG002
-            self.mean = self.model.get_weights()
-
-        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002
-            self.mean = [keep * m + (1 - keep) * w for m, w in zip(self.mean, self.model.get_weights(), strict=True)]
-
-        def on_train_end(self, logs: Any = None) -> None:  # noqa: ARG002
-            self.model.set_weights(self.mean)
-
-    return Average()
-
-
-PATCHES: dict[str, Callable[[Any], AbstractContextManager[Any]]] = {
-    "turned": lambda _: turned_flows(),
-    "crowded": crowded_more_often,
-    "haze": hazed,
-    "uneven": unevenly_lit,
-    "stretched": stretched,
-    "blur": blurred,
-    "foreground": foreground_weight,
-    "percentiles": lambda pair: percentile_range(*pair),
-}
+SECOND_SEED = ("base", "own size once", "crowded images more often", "filters 32, 64, 128, 256")
 
 
 def run_one(name: str, seed: int, file: Path, core: int) -> None:
@@ -325,15 +113,21 @@ def write_table(results: dict[str, Any], file: Path) -> None:
     at = [THRESHOLDS.index(t) for t in (0.5, 0.75)]
     with open(file, "w", newline="") as stream:
         writer = csv.writer(stream)
-        writer.writerow(
-            ["change", "steps", "one size, 0.5 / 0.75", "estimated", "estimated less base at 0.5", "at 0.75"]
-        )
+        writer.writerow(["change", "steps", "one size, 0.5 / 0.75", "estimated", "gain at 0.5", "gain at 0.75"])
         for name, result in results.items():
-            base = results["cells | seed 0" if name.startswith("cells") else "base | seed 0"]
-            d = difference(result["estimated"], base["estimated"], np.array(base["groups"]))
+            reference = results.get(f"{_reference(name.partition(' | ')[0])} | seed 0")
+            gains = ["", ""]
+            if reference not in (None, result):
+                d = difference(result["estimated"], reference["estimated"], np.array(result["groups"]))
+                gains = [f"{d['difference'][i]:+.3f} ({d['low'][i]:+.3f} to {d['high'][i]:+.3f})" for i in at]
             pooled = [" / ".join(f"{result[way]['pooled'][i]:.3f}" for i in at) for way in ("plain", "estimated")]
-            gains = [f"{d['difference'][i]:+.3f} ({d['low'][i]:+.3f} to {d['high'][i]:+.3f})" for i in at]
             writer.writerow([name.replace(" | seed 0", "").replace(" | ", ", "), result["steps"], *pooled, *gains])
+
+
+def _reference(name: str) -> str:
+    """The training that one is compared with: what stands before a colon is what the change was made to."""
+    before, colon, _ = name.partition(":")
+    return before if colon else "cells" if name.startswith("cells") else "base"
 
 
 def main() -> None:

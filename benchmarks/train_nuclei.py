@@ -19,7 +19,7 @@ from scores import score
 
 from flowseg import FlowSegmenter
 
-EPOCHS = 130
+EPOCHS = 100
 SEED = 0
 CARD = {
     "name": "nuclei",

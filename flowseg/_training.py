@@ -24,7 +24,7 @@ SCALE_JITTER = 1.3
 # An image is also shown at its own size where this is further from the typical one than this factor ...
 OTHER_SIZE = 1.25
 # ... so many times for every time at the typical size.
-OWN_SIZE_SHOWN = 1
+OWN_SIZE_SHOWN = 3
 # ... but not if it had to be enlarged by more than this factor: a stray pixel is no object of one pixel.
 MAX_ENLARGEMENT = 4.0
 # Shares of the steps in which the learning rate rises, and the factor it falls to at the end.

@@ -1,0 +1,126 @@
+"""``flowseg evaluate``: predicted against true masks."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import typer
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from flowseg import _report, io
+from flowseg._cli_files import without_overlays
+from flowseg._cli_options import AsJson, Axes, Channel, Plane, Reading, Scene, Time, make_reading
+from flowseg._files import check_target
+from flowseg._overlaps import find_overlaps
+from flowseg._report_page import Compared, write_page
+
+
+class Files(NamedTuple):
+    """Files of one image."""
+
+    true: Path
+    predicted: Path
+    image: Path | None
+
+
+def evaluate(
+    true: Annotated[str, typer.Argument(metavar="TRUE", help="True label images: file, folder or pattern.")],
+    predicted: Annotated[str, typer.Argument(metavar="PREDICTED", help="Predicted label images with the same names.")],
+    images: Annotated[
+        str | None, typer.Option(help="The images with the same names, to be seen in the report.")
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="HTML file to write: scores, and every image with what went wrong in it.")
+    ] = None,
+    channel: Channel = None,
+    z: Plane = None,
+    t: Time = None,
+    scene: Scene = None,
+    axes: Axes = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare predicted with true masks.
+
+    Average precision is TP / (TP + FP + FN) at an overlap (IoU) of 0.5 to 0.9, over all objects together (pooled) and
+    as the mean over the images; intervals are from the bootstrap over images. The report is one page that any browser
+    opens and that needs no network; channel, plane, time, scene and axes are those of the images in it. Example:
+
+    flowseg evaluate masks results --images images --report report.html
+    """
+    if images is not None and report is None:
+        raise ValueError("--images must come with --report, which shows them; got no --report.")
+    reading = make_reading(axes, channel, z, t, scene)
+    if images is None and reading != Reading():
+        raise ValueError("--channel, --z, --t, --scene and --axes must come with --images, whose they are; got none.")
+    files = _find(true, predicted, images)
+    if report is None:
+        results = [one.scores for one in _compare(files, reading)]
+    else:
+        _check_report(report, files)
+        results = write_page(report, _compare(files, reading, flat=True), len(files), f"{predicted} against {true}")
+    scores = _report.summarize(results)
+    typer.echo(json.dumps(scores, indent=1) if as_json else _report.as_table(scores))
+
+
+def _find(true: str, predicted: str, images: str | None) -> list[Files]:
+    truths = io.find_files(true)
+    pairs = io.pair_files(truths, without_overlays(io.find_files(predicted)))
+    if images is None:
+        return [Files(a, b, None) for a, b in pairs]
+    partners = dict(io.pair_files(truths, without_overlays(io.find_files(images))))
+    return [Files(a, b, partners[a]) for a, b in pairs]
+
+
+def _check_report(report: Path, files: list[Files]) -> None:
+    check_target(report)
+    if report.exists():
+        for file in (file for one in files for file in one if file is not None):
+            if os.path.samefile(file, report):
+                raise ValueError(f"--report must be another file than those that are read; got {report}.")
+
+
+def _compare(files: list[Files], reading: Reading, *, flat: bool = False) -> Iterator[Compared]:
+    """One image after the other; each that cannot be compared is named, and then there are no scores at all."""
+    n_failed = 0
+    for one in tqdm(files, "comparing", disable=None, leave=False):
+        try:
+            compared = _compare_one(one, reading, flat)
+        except (ValueError, TypeError, OSError, MemoryError) as error:
+            n_failed += 1
+            typer.echo(f"flowseg: {' '.join(str(error).split()) or type(error).__name__}", err=True)
+            continue
+        if not n_failed:
+            yield compared
+    if n_failed:
+        raise typer.Exit(1)
+
+
+def _compare_one(files: Files, reading: Reading, flat: bool) -> Compared:
+    true, predicted = _read(files.true, io.read_masks), _read(files.predicted, io.read_masks)
+    if predicted.shape != true.shape:
+        raise ValueError(f"{files.predicted} must have the shape of {files.true}, {true.shape}; got {predicted.shape}.")
+    if flat and true.ndim != 2:
+        raise ValueError(f"{files.true} must be 2-D (rows, columns) to be shown in a report; got shape {true.shape}.")
+    image = None if files.image is None else _read(files.image, reading.read)
+    if image is not None and image.shape[:2] != true.shape:
+        raise ValueError(
+            f"{files.image} must have the rows and columns of {files.true}, {true.shape}; got {image.shape[:2]}."
+        )
+    overlaps = find_overlaps(true, predicted)
+    scores = _report.score_image(files.true.stem, true, predicted, overlaps)
+    return Compared(scores, true, predicted, overlaps, image)
+
+
+def _read(file: Path, reader: Callable[[Path], NDArray[Any]]) -> NDArray[Any]:
+    """Read a file; an error names it."""
+    try:
+        return reader(file)
+    except (ValueError, TypeError, MemoryError) as error:
+        if str(file) in str(error):
+            raise
+        raise ValueError(f"{file}: {error or type(error).__name__}") from error

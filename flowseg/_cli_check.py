@@ -6,19 +6,17 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import numpy as np
 import typer
-from numpy.typing import NDArray
 from tqdm import tqdm
 
 from flowseg import io
+from flowseg._cli_annotations import read_loose_masks
 from flowseg._cli_files import check_targets
+from flowseg._cli_results import write_labels
 from flowseg._doctor import Finding, MasksReport, check_masks
 from flowseg._duplicates import fingerprint
-from flowseg._image_files import read_array
-from flowseg._masks import masks_from_rgb
 from flowseg._mending import mend_masks
 
 # With fewer objects in all there is little to learn from.
@@ -72,21 +70,15 @@ def check(
 
 def _check_file(file: Path, partner: Path | None, min_size: int, mend: Path | None) -> MasksReport:
     try:
-        array = _read(file)
+        array = read_loose_masks(file)
         report = check_masks(array, None if partner is None else io.read_image(partner), min_size=min_size)
         if mend is not None:
-            io.write_masks(mend / f"{file.stem}.tif", mend_masks(array, min_size=min_size).masks)
+            write_labels(
+                mend / f"{file.stem}.tif", mend_masks(array, min_size=min_size).masks, io.read_pixel_size(file)
+            )
     except (ValueError, TypeError, OSError, MemoryError) as error:
         return MasksReport(0, (Finding("unreadable", " ".join(str(error).split())),))
     return report
-
-
-def _read(file: Path) -> NDArray[Any]:
-    """The array as it is in the file; a coloured annotation as masks."""
-    array, axes = read_array(file, palette=False)
-    if axes.endswith("S") and array.shape[-1] in (3, 4) and np.issubdtype(array.dtype, np.integer):
-        return masks_from_rgb(array)
-    return array
 
 
 def _print(name: str, report: MasksReport) -> None:

@@ -1,19 +1,25 @@
-"""What the commands share: find and read files, go through them, report what failed."""
+"""What the commands share: options checked, files found and read."""
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import typer
+import tifffile
 from tqdm import tqdm
 
-from flowseg import io
+from flowseg import _files, io
+from flowseg._cli_options import Reading
 from flowseg._inputs import ESTIMATE
 from flowseg._pretrained import pretrained_file, pretrained_names
+
+# Bytes per pixel that segmenting an image takes beside the image itself, at the least: outputs of the network (three
+# float32), masks from flows (24, see the page on speed), the masks (int32).
+BYTES_PER_PIXEL = 40
 
 
 def segmenter_class(boundary: bool) -> Any:
@@ -34,9 +40,11 @@ def set_parameter(segmenter: Any, name: str, value: Any) -> None:
 
 def model_file(model: str) -> Path:
     """The file that ``--model`` or ``--from`` means: one of the user's, or the pretrained one of this name."""
-    if model in pretrained_names() and not Path(model).is_file():
-        return pretrained_file(model)
-    return Path(model)
+    from flowseg._saving import read_document
+
+    file = pretrained_file(model) if model in pretrained_names() and not Path(model).is_file() else Path(model)
+    read_document(file)  # refuses what is no model before anything else is done
+    return file
 
 
 def load_to_train(start: str, given: list[str]) -> Any:
@@ -69,10 +77,10 @@ def check_output_file(output: Path) -> None:
         raise PermissionError(f"--output must lie in a folder that can be written to; {folder} cannot.")
 
 
-def read_pairs(images: str, masks: str) -> tuple[list[Any], list[Any]]:
+def read_pairs(images: str, masks: str, reading: Reading) -> tuple[list[Any], list[Any]]:
     """Images and masks of the same names, checked against each other."""
-    pairs = io.pair_files(io.find_files(images), io.find_files(masks))
-    read = [(io.read_image(a), io.read_masks(b)) for a, b in tqdm(pairs, "reading", disable=None, leave=False)]
+    pairs = io.pair_files(io.find_files(images), without_overlays(io.find_files(masks)))
+    read = [(reading.read(a), io.read_masks(b)) for a, b in tqdm(pairs, "reading", disable=None, leave=False)]
     for (a, b), (image, labels) in zip(pairs, read, strict=True):
         if image.shape[:2] != labels.shape:
             raise ValueError(f"{b} must have the rows and columns of {a}, {image.shape[:2]}; got {labels.shape}.")
@@ -114,26 +122,32 @@ def check_targets(files: Iterable[Path], output: Path) -> None:
 
 
 def without_overlays(files: list[Path]) -> list[Path]:
-    """A folder that flowseg predict wrote holds overlay pictures beside the masks."""
-    return [file for file in files if not file.stem.endswith("_overlay")]
+    """A folder that flowseg predict wrote holds pictures, flows and label images as PNG beside the masks."""
+    names = {file.name for file in files}
+    return [
+        file
+        for file in files
+        if not file.stem.endswith(("_overlay", "_flows"))
+        and not (file.name.endswith("_masks.png") and f"{file.stem}.tif" in names)
+    ]
 
 
-def for_each_file(files: list[Path], work: Callable[[Path], int], title: str) -> list[int]:
-    """Results of all the files that can be worked on; each of the others is named on standard error."""
-    results = []
-    for file in tqdm(files, title, disable=None, leave=False):
-        try:
-            results.append(work(file))
-        except (ValueError, TypeError, OSError, MemoryError) as error:
-            typer.echo(f"flowseg: {file}: {' '.join(str(error).split())}", err=True)
-    return results
-
-
-def exit_unless_all(files: list[Path], results: list[int]) -> None:
-    """Exit with status 1 when a file failed."""
-    if len(results) < len(files):
-        typer.echo(f"flowseg: {len(files) - len(results)} of {len(files)} files failed", err=True)
-        raise typer.Exit(1)
+def check_memory(file: Path) -> None:
+    """Refuse an image that this machine can never segment, before it is read: running out of memory ends everything."""
+    if not hasattr(os, "sysconf") or file.suffix.lower() not in (".tif", ".tiff"):
+        return  # Pillow, which reads the others, has a limit of its own
+    with _files.naming_what_is_damaged(file, "TIFF file"), tifffile.TiffFile(file) as tiff:
+        if not tiff.series:
+            raise ValueError("a TIFF without an image")
+        series = tiff.series[0]
+        n_pixels = math.prod(length for axis, length in zip(series.axes, series.shape, strict=True) if axis in "YX")
+        needed = math.prod(series.shape) * series.dtype.itemsize + n_pixels * BYTES_PER_PIXEL
+    available = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if needed > available:
+        raise MemoryError(
+            f"{file} must fit into memory; with shape {series.shape} it takes about {needed / 1e9:.0f} GB, this "
+            f"machine has {available / 1e9:.0f} GB."
+        )
 
 
 def make_progress(n_steps: int) -> Any:

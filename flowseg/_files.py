@@ -7,12 +7,15 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
 from PIL import Image, ImageSequence
+
+_UMASK_LOCK = Lock()
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
@@ -47,8 +50,9 @@ def check_target(path: Path) -> None:
 
 
 def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
+    with _UMASK_LOCK:  # to read it is to set it: two threads at once would leave it at 0
+        mask = os.umask(0)
+        os.umask(mask)
     return mask
 
 
@@ -72,18 +76,18 @@ def naming_what_is_damaged(path: Path, kind: str) -> Iterator[None]:
         raise ValueError(f"{path} must be a readable {kind}; got: {reason}") from error
 
 
-def read_tiff(path: Path) -> tuple[NDArray[Any], str]:
-    """Read the first series of a TIFF and its axes (Y rows, X columns, S samples of colour, ...).
+def read_tiff(path: Path, number: int = 0) -> tuple[NDArray[Any], str]:
+    """Read one series of a TIFF and its axes (Y rows, X columns, S samples of colour, ...).
 
     Raise ValueError when it is damaged or no TIFF.
     """
     with naming_what_is_damaged(path, "TIFF file"):
         try:
             with tifffile.TiffFile(path) as file:
-                series = file.series[0]
+                series = file.series[number]
                 return np.asarray(series.asarray()), series.axes
         except ValueError as error:
-            if "imagecodecs" not in str(error):
+            if "imagecodecs" not in str(error) or number:
                 raise
             return _read_with_pillow(path)
 

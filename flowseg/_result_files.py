@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from PIL import Image
 
 from flowseg import _checks, _files
 
@@ -29,6 +30,14 @@ def write_masks(path: StrPath, masks: ArrayLike, *, pixel_size: tuple[float, flo
     ------
     ValueError
         If a label does not fit: nothing is ever wrapped.
+
+    Examples
+    --------
+    >>> from flowseg import io, synthetic
+    >>> _, masks = synthetic.cells((64, 64), 5, rng=0)
+    >>> io.write_masks("cells.tif", masks, pixel_size=(0.325, 0.325))
+    >>> io.read_masks("cells.tif").dtype
+    dtype('uint8')
     """
     if Path(path).suffix.lower() not in (".tif", ".tiff"):
         raise ValueError(f"path must end in .tif or .tiff; got {path}.")
@@ -49,7 +58,11 @@ def write_picture(path: StrPath, picture: NDArray[np.uint8]) -> None:
         File to write; an old one is replaced in one step.
     picture : ndarray of uint8, shape (rows, columns, 3)
         See `flowseg.plot`.
-    """
-    from skimage.io import imsave
 
-    _files.write_whole(Path(path), lambda beside: imsave(beside, picture, check_contrast=False))
+    Examples
+    --------
+    >>> from flowseg import io, plot, synthetic
+    >>> image, masks = synthetic.cells((64, 64), 5, rng=0)
+    >>> io.write_picture("outlines.png", plot.outlines(image, masks))
+    """
+    _files.write_whole(Path(path), lambda beside: Image.fromarray(picture).save(beside))

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 import tifffile
+from cli_tools import run
 from skimage.io import imsave
-from test_cli import run
 
 from flowseg import io, mend_masks, synthetic
 
@@ -63,6 +63,19 @@ def test_mended_masks(data):
     run("check", folder, "--mend", output, status=1)
     assert np.array_equal(tifffile.imread(output / first.name), mend_masks(masks).masks)
     run("check", output)
+
+
+def test_mended_masks_keep_pixels_to_ignore(data):
+    first = sorted((data / "train" / "masks").iterdir())[0]
+    masks = tifffile.imread(first).astype(np.int32)
+    masks[:5, :5] = -1
+    tifffile.imwrite(first, masks)
+    for command in (("check", first, "--mend"), ("mend", first, "--output")):
+        output = data / command[0]
+        run(*command, output, status=None)
+        mended = io.read_masks(output / first.name)
+        assert (mended[:5, :5] == -1).all()
+        assert mended.max() > 0
 
 
 def test_json(data):

@@ -1,0 +1,172 @@
+"""Annotations of every kind found on the disk and read, for the commands."""
+
+from __future__ import annotations
+
+import glob
+import json
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flowseg import _files, io
+from flowseg._annotation_files import (
+    masks_from_binary,
+    masks_from_cvat,
+    masks_from_files,
+    masks_from_labkit,
+    masks_from_mat,
+)
+from flowseg._cellpose_files import masks_from_cellpose
+from flowseg._cli_files import without_overlays
+from flowseg._coco import masks_from_coco
+from flowseg._geojson import masks_from_geojson
+from flowseg._image_files import read_array
+from flowseg._masks import masks_from_rgb
+from flowseg._paths import MASK_ENDINGS, SUFFIXES
+from flowseg._roi import masks_from_roi
+
+# Kind of annotation -> how the names of its files end; that of "files" is a folder of one file per object.
+ENDINGS = {
+    "labels": SUFFIXES,
+    "binary": SUFFIXES,
+    "files": (),
+    "mat": (".mat",),
+    "roi": (".zip", ".roi"),
+    "geojson": (".geojson", ".json"),
+    "coco": (".json",),
+    "cvat": (".xml",),
+    "labkit": (".labeling", ".json", ".tif", ".tiff"),
+    "cellpose": ("_seg.npy", "_flows.tif", "_outlines.txt"),
+}
+# Kinds that a name gives away; a .json is looked into.
+BY_NAME = (
+    (("_seg.npy", "_flows.tif", "_outlines.txt"), "cellpose"), ((".zip", ".roi"), "roi"), ((".geojson",), "geojson"),
+    ((".xml",), "cvat"), ((".labeling",), "labkit"), ((".mat",), "mat"), (SUFFIXES, "labels"),
+)  # fmt: skip
+# What the first object of a .json has -> its kind.
+BY_KEY = (("annotations", "coco"), ("interval", "labkit"), ("type", "geojson"))
+# One file of these holds the masks of several images.
+OF_SEVERAL = {"coco": masks_from_coco, "cvat": masks_from_cvat}
+# What may stand behind an image's name in the name of its annotation, beside what masks have.
+NAME_ENDINGS = (*MASK_ENDINGS, "_rois", "_outlines", "_flows", "_objects")
+
+
+def bare_name(file: Path) -> str:
+    """The name of the image that an annotation is of."""
+    if file.is_dir():
+        return file.parent.name if file.name == "masks" else file.name
+    for ending in NAME_ENDINGS:
+        if file.stem.endswith(ending) and file.stem != ending:
+            return file.stem.removesuffix(ending)
+    return file.stem
+
+
+def find_annotations(where: str, kind: str | None) -> list[tuple[Path, str]]:
+    """Files of annotations and their kinds; with a kind given only those that can be of it."""
+    files = _find_folders(where) if kind == "files" else _find_all(where, _endings(kind))
+    found = [(file, kind or _find_kind(file)) for file in files]
+    kinds = sorted({kind for _, kind in found})
+    if len(kinds) > 1:
+        raise ValueError(f"--from must say which annotations of {where} are meant: {', '.join(kinds)}; got none.")
+    return found
+
+
+def _endings(kind: str | None) -> tuple[str, ...]:
+    return ENDINGS[kind] if kind else tuple(ending for endings in ENDINGS.values() for ending in endings)
+
+
+def _find_all(where: str, endings: tuple[str, ...]) -> list[Path]:
+    path = Path(where)
+    if where and path.is_file():
+        return [path]
+    candidates = path.iterdir() if where and path.is_dir() else map(Path, glob.glob(where, recursive=True))
+    found = [p for p in candidates if p.is_file() and p.name.lower().endswith(endings) and not p.name.startswith(".")]
+    found = [p for p in found if not p.stem.endswith("_overlay")]
+    if not found:
+        raise FileNotFoundError(
+            f"{where!r} must name a file of annotations, a folder or a pattern of them; got none. --from files takes "
+            "folders of one file per object."
+        )
+    return without_overlays(sorted(found)) if endings == SUFFIXES else sorted(found)
+
+
+def _find_folders(where: str) -> list[Path]:
+    """A folder of object files, or those inside a folder or for a pattern."""
+    path = Path(where)
+    inside = [p for p in (path.iterdir() if where and path.is_dir() else map(Path, glob.glob(where))) if p.is_dir()]
+    if inside or not (where and path.is_dir()):
+        if not inside:
+            raise FileNotFoundError(f"{where!r} must name a folder of one file per object, or of such; got none.")
+        return sorted(inside)
+    return [path]
+
+
+def _find_kind(file: Path) -> str:
+    for endings, kind in BY_NAME:
+        if file.name.lower().endswith(endings):
+            return kind
+    with _files.naming_what_is_damaged(file, "JSON file"):
+        document = json.loads(file.read_text(encoding="utf-8"))
+    first = document[0] if isinstance(document, list) and document else document
+    for key, kind in BY_KEY:
+        if isinstance(first, Mapping) and key in first:
+            return kind
+    raise ValueError(f"--from must say what {file} is: it looks like none of COCO, Labkit, GeoJSON; got none.")
+
+
+def needs_shape(file: Path, kind: str) -> bool:
+    """Whether the file does not hold the size of its image."""
+    return kind in ("roi", "geojson") or (kind == "cellpose" and file.suffix.lower() == ".txt")
+
+
+def readers(file: Path, kind: str) -> Iterator[tuple[str, Callable[[tuple[int, int] | None], NDArray[Any]]]]:
+    """For each image that the file holds its name, empty if it holds one, and what reads its masks, given a shape."""
+    if kind in OF_SEVERAL:
+        masks = OF_SEVERAL[kind](file)
+        for name in masks:
+            yield name, partial(_pick, masks, name)
+    else:
+        yield "", partial(_read, file, kind)
+
+
+def _pick(masks: Mapping[str, NDArray[Any]], name: str, _: tuple[int, int] | None) -> NDArray[Any]:
+    return masks[name]
+
+
+def _read(file: Path, kind: str, shape: tuple[int, int] | None) -> NDArray[Any]:
+    if kind in ("roi", "geojson"):
+        if shape is None:
+            raise ValueError(f"--images must be given for {file}, which does not hold the size of its image; got none.")
+        return masks_from_roi(file, shape) if kind == "roi" else masks_from_geojson(file, shape)
+    if kind == "cellpose":
+        return masks_from_cellpose(file, shape)
+    if kind == "binary":
+        return masks_from_binary(read_foreground(file))
+    single: dict[str, Callable[[Path], NDArray[Any]]] = {
+        "labels": io.read_masks,
+        "files": masks_from_files,
+        "mat": masks_from_mat,
+        "labkit": masks_from_labkit,
+    }
+    return single[kind](file)
+
+
+def read_foreground(file: Path) -> NDArray[np.bool_]:
+    """Foreground of a binary image, which may be black and white in colour."""
+    array, axes = read_array(file, palette=False)
+    colours = array[..., :3] if axes.endswith("S") else array[..., np.newaxis]
+    if (colours != colours[..., :1]).any() or np.unique(colours).size > 2:
+        raise ValueError(f"{file} must be a binary image, of two values; got more.")
+    return np.asarray(colours[..., 0] != 0)
+
+
+def read_loose_masks(file: Path) -> NDArray[Any]:
+    """A label image as it is in the file, faults and all; a coloured annotation as masks."""
+    array, axes = read_array(file, palette=False)
+    if axes.endswith("S") and array.shape[-1] in (3, 4) and np.issubdtype(array.dtype, np.integer):
+        return masks_from_rgb(array)
+    return array

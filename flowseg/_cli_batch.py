@@ -1,0 +1,252 @@
+"""Many files into one output folder: begun, gone on with or begun anew, never two runs mixed, and said what failed."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import typer
+from tqdm import tqdm
+
+from flowseg import _checks, io
+from flowseg._cli_record import RECORD_NAME, Entry, Record, Run, differences, digest, read_record
+from flowseg._cli_results import COCO_NAME, MasksOfFiles, result_files
+from flowseg._cli_stream import FAULTS, Failure, Stages, sentence_of, stream
+
+
+@dataclass(frozen=True)
+class Task:
+    """One input: its files (the last is the image, where there is one), its name, and the files to be made of it.
+
+    The last of the files that are made is written last: where it is, the others are. ``part`` is the image's name
+    where one input holds several.
+    """
+
+    sources: tuple[Path, ...]
+    name: str
+    results: tuple[Path, ...]
+    part: str = ""
+
+    @property
+    def title(self) -> str:
+        """What to call it before people."""
+        return f"{self.sources[0]}, {self.part}" if self.part else str(self.sources[0])
+
+    @property
+    def image_name(self) -> str:
+        """The name of the image, as far as it is known."""
+        return self.part or self.sources[-1].name
+
+
+@dataclass
+class Batch:
+    """What is to be done, and what has been done."""
+
+    folder: Path
+    run: Run
+    workers: int
+    tasks: list[Task]
+    to_remove: list[Path]
+    kept: dict[str, Entry]
+    all_entries: dict[str, Entry] = field(default_factory=dict)
+    failures: list[tuple[str, str]] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def todo(self) -> list[Task]:
+        """Tasks whose results are not there yet."""
+        return [task for task in self.tasks if task.name not in self.kept]
+
+    @property
+    def entries(self) -> dict[str, Entry]:
+        """The tasks that are done, by name; the record may hold other files beside them."""
+        return {task.name: self.all_entries[task.name] for task in self.tasks if task.name in self.all_entries}
+
+    @property
+    def n_objects(self) -> int:
+        """Objects in all files that are done."""
+        return sum(entry.objects for entry in self.entries.values())
+
+
+def plan_batch(
+    folder: Path, run: Run, tasks: Sequence[Task], *, resume: bool, overwrite: bool, workers: int | None
+) -> Batch:
+    """Find out what there is to do, and refuse what would mix two runs; writes nothing."""
+    if resume and overwrite:
+        raise ValueError("--resume and --overwrite must not be given together: one keeps results, one removes them.")
+    n_threads = _checks.as_workers(workers)
+    _check_folder(folder, tasks)
+    old_run, old = read_record(folder)
+    candidates = [*(file for task in tasks for file in result_files(folder, task.name)), folder / COCO_NAME]
+    present = [file for file in candidates if os.path.lexists(file)]
+    if resume and present and old_run is None:
+        raise ValueError(f"--resume must find the record of the run, {RECORD_NAME}; {present[0]} is there without one.")
+    names = {task.name for task in tasks}
+    different = differences(old_run, run) if old_run else ""
+    if resume and different:
+        raise ValueError(f"--resume must be given the options of the run in {folder}; {different}.")
+    if present and not resume and not overwrite:
+        raise FileExistsError(
+            f"--output must be a folder without results of these files; {present[0]} is there. --resume goes on with "
+            "that run, --overwrite begins anew."
+        )
+    others = [name for name, entry in old.items() if name not in names and _is_there(folder, entry)]
+    if different and others:
+        raise ValueError(f"--output must not hold results of another run; {folder} holds {others[0]}: {different}.")
+    entries = {} if different else old
+    kept = _find_kept(tasks, entries) if resume else {}
+    keeps = {file for task in tasks if task.name in kept for file in result_files(folder, task.name)}
+    batch = Batch(folder, run, n_threads, list(tasks), [file for file in present if file not in keeps], kept)
+    batch.all_entries = {name: entry for name, entry in entries.items() if name not in names or name in kept}
+    return batch
+
+
+def _check_folder(folder: Path, tasks: Sequence[Task]) -> None:
+    seen: dict[str, Path] = {}
+    for task in tasks:
+        source = task.sources[0]
+        if source.parent.resolve() == folder.resolve():
+            raise ValueError(f"--output must be another folder than that of {source}; nothing there is overwritten.")
+        if task.name in seen:
+            raise ValueError(f"files must have different names; got {seen[task.name]} and {source}.")
+        seen[task.name] = source
+    above = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not above.is_dir():
+        raise NotADirectoryError(f"--output must be a folder, or lie in one; {above} is a file.")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise PermissionError(f"--output must be a folder that can be written to; {above} cannot.")
+
+
+def _is_there(folder: Path, entry: Entry) -> bool:
+    return any(file.exists() for file in result_files(folder, entry.name))
+
+
+def _find_kept(tasks: Sequence[Task], entries: dict[str, Entry]) -> dict[str, Entry]:
+    """Files that need not be done again."""
+    kept = {}
+    for task in tqdm(tasks, "looking", disable=None, leave=False):
+        entry = entries.get(task.name)
+        if entry and all(file.is_file() for file in task.results):
+            try:
+                same = digest(*task.sources) == entry.sha256
+            except OSError:  # said when it is its turn
+                same = False
+            if same:
+                kept[task.name] = entry
+    return kept
+
+
+def run_batch(batch: Batch, stages: Stages[Task, Any, Any], title: str) -> None:
+    """Do what there is to do; what fails is noted and the rest done."""
+    began = time.perf_counter()
+    batch.folder.mkdir(parents=True, exist_ok=True)
+    for file in [*batch.to_remove, *_leftovers(batch)]:
+        file.unlink(missing_ok=True)
+    record = Record(batch.folder, batch.run, batch.all_entries.values())
+    noting = Stages(
+        _reading(stages.read), lambda read: (read[0], stages.work(read[1])), _finishing(batch.folder, stages, record)
+    )
+    todo = batch.todo
+    with tqdm(total=len(todo), desc=title, disable=None, leave=False) as bar:
+        for task, result in stream(todo, noting, batch.workers):
+            if isinstance(result, Failure):
+                batch.failures.append((task.title, result.reason))
+                bar.set_postfix(failed=len(batch.failures))
+            bar.update()
+    with suppress(OSError):  # a full disk: the lines are all there, in another order
+        record.write()
+    batch.all_entries = record.entries
+    batch.seconds = time.perf_counter() - began
+
+
+def _leftovers(batch: Batch) -> list[Path]:
+    """What a run that was killed while it wrote a file has left of it, under the names that `write_whole` gives."""
+    names = [file.name for task in batch.tasks for file in result_files(batch.folder, task.name)]
+    beginnings = {f".{name[:40]}." for name in (*names, COCO_NAME, RECORD_NAME)}
+    hidden = [file for file in batch.folder.iterdir() if file.name.startswith(".")]
+    return [file for file in hidden if file.name.removesuffix(file.suffix)[:-8] in beginnings]
+
+
+def _reading(read: Callable[[Task], Any]) -> Callable[[Task], tuple[str, Any]]:
+    def work(task: Task) -> tuple[str, Any]:
+        loaded = read(task)  # first, for it says best what is wrong with a file
+        return digest(*task.sources), loaded
+
+    return work
+
+
+def _finishing(folder: Path, stages: Stages[Task, Any, Any], record: Record) -> Callable[[Task, tuple[str, Any]], int]:
+    """Results of a file are there together with its line in the record, or not at all."""
+
+    def work(task: Task, worked: tuple[str, Any]) -> int:
+        try:
+            n_objects = stages.finish(task, worked[1])
+            record.add(Entry(task.name, task.image_name, worked[0], n_objects))
+        except BaseException:
+            for file in result_files(folder, task.name):
+                file.unlink(missing_ok=True)
+            raise
+        return n_objects
+
+    return work
+
+
+def write_coco(batch: Batch, masks: MasksOfFiles) -> None:
+    """Write the file that holds the objects of all images; if that fails it is a failure like others."""
+    file = batch.folder / COCO_NAME
+    try:
+        io.write_coco(file, masks)
+    except FAULTS as error:
+        batch.failures.append((str(file), sentence_of(error)))
+
+
+def report_batch(batch: Batch, sentence: str, *, as_json: bool) -> None:
+    """Say what was done and what failed; exit with status 1 when something did."""
+    if as_json:
+        typer.echo(json.dumps(_document(batch), indent=1))
+    else:
+        typer.echo(sentence)
+    report_failures(batch.failures, len(batch.tasks))
+
+
+def report_failures(failures: Sequence[tuple[str, str]], n_files: int) -> None:
+    """One line per failure on standard error, then exit with status 1."""
+    for file, reason in failures:
+        typer.echo(f"flowseg: {reason if file in reason else f'{file}: {reason}'}", err=True)
+    if failures:
+        typer.echo(f"flowseg: {len(failures)} of {n_files} files failed", err=True)
+        raise typer.Exit(1)
+
+
+def _document(batch: Batch) -> dict[str, Any]:
+    entries = batch.entries
+    done = [
+        {
+            "file": task.title,
+            "results": [str(file) for file in task.results],
+            "objects": entries[task.name].objects,
+            "kept": task.name in batch.kept,
+        }
+        for task in batch.tasks
+        if task.name in entries
+    ]
+    return {
+        "command": batch.run.command,
+        "output": str(batch.folder),
+        "files": done,
+        "failures": [{"file": file, "reason": reason} for file, reason in batch.failures],
+        "objects": batch.n_objects,
+        "seconds": round(batch.seconds, 3),
+    }
+
+
+def count_done(batch: Batch) -> str:
+    """For the last sentence: "7 images (3 of them done before)"."""
+    before = f" ({len(batch.kept)} of them done before)" if batch.kept else ""
+    return f"{len(batch.entries)} {'image' if len(batch.entries) == 1 else 'images'}{before}"

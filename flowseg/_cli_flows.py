@@ -1,0 +1,50 @@
+"""``flowseg flows``: the flows of masks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numpy.typing import NDArray
+
+from flowseg import io
+from flowseg._cli_batch import Task, count_done, plan_batch, report_batch, run_batch
+from flowseg._cli_files import count_objects, without_overlays
+from flowseg._cli_options import AsJson, FileWorkers, MasksArgument, OutputFolder, Overwrite, Resume
+from flowseg._cli_record import describe_run
+from flowseg._cli_results import Result, result_files, write_results
+from flowseg._cli_stream import Stages
+from flowseg._flows import labels_to_flows
+
+KINDS = ("flow_picture", "flows")
+
+
+def flows(
+    masks: MasksArgument,
+    output: OutputFolder,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+    workers: FileWorkers = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make flows of masks: writes NAME_flows.tif (float32) and NAME_flows.png for each.
+
+    The TIFF holds label, foreground (0 or 1), row flow and column flow, as signed floats: 8-bit pictures would lose
+    every negative component. The PNG is for looking at. Example:
+
+    flowseg flows annotations --output flows
+    """
+    files = without_overlays(io.find_files(masks))
+    tasks = [Task((file,), file.stem, result_files(output, file.stem, ("flows",))) for file in files]
+    batch = plan_batch(
+        output, describe_run("flows", None, []), tasks, resume=resume, overwrite=overwrite, workers=workers
+    )
+
+    def finish(task: Task, labels: NDArray[Any]) -> int:
+        (stack,) = labels_to_flows([labels], workers=workers)
+        kinds = KINDS if labels.ndim == 2 else KINDS[1:]
+        write_results(output, task.name, kinds, Result(labels, flows=stack))
+        return count_objects(labels)
+
+    run_batch(batch, Stages(lambda task: io.read_masks(task.sources[0]), lambda labels: labels, finish), "making flows")
+    sentence = f"flows of {batch.n_objects} objects in {count_done(batch)}, written to {output}"
+    report_batch(batch, sentence, as_json=as_json)

@@ -1,0 +1,110 @@
+"""Options that several commands have, and what shells complete for them."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+
+from flowseg import _checks, io
+from flowseg._pretrained import pretrained_names
+
+
+def complete_model(incomplete: str) -> list[str]:
+    """Pretrained models, model files and folders that begin like this."""
+    names = [name for name in pretrained_names() if name.startswith(incomplete)]
+    found = sorted(glob.glob(glob.escape(incomplete) + "*"))
+    files = [file for file in found if file.endswith(".safetensors")]
+    return names + files + [folder + os.sep for folder in found if os.path.isdir(folder)]
+
+
+ImagesArgument = Annotated[
+    str, typer.Argument(metavar="IMAGES", help="Image file, folder of images, or quoted pattern such as 'a/*.tif'.")
+]
+MasksArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="MASKS", help="Label images or coloured annotations with the images' names: file, folder or pattern."
+    ),
+]
+OutputFolder = Annotated[Path, typer.Option("--output", "-o", help="Folder to write to; made when it is not there.")]
+Workers = Annotated[int | None, typer.Option(help="Threads; by default all cores.")]
+FileWorkers = Annotated[
+    int | None,
+    typer.Option(
+        help="Threads; by default all cores. With 1 the files are done strictly one by one, which takes least memory; "
+        "results are the same."
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
+Resume = Annotated[
+    bool,
+    typer.Option(
+        "--resume",
+        help="Go on with what was interrupted: files whose results are whole, of the same input and made with the "
+        "same options, are not done again.",
+    ),
+]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Remove results of these files that are in the output folder, then begin.")
+]
+Channel = Annotated[str | None, typer.Option(help="Channel to take, the first is 0; several as 0,2.  [default: all]")]
+Plane = Annotated[int | None, typer.Option("--z", help="Plane to take of a stack, the first is 0.")]
+Time = Annotated[int | None, typer.Option("--t", help="Time to take of a series, the first is 0.")]
+Scene = Annotated[
+    str | None,
+    typer.Option(help="Which image to take of files that hold several: its number, the first is 0, or name."),
+]
+Axes = Annotated[
+    str | None,
+    typer.Option(
+        help="What the axes of the files are, if these do not say: letters of T time, Z planes, C channels, Y rows, "
+        "X columns, S colour, such as CYX."
+    ),
+]
+
+
+def parse_channel(text: str | None) -> int | tuple[int, ...] | None:
+    """One channel or several from text such as 0 or 0,2."""
+    if text is None:
+        return None
+    try:
+        numbers = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise ValueError(f"--channel must be a number from 0, or several such as 0,2; got {text!r}.") from None
+    if min(numbers) < 0:
+        raise ValueError(f"--channel must be a number from 0, or several such as 0,2; got {text!r}.")
+    return numbers[0] if len(numbers) == 1 else numbers
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How images are read: which axes the files have, and what of them to take."""
+
+    axes: str | None = None
+    channel: int | Sequence[int] | None = None
+    z: int | None = None
+    t: int | None = None
+    scene: int | str | None = None
+
+    def read(self, file: Path) -> NDArray[Any]:
+        """The image of a file; one of single bits as numbers 0 and 1."""
+        image = io.read_image(file, axes=self.axes, channel=self.channel, z=self.z, t=self.t, scene=self.scene)
+        return image.astype(np.uint8) if image.dtype == bool else _checks.as_image(image, str(file))
+
+    def read_pixel_size(self, file: Path) -> tuple[float, float] | None:
+        """Height and width of a pixel in micrometres, where the file says it."""
+        return io.read_pixel_size(file, scene=self.scene)
+
+
+def make_reading(axes: str | None, channel: str | None, z: int | None, t: int | None, scene: str | None) -> Reading:
+    """How images are read, from the options."""
+    number = int(scene) if scene is not None and scene.isdecimal() else scene
+    return Reading(axes, parse_channel(channel), z, t, number)

@@ -1,0 +1,83 @@
+"""Files in a stream: while one is worked on, the next is read and the last is finished."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+Read = TypeVar("Read")
+Worked = TypeVar("Worked")
+
+# Files that are finished at the same time, at most: each holds an image and what was made of it in memory.
+MOST_FINISHING = 4
+
+# What a file may do wrong; anything else is a fault of ours.
+FAULTS = (ValueError, TypeError, OSError, MemoryError, ImportError)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a file could not be done."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Stages(Generic[T, Read, Worked]):
+    """What is done to a file. ``work`` runs in the calling thread, the other two may run in threads beside it."""
+
+    read: Callable[[T], Read]
+    work: Callable[[Read], Worked]
+    finish: Callable[[T, Worked], int]
+
+
+def stream(items: Sequence[T], stages: Stages[T, Read, Worked], n_threads: int) -> Iterator[tuple[T, int | Failure]]:
+    """Yield each item with the number that ``finish`` returns, in the order of the items, or why it failed.
+
+    With one thread nothing overlaps. However many items there are, one is read ahead and few are being finished.
+    """
+    if n_threads == 1:
+        for item in items:
+            yield item, _try_all(item, stages)
+        return
+    most = min(n_threads - 1, MOST_FINISHING)
+    finishing: deque[tuple[T, Future[int] | Failure]] = deque()
+    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(most) as finisher:
+        ahead = [reader.submit(stages.read, item) for item in items[:1]]
+        for i, item in enumerate(items):
+            read = ahead.pop()
+            ahead += [reader.submit(stages.read, following) for following in items[i + 1 : i + 2]]
+            try:
+                finishing.append((item, finisher.submit(stages.finish, item, stages.work(read.result()))))
+            except FAULTS as error:
+                finishing.append((item, Failure(sentence_of(error))))
+            del read
+            while len(finishing) > most:
+                yield _settle(*finishing.popleft())
+        while finishing:
+            yield _settle(*finishing.popleft())
+
+
+def _try_all(item: T, stages: Stages[T, Read, Worked]) -> int | Failure:
+    try:
+        return stages.finish(item, stages.work(stages.read(item)))
+    except FAULTS as error:
+        return Failure(sentence_of(error))
+
+
+def _settle(item: T, future: Future[int] | Failure) -> tuple[T, int | Failure]:
+    if isinstance(future, Failure):
+        return item, future
+    try:
+        return item, future.result()
+    except FAULTS as error:
+        return item, Failure(sentence_of(error))
+
+
+def sentence_of(error: BaseException) -> str:
+    """The error in one line; its traceback, which holds on to images, is let go."""
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,45 @@
+"""What the tests of the command share."""
+
+import os
+import subprocess
+import sys
+
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"} | {
+    "COLUMNS": "100",
+    "NO_COLOR": "1",
+}
+
+
+def command(*arguments):
+    """The command line of ``flowseg``."""
+    return [sys.executable, "-m", "flowseg.cli", *map(os.fspath, map(_text, arguments))]
+
+
+def _text(argument):
+    return argument if isinstance(argument, str | bytes | os.PathLike) else str(argument)
+
+
+def run(*arguments, status=0, cwd=None, env=None, **options):
+    """Run ``flowseg``; fail on another exit status (None: any) or a traceback."""
+    result = subprocess.run(
+        command(*arguments), capture_output=True, text=True, cwd=cwd, env=ENVIRONMENT | (env or {}), **options
+    )
+    assert status in (None, result.returncode), result.stdout + result.stderr
+    assert "Traceback" not in result.stderr
+    return result
+
+
+def contents(folder):
+    """Bytes of all files of a folder by name, hidden ones too."""
+    return {file.name: file.read_bytes() for file in sorted(folder.iterdir())}
+
+
+def invoke(*arguments, status=0):
+    """Run ``flowseg`` in this process, which is quicker; a user's error is in ``exception``."""
+    from typer.testing import CliRunner
+
+    from flowseg.cli import app
+
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert result.exit_code == status, (result.output, result.exception)
+    return result

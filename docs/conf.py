@@ -1,10 +1,14 @@
-"""Sphinx configuration; the pictures are drawn at every build by make_pictures.py."""
+"""Sphinx configuration; pictures are drawn (make_pictures.py) and examples run (examples/) at every build."""
 
+import logging
+import os
 import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's messages are not the examples'
+logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 import make_pictures  # noqa: E402
 
@@ -15,13 +19,32 @@ author = "the flowseg developers"
 copyright = "2026, the flowseg developers"
 version = release = flowseg.__version__
 
-extensions = ["sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.mathjax", "numpydoc"]
-exclude_patterns = ["_build"]
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.mathjax",
+    "numpydoc",
+    "sphinx_gallery.gen_gallery",
+]
+exclude_patterns = ["_build", "examples"]
 default_role = "autolink"
 autosummary_generate = True
 numpydoc_show_class_members = False
 html_theme = "pydata_sphinx_theme"
 html_theme_options = {"show_prev_next": False, "navigation_with_keys": False}
 html_title = "flowseg"
+sphinx_gallery_conf = {
+    "examples_dirs": "examples",
+    "gallery_dirs": "generated/examples",
+    "backreferences_dir": None,
+    "within_subsection_order": "FileNameSortKey",
+    "abort_on_example_error": True,
+    "capture_repr": ("_repr_html_",),  # tables; not what every line of Matplotlib's gives
+    "write_computation_times": False,
+    "show_memory": False,
+    "remove_config_comments": True,
+    "thumbnail_size": (480, 320),
+    "min_reported_time": 1,
+}
 
 make_pictures.draw_all(HERE / "generated")

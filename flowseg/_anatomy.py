@@ -16,6 +16,8 @@ SPECK_PIXELS = 3
 SPECK_SHARE = 0.02
 # Pieces of one label further apart than this many diameters of the largest are several objects.
 FAR = 0.5
+# An array of three axes with so many values along the last one is a colour picture; a volume so narrow is none.
+COLOUR_CHANNELS = (3, 4)
 # Up to here every whole number has a float64 of its own.
 LARGEST_WHOLE = 2.0**53
 
@@ -26,6 +28,7 @@ class Anatomy:
     def __init__(self, array: NDArray[Any]) -> None:
         self.array = array.astype(np.int64) if array.dtype.kind in "fb" else array
         self.pieces: Pieces = find_pieces(self.array)
+        self.image = self.pieces.image.reshape(array.shape)  # number of the piece of every pixel, 0 is background
         self.sizes = self.pieces.sizes
         self.values, self.owner = np.unique(self.array.ravel()[self.pieces.first], return_inverse=True)
 
@@ -58,8 +61,9 @@ class Anatomy:
     @cached_property
     def is_far(self) -> NDArray[np.bool_]:
         """Whether each piece is too far from its label's largest to be of the same object."""
-        diameter = 2 * np.sqrt(self.sizes[self.largest] / np.pi)[self.owner]
-        return ~self.is_speck & (self.gap > FAR * diameter)
+        size = self.sizes[self.largest]
+        diameter = 2 * np.sqrt(size / np.pi) if self.array.ndim == 2 else 2 * np.cbrt(0.75 * size / np.pi)
+        return ~self.is_speck & (self.gap > FAR * diameter[self.owner])
 
     @cached_property
     def is_cut(self) -> NDArray[np.bool_]:
@@ -71,9 +75,14 @@ class Anatomy:
         return np.bincount(self.owner[chosen], minlength=self.n_objects)
 
 
+def is_colour(array: NDArray[Any]) -> bool:
+    """Whether it has the shape of a colour picture."""
+    return array.ndim == 3 and array.shape[2] in COLOUR_CHANNELS
+
+
 def is_whole(array: NDArray[Any]) -> bool:
     """Whether it could be a label image, perhaps in another dtype."""
-    if array.ndim != 2 or array.size == 0 or array.dtype.kind not in "biuf":
+    if array.ndim not in (2, 3) or array.size == 0 or array.dtype.kind not in "biuf" or is_colour(array):
         return False
     if array.dtype.kind != "f":
         return True

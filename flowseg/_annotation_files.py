@@ -72,6 +72,14 @@ def masks_from_files(files: StrPath | Sequence[StrPath]) -> NDArray[np.int32]:
     ------
     ValueError
         If a file cannot be read, holds no object, or has another shape than the first.
+
+    Examples
+    --------
+    >>> import flowseg
+    >>> flowseg.io.write_masks("one.tif", [[0, 0, 1]])
+    >>> flowseg.io.write_masks("other.tif", [[1, 0, 0]])
+    >>> flowseg.masks_from_files(["one.tif", "other.tif"])
+    array([[1, 0, 2]], dtype=int32)
     """
     paths = find_files(files) if isinstance(files, str | os.PathLike) else [Path(file) for file in files]
     if not paths:
@@ -112,6 +120,14 @@ def masks_from_mat(path: StrPath, *, key: str = "inst_map") -> NDArray[Any]:
     ------
     ValueError
         If the file cannot be read or has no such array (the sentence names those it has), or it is no label image.
+
+    Examples
+    --------
+    >>> from scipy.io import savemat
+    >>> import flowseg
+    >>> savemat("cells.mat", {"inst_map": [[0.0, 1.0, 2.0]]})
+    >>> flowseg.masks_from_mat("cells.mat")
+    array([[0, 1, 2]], dtype=int32)
     """
     from scipy.io import loadmat
 
@@ -144,6 +160,13 @@ def masks_from_labkit(path: StrPath) -> NDArray[np.int32]:
     ------
     ValueError
         If the file cannot be read.
+
+    Examples
+    --------
+    >>> import flowseg
+    >>> flowseg.io.write_masks("labkit.tif", [[1, 1, 0, 1, 2]])  # label numbers: two pieces of 1, one of 2
+    >>> flowseg.masks_from_labkit("labkit.tif")
+    array([[1, 1, 0, 2, 3]], dtype=int32)
     """
     if Path(path).suffix.lower() in (".tif", ".tiff"):
         return number_pieces(read_masks(path))
@@ -176,6 +199,17 @@ def masks_from_cvat(path: StrPath) -> dict[str, NDArray[np.int32]]:
     ------
     ValueError
         If the file is no such export.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> import flowseg
+    >>> box = '<box label="cell" xtl="1" ytl="0" xbr="3" ybr="2"/>'
+    >>> text = f'<annotations><image name="a.png" width="4" height="2">{box}</image></annotations>'
+    >>> _ = Path("annotations.xml").write_text(text)
+    >>> flowseg.masks_from_cvat("annotations.xml")["a.png"]
+    array([[0, 1, 1, 0],
+           [0, 1, 1, 0]], dtype=int32)
     """
     with _files.naming_what_is_damaged(Path(path), "CVAT export (for images 1.1)"):
         text = Path(path).read_text(encoding="utf-8")

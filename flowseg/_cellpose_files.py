@@ -64,6 +64,14 @@ def masks_from_cellpose(path: StrPath, shape: tuple[int, int] | None = None) -> 
     Notes
     -----
     Outlines run through the centres of an object's outermost pixels, which belong to it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import flowseg
+    >>> np.save("cells_seg.npy", {"masks": np.array([[0, 1, 2]]), "outlines": np.array([[0, 1, 2]])})
+    >>> flowseg.masks_from_cellpose("cells_seg.npy")
+    array([[0, 1, 2]])
     """
     file = Path(path)
     suffix = file.suffix.lower()

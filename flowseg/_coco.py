@@ -44,6 +44,14 @@ def masks_from_coco(path: StrPath) -> dict[str, NDArray[np.int32]]:
     -----
     Polygons and run lengths (RLE), compressed or not, are read as ``pycocotools.mask`` reads them. Categories are not
     looked at.
+
+    Examples
+    --------
+    >>> import flowseg
+    >>> flowseg.io.write_coco("cells.json", {"a.png": [[0, 1, 1], [2, 2, 0]]})
+    >>> flowseg.masks_from_coco("cells.json")["a.png"]
+    array([[0, 1, 1],
+           [2, 2, 0]], dtype=int32)
     """
     coding = need("pycocotools.mask", "formats")
     with _files.naming_what_is_damaged(Path(path), "COCO file"):
@@ -75,6 +83,11 @@ def write_coco(path: StrPath, masks: Mapping[str, ArrayLike], *, category: str =
     Notes
     -----
     Segmentations are compressed run lengths: exact, also for objects with holes.
+
+    Examples
+    --------
+    >>> from flowseg import io
+    >>> io.write_coco("nuclei.json", {"a.png": [[0, 1, 1], [2, 2, 0]], "b.png": [[0, 0]]}, category="nucleus")
     """
     coding = need("pycocotools.mask", "formats")
     if Path(path).suffix.lower() != ".json":

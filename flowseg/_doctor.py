@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import ndimage
 
 from flowseg import _checks
-from flowseg._anatomy import SPECK_PIXELS, Anatomy, is_whole
+from flowseg._anatomy import SPECK_PIXELS, Anatomy, is_colour, is_whole
 from flowseg._masks import fill_holes
 from flowseg._registration import find_shift
 
@@ -83,9 +84,10 @@ def check_masks(masks: ArrayLike, image: ArrayLike | None = None, *, min_size: i
     Parameters
     ----------
     masks : array_like
-        What should be a label image of shape (rows, columns): one integer per object, 0 = background.
+        What should be a label image of shape (rows, columns) or (planes, rows, columns): one integer per object, 0 =
+        background.
     image : array_like, optional
-        Its image, of shape (rows, columns) or (rows, columns, channels).
+        Its image, of the same shape, or with channels last.
     min_size : int
         Objects of fewer pixels are reported.
 
@@ -103,8 +105,9 @@ def check_masks(masks: ArrayLike, image: ArrayLike | None = None, *, min_size: i
     The kinds of findings: ``dtype`` (floats), ``colour``, ``shape``, ``binary``, ``picture`` (an image in the place of
     the masks), ``overflow`` (labels that began anew or stopped at 255 or 65535), ``several`` (one label on several
     objects), ``pieces``, ``specks``, ``holes``, ``small``, ``labels as image``, ``shifted`` (outlines have far more
-    contrast elsewhere); and, as notes, ``empty``, ``ignored`` (negative pixels), ``cut`` (in pieces that the image's
-    border parts) and ``pinholes``.
+    contrast elsewhere); and, as notes, ``empty``, ``ignored`` (negative pixels) and ``cut`` (in pieces that the image's
+    border parts). Holes of up to three pixels, and clefts whose mouth is a corner, are no finding;
+    `mend_masks` fills them all the same.
 
     Examples
     --------
@@ -131,10 +134,10 @@ def check_masks(masks: ArrayLike, image: ArrayLike | None = None, *, min_size: i
 
 
 def _check_form(array: NDArray[Any]) -> Iterator[Finding]:
-    if array.ndim == 3 and array.shape[2] in (3, 4):
+    if is_colour(array):
         yield Finding("colour", f"shape {array.shape}: a colour picture; flowseg.masks_from_rgb makes masks of one.")
-    elif array.ndim != 2 or array.size == 0:
-        yield Finding("shape", f"shape {array.shape} instead of (rows, columns).")
+    elif array.ndim not in (2, 3) or array.size == 0:
+        yield Finding("shape", f"shape {array.shape} instead of (rows, columns) or (planes, rows, columns).")
     elif array.dtype.kind == "b":
         yield Finding("binary", "a boolean mask: it says what is foreground, not which object.")
     elif array.dtype.kind not in "iuf":
@@ -181,32 +184,43 @@ def _check_objects(labels: Anatomy, min_size: int) -> Iterator[Finding]:
     near = (labels.count(~labels.is_speck) > 1) & (labels.count(labels.is_far) == 0)
     cut = near & (labels.count(~labels.is_speck & ~labels.is_cut) == 0)
     area = np.bincount(labels.owner, weights=labels.sizes, minlength=labels.n_objects)
-    pieces = labels.pieces.image[0]
-    whole = fill_holes(pieces)
-    hole = np.bincount(labels.owner[whole[whole != pieces] - 1], minlength=labels.n_objects)
+    hole = _count_hole_pixels(labels)
     for kind, chosen, what in (
         ("pieces", near & ~cut, "in more than one piece"),
         ("specks", labels.count(labels.is_speck) > 0, "with specks apart from the object"),
         ("holes", hole > SPECK_PIXELS, "with holes"),
         ("small", area < min_size, f"of fewer than {min_size} pixels"),
         ("cut", cut, "in pieces that the image's border parts"),
-        ("pinholes", (hole > 0) & (hole <= SPECK_PIXELS), f"with holes of {SPECK_PIXELS} pixels or less"),
     ):
         found = np.flatnonzero(chosen)
         if found.size:
             message = f"{_name(labels, found)} {what}."
-            yield Finding(kind, message, tuple(labels.values[found].tolist()), kind not in ("cut", "pinholes"))
+            yield Finding(kind, message, tuple(labels.values[found].tolist()), kind != "cut")
+
+
+def _count_hole_pixels(labels: Anatomy) -> NDArray[np.intp]:
+    """Pixels of holes per label; a cleft into which background reaches across a corner is none."""
+    whole = fill_holes(labels.image)
+    ndim = labels.image.ndim
+    count = np.zeros(labels.n_objects, dtype=np.intp)
+    for k in np.unique(whole[whole != labels.image]):  # the pieces with holes: few
+        box = tuple(map(slice, labels.pieces.boxes[k - 1, 3 - ndim : 3], labels.pieces.boxes[k - 1, 6 - ndim :]))
+        piece = labels.image[box]
+        closed = ndimage.binary_fill_holes(piece == k, structure=np.ones((3,) * ndim))
+        count[labels.owner[k - 1]] += np.count_nonzero(closed & (piece == 0) & (whole[box] == k))
+    return count
 
 
 def _check_image(labels: Anatomy, image: NDArray[Any]) -> Iterator[Finding]:
-    if image.shape[:2] != labels.array.shape or image.ndim not in (2, 3):
+    ndim = labels.array.ndim
+    if image.shape[:ndim] != labels.array.shape or image.ndim not in (ndim, ndim + 1):
         yield Finding("shape", f"masks of shape {labels.array.shape} for an image of shape {image.shape}.")
         return
-    plane = image if image.ndim == 2 else image[..., 0]
-    if _is_constant_in_objects(labels, plane):
+    if _is_constant_in_objects(labels, image if image.ndim == ndim else image[..., 0]):
         yield Finding("labels as image", "the image is constant inside the objects: masks in the place of the image?")
         return
-    shift = find_shift(image, labels.array)
+    plane = _fullest_plane(labels.array)
+    shift = find_shift(image[plane], labels.array[plane])
     if shift is not None and shift.ratio < SHIFTED_RATIO and np.hypot(shift.rows, shift.columns) >= SHIFTED_PIXELS:
         place = f"{-shift.rows:+d} rows and {-shift.columns:+d} columns away"
         what = f"outlines have {shift.ratio:.0%} of the contrast that they have {place}"
@@ -215,19 +229,24 @@ def _check_image(labels: Anatomy, image: NDArray[Any]) -> Iterator[Finding]:
 
 def _share_of_crossings(array: NDArray[Any]) -> float:
     """Share of the neighbours along rows, both in objects, that have different labels."""
-    left, right = array[:, :-1], array[:, 1:]
+    left, right = array[..., :-1], array[..., 1:]
     both = (left > 0) & (right > 0)
     return float(np.mean(left[both] != right[both])) if both.any() else 0.0
 
 
-def _is_constant_in_objects(labels: Anatomy, plane: NDArray[Any]) -> bool:
+def _fullest_plane(array: NDArray[Any]) -> Any:
+    """Index of the plane with the most object pixels; of all that there is in two dimensions."""
+    return ... if array.ndim == 2 else int(np.argmax(np.count_nonzero(array > 0, axis=(1, 2))))
+
+
+def _is_constant_in_objects(labels: Anatomy, channel: NDArray[Any]) -> bool:
     large = labels.sizes >= CONSTANT_PIXELS
     if not large.any():
         return False
-    image = labels.pieces.image[0].ravel()
-    order = np.flatnonzero(image)
-    first = plane.ravel()[labels.pieces.first][image[order] - 1]
-    differs = np.bincount(image[order] - 1, weights=plane.ravel()[order] != first, minlength=labels.pieces.n) > 0
+    piece = labels.image.ravel()
+    order = np.flatnonzero(piece)
+    first = channel.ravel()[labels.pieces.first][piece[order] - 1]
+    differs = np.bincount(piece[order] - 1, weights=channel.ravel()[order] != first, minlength=labels.pieces.n) > 0
     return bool(np.mean(~differs[large]) > CONSTANT_SHARE)
 
 

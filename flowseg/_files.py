@@ -84,6 +84,8 @@ def read_tiff(path: Path, number: int = 0) -> tuple[NDArray[Any], str]:
     with naming_what_is_damaged(path, "TIFF file"):
         try:
             with tifffile.TiffFile(path) as file:
+                if not file.series:
+                    raise ValueError("it holds no image")
                 series = file.series[number]
                 return np.asarray(series.asarray()), series.axes
         except ValueError as error:

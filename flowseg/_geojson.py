@@ -42,6 +42,14 @@ def masks_from_geojson(path: StrPath, shape: tuple[int, int]) -> NDArray[np.int3
     Notes
     -----
     Coordinates are (x, y) in pixels, with the outer corner of the first pixel at (0, 0), as in QuPath.
+
+    Examples
+    --------
+    >>> import flowseg
+    >>> flowseg.io.write_geojson("cells.geojson", [[0, 1, 1], [2, 2, 0]])
+    >>> flowseg.masks_from_geojson("cells.geojson", (2, 3))
+    array([[0, 1, 1],
+           [2, 2, 0]], dtype=int32)
     """
     rows, columns = _checks.as_shape(shape)
     with _files.naming_what_is_damaged(Path(path), "GeoJSON file"):
@@ -66,6 +74,12 @@ def write_geojson(path: StrPath, masks: ArrayLike) -> None:
     Notes
     -----
     Outlines follow the edges of pixels, so nothing is lost. In QuPath: File, Import objects from file.
+
+    Examples
+    --------
+    >>> from flowseg import io, synthetic
+    >>> _, masks = synthetic.cells((64, 64), 5, rng=0)
+    >>> io.write_geojson("cells.geojson", masks)
     """
     if Path(path).suffix.lower() not in (".geojson", ".json"):
         raise ValueError(f"path must end in .geojson or .json; got {path}.")

@@ -13,6 +13,8 @@ from PIL import Image
 
 from flowseg import _checks, _files
 from flowseg._masks import masks_from_rgb
+from flowseg._scenes import choose_scene, tiff_scene
+from flowseg._vendor_files import is_vendor_file, read_scene
 
 StrPath = str | os.PathLike[str]
 
@@ -26,13 +28,16 @@ def read_image(
     axes: str | None = None,
     channel: int | Sequence[int] | None = None,
     z: int | None = None,
+    t: int | None = None,
+    scene: int | str | None = None,
 ) -> NDArray[Any]:
     """Read an image.
 
     Parameters
     ----------
     path : path
-        TIFF (OME-TIFF and ImageJ's among them), PNG, JPEG or BMP file.
+        TIFF (OME-TIFF and ImageJ's among them), PNG, JPEG or BMP file; with ``pip install flowseg[bioio]`` also Zeiss
+        ``.czi``, Nikon ``.nd2`` and Leica ``.lif``, and what else a reader of bioio's is installed for.
     axes : str, optional
         Names of the axes, in the order of the array in the file, if the file does not say or says it wrong: T time, Z
         planes, C channels, Y rows, X columns, S samples of colour. For example "CYX" for pages that are channels.
@@ -40,6 +45,11 @@ def read_image(
         Channels to take, the first is 0; all by default.
     z : int, optional
         Plane to take of a stack, the first is 0.
+    t : int, optional
+        Time to take of a series, the first is 0.
+    scene : int or str, optional
+        Which image to take of a file that holds several (scenes, positions, series): its number, the first is 0, or
+        its name.
 
     Returns
     -------
@@ -48,28 +58,47 @@ def read_image(
 
     Raises
     ------
+    ImportError
+        If the file is of a maker's format and the package that reads it is not installed; the sentence names it.
     ValueError
-        If the file cannot be read as an image, or holds more than one and `z` or `axes` do not say which; its name is
-        in the sentence.
+        If the file cannot be read as an image, or holds more than one and nothing says which; its name is in the
+        sentence.
 
     Notes
     -----
-    What an axis is is never guessed: the pages of a TIFF without any metadata have to be named by `axes`.
+    What an axis is is never guessed: the pages of a TIFF without any metadata have to be named by `axes`. Of a file
+    of a maker's format only what is chosen is read.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import tifffile
+    >>> from flowseg import io
+    >>> stack = np.zeros((5, 2, 30, 40), dtype=np.uint16)
+    >>> tifffile.imwrite("stack.ome.tif", stack, metadata={"axes": "ZCYX"})
+    >>> io.read_image("stack.ome.tif", z=3).shape
+    (30, 40, 2)
+    >>> io.read_image("stack.ome.tif", z=3, channel=0).shape
+    (30, 40)
     """
-    array, found = read_array(Path(path))
+    file = Path(path)
+    array, found = read_scene(file, scene) if is_vendor_file(file) else read_array(file, scene=scene)
     names = found if axes is None else _as_axes(axes, array.shape, path)
     array, names = _drop_single(array, names)
-    if z is not None:
-        array, names = _take(array, names, "Z", _checks.as_integer(z, "z", minimum=0), path)
+    for axis, index, name in (("Z", z, "z"), ("T", t, "t")):
+        if index is not None:
+            array, names = _take(array, names, axis, _checks.as_integer(index, name, minimum=0), path)
     if channel is not None:
         array, names = _take_channels(array, names, channel, path)
     if sorted(names.replace("S", "C")) not in (["X", "Y"], ["C", "X", "Y"]):
         raise ValueError(
-            f"{path} must be one image; it has axes {names} of shape {array.shape}. Choose a plane with z, a channel "
-            "with channel, or name the axes with axes: T time, Z planes, C channels, Y rows, X columns, S colour."
+            f"{path} must be one image; it has axes {names} of shape {array.shape}. Choose a plane with z, a time with "
+            "t, a channel with channel, or name the axes with axes: T time, Z planes, C channels, Y rows, X columns, "
+            "S colour."
         )
     order = [names.index(name) for name in ("Y", "X", "C", "S") if name in names]
-    array = array.transpose(order)
+    with _files.naming_what_is_damaged(file, "image file"):
+        array = np.asarray(array.transpose(order))
     n_colours = array.shape[-1] - 1
     if names.endswith("S") and n_colours in (1, 3) and np.issubdtype(array.dtype, np.integer) and channel is None:
         opaque = np.all(array[..., -1] == np.iinfo(array.dtype).max)
@@ -103,7 +132,7 @@ def _take(array: NDArray[Any], names: str, axis: str, index: int, path: StrPath)
         )
     if axis not in names:
         return array, names
-    return array.take(index, axis=names.index(axis)), names.replace(axis, "")
+    return np.take(array, index, axis=names.index(axis)), names.replace(axis, "")
 
 
 def _take_channels(array: NDArray[Any], names: str, channel: Any, path: StrPath) -> tuple[NDArray[Any], str]:
@@ -118,8 +147,8 @@ def _take_channels(array: NDArray[Any], names: str, channel: Any, path: StrPath)
     if not axis:
         return array, names
     if not several:
-        return array.take(chosen[0], axis=names.index(axis)), names.replace(axis, "")
-    return array.take(chosen, axis=names.index(axis)), names
+        return np.take(array, chosen[0], axis=names.index(axis)), names.replace(axis, "")
+    return np.take(array, chosen, axis=names.index(axis)), names
 
 
 def read_masks(path: StrPath) -> NDArray[Any]:
@@ -140,6 +169,14 @@ def read_masks(path: StrPath) -> NDArray[Any]:
     ------
     TypeError, ValueError
         If the file cannot be read or holds no label image; its name is in the sentence.
+
+    Examples
+    --------
+    >>> from flowseg import io
+    >>> io.write_masks("cells.tif", [[0, 1], [300, 300]])
+    >>> io.read_masks("cells.tif")
+    array([[  0,   1],
+           [300, 300]], dtype=uint16)
     """
     file = Path(path)
     if file.suffix.lower() in (".jpg", ".jpeg"):
@@ -150,15 +187,16 @@ def read_masks(path: StrPath) -> NDArray[Any]:
     return _checks.as_masks(array, str(path))
 
 
-def read_array(path: Path, *, palette: bool = True) -> tuple[NDArray[Any], str]:
+def read_array(path: Path, *, palette: bool = True, scene: int | str | None = 0) -> tuple[NDArray[Any], str]:
     """Read a file as it is; also the names of its axes. Without ``palette`` a palette image gives its indices."""
     if not path.is_file():
         raise FileNotFoundError(f"{path} must be an image file; there is none.")
     if path.suffix.lower() in (".tif", ".tiff"):
-        array, axes = _files.read_tiff(path)
+        array, axes = _files.read_tiff(path, tiff_scene(path, scene))
         if axes[:1] == "S" and array.ndim == 3:  # planes of colour, one after the other
             return np.moveaxis(array, 0, -1), "YXS"
         return array, axes
+    choose_scene([path.stem], scene, path)
     with _files.naming_what_is_damaged(path, "image file"), Image.open(path) as file:
         _check_depth(path, file)
         array = np.asarray(file.convert("RGBA") if file.mode == "P" and palette else file)

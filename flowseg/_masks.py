@@ -13,18 +13,22 @@ from flowseg import _checks
 from flowseg._pieces import find_pieces
 
 
-def masks_from_rgb(image: ArrayLike) -> NDArray[np.int32]:
+def masks_from_rgb(image: ArrayLike, *, one_per_colour: bool = False) -> NDArray[np.int32]:
     """Masks from an annotation in which every object is painted in a colour of its own.
 
     Parameters
     ----------
     image : array_like of integers, shape (rows, columns, 3) or (rows, columns, 4)
         Black is background. The fourth channel, opacity, is not looked at.
+    one_per_colour : bool
+        Whether all pieces of a colour are one object, as of a cell that the image's border cuts in two. By default
+        every piece is an object of its own, which a palette whose colours come again needs.
 
     Returns
     -------
     masks : ndarray of int32, shape (rows, columns)
-        0 is background; one object per connected piece of one exact colour, numbered 1..n in raster order.
+        0 is background; one object per connected piece of one exact colour, or per colour, numbered 1..n in raster
+        order of their first pixels.
 
     Raises
     ------
@@ -43,7 +47,10 @@ def masks_from_rgb(image: ArrayLike) -> NDArray[np.int32]:
     >>> red, green = (192, 0, 0), (0, 98, 0)  # of about the same lightness
     >>> flowseg.masks_from_rgb(np.array([[red, green, (0, 0, 0), red]], dtype=np.uint8))
     array([[1, 2, 0, 3]], dtype=int32)
+    >>> flowseg.masks_from_rgb(np.array([[red, green, (0, 0, 0), red]], dtype=np.uint8), one_per_colour=True)
+    array([[1, 2, 0, 1]], dtype=int32)
     """
+    _checks.check_flag(one_per_colour, "one_per_colour")
     array = _checks.as_image(image)
     if not np.issubdtype(array.dtype, np.integer):
         raise TypeError(f"image must hold integer colours; got dtype {array.dtype}.")
@@ -56,7 +63,12 @@ def masks_from_rgb(image: ArrayLike) -> NDArray[np.int32]:
         values, index = np.unique(array[..., channel], return_inverse=True)
         number = number * values.size + index.reshape(number.shape)
     number = np.where(array[..., :3].any(axis=-1), number + 1, 0)
-    return connected_pieces(number, connectivity=2).astype(np.int32)
+    if not one_per_colour:
+        return connected_pieces(number, connectivity=2).astype(np.int32)
+    _, first, index = np.unique(number, return_index=True, return_inverse=True)
+    background = int(number.min() == 0)  # its number, 0, is the first of all
+    first[:background] = -1
+    return (np.argsort(np.argsort(first)) + 1 - background)[index].reshape(number.shape).astype(np.int32)
 
 
 def fill_holes(masks: ArrayLike) -> NDArray[Any]:

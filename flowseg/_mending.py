@@ -24,14 +24,14 @@ def mend_masks(masks: ArrayLike, *, min_size: int = 5) -> Mended:
 
     Parameters
     ----------
-    masks : array_like of int, shape (rows, columns)
+    masks : array_like of int, shape (rows, columns) or (planes, rows, columns)
         Label image; also a binary one, whose pieces become objects. Whole numbers stored as floats will do.
     min_size : int
         Objects of fewer pixels are dropped, too.
 
     Returns
     -------
-    masks : ndarray of int32, shape (rows, columns)
+    masks : ndarray of int32
         Objects numbered 1..n in raster order; pixels to ignore (negative) are -1.
     done : list of str
         One sentence per kind of repair; empty if there was nothing to do.
@@ -63,7 +63,6 @@ def mend_masks(masks: ArrayLike, *, min_size: int = 5) -> Mended:
     array = np.asarray(masks)
     if not is_whole(array):
         raise TypeError(f"masks must be a label image of whole numbers; got dtype {array.dtype}, shape {array.shape}.")
-    _checks.check_dimensions(array, "masks", (2,))
     labels = Anatomy(array)
     done = []
     speck = labels.is_speck
@@ -79,8 +78,8 @@ def mend_masks(masks: ArrayLike, *, min_size: int = 5) -> Mended:
     number = np.zeros(labels.pieces.n + 1, dtype=np.int32)
     keep = np.flatnonzero(~speck & ~small)
     number[keep + 1] = np.arange(1, keep.size + 1)
-    whole = fill_holes(number[labels.pieces.image[0]])
-    filled = np.unique(whole[(whole > 0) & (number[labels.pieces.image[0]] == 0) & (array == 0)])
+    whole = fill_holes(number[labels.image])
+    filled = np.unique(whole[(whole > 0) & (number[labels.image] == 0) & (array == 0)])
     whole[array < 0] = -1
     if filled.size:
         done.append(f"Holes of {_plural(filled.size, 'object')} were filled.")

@@ -1,4 +1,4 @@
-"""The size of a pixel, as TIFF files say it."""
+"""The size of a pixel, as TIFF files and those of microscopes' makers say it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from xml.etree import ElementTree
 import tifffile
 
 from flowseg import _files
+from flowseg._scenes import tiff_scene
+from flowseg._vendor_files import is_vendor_file, scene_pixel_size
 
 # Micrometres per unit, by the names that OME and ImageJ give them.
 MICROMETRES = {
@@ -21,38 +23,53 @@ CENTIMETRES = 3
 PixelSize = tuple[float, float]
 
 
-def read_pixel_size(path: str | os.PathLike[str]) -> PixelSize | None:
+def read_pixel_size(path: str | os.PathLike[str], *, scene: int | str | None = None) -> PixelSize | None:
     """Size of a pixel in micrometres.
 
     Parameters
     ----------
     path : path
         Image file.
+    scene : int or str, optional
+        Which image of a file that holds several, as for `read_image`.
 
     Returns
     -------
     size : (float, float) or None
-        Height and width. None if the file does not say: only OME-TIFF, ImageJ's TIFF and TIFF with a resolution per
-        centimetre do; a resolution per inch is the printer's.
+        Height and width. None if the file does not say: only OME-TIFF, ImageJ's TIFF, TIFF with a resolution per
+        centimetre and the formats of microscopes' makers do; a resolution per inch is the printer's.
 
     Raises
     ------
+    ImportError
+        If the file is of a maker's format and the package that reads it is not installed; the sentence names it.
     ValueError
-        If the file is a damaged TIFF.
+        If the file is damaged, or holds several images and `scene` does not say which.
+
+    Examples
+    --------
+    >>> from flowseg import io
+    >>> io.write_masks("cells.tif", [[0, 1], [2, 2]], pixel_size=(0.5, 0.25))
+    >>> io.read_pixel_size("cells.tif")
+    (0.5, 0.25)
     """
     file = Path(path)
+    if is_vendor_file(file):
+        return scene_pixel_size(file, scene)
     if file.suffix.lower() not in (".tif", ".tiff"):
         return None
+    number = tiff_scene(file, scene)
     with _files.naming_what_is_damaged(file, "TIFF file"), tifffile.TiffFile(file) as tiff:
         if tiff.ome_metadata:
-            return _from_ome(tiff.ome_metadata)
+            return _from_ome(tiff.ome_metadata, number)
         return _from_tags(tiff)
 
 
-def _from_ome(text: str) -> PixelSize | None:
+def _from_ome(text: str, number: int) -> PixelSize | None:
     if "<!DOCTYPE" in text or "<!ENTITY" in text:
         return None
-    pixels = next((node.attrib for node in ElementTree.fromstring(text).iter() if node.tag.endswith("}Pixels")), {})
+    images = [node.attrib for node in ElementTree.fromstring(text).iter() if node.tag.endswith("}Pixels")]
+    pixels = images[number] if number < len(images) else {}
     sizes = []
     for axis in "YX":
         unit = MICROMETRES.get(pixels.get(f"PhysicalSize{axis}Unit", "µm").lower())

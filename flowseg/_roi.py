@@ -47,6 +47,14 @@ def masks_from_roi(path: StrPath, shape: tuple[int, int]) -> NDArray[np.int32]:
     -----
     Polygons, freehand and traced regions, rectangles, ellipses and composites of them are read. An ImageJ polygon runs
     along the edges of pixels, as in its own ``getMask``.
+
+    Examples
+    --------
+    >>> import flowseg
+    >>> flowseg.io.write_roi("cells.zip", [[0, 1, 1], [2, 2, 0]])
+    >>> flowseg.masks_from_roi("cells.zip", (2, 3))
+    array([[0, 1, 1],
+           [2, 2, 0]], dtype=int32)
     """
     roifile = need("roifile", "formats")
     rows, columns = _checks.as_shape(shape)
@@ -77,6 +85,12 @@ def write_roi(path: StrPath, masks: ArrayLike) -> None:
     -----
     Outlines follow the edges of pixels, so nothing is lost. An object with a hole, or whose pixels touch
     at corners only, becomes a composite region.
+
+    Examples
+    --------
+    >>> from flowseg import io, synthetic
+    >>> _, masks = synthetic.cells((64, 64), 5, rng=0)
+    >>> io.write_roi("cells.zip", masks)
     """
     roifile = need("roifile", "formats")
     if Path(path).suffix.lower() != ".zip":

@@ -27,6 +27,13 @@ def load_segmenter(path: str | os.PathLike[str], *, network: Any = None) -> Flow
     ------
     FileNotFoundError, ValueError
         As `FlowSegmenter.load`.
+
+    Examples
+    --------
+    >>> from flowseg import FlowSegmenter, load_segmenter
+    >>> FlowSegmenter.from_pretrained("nuclei").save("mine.safetensors")
+    >>> type(load_segmenter("mine.safetensors")).__name__
+    'FlowSegmenter'
     """
     from flowseg._saving import read_document
 

@@ -91,6 +91,12 @@ def write_table(path: StrPath, table: Mapping[str, ArrayLike]) -> None:
         If a Parquet file is asked for and the package pyarrow is not installed (``pip install flowseg[formats]``).
     ValueError
         If the columns are not of the same length.
+
+    Examples
+    --------
+    >>> import flowseg
+    >>> image, masks = flowseg.synthetic.cells((64, 64), 5, rng=0)
+    >>> flowseg.io.write_table("cells.csv", flowseg.measure(masks, image))
     """
     columns = {str(name): np.asarray(values) for name, values in table.items()}
     if len({column.shape for column in columns.values()}) > 1 or any(column.ndim != 1 for column in columns.values()):

@@ -17,12 +17,18 @@ LEVELS = [
         "_annotation_files",
         "_basins",
         "_cellpose_files",
+        "_charts",
         "_checks",
         "_coco",
         "_codecs",
+        "_colouring",
+        "_colours",
+        "_decoding",
         "_doctor",
+        "_drawing",
         "_duplicates",
         "_dynamics",
+        "_figures",
         "_files",
         "_flows",
         "_following",
@@ -30,6 +36,7 @@ LEVELS = [
         "_image_files",
         "_images",
         "_inputs",
+        "_intervals",
         "_masks",
         "_mending",
         "_merging",
@@ -44,22 +51,86 @@ LEVELS = [
         "_pretrained",
         "_quality",
         "_registration",
+        "_reliability",
         "_report",
+        "_report_objects",
+        "_report_page",
+        "_report_picture",
         "_result_files",
         "_roi",
         "_scaled",
+        "_selection",
+        "_sizes",
+        "_scenes",
         "_tables",
         "_thresholds",
         "_tidy",
         "_tiles",
+        "_vendor_files",
         "io",
         "metrics",
         "plot",
         "synthetic",
     },
-    {"_batches", "_checkpoint", "_losses", "_networks", "_own_networks", "_prediction", "_progress", "_training"},
-    {"_boundary_segmenter", "_estimator", "_flow_segmenter", "_model_document", "_saving", "_segmenters", "_stored"},
-    {"_cli_check", "_cli_files", "_demo", "_quiet", "cli"},
+    {
+        "_batches",
+        "_checkpoint",
+        "_losses",
+        "_networks",
+        "_own_networks",
+        "_prediction",
+        "_progress",
+        "_step_progress",
+        "_training",
+    },
+    {
+        "_boundary_segmenter",
+        "_decoding_parameters",
+        "_estimator",
+        "_flow_segmenter",
+        "_model_document",
+        "_predictor",
+        "_saving",
+        "_segmenters",
+        "_stored",
+    },
+    {
+        "_cli_annotations",
+        "_cli_batch",
+        "_cli_check",
+        "_cli_convert",
+        "_cli_evaluate",
+        "_cli_files",
+        "_cli_flows",
+        "_cli_measure",
+        "_cli_mend",
+        "_cli_model",
+        "_cli_options",
+        "_cli_predict",
+        "_cli_record",
+        "_cli_results",
+        "_cli_stream",
+        "_cli_train",
+        "_cli_tune",
+        "_demo",
+        "_napari_boxes",
+        "_napari_child",
+        "_napari_correct",
+        "_napari_edit",
+        "_napari_jobs",
+        "_napari_layers",
+        "_napari_models",
+        "_napari_notes",
+        "_napari_process",
+        "_napari_quality",
+        "_napari_sample",
+        "_napari_segment",
+        "_napari_tools",
+        "_napari_train",
+        "_napari_widget",
+        "_quiet",
+        "cli",
+    },
 ]
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
 MODULES = sorted(p.stem for p in PACKAGE.glob("*.py") if p.stem != "__init__")
@@ -113,6 +184,7 @@ def test_keras_is_used_on_its_level_only(module):
     }
     assert "tensorflow" not in names  # Keras 3 terms only: TensorFlow is one backend of several
     assert "keras" not in names or LEVEL[module] == 2
+    assert not names & {"napari", "qtpy"} or module.startswith("_napari")
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -138,7 +210,7 @@ def test_array_functions_do_not_need_keras():
         "flows = flowseg.masks_to_flows(masks)\n"
         "flowseg.flows_to_masks(flows, np.where(masks > 0, 1.0, -1.0)); flowseg.metrics.match(masks, masks)\n"
         "flowseg.normalize(image); flowseg.plot.flow_colours(flows); flowseg.io.find_files\n"
-        "print([name for name in ('tensorflow', 'keras', 'sklearn') if name in sys.modules])"
+        "print([name for name in ('tensorflow', 'keras', 'sklearn', 'matplotlib') if name in sys.modules])"
     )
     assert run(code).strip() == "[]"
 

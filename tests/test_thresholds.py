@@ -3,8 +3,8 @@ import pytest
 
 import flowseg
 from flowseg import FlowSegmenter, metrics, synthetic
-from flowseg._quality import calibrate, describe_objects
 from flowseg._decoding import Decoder
+from flowseg._quality import calibrate, describe_objects
 from flowseg._selection import IOU_THRESHOLDS, best_iou
 from flowseg._thresholds import Thresholds, choose_thresholds
 

@@ -1,0 +1,113 @@
+"""
+Quality control
+===============
+
+Two checks that take minutes and save days: of the annotations before training, and of the objects after prediction.
+"""
+
+import matplotlib.pyplot as plt
+import numpy as np
+from scipy import ndimage
+
+import flowseg
+from flowseg import FlowSegmenter, plot, synthetic
+
+# %%
+# What is wrong with these annotations?
+# -------------------------------------
+#
+# One annotated image, damaged in five ways that happen to everybody. A network would train on all of them without an
+# error message. `flowseg.check_masks` names what it finds; nothing is wrong with the first.
+image, masks = synthetic.cells((150, 190), 30, rng=21)
+
+
+def make_binary(masks):
+    """Foreground saved in the place of labels."""
+    return np.where(masks > 0, 255, 0).astype(np.uint8)
+
+
+def use_a_number_twice(masks):
+    """Two cells with one number, as after merging annotations of two people."""
+    return np.where(masks == masks.max(), 1, masks)
+
+
+def leave_holes(masks):
+    """Contours filled badly."""
+    holes = np.any([ndimage.binary_erosion(masks == k, iterations=5) for k in range(1, masks.max(), 4)], axis=0)
+    return np.where(holes, 0, masks)
+
+
+def add_specks(masks):
+    """Slips of the brush: a few pixels of a cell's number elsewhere."""
+    damaged = masks.copy()
+    rows, columns = np.nonzero(ndimage.binary_erosion(masks == 0, iterations=5))
+    chosen = np.random.default_rng(0).choice(rows.size, 12, replace=False)
+    down, across = np.indices(masks.shape)
+    distance = np.hypot(rows[chosen, None, None] - down, columns[chosen, None, None] - across)
+    nearest = np.where(masks > 0, distance, np.inf).reshape(chosen.size, -1).argmin(axis=1)
+    for row, column in ((0, 0), (0, 1), (1, 0)):
+        damaged[rows[chosen] + row, columns[chosen] + column] = masks.ravel()[nearest]
+    return damaged
+
+
+def shift(masks):
+    """A crop that was not the same for image and masks."""
+    return ndimage.shift(masks, (7, -5), order=0)
+
+
+damages = {"as annotated": masks}
+for damage in (make_binary, use_a_number_twice, leave_holes, add_specks, shift):
+    damages[damage.__name__.replace("_", " ")] = damage(masks)
+figure, axes = plt.subplots(2, 3, figsize=(9, 5.4), layout="constrained")
+for ax, (name, damaged) in zip(axes.flat, damages.items(), strict=True):
+    report = flowseg.check_masks(damaged, image)
+    found = ", ".join(finding.kind for finding in report.findings) or "nothing found"
+    plot.show_masks(np.where(damaged == 255, 1, damaged), image=image, ax=ax)
+    ax.set_title(f"{name}\n{found}", fontsize=10, color="black" if report.ok else "firebrick")
+
+# %%
+# In words, as ``flowseg check masks images`` prints them for whole folders:
+for name, damaged in damages.items():
+    print(f"{name}: {flowseg.check_masks(damaged, image)}")
+
+# %%
+# What can be mended without you is mended, and said: pieces that have one number become objects of their own. Where
+# shifted masks belong, and which cell is which in a binary image where cells touch, only you can say.
+mended, done = flowseg.mend_masks(add_specks(leave_holes(use_a_number_twice(masks))))
+print("\n".join(done))
+
+# %%
+# Which objects can be trusted?
+# -----------------------------
+#
+# The same cells by a camera with far too little light. ``predict_objects`` gives every object a score, the
+# probability that it matches a real one at IoU 0.5, learned from validation images. Sort by it and look at the worst
+# first: that is where a correction by hand counts most.
+dim = image + np.random.default_rng(3).normal(0, 0.18, image.shape)
+found, objects = FlowSegmenter.from_pretrained("nuclei").predict_objects(dim)
+score = np.concatenate([[np.nan], objects["score"]])[found]
+
+figure, axes = plt.subplots(1, 3, figsize=(9, 2.8), layout="constrained")
+axes[0].imshow(dim, cmap="gray", vmax=np.percentile(dim, 99.5))
+axes[0].set_title("too little light")
+plot.show_outlines(dim, masks, ax=axes[1]).set_title(f"{masks.max()} cells in truth")
+axes[2].set_facecolor("black")
+shown = axes[2].imshow(score, cmap="cividis", vmin=0.3, vmax=1, interpolation="nearest")
+axes[2].set_title(f"{found.max()} found, and their scores")
+figure.colorbar(shown, ax=axes[2], shrink=0.9)
+for ax in axes:
+    ax.set(xticks=[], yticks=[])
+
+# %%
+# The worst five, and what the truth says of them. A score says nothing of what was missed, and this one was learned
+# on other images: check it once against a few annotations of your own.
+iou = flowseg.metrics.match(found, masks).iou
+for k in np.argsort(objects["score"])[:5]:
+    print(f"label {objects['label'][k]:2d}: score {objects['score'][k]:.2f}, IoU with the truth {iou[k]:.2f}")
+
+# %%
+# If the mean score is far from the share that really match, scores rank the objects of such images and are no
+# probabilities there. ``fit_thresholds`` on annotated images of your own learns them anew.
+print(f"mean score {objects['score'].mean():.2f}, share that match {np.mean(iou >= 0.5):.2f}")
+figure, ax = plt.subplots(figsize=(5, 2.8), layout="constrained")
+plot.show_quality(objects, true=masks, predicted=found, ax=ax)

@@ -1,0 +1,113 @@
+"""What the napari plugin's process does, without napari."""
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from flowseg import FlowSegmenter, plot, synthetic
+from flowseg._napari_child import work
+from flowseg._napari_jobs import SegmentJob, Told, TrainJob, read_job, read_told, write_job
+
+
+@pytest.fixture
+def do():
+    """Do a job and give all that is told of it."""
+    models = {}
+
+    def do(job):
+        told = []
+        work(read_job(write_job(job)), models, lambda t: told.append(read_told(t.line())))
+        return told
+
+    return do
+
+
+def segment_job(folder, images, model, **given):
+    job = SegmentJob(str(folder), len(images), str(model), **({"diameter": None, "with_flows": False} | given))
+    for k, image in enumerate(images):
+        np.save(job.plane(k), image)
+    return job
+
+
+def save(segmenter, folder):
+    file = folder / "given.safetensors"
+    segmenter.save(file)
+    return file
+
+
+def test_what_is_found_is_what_the_segmenter_finds(do, fitted, pairs, tmp_path):
+    segmenter = fitted["FlowSegmenter"]
+    images = [pairs[0][0], pairs[1][0]]
+    job = segment_job(tmp_path, images, save(segmenter, tmp_path), with_flows=True, diameter=20.0)
+    told = do(job)
+    found = [load_file(job.result(k)) for k in range(2)]
+    for image, arrays in zip(images, found):
+        masks, objects = segmenter.predict_objects(image, diameters=20.0)
+        assert np.array_equal(arrays["masks"], masks)
+        assert {name for name in arrays if name.startswith("object_")} == {f"object_{name}" for name in objects}
+        for name, column in objects.items():
+            assert np.array_equal(arrays[f"object_{name}"], column, equal_nan=column.dtype.kind == "f")
+        flows, _ = segmenter.predict_flows(image, diameters=20.0)
+        assert np.array_equal(arrays["flows"], plot.flow_colours(flows))
+    n_objects = sum(int(arrays["masks"].max()) for arrays in found)
+    assert told[-1] == Told("done", f"{n_objects} objects")
+    assert [(t.n_done, t.n_all) for t in told if t.text.startswith("plane")] == [(0, 2), (1, 2)]
+
+
+def test_a_model_without_flows(do, fitted, pairs, tmp_path):
+    segmenter = fitted["BoundarySegmenter"]
+    job = segment_job(tmp_path, [pairs[0][0]], save(segmenter, tmp_path), with_flows=True)
+    assert do(job)[-1].kind == "done"
+    ((name, masks),) = load_file(job.result(0)).items()
+    assert name == "masks"
+    assert np.array_equal(masks, segmenter.predict(pairs[0][0]))
+
+
+@pytest.mark.parametrize("with_flows", [False, True])
+def test_a_constant_plane_of_a_stack_stays_empty(do, fitted, pairs, tmp_path, with_flows):
+    images = [np.ones((96, 96)), pairs[0][0]]
+    job = segment_job(tmp_path, images, save(fitted["FlowSegmenter"], tmp_path), with_flows=with_flows)
+    told = do(job)
+    assert Told("warning", "plane 1 is constant and was left without objects.") in told
+    assert told[-1].kind == "done"
+    arrays = load_file(job.result(0))
+    assert all(not array.any() for array in arrays.values())
+    assert ("flows" in arrays) == with_flows
+
+
+def test_what_the_user_can_mend_is_told_in_a_sentence(do, tmp_path):
+    file = tmp_path / "wrong.safetensors"
+    file.write_bytes(b"nothing")
+    told = do(segment_job(tmp_path, [np.eye(16)], file))
+    assert told[-1].kind == "failed"
+    assert "must be a flowseg model" in told[-1].text
+    assert "\n" not in told[-1].text
+
+
+def test_trains_a_model_further(do, fitted, pairs, tmp_path):
+    job = TrainJob(str(tmp_path), 2, 1, str(save(fitted["FlowSegmenter"], tmp_path)), 3)
+    for k, (image, masks) in enumerate(pairs[:2]):
+        np.save(job.image(k), image)
+        np.save(job.masks(k), masks)
+    told = do(job)
+    assert told[-1].kind == "done", told[-1]
+    assert told[-1].text.startswith("typical diameter ")
+    steps = [t for t in told if t.n_all]
+    assert {t.n_all for t in steps} == {3 * 4}
+    assert steps[-1].n_done == 12
+    assert steps[0].text.startswith("epoch 1 of 3, loss ")
+    assert "left" not in steps[0].text
+    assert "left" in steps[-1].text
+    trained = FlowSegmenter.load(job.model)
+    assert trained.get_params()["filters"] == (8, 16)
+    assert not np.array_equal(trained.network_.get_weights()[0], fitted["FlowSegmenter"].network_.get_weights()[0])
+
+
+def test_samples_are_drawn_cells():
+    from flowseg._napari_sample import cell_stack, cells
+
+    (image, _, kind), (masks, _, kind_of_masks) = cells()
+    assert (kind, kind_of_masks) == ("image", "labels")
+    assert np.array_equal(image, synthetic.cells((256, 256), 70, rng=0)[0])
+    assert masks.max() == 70
+    assert [data.shape for data, _, _ in cell_stack()] == [(6, 192, 192)] * 2

@@ -52,7 +52,7 @@ def train(
     boundary: Annotated[
         bool, typer.Option("--boundary", help="Train the three-class baseline instead of flows.")
     ] = False,
-    epochs: Annotated[int, typer.Option(help="Epochs of 50 steps of 8 crops; one takes about 40 s on two cores.")] = 40,
+    epochs: Annotated[int, typer.Option(help="Epochs of 50 steps of 8 crops; one takes 10 to 20 s on two cores.")] = 40,
     diameter: Annotated[
         float | None,
         typer.Option(

@@ -37,6 +37,7 @@ FIGURES = (
 
 @pytest.fixture(autouse=True)
 def _close():
+    plt.close("all")  # what examples have left open
     yield
     plt.close("all")
 

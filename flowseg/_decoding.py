@@ -32,7 +32,10 @@ class Learned:
 
 def read_learned(document: dict[str, Any]) -> Learned:
     """That of a model file's JSON, checked."""
-    return Learned(read_thresholds(document.get("thresholds")), read_calibration(document.get("score")))
+    learned = Learned(read_thresholds(document.get("thresholds")), read_calibration(document.get("score")))
+    if learned.thresholds.score_threshold is not None and learned.calibration is None:
+        raise ValueError("score must be there where score_threshold is a number; got null.")
+    return learned
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,8 @@ def learn_decoding(
     tables = [table for _, table in decoded]
     iou = [best_iou(true, found) for true, (found, _) in zip(masks, decoded, strict=True)]
     calibration = calibrate(tables, [values >= MATCH for values in iou], diameter)
+    if calibration is None:
+        return Learned(chosen, None)
     if "score_threshold" in given:
         return Learned(replace(chosen, score_threshold=given["score_threshold"]), calibration)
     n_true = np.array([np.count_nonzero(np.unique(m) > 0) for m in masks])

@@ -31,7 +31,9 @@ class Decoding(Segmenter):
         )
 
     def _thresholds(self) -> dict[str, Any]:
-        return {field.name: getattr(self, field.name) for field in fields(Thresholds)}
+        """The parameters; NumPy's numbers as plain ones, so that they can be saved."""
+        values = {field.name: getattr(self, field.name) for field in fields(Thresholds)}
+        return {k: v.item() if isinstance(v, np.generic | np.ndarray) and v.ndim == 0 else v for k, v in values.items()}
 
     @property
     def cellprob_threshold_(self) -> float:
@@ -67,10 +69,11 @@ class Decoding(Segmenter):
         return self._decoder().objects(*self._codec.split(outputs))
 
     def _check_decoding(self) -> None:
-        if isinstance(self.score_threshold, int | float) and self._learned.calibration is None:
+        given = self._thresholds()["score_threshold"]
+        if given is not None and not isinstance(given, str) and self._learned.calibration is None:
             raise ValueError(
-                "score_threshold must be 'auto' or None for a segmenter that has no scores, because fit had fewer than "
-                f"{LEAST_OBJECTS} validation objects; got {self.score_threshold:g}. See fit_thresholds."
+                "score_threshold must be 'auto' or None for a segmenter that has learned no scores: fit needs "
+                f"{LEAST_OBJECTS} validation objects for it, and has to find some (see fit_thresholds); got {given:g}."
             )
 
     def _decode(self, outputs: NDArray[np.float32], factor: float) -> NDArray[np.int32]:  # noqa: ARG002

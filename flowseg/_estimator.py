@@ -17,7 +17,16 @@ from sklearn.utils import check_random_state
 from flowseg import _checks, _files, _inputs, metrics
 from flowseg._predictor import Pass, Predictor
 from flowseg._selection import Score, score_masks, standard_error
-from flowseg._sizes import Sizes, check_sizes, choose_working, describe_sizes, image_diameters, read_sizes, scale_factor
+from flowseg._sizes import (
+    Sizes,
+    bounds_of,
+    check_sizes,
+    choose_working,
+    describe_sizes,
+    image_diameters,
+    read_sizes,
+    scale_factor,
+)
 from flowseg._stored import Stored
 
 if TYPE_CHECKING:
@@ -26,8 +35,11 @@ if TYPE_CHECKING:
 # With fewer objects in the validation images nothing is chosen on them: chance would do it.
 LEAST_OBJECTS = 50
 
+# Types of parameters that are the same if they are equal; a network is the same if it is the very one.
+PLAIN = (str, int, float, list, tuple, np.ndarray, np.generic)
+
 # Parameters that the trained network depends on: changed after fit they would no longer describe it.
-FIXED_BY_FIT = ("n_channels", "filters", "diameter")
+FIXED_BY_FIT = ("network", "n_channels", "filters", "diameter")
 
 
 class Segmenter(Predictor, Stored, BaseEstimator):
@@ -91,6 +103,9 @@ class Segmenter(Predictor, Stored, BaseEstimator):
         TypeError, ValueError
             If anything does not fit; the sentence names the argument, what was expected and what came.
         """
+        goes_on = bool(self.warm_start) and hasattr(self, "network_")
+        if goes_on:
+            self._check_fitted("Set warm_start to False to begin anew.")
         settings = self._check_settings()
         image_list, mask_list = _inputs.as_pairs(images, masks, n_channels=self.n_channels)
         _inputs.check_has_objects(mask_list, "masks")
@@ -110,9 +125,12 @@ class Segmenter(Predictor, Stored, BaseEstimator):
 
         sizes = image_diameters(train[1])
         typical = float(np.median(sizes))
-        working = self._sizes.working if self._goes_on() else choose_working(self.diameter, typical)
+        working = self._sizes.working if goes_on else choose_working(self.diameter, typical)
         scale_factor(working, typical, "masks must have objects whose typical diameter is")
-        network = self._start_network(seed_weights, settings.crop_size)
+        if goes_on:
+            network = _training.copy_network(self.network_)
+        else:
+            network = self._make_network(seed_weights, settings.crop_size)
         margin = self._find_margin(network)  # refuses a network that does not fit before it is trained
         samples, validation_samples = (
             _training.make_samples(*pairs, typical=typical, working=working, every_size=every_size)
@@ -129,14 +147,20 @@ class Segmenter(Predictor, Stored, BaseEstimator):
             checkpoint=file,
         )
         self._set_fitted(network, margin, typical, history)
-        self._sizes = Sizes(working, False, float(sizes.min()), float(sizes.max()))
-        self._fit_decoding(*held_out)
+        new_sizes = Sizes(working, False, *bounds_of(sizes, working))
+        self._sizes = self._sizes.widened(new_sizes) if goes_on else new_sizes
+        self._fit_decoding(*held_out, keep=goes_on)
         return self
 
-    def _fit_decoding(self, images: list[NDArray[Any]], masks: list[NDArray[Any]]) -> None:
-        """Learn from validation images what comes after the network, if they hold enough objects."""
-        self._reset_decoding()
-        if sum(np.count_nonzero(np.unique(m) > 0) for m in masks) < LEAST_OBJECTS:
+    def _fit_decoding(self, images: list[NDArray[Any]], masks: list[NDArray[Any]], *, keep: bool = False) -> None:
+        """Learn from validation images what comes after the network, if they hold enough objects.
+
+        If not, nothing is known of it; with ``keep`` what was learned before stays.
+        """
+        enough = sum(np.count_nonzero(np.unique(m) > 0) for m in masks) >= LEAST_OBJECTS
+        if enough or not keep:
+            self._reset_decoding()
+        if not enough:
             return
         passes = [self._first_pass(image, None) for image in images]
         if self.estimate_diameters:  # True or "auto"
@@ -163,17 +187,12 @@ class Segmenter(Predictor, Stored, BaseEstimator):
         """Take what a model file holds of it; raise ValueError where that is wrong."""
         self._sizes = read_sizes(learned.get("sizes"))
 
-    def _goes_on(self) -> bool:
-        """Whether fit starts from what the segmenter has learned."""
-        return bool(self.warm_start) and hasattr(self, "network_")
-
-    def _start_network(self, seed: int, crop_size: int) -> Any:
-        from flowseg import _training
-
-        if self._goes_on():
-            self._check_fitted()
-            return _training.copy_network(self.network_)
-        return self._make_network(seed, crop_size)
+    def _check_sizes(self) -> None:
+        """Raise where what a model file says of sizes does not fit together."""
+        working = self._sizes.working
+        scale_factor(working, self.diameter_, "diameter must be")
+        if not isinstance(self.diameter, str) and self.diameter != working:
+            raise ValueError(f"sizes' working must be the parameter diameter, {self.diameter:g}; got {working:g}.")
 
     def _make_network(self, seed: int | None, crop_size: int) -> Any:
         from flowseg import _training
@@ -277,13 +296,12 @@ class Segmenter(Predictor, Stored, BaseEstimator):
         predicted = self.predict(image_list)
         return float(metrics.average_precision_per_image(mask_list, predicted, thresholds=(0.5,)).mean())
 
-    def _check_fitted(self) -> None:
+    def _check_fitted(self, advice: str = "Fit again.") -> None:
         if not hasattr(self, "network_"):
             raise NotFittedError(
                 f"This {type(self).__name__} is not trained yet: call fit with images and masks, or load a model file."
             )
         for name, value in self._fitted_with.items():
-            if not np.array_equal(getattr(self, name), value):
-                raise ValueError(
-                    f"{name} must be what it was in fit, {value!r}; got {getattr(self, name)!r}. Fit again."
-                )
+            now = getattr(self, name)
+            if now is not value and not (isinstance(now, PLAIN) and np.array_equal(now, value)):
+                raise ValueError(f"{name} must be what it was in fit, {value!r}; got {now!r}. {advice}")

@@ -227,6 +227,8 @@ class FlowSegmenter(Decoding):
         -----
         For a list or a stack of images it is a list of such pairs.
         """
+        self._check_fitted()
+        self._check_decoding()
         return self._map(images, diameters, self._decode_objects)
 
     def fit_thresholds(self, images: Any, masks: Any) -> Self:

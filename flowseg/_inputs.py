@@ -117,8 +117,10 @@ def as_diameters(diameters: Any, n_images: int) -> list[float | str | None]:
     if diameters is None:
         return [None] * n_images
     expected = f"a number of pixels above 0, {ESTIMATE!r}, or a sequence of one per image"
-    if isinstance(diameters, str) or np.ndim(diameters) == 0:
+    if isinstance(diameters, str | np.generic) or not hasattr(diameters, "__getitem__"):
         diameters = [diameters] * n_images
+    elif isinstance(diameters, np.ndarray) and diameters.ndim == 0:
+        diameters = [diameters.item()] * n_images
     if len(diameters) != n_images:
         raise ValueError(f"diameters must be {expected}; got {len(diameters)} for {n_images} images.")
     return [_as_diameter(value, f"diameters[{i}]") for i, value in enumerate(diameters)]

@@ -198,5 +198,5 @@ class CorrectPanel(QWidget):
             if axis >= extra:
                 self._viewer.dims.set_point(axis, world[axis - extra])
         shown = [world[axis - extra] for axis in self._viewer.dims.displayed if axis >= extra]
-        self._viewer.camera.center = tuple([0.0] * (3 - len(shown)) + [float(x) for x in shown])
+        self._viewer.scene.camera.center = tuple([0.0] * (3 - len(shown)) + [float(x) for x in shown])
         layer.selected_label = label

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from napari.layers import Labels
+from numpy.typing import NDArray
 
 from flowseg import _napari_edit as edit
 
@@ -74,13 +75,19 @@ class LineTool:
         use(layer, edit.pixels_on_line(layer, points, (rows, columns)), (rows, columns))
 
     def _show(self, shown: Any, world: list[Any], layer: Labels) -> Any:
-        """Draw the line as far as it is, in a layer of its own."""
+        """Draw the line as far as it is, in a layer of its own: of points, as growing paths crash software OpenGL."""
+        width = LINE_WIDTH / self._viewer.scene.camera.zoom
+        points = _points_along(np.array(world), width / 2)
         if shown is None:
-            width = LINE_WIDTH / self._viewer.camera.zoom
-            shown = self._viewer.add_shapes(
-                [np.array(world)], shape_type="path", edge_color=LINE_COLOUR, edge_width=width, name=LINE_NAME
-            )
+            shown = self._viewer.add_points(points, size=width, face_color=LINE_COLOUR, border_width=0, name=LINE_NAME)
         else:
-            shown.data = [np.array(world)]
+            shown.data = points
         self._viewer.layers.selection.active = layer
         return shown
+
+
+def _points_along(corners: NDArray[np.float64], step: float) -> NDArray[np.float64]:
+    """Points at most ``step`` apart on the line through ``corners``."""
+    so_far = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(corners, axis=0), axis=1))])
+    places = np.linspace(0.0, so_far[-1], int(np.ceil(so_far[-1] / step)) + 1)
+    return np.stack([np.interp(places, so_far, axis) for axis in corners.T], axis=-1)

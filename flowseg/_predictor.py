@@ -57,6 +57,8 @@ class Predictor:
             As large as the image; 0 = background, objects 1..n. A list for a list, one array for one image, a stack
             for a stack.
         """
+        self._check_fitted()
+        self._check_decoding()
         return self._map(images, diameters, self._decode)
 
     def _decode(self, outputs: NDArray[np.float32], factor: float) -> NDArray[np.int32]:
@@ -66,7 +68,6 @@ class Predictor:
         """Apply network and ``finish(outputs, factor)`` to one image, a list or a stack of them."""
         self._check_fitted()
         self._check_prediction_settings()
-        self._check_decoding()
         if _inputs.is_one_image(images, self.n_channels):
             image = _inputs.as_channels_last(images, self.n_channels, "images")
             (diameter,) = _inputs.as_diameters(diameters, 1)
@@ -146,6 +147,8 @@ class Predictor:
         diameter : float, optional
             As for `predict`.
         """
+        self._check_fitted()
         self._check_prediction_settings()
+        self._check_decoding()
         (size,) = _inputs.as_diameters(diameter, 1)
         self._scale(self.diameter_ if size is None or isinstance(size, str) else size, "diameters must be")

@@ -54,5 +54,7 @@ def standard_error(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     """Of a `Score` or a difference of two, or of rows of them, by the jackknife over the images."""
     without = scores[..., 1:]
     n = without.shape[-1]
+    if n < 2:  # one image tells nothing of others
+        return np.full(scores.shape[:-1], np.inf)
     mean = without.mean(axis=-1, keepdims=True)
     return np.sqrt((n - 1) / n * np.sum((without - mean) ** 2, axis=-1))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,9 @@ LEAST_WORKING, MOST_WORKING = 24.0, 40.0
 # image any more, or not fit into memory.
 EXTREME_SCALE = 1 / 32
 
+# No image is enlarged more than this for the size of its own objects: a stray pixel is no object of one pixel.
+MAX_ENLARGEMENT = 4.0
+
 # Sizes that differ by less than this factor are one: no second pass is made for an estimate so near.
 SAME_SIZE = 1.1
 
@@ -33,6 +36,10 @@ class Sizes:
     estimate: bool  # whether to estimate the diameter where none is given, within the bounds:
     low: float  # smallest and largest diameter of the training images, in pixels
     high: float
+
+    def widened(self, other: Sizes) -> Sizes:
+        """With the bounds of another, too."""
+        return replace(self, low=min(self.low, other.low), high=max(self.high, other.high))
 
     def bound(self, diameter: float) -> float:
         """The nearest diameter that a training image had."""
@@ -54,6 +61,12 @@ def image_diameters(masks: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
 def choose_working(diameter: float | str, typical: float) -> float:
     """Working diameter for the parameter ``diameter``: itself, or for "auto" the typical one within bounds."""
     return min(max(typical, LEAST_WORKING), MOST_WORKING) if isinstance(diameter, str) else float(diameter)
+
+
+def bounds_of(diameters: NDArray[np.float64], working: float) -> tuple[float, float]:
+    """Smallest and largest diameter of training images, as far as the network can be shown them."""
+    least = min(working / MAX_ENLARGEMENT, float(np.median(diameters)))
+    return max(float(diameters.min()), least), min(float(diameters.max()), working / EXTREME_SCALE)
 
 
 def scale_factor(working: float, size: float, subject: str) -> float:
@@ -90,6 +103,8 @@ def read_sizes(document: Any) -> Sizes:
     working, low, high = (_checks.as_number(document[n], f"sizes' {n}", low=0.0, open_low=True) for n in numbers)
     if low > high:
         raise ValueError(f"sizes must have low no larger than high; got {low:g} and {high:g}.")
+    for name, size in (("low", low), ("high", high)):
+        scale_factor(working, size, f"sizes' {name} must be")
     return Sizes(working, bool(document["estimate"]), low, high)
 
 

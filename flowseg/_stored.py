@@ -13,6 +13,7 @@ class Stored:
     _check_fitted: Any
     _set_fitted: Any
     _restore_decoding: Any
+    _check_sizes: Any
     _make_network: Any
     _find_margin: Any
     crop_size: Any
@@ -69,6 +70,7 @@ class Stored:
         segmenter._set_fitted(learned, segmenter._find_margin(learned), diameter, history)
         try:
             segmenter._restore_decoding(document["learned"])
+            segmenter._check_sizes()
         except (TypeError, ValueError) as error:
             raise ValueError(f"{path} must hold what was learned; {error}") from None
         return segmenter

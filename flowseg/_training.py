@@ -17,7 +17,7 @@ from flowseg._checkpoint import Checkpoint, KeepBest, State, fingerprint, read_s
 from flowseg._codecs import Codec
 from flowseg._images import normalize, resize, resize_masks, scaled_shape
 from flowseg._overlaps import number_objects
-from flowseg._sizes import image_diameter
+from flowseg._sizes import MAX_ENLARGEMENT, image_diameter
 
 # Random scaling of training crops, up or down by this factor at most.
 SCALE_JITTER = 1.3
@@ -25,8 +25,6 @@ SCALE_JITTER = 1.3
 OTHER_SIZE = 1.25
 # ... so many times for every time at the typical size.
 OWN_SIZE_SHOWN = 3
-# ... but not if it had to be enlarged by more than this factor: a stray pixel is no object of one pixel.
-MAX_ENLARGEMENT = 4.0
 # Shares of the steps in which the learning rate rises, and the factor it falls to at the end.
 WARM_UP = 0.05
 FINAL_RATE = 0.01

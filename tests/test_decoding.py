@@ -5,7 +5,7 @@ import pytest
 
 import flowseg
 from flowseg import FlowSegmenter
-from flowseg._decoding import Decoder, learn_decoding
+from flowseg._decoding import Decoder, learn_decoding, read_learned
 from flowseg._quality import Calibration
 from flowseg._thresholds import SCORE_THRESHOLDS, Thresholds, choose_score_threshold
 
@@ -99,11 +99,31 @@ class TestSegmenter:
     def test_a_number_needs_scores(self, pairs, small):
         images, masks = zip(*pairs)
         model = FlowSegmenter(**small, score_threshold=0.5).fit(images[:2], masks[:2])  # 10 validation objects at most
-        with pytest.raises(
-            ValueError, match="score_threshold must be 'auto' or None for a segmenter that has no scores"
-        ):
-            model.predict(images[0])
+        sentence = "score_threshold must be 'auto' or None for a segmenter that has learned no scores"
+        for value in (0.5, np.float32(0.5), np.array(0.5), 1):
+            model.set_params(score_threshold=value)
+            for call in (model.predict, model.predict_objects):
+                with pytest.raises(ValueError, match=sentence):
+                    call(images[0])
+            with pytest.raises(ValueError, match=sentence):
+                model.check_prediction(None)
+        assert model.predict_flows(images[0])[1].shape == (96, 96)  # flows need no scores
         assert model.set_params(score_threshold="auto").predict(images[0]).shape == (96, 96)
+
+    def test_thresholds_of_numpy_types_are_saved(self, pairs, small, tmp_path):
+        images, masks = zip(*pairs)
+        given = {"min_size": np.int64(5), "score_threshold": np.float32(0.5), "cellprob_threshold": np.float64(0.25)}
+        model = FlowSegmenter(**small, **given).fit(images[:2], masks[:2], validation=(images[2:], masks[2:]))
+        model.save(tmp_path / "m.safetensors")
+        again = FlowSegmenter.load(tmp_path / "m.safetensors")
+        assert again._learned == model._learned
+        assert {name: again.get_params()[name] for name in given} == {name: float(v) for name, v in given.items()}
+
+    def test_a_network_that_finds_nothing_can_be_saved(self, pairs, small, tmp_path):
+        images, masks = zip(*pairs)
+        model = FlowSegmenter(**small, score_threshold=0.5, min_size=10**6)
+        model.fit(images[:2], masks[:2], validation=(images[2:], masks[2:])).save(tmp_path / "m.safetensors")
+        assert FlowSegmenter.load(tmp_path / "m.safetensors")._learned.calibration is None
 
     def test_bad_values(self, pairs, small):
         images, masks = zip(*pairs)
@@ -111,3 +131,24 @@ class TestSegmenter:
             FlowSegmenter(**small, score_threshold=1.5).fit(images, masks)
         with pytest.raises(ValueError, match="score_threshold must be one of 'auto'; got 'high'"):
             FlowSegmenter(**small, score_threshold="high").fit(images, masks)
+
+
+KNOWN = {"diameter": 10.0, "weights": [1.0] * 6, "knots": [0.0, 1.0], "probabilities": [0.1, 0.9]}
+USUAL = {"cellprob_threshold": 0.0, "flow_threshold": 0.4, "min_size": 15, "score_threshold": 0.4}
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"knots": [1.0, 0.0]}, "in increasing order"),
+        ({"probabilities": [0.9, 0.1]}, "in increasing order"),
+        ({"probabilities": [0.1, 9.0]}, "from 0 to 1"),
+        ({"diameter": True}, "score must hold numbers"),
+        ({"diameter": "21"}, "score must hold numbers"),
+        (None, "score must be there where score_threshold is a number; got null"),
+    ],
+)
+def test_what_a_file_says_of_scores_is_checked(change, sentence):
+    assert read_learned({"thresholds": USUAL, "score": KNOWN}).calibration.diameter == 10.0
+    with pytest.raises(ValueError, match=sentence):
+        read_learned({"thresholds": USUAL, "score": None if change is None else KNOWN | change})

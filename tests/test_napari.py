@@ -72,7 +72,7 @@ def drag(qtbot, viewer, points):
 
     canvas = viewer.window._qt_viewer.canvas.native
     middle = np.array([canvas.height(), canvas.width()]) / 2
-    places = [middle + (np.array(p) - viewer.camera.center[1:]) * viewer.camera.zoom for p in points]
+    places = [middle + (np.array(p) - viewer.scene.camera.center[1:]) * viewer.scene.camera.zoom for p in points]
     pixels = [QPoint(round(float(x)), round(float(y))) for y, x in places]
     qtbot.mousePress(canvas, Qt.MouseButton.LeftButton, pos=pixels[0])
     for pixel in pixels[1:]:
@@ -134,7 +134,7 @@ def test_segments_the_sample_and_says_how_good_objects_are(viewer, widget, qtbot
     widget.correct.next.click()
     assert masks.selected_label == worst
     middle = [0.5 * np.median(axis) for axis in np.nonzero(masks.data == worst)]
-    assert np.allclose(viewer.camera.center[1:], middle)
+    assert np.allclose(viewer.scene.camera.center[1:], middle)
     assert f"object {worst}, " in widget.correct.place.text()
     widget.correct.next.click()
     assert masks.selected_label != worst
@@ -223,9 +223,9 @@ def test_corrections_with_the_mouse(viewer, widget, qtbot, said):
     widget.tabs.setCurrentIndex(1)
 
     buttons["Merge"].click()
-    centre = viewer.camera.center
+    centre = viewer.scene.camera.center
     drag(qtbot, viewer, [(20, 15), (20, 35), (20, 45)])
-    assert viewer.camera.center == centre  # the camera stands still
+    assert viewer.scene.camera.center == centre  # the camera stands still
     assert np.unique(layer.data).tolist() == [0, 1, 5]
     assert (layer.data == 1).sum() == 800
     assert len(viewer.layers) == 1  # the line is gone

@@ -5,7 +5,8 @@ import flowseg
 from flowseg import BoundarySegmenter, FlowSegmenter
 from flowseg._codecs import FLOW_SCALE
 from flowseg._selection import score_masks, standard_error
-from flowseg._sizes import Sizes, choose_working, image_diameters, is_same_size, read_sizes
+from flowseg._sizes import Sizes, bounds_of, choose_working, image_diameters, is_same_size, read_sizes
+from flowseg._thresholds import Thresholds
 
 
 def outputs_of(masks):
@@ -30,6 +31,11 @@ class TestSizes:
         one[:4, :4] = 7
         assert image_diameters([none, one, none]) == pytest.approx([2 * np.sqrt(16 / np.pi)])
 
+    def test_bounds_within_what_the_network_can_be_shown(self):
+        # A stray pixel and an object as large as the image do not count for what they are.
+        assert bounds_of(np.array([1.1, 20.0, 30.0]), 24.0) == (6.0, 30.0)
+        assert bounds_of(np.array([5.0, 5.5, 5000.0]), 24.0) == (5.5, 24.0 * 32)
+
     def test_same_size_either_way(self):
         assert is_same_size(20.0, 22.0)
         assert is_same_size(22.0, 20.0)
@@ -49,6 +55,10 @@ class TestSizes:
                 "sizes' low must be a number above 0; got 0.0",
             ),
             ({"working": 24.0, "estimate": True, "low": 3.0, "high": 2.0}, "low no larger than high; got 3 and 2"),
+            (
+                {"working": 1e300, "estimate": True, "low": 3.0, "high": 20.0},
+                "sizes' low must be within a factor of 32",
+            ),
         ],
     )
     def test_bad_documents(self, document, sentence):
@@ -73,6 +83,21 @@ class TestWorkingDiameter:
         model.set_params(warm_start=True).fit(images, masks)
         assert model.working_diameter_ == working
         assert model.diameter_ > 2.5 * typical
+
+    def test_training_further_keeps_what_few_images_cannot_teach(self, pairs, small):
+        images, masks = zip(*pairs)
+        model = FlowSegmenter(**small).fit(images[:2], masks[:2], validation=(images[2:], masks[2:]))
+        assert model._learned.calibration is not None
+        model._sizes = Sizes(24.0, True, 1.0, 100.0)
+        learned = model._learned
+        model.set_params(warm_start=True).fit(images[:2], masks[:2])
+        assert model._learned == learned
+        assert model._sizes == Sizes(24.0, True, 1.0, 100.0)
+        model.set_params(network="resunet")
+        with pytest.raises(ValueError, match="network must be what it was in fit, 'unet'; .* Set warm_start to False"):
+            model.fit(images[:2], masks[:2])
+        with pytest.raises(ValueError, match="network must be what it was in fit, 'unet'; .* Fit again"):
+            model.predict(images[0])
 
     def test_bad_values(self, small, pairs):
         images, masks = zip(*pairs)
@@ -133,6 +158,15 @@ class TestEstimates:
         monkeypatch.setattr(model, "_measure", lambda masks: factor * model.diameter_)
         model.predict(pairs[0][0], diameters="estimate")
         assert len(seen) == 1
+
+    def test_one_image_decides_nothing(self, model, pairs, monkeypatch):
+        masks = np.kron(np.arange(1, 65).reshape(8, 8), np.ones((12, 12), int))
+        poor = np.where(masks % 3 == 0, 0, masks)
+        monkeypatch.setattr(model, "_first_pass", lambda image, diameter: (outputs_of(poor), 1.0))
+        monkeypatch.setattr(model, "_second_pass", lambda image, *passed, bounded: (outputs_of(masks), 1.0))
+        model._fit_decoding([pairs[0][0]], [masks])
+        assert model.estimate_diameters_ is False
+        assert model._learned.thresholds == Thresholds()
 
     @pytest.mark.parametrize("cls", [FlowSegmenter, BoundarySegmenter])
     def test_kept_in_the_model_file(self, cls, pairs, small, tmp_path):

@@ -47,7 +47,9 @@ def test_what_chance_may_have_done_changes_no_threshold():
     outputs = list(zip(flows, cellprobs, strict=True))
     given = {"flow_threshold": None, "min_size": 0}
     assert choose_thresholds(outputs, masks, given, n_iter=None, workers=1).cellprob_threshold == 0
-    assert choose_thresholds(outputs[:1], masks[:1], given, n_iter=None, workers=1).cellprob_threshold > 0
+    # Two images that agree decide; one tells nothing of others.
+    assert choose_thresholds(outputs[:1] * 2, masks[:1] * 2, given, n_iter=None, workers=1).cellprob_threshold > 0
+    assert choose_thresholds(outputs[:1], masks[:1], given, n_iter=None, workers=1).cellprob_threshold == 0
 
 
 def test_given_thresholds_stay():

@@ -13,11 +13,12 @@ from flowseg import io
 from flowseg._checks import check_choice
 from flowseg._cli_annotations import ENDINGS, bare_name, find_annotations, needs_shape, readers
 from flowseg._cli_batch import Batch, Task, count_done, plan_batch, report_batch, run_batch, write_coco
-from flowseg._cli_files import count_objects, without_overlays
+from flowseg._cli_files import without_overlays
 from flowseg._cli_options import AsJson, FileWorkers, OutputFolder, Overwrite, Resume
 from flowseg._cli_record import describe_run
 from flowseg._cli_results import COCO, MasksOfFiles, Result, complete_kinds, parse_kinds, result_files, write_results
 from flowseg._cli_stream import FAULTS, Stages
+from flowseg._overlaps import count_objects
 
 # What can be made of masks.
 TO = ("tif", "png", "roi", "geojson", COCO, "csv", "parquet")

@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import tifffile
 from tqdm import tqdm
 
@@ -93,11 +92,6 @@ def count_channels(images: list[Any]) -> int:
     if len(channels) > 1:
         raise ValueError(f"all images must have the same number of channels; got {sorted(channels)}.")
     return channels.pop()
-
-
-def count_objects(masks: Any) -> int:
-    """Different labels above 0."""
-    return int(np.count_nonzero(np.unique(masks) > 0))
 
 
 def parse_filters(text: str) -> tuple[int, ...]:

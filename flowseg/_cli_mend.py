@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 from flowseg import io
 from flowseg._cli_annotations import bare_name, read_loose_masks
 from flowseg._cli_batch import Task, count_done, plan_batch, report_batch, run_batch
-from flowseg._cli_files import count_objects, without_overlays
+from flowseg._cli_files import without_overlays
 from flowseg._cli_options import AsJson, FileWorkers, MasksArgument, OutputFolder, Overwrite, Resume
 from flowseg._cli_record import describe_run
 from flowseg._cli_results import Result, result_files, write_results
 from flowseg._cli_stream import Stages
 from flowseg._mending import mend_masks
+from flowseg._overlaps import count_objects
 
 
 def mend(

@@ -11,7 +11,6 @@ import typer
 from flowseg._cli_files import (
     check_output_file,
     count_channels,
-    count_objects,
     load_to_train,
     make_progress,
     parse_filters,
@@ -31,6 +30,7 @@ from flowseg._cli_options import (
     complete_model,
     make_reading,
 )
+from flowseg._overlaps import count_objects
 
 
 def train(

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from flowseg._cli_files import check_output_file, count_objects, model_file, read_pairs
+from flowseg._cli_files import check_output_file, model_file, read_pairs
 from flowseg._cli_options import (
     AsJson,
     Axes,
@@ -23,6 +23,7 @@ from flowseg._cli_options import (
     complete_model,
     make_reading,
 )
+from flowseg._overlaps import count_objects
 from flowseg._thresholds import Thresholds
 
 

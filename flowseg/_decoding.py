@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowseg._dynamics import flows_to_masks
+from flowseg._overlaps import count_objects
 from flowseg._quality import Calibration, Table, calibrate, describe_objects, read_calibration
 from flowseg._selection import MATCH, best_iou
 from flowseg._thresholds import Thresholds, choose_score_threshold, choose_thresholds, read_thresholds
@@ -102,5 +103,5 @@ def learn_decoding(
         return Learned(chosen, None)
     if "score_threshold" in given:
         return Learned(replace(chosen, score_threshold=given["score_threshold"]), calibration)
-    n_true = np.array([np.count_nonzero(np.unique(m) > 0) for m in masks])
+    n_true = np.array([count_objects(m) for m in masks])
     return Learned(replace(chosen, score_threshold=choose_score_threshold(tables, iou, n_true, diameter)), calibration)

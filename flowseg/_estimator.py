@@ -15,6 +15,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils import check_random_state
 
 from flowseg import _checks, _files, _inputs, metrics
+from flowseg._overlaps import count_objects
 from flowseg._predictor import Pass, Predictor
 from flowseg._selection import Score, score_masks, standard_error
 from flowseg._sizes import (
@@ -157,7 +158,7 @@ class Segmenter(Predictor, Stored, BaseEstimator):
 
         If not, nothing is known of it; with ``keep`` what was learned before stays.
         """
-        enough = sum(np.count_nonzero(np.unique(m) > 0) for m in masks) >= LEAST_OBJECTS
+        enough = sum(count_objects(m) for m in masks) >= LEAST_OBJECTS
         if enough or not keep:
             self._reset_decoding()
         if not enough:

@@ -77,3 +77,8 @@ def assign(overlaps: Overlaps, threshold: float) -> NDArray[np.intp]:
     pair_at[r, c] = contested
     chosen = pair_at[linear_sum_assignment(gain, maximize=True)]
     return np.sort(np.concatenate([candidates[alone], chosen[chosen >= 0]]))
+
+
+def count_objects(masks: NDArray[Any]) -> int:
+    """Different labels above 0."""
+    return int(np.count_nonzero(np.unique(masks) > 0))

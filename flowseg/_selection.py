@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from flowseg._overlaps import find_overlaps
+from flowseg._overlaps import count_objects, find_overlaps
 
 # Objects match a real one from this IoU on.
 MATCH = 0.5
@@ -41,7 +41,7 @@ def score_masks(true: Sequence[NDArray[np.integer]], predicted: Sequence[NDArray
     """`score_found` of label images."""
     values = [best_iou(a, b) for a, b in zip(true, predicted, strict=True)]
     image = np.repeat(np.arange(len(values)), [v.size for v in values])
-    n_true = np.array([np.count_nonzero(np.unique(m) > 0) for m in true])
+    n_true = np.array([count_objects(m) for m in true])
     return score_found(np.concatenate(values), image, n_true)
 
 

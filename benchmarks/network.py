@@ -1,11 +1,13 @@
 """What flowseg adds to the time of its network: per training step, and per image segmented.
 
 python benchmarks/network.py
+
+Both are timed by turns, so that what slows the machine down slows both.
 """
 
 import os
 import time
-from collections.abc import Callable
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -17,48 +19,50 @@ from flowseg._tiles import grid_axis
 
 SIDES = (200, 256, 300, 360, 520, 700, 1024)
 N_IMAGES = 100
-STEPS = 30
+EPOCHS = 10
+STEPS = 20
 
 
-def median_time(function: Callable[[], object], repeats: int) -> float:
-    """Wall seconds."""
-    times = []
-    for _ in range(repeats):
+class Turns(keras.callbacks.Callback):
+    """After every epoch of fit as many bare steps on one batch; ``times`` has a row (fit, bare) per epoch."""
+
+    def __init__(self, bare: keras.Model, x: np.ndarray, y: np.ndarray) -> None:
+        super().__init__()
+        self.bare, self.x, self.y = bare, x, y
+        self.times: list[tuple[float, float]] = []
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
+        """Start the clock; to wait for the first batch counts."""
+        self.start = time.perf_counter()
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
+        """Note the end of the last step."""
+        self.end = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
+        """Time the other side."""
         start = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - start)
-    return float(np.median(times))
-
-
-class Steps(keras.callbacks.Callback):
-    """Times from the end of one step to the end of the next: what comes between steps counts."""
-
-    def on_train_begin(self, logs: object = None) -> None:  # noqa: ARG002
-        """Start anew."""
-        self.ends: list[float] = []
-
-    def on_train_batch_end(self, batch: int, logs: object = None) -> None:  # noqa: ARG002
-        """Note the time."""
-        self.ends.append(time.perf_counter())
+        for _ in range(STEPS):
+            self.bare.train_on_batch(self.x, self.y)
+        self.times.append((self.end - self.start, time.perf_counter() - start))
 
 
 def training() -> None:
     """A step of fit beside a bare step on one batch."""
     images, masks = zip(*[synthetic.cells((512, 512), 200, rng=seed) for seed in range(8)], strict=True)
-    segmenter = FlowSegmenter(epochs=1, steps_per_epoch=STEPS, validation_fraction=0.0, random_state=0)
+    segmenter = FlowSegmenter(epochs=EPOCHS + 1, steps_per_epoch=STEPS, validation_fraction=0.0, random_state=0)
     size, n = segmenter.crop_size, segmenter.batch_size
     network = build_unet(filters=segmenter.filters, seed=0)
     network.compile(keras.optimizers.AdamW(1e-3), loss=_losses.flow_loss, jit_compile=False)
     rng = np.random.default_rng(0)
     x, y = (rng.random((n, size, size, channels), dtype=np.float32) for channels in (1, 4))
-    network.train_on_batch(x, y)
-    bare = median_time(lambda: network.train_on_batch(x, y), STEPS)
-    steps = Steps()
-    segmenter.fit(images, masks, callbacks=[steps])
-    full = float(np.median(np.diff(steps.ends)))
-    bare_again = median_time(lambda: network.train_on_batch(x, y), STEPS)
-    bare = (bare + bare_again) / 2
-    print(f"training: {full:.3f} s per step, the bare network {bare:.3f} s: {full / bare:.2f} x")
+    turns = Turns(network, x, y)
+    segmenter.fit(images, masks, callbacks=[turns])
+    times = np.array(turns.times[1:]) / STEPS  # in the first epoch both are compiled
+    full, bare = np.median(times, axis=0)
+    low, high = np.quantile(times[:, 0] / times[:, 1], [0.25, 0.75])
+    print(f"training: {full:.3f} s per step, the bare network {bare:.3f} s: {full / bare:.2f} x", end=" ")
+    print(f"(half of the epochs {low:.2f} to {high:.2f})")
 
 
 def prediction() -> None:
@@ -67,26 +71,28 @@ def prediction() -> None:
     sides = rng.choice(SIDES, size=(N_IMAGES, 2))
     pairs = [synthetic.cells(tuple(s), int(s.prod() / 900), rng=i) for i, s in enumerate(sides)]
     images = [image for image, _ in pairs]
-    segmenter = FlowSegmenter(epochs=4, steps_per_epoch=STEPS, random_state=0)
+    segmenter = FlowSegmenter(epochs=4, steps_per_epoch=30, estimate_diameters=False, random_state=0)
     segmenter.fit(images[:8], [masks for _, masks in pairs[:8]])
-    segmenter.predict(images[:3])
-    start = time.perf_counter()
-    segmenter.predict(images)
-    full = time.perf_counter() - start
     factor = segmenter.working_diameter_ / segmenter.diameter_
-    tiles = [
-        rng.random((1, rows[1] - rows[0], columns[1] - columns[0], 1), dtype=np.float32)
-        for side in sides
-        for rows in grid_axis(max(1, round(side[0] * factor)), segmenter._margin)
-        for columns in grid_axis(max(1, round(side[1] * factor)), segmenter._margin)
-    ]
-    for shape in {tile.shape for tile in tiles}:  # nothing is compiled while the clock runs
+
+    def tiles_of(side: np.ndarray) -> list[np.ndarray]:
+        rows, columns = (grid_axis(max(1, round(n * factor)), segmenter._margin) for n in side)
+        shapes = [(1, r[1] - r[0], c[1] - c[0], 1) for r in rows for c in columns]
+        return [rng.random(shape, dtype=np.float32) for shape in shapes]
+
+    tiles = [tiles_of(side) for side in sides]
+    for shape in {tile.shape for of_image in tiles for tile in of_image}:  # nothing is compiled while the clock runs
         segmenter.network_.predict_on_batch(np.zeros(shape, np.float32))
-    start = time.perf_counter()
-    for tile in tiles:
-        segmenter.network_.predict_on_batch(tile)
-    bare = time.perf_counter() - start
-    seen = sum(tile.size for tile in tiles) / sum(image.size * factor**2 for image in images)
+    segmenter.predict(images[:3])
+    full = bare = 0.0
+    for image, of_image in zip(images, tiles, strict=True):
+        start = time.perf_counter()
+        segmenter.predict(image)
+        middle = time.perf_counter()
+        for tile in of_image:
+            segmenter.network_.predict_on_batch(tile)
+        full, bare = full + middle - start, bare + time.perf_counter() - middle
+    seen = sum(t.size for of_image in tiles for t in of_image) / sum(image.size * factor**2 for image in images)
     print(f"prediction: {full:.1f} s for {N_IMAGES} images, the bare network {bare:.1f} s: {full / bare:.2f} x")
     print(f"(tiles hold {seen:.2f} times the pixels of the images)")
 

@@ -142,25 +142,53 @@ def join_unparted(flows: NDArray[np.float32], labels: NDArray[np.int32], n: int)
     The pairs most clearly one object are joined first, that is those that are so for both or beyond doubt; then their
     borders with others are taken together.
     """
-    owner = np.arange(n + 1, dtype=np.int32)
     faces = list_faces(flows, labels, n)
-    pairs = faces.pairs
-    sums = np.stack([np.ones(faces.meeting.size), faces.agreement, faces.meeting])
-    while True:
-        pairs, sums = _combine(owner[pairs], sums)
-        count, agreement, meeting = sums
-        usual = np.bincount(owner, faces.squares, n + 1) / np.maximum(np.bincount(owner, faces.sizes, n + 1), 1.0)
-        less = np.maximum(usual[pairs].min(axis=0), np.finfo(np.float64).tiny)
-        togetherness = np.maximum(agreement / less, meeting) / count
-        one = togetherness > JOINED_ABOVE
-        if not one.any():
-            return owner
-        best = np.zeros(n + 1)  # of each label's pairs
-        np.maximum.at(best, pairs.ravel(), np.tile(togetherness, 2))
-        clearest = (togetherness == best[pairs].max(axis=0)) | (togetherness >= EQUAL * togetherness.max())
-        parent = np.arange(n + 1, dtype=np.int32)
-        _diffusion.connect(np.ascontiguousarray(pairs[:, one & clearest]), parent)
-        owner = parent[owner]
+    lengths = np.stack([faces.squares, faces.sizes])
+    pairs, sums = _combine(faces.pairs, np.stack([np.ones(faces.meeting.size), faces.agreement, faces.meeting]))
+    together = _togetherness(pairs, sums, lengths)
+    rounds = []  # of each, the new number of every label that is left: the last of many rounds have few
+    while (one := np.flatnonzero(together > JOINED_ABOVE)).size:
+        joined = pairs[:, one[_clearest(pairs[:, one], together[one])]]
+        changed = np.zeros(lengths.shape[1], dtype=bool)
+        changed[joined] = True
+        new = changed[pairs].any(axis=0)  # all other pairs are as they were
+        number = _number_joined(joined, changed.size)
+        rounds.append(number)
+        lengths = np.stack([np.bincount(number, row) for row in lengths])
+        new_pairs, new_sums = _combine(number[pairs[:, new]], sums[:, new])
+        pairs = np.concatenate([number[pairs[:, ~new]], new_pairs], axis=1)
+        sums = np.concatenate([sums[:, ~new], new_sums], axis=1)
+        together = np.concatenate([together[~new], _togetherness(new_pairs, new_sums, lengths)])
+    last = np.arange(lengths.shape[1])
+    for number in reversed(rounds):
+        last = last[number]
+    _, smallest = np.unique(last, return_index=True)
+    return smallest.astype(np.int32)[last]
+
+
+def _number_joined(pairs: NDArray[np.int32], n: int) -> NDArray[np.int32]:
+    """New numbers of labels 0..n-1 when pairs are joined, in the order of the smallest label of each."""
+    parent = np.arange(n, dtype=np.int32)
+    _diffusion.connect(np.ascontiguousarray(pairs), parent)
+    is_first = parent == np.arange(n)
+    return (np.cumsum(is_first, dtype=np.int32) - 1)[parent]
+
+
+def _togetherness(
+    pairs: NDArray[np.int32], sums: NDArray[np.float64], lengths: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """How clearly each pair of labels is one object; ``lengths`` holds sums of squared flows and pixels per label."""
+    count, agreement, meeting = sums
+    usual = lengths[0] / np.maximum(lengths[1], 1.0)
+    less = np.maximum(usual[pairs].min(axis=0), np.finfo(np.float64).tiny)
+    return np.maximum(agreement / less, meeting) / count
+
+
+def _clearest(pairs: NDArray[np.int32], together: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Pairs that are the clearest of both their labels, or as clear as the clearest of all."""
+    best = np.zeros(int(pairs.max()) + 1)
+    np.maximum.at(best, pairs.ravel(), np.tile(together, 2))
+    return (together == best[pairs].max(axis=0)) | (together >= EQUAL * together.max())
 
 
 def _combine(pairs: NDArray[np.int32], sums: NDArray[np.float64]) -> tuple[NDArray[np.int32], NDArray[np.float64]]:

@@ -3,7 +3,7 @@ import pytest
 
 import flowseg
 from flowseg import synthetic
-from flowseg._basins import _group, find_basins, join_unparted
+from flowseg._basins import EQUAL, JOINED_ABOVE, _group, find_basins, join_unparted, list_faces
 from flowseg._following import walk
 
 
@@ -82,6 +82,44 @@ def test_basins_are_joined_where_flows_do_not_part():
     flows[1] = -flows[1]  # flows pass through the first border and meet at the second
     assert join_unparted(flows, state, 3).tolist() == [0, 1, 1, 1]
     assert join_unparted(flows, np.zeros_like(state), 0).tolist() == [0]
+
+
+def join_from_scratch(flows, labels, n):
+    """What `join_unparted` does, with all faces counted anew for every round."""
+    faces = list_faces(flows, labels, n)
+    owner = np.arange(n + 1)
+    while True:
+        squares, sizes = (np.bincount(owner, a, n + 1) for a in (faces.squares, faces.sizes))
+        sums = {}
+        for pair, agreement, meeting in zip(owner[faces.pairs].T, faces.agreement, faces.meeting, strict=True):
+            if pair[0] != pair[1]:
+                sums.setdefault(tuple(sorted(pair.tolist())), []).append((agreement, meeting))
+        together = {}
+        for pair, rows in sums.items():
+            less = max(min(squares[k] / sizes[k] for k in pair), np.finfo(float).tiny)
+            together[pair] = max(np.mean(rows, axis=0) / (less, 1.0))
+        one = {pair: value for pair, value in together.items() if value > JOINED_ABOVE}
+        if not one:
+            return owner
+        best = {}
+        for pair, value in one.items():
+            for k in pair:
+                best[k] = max(best.get(k, 0.0), value)
+        top = max(one.values())
+        for (a, b), value in one.items():
+            if value == max(best[a], best[b]) or value >= EQUAL * top:
+                first, second = sorted((owner[a], owner[b]))  # earlier joins of this round have moved them
+                owner[owner == second] = first
+
+
+@pytest.mark.parametrize("sd", [0.6, 2.0])
+def test_joins_round_by_round_are_those_counted_from_scratch(sd):
+    _, masks = synthetic.cells((120, 120), 30, rng=5)
+    flows, state = start(noisy(masks, sd, seed=2), np.where(masks > 0, 5.0, -5.0))
+    n = slow_basins(flows, state)
+    expected = join_from_scratch(flows, state, n)
+    assert np.unique(expected).size < 0.9 * n  # there was something to join
+    assert join_unparted(flows, state, n).tolist() == expected.tolist()
 
 
 def test_only_the_direction_of_flows_counts():

@@ -83,7 +83,8 @@ def write_differences(results: Results, data: str, file: Path) -> None:
 
 def draw_scores(results: Results, sets: list[str], file: Path) -> None:
     """Average precision against IoU, one panel per set."""
-    figure, axes = plt.subplots(1, len(sets), figsize=(3.6 * len(sets), 3.4), sharey=True, layout="constrained")
+    width = max(3.6 * len(sets), 4.8)
+    figure, axes = plt.subplots(1, len(sets), figsize=(width, 3.4), sharey=True, layout="constrained")
     for ax, data in zip(np.atleast_1d(axes), sets, strict=True):
         ax.plot(
             THRESHOLDS, results[f"{data} | ceiling"]["pooled"], color="0.6", ls=":", label="true masks, there and back"
@@ -140,6 +141,7 @@ def main(results_file: str, docs: str) -> None:
     tables, images = Path(docs) / "tables", Path(docs) / "images"
     tables.mkdir(exist_ok=True)
     sets = [key.removesuffix(" | ceiling") for key in results if key.endswith(" | ceiling")]
+    sets = [data for data in sets if jobs_of(results, data)]
     for data in sets:
         name = data.replace("/", "_")
         write_scores(results, data, tables / f"scores_{name}.csv")

@@ -67,7 +67,8 @@ def main(data: str, output: str, minutes: str, seed: str, kind: str) -> None:
     validation = read(data, "choose")
     n_channels = 1 if images[0].ndim == 2 else images[0].shape[2]
     clock = Clock()
-    trial = make(kind, n_channels, int(seed)).set_params(epochs=2, steps_per_epoch=TRIAL_STEPS, estimate_diameters=False)
+    trial = make(kind, n_channels, int(seed))
+    trial.set_params(epochs=2, steps_per_epoch=TRIAL_STEPS, estimate_diameters=False)
     if kind.startswith("flow"):  # what the trial finds is not worth choosing thresholds on
         trial.set_params(cellprob_threshold=0.0, flow_threshold=0.4, min_size=15, score_threshold=None)
     trial.fit(images, masks, validation=validation, callbacks=[clock])

@@ -22,6 +22,7 @@ NAMES = {
     "flowseg flow": "flowseg, flows",
     "flowseg boundary": "flowseg, three classes",
     "stardist default": "StarDist 0.9.2",
+    "stardist scaled": "StarDist 0.9.2, images shrunk",
     "cellpose nuclei": "Cellpose 3.1.1.3",
     "cellpose cells": "Cellpose 3.1.1.3",
 }
@@ -30,6 +31,7 @@ COLOURS = {
     "flowseg, flows": "tab:blue",
     "flowseg, three classes": "tab:orange",
     "StarDist 0.9.2": "tab:green",
+    "StarDist 0.9.2, images shrunk": "tab:olive",
     "Cellpose 3.1.1.3": "tab:red",
 }
 AT_HALF, AT_THREE_QUARTERS = THRESHOLDS.index(0.5), THRESHOLDS.index(0.75)

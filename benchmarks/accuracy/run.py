@@ -53,6 +53,8 @@ def list_jobs() -> list[Job]:
             Job(data, "flowseg", "flow", 1, MINUTES),
             Job(data, "flowseg", "boundary", 1, MINUTES),
         ]
+    # Whole cells are larger than what StarDist's network sees at full size.
+    jobs.append(Job("aitslab/cells", "stardist", "scaled", 0, MINUTES))
     jobs.append(Job("dsb2018_histology", "flowseg", "flow", 0, MINUTES))
     for n in CURVE_IMAGES:
         jobs += [Job("aitslab/nuclei", "flowseg", f"{kind}@{n}", 0, CURVE_MINUTES) for kind in ("flow", "flow:nuclei")]

@@ -15,7 +15,7 @@ import keras
 import numpy as np
 
 from flowseg import FlowSegmenter, _losses, build_unet, synthetic
-from flowseg._tiles import grid_axis
+from flowseg._tiles import cut_axis
 
 SIDES = (200, 256, 300, 360, 520, 700, 1024)
 N_IMAGES = 100
@@ -76,7 +76,7 @@ def prediction() -> None:
     factor = segmenter.working_diameter_ / segmenter.diameter_
 
     def tiles_of(side: np.ndarray) -> list[np.ndarray]:
-        rows, columns = (grid_axis(max(1, round(n * factor)), segmenter._margin) for n in side)
+        rows, columns = (cut_axis(max(1, round(n * factor)), segmenter._grid) for n in side)
         shapes = [(1, r[1] - r[0], c[1] - c[0], 1) for r in rows for c in columns]
         return [rng.random(shape, dtype=np.float32) for shape in shapes]
 

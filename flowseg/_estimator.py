@@ -132,7 +132,7 @@ class Segmenter(Predictor, Stored, BaseEstimator):
             network = _training.copy_network(self.network_)
         else:
             network = self._make_network(seed_weights, settings.crop_size)
-        margin = self._find_margin(network)  # refuses a network that does not fit before it is trained
+        grid = self._find_grid(network)  # refuses a network that does not fit before it is trained
         samples, validation_samples = (
             _training.make_samples(*pairs, typical=typical, working=working, every_size=every_size)
             for pairs, every_size in ((train, settings.augment), (held_out, False))
@@ -147,7 +147,7 @@ class Segmenter(Predictor, Stored, BaseEstimator):
             seeds=seeds,
             checkpoint=file,
         )
-        self._set_fitted(network, margin, typical, history)
+        self._set_fitted(network, grid, typical, history)
         new_sizes = Sizes(working, False, *bounds_of(sizes, working))
         self._sizes = self._sizes.widened(new_sizes) if goes_on else new_sizes
         self._fit_decoding(*held_out, keep=goes_on)
@@ -207,16 +207,16 @@ class Segmenter(Predictor, Stored, BaseEstimator):
             crop_size=crop_size,
         )
 
-    def _find_margin(self, network: Any) -> int:
-        from flowseg._prediction import network_margin
+    def _find_grid(self, network: Any) -> Any:
+        from flowseg._prediction import network_grid
 
         is_own = not isinstance(self.network, str)
-        return network_margin(network, is_own=is_own, n_levels=len(self.filters), n_channels=self.n_channels)
+        return network_grid(network, is_own=is_own, n_levels=len(self.filters), n_channels=self.n_channels)
 
-    def _set_fitted(self, network: Any, margin: int, diameter: float, history: dict[str, list[float]]) -> None:
+    def _set_fitted(self, network: Any, grid: Any, diameter: float, history: dict[str, list[float]]) -> None:
         """Set what fit learns, all of it or nothing."""
         network.compile("sgd", jit_compile=False)  # forget optimizer and loss: then it can be copied and pickled
-        self._margin = margin
+        self._grid = grid
         self._fitted_with = {name: getattr(self, name) for name in FIXED_BY_FIT}
         self.network_ = network
         self.diameter_ = diameter

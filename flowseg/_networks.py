@@ -190,10 +190,8 @@ def _head(x: Any, n_outputs: int, seeds: _Seeds) -> Any:
 def receptive_radius(n_levels: int) -> int:
     """How far, at most, the inputs of one output pixel lie from it, in either network of ``n_levels`` levels.
 
-    Two 3 x 3 convolutions at each level on the way down and on the way up reach ``2 ** level`` pixels each; pooling and
-    upsampling shift by up to as much again.
+    Two 3 x 3 convolutions reach ``2 * 2 ** level`` pixels, on the way down at every level and on the way up at all but
+    the coarsest: ``6 * 2 ** (n_levels - 1) - 4``. The coarsest pooling window holds up to ``2 ** (n_levels - 1) - 1``
+    pixels more.
     """
-    down = sum(2 * 2**level for level in range(n_levels))
-    up = sum(2 * 2**level for level in range(n_levels - 1))
-    shifts = sum(2 * 2**level for level in range(n_levels - 1))
-    return down + up + shifts
+    return 7 * 2 ** (n_levels - 1) - 5

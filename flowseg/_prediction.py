@@ -14,23 +14,26 @@ from flowseg._images import channel_range, scaled_shape
 from flowseg._networks import receptive_radius
 from flowseg._own_networks import measure_receptive_radius
 from flowseg._scaled import ScaledView
-from flowseg._tiles import TILE_SIZE, TILE_STEP, Band, assemble, grid_margin, map_tiles
+from flowseg._tiles import Band, Grid, assemble, make_grid, map_tiles
 
 # Rows that are scaled back at a time.
 BAND = 128
+# What a user's own network may have: pooling windows that start on multiples of this many pixels (6 poolings by 2) ...
+OWN_STEP = 64
+# ... and outputs that depend on pixels at most so far away.
+OWN_RADIUS = 320
 
 
-def network_margin(network: keras.Model, *, is_own: bool, n_levels: int, n_channels: int) -> int:
-    """Margin that tiles need; for a user's own network it is found by experiment."""
+def network_grid(network: keras.Model, *, is_own: bool, n_levels: int, n_channels: int) -> Grid:
+    """Grid of tiles for a network; what a user's own network needs is found by experiment."""
     if is_own:
-        radius = measure_receptive_radius(network, n_channels, step=TILE_STEP, largest=TILE_SIZE // 2 - TILE_STEP)
-    else:
-        radius = receptive_radius(n_levels)
-    return grid_margin(radius)
+        radius = measure_receptive_radius(network, n_channels, step=OWN_STEP, largest=OWN_RADIUS)
+        return make_grid(OWN_STEP, radius)
+    return make_grid(2 ** (n_levels - 1), receptive_radius(n_levels))
 
 
 def predict_outputs(
-    network: keras.Model, image: NDArray[Any], codec: Codec, *, factor: float, margin: int, all_ways: bool
+    network: keras.Model, image: NDArray[Any], codec: Codec, *, factor: float, grid: Grid, all_ways: bool
 ) -> NDArray[np.float32]:
     """Outputs of the network, shape (rows, columns, n_outputs), in the size of ``image``.
 
@@ -48,7 +51,7 @@ def predict_outputs(
     def run_all_ways(batch: NDArray[np.float32]) -> NDArray[np.float32]:
         return np.mean([_run_turned(run, batch, codec, *way) for way in np.ndindex(4, 2)], axis=0)
 
-    bands = map_tiles(run_all_ways if all_ways else run, seen, codec.n_outputs, margin)
+    bands = map_tiles(run_all_ways if all_ways else run, seen, codec.n_outputs, grid)
     if seen.shape != shape:
         bands = _scale_back(bands, seen.shape, shape)
     return assemble(bands, (*shape, codec.n_outputs))

@@ -21,7 +21,7 @@ class Predictor:
     _check_fitted: Any
     _check_prediction_settings: Any
     _codec: Any
-    _margin: int
+    _grid: Any
     _sizes: Sizes
     n_channels: Any
     estimate_diameters: Any
@@ -126,7 +126,7 @@ class Predictor:
         from flowseg._prediction import predict_outputs
 
         outputs = predict_outputs(
-            self.network_, image, self._codec, factor=factor, margin=self._margin, all_ways=self._all_ways()
+            self.network_, image, self._codec, factor=factor, grid=self._grid, all_ways=self._all_ways()
         )
         if not np.isfinite(outputs).all():
             raise ValueError(

@@ -15,7 +15,7 @@ class Stored:
     _restore_decoding: Any
     _check_sizes: Any
     _make_network: Any
-    _find_margin: Any
+    _find_grid: Any
     crop_size: Any
     network_: Any
 
@@ -67,7 +67,7 @@ class Stored:
         _saving.check_size(path, segmenter)
         learned = segmenter._make_network(0, segmenter.crop_size)
         _saving.read_weights(path, learned)
-        segmenter._set_fitted(learned, segmenter._find_margin(learned), diameter, history)
+        segmenter._set_fitted(learned, segmenter._find_grid(learned), diameter, history)
         try:
             segmenter._restore_decoding(document["learned"])
             segmenter._check_sizes()

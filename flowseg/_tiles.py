@@ -1,63 +1,76 @@
 """The global tile grid: the same pixels get the same outputs, however the image is cut.
 
 Tiles keep their place on one grid that starts at pixel (0, 0). Each is read with a margin of at least the
-network's receptive-field radius on every side and only its centre is kept, so that an output never depends on where
-a tile ends. Beyond the image its mirror image is read.
+network's receptive-field radius towards its neighbours and only its centre is kept, so that an output never depends
+on where a tile ends. There is no margin where the image ends: outputs are those of the image read as a whole.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flowseg._scaled import ScaledView
 
-# Tiles start and end on multiples of this many pixels, so that pooling windows (up to 6 poolings by 2) always cover
-# the same pixels.
-TILE_STEP = 64
 # Pixels along a tile's side, margins included: large enough to make margins cheap, small enough for any memory
-# (about 0.3 GB for the default network).
-TILE_SIZE = 768
+# (about 0.5 GB for the default network).
+TILE_SIZE = 1024
 
+# Read from, read to, keep from, keep to.
 Axis = tuple[int, int, int, int]
 
 # Number of the first row, and the rows: shape (rows, columns, n_outputs).
 Band = tuple[int, NDArray[np.float32]]
 
 
-def grid_margin(radius: int) -> int:
-    """Smallest margin on the grid that covers a receptive field of the given radius."""
-    return -(-radius // TILE_STEP) * TILE_STEP
+class Grid(NamedTuple):
+    """What a network asks of tiles."""
+
+    step: int  # tiles start and end on multiples of it, so that pooling windows always cover the same pixels
+    margin: int  # a multiple of step
 
 
-def grid_axis(n: int, margin: int) -> list[Axis]:
-    """Tiles along one axis of ``n`` pixels, as (read from, read to, keep from, keep to).
+def make_grid(step: int, radius: int) -> Grid:
+    """The grid with the smallest margin that covers a receptive field of the given radius."""
+    return Grid(step, -(-radius // step) * step)
 
-    An axis that fits into one tile is read whole, up to the next multiple of TILE_STEP.
+
+def cut_axis(n: int, grid: Grid) -> list[Axis]:
+    """Tiles along one axis of ``n`` pixels.
+
+    The last one ends at the next multiple of ``grid.step``. An axis that fits into one tile is read whole.
     """
-    if n <= TILE_SIZE:
-        return [(0, -(-n // TILE_STEP) * TILE_STEP, 0, n)]
-    stride = max(TILE_SIZE - 2 * margin, TILE_STEP)
-    return [(start - margin, start + stride + margin, start, min(start + stride, n)) for start in range(0, n, stride)]
+    size = max(TILE_SIZE, 4 * grid.margin)
+    end = -(-n // grid.step) * grid.step
+    tiles: list[Axis] = []
+    kept = 0
+    while kept < n:
+        start = max(kept - grid.margin, 0)
+        stop = min(start + size, end)
+        keep = n if stop == end else stop - grid.margin
+        tiles.append((start, stop, kept, keep))
+        kept = keep
+    return tiles
 
 
 def map_tiles(
     function: Callable[[NDArray[np.float32]], NDArray[np.float32]],
     view: ScaledView,
     n_outputs: int,
-    margin: int,
+    grid: Grid,
 ) -> Iterator[Band]:
     """Apply a network to an image, tile by tile, and give what comes out by bands of whole rows, from top to bottom.
 
     ``function`` takes and gives (1, rows, columns, channels). No more than a tile of the image and a band of the
     outputs is made at a time.
     """
-    for rows in grid_axis(view.shape[0], margin):
+    for rows in cut_axis(view.shape[0], grid):
         band = np.empty((rows[3] - rows[2], view.shape[1], n_outputs), dtype=np.float32)
         keep_rows = slice(rows[2] - rows[0], rows[3] - rows[0])
-        for columns in grid_axis(view.shape[1], margin):
+        for columns in cut_axis(view.shape[1], grid):
             tile = function(view.read(rows[:2], columns[:2])[np.newaxis])[0]
             keep_columns = slice(columns[2] - columns[0], columns[3] - columns[0])
             band[:, columns[2] : columns[3]] = tile[keep_rows, keep_columns]

@@ -41,13 +41,25 @@ def test_broad_shape():
 
 
 @pytest.mark.parametrize("build", BUILDERS)
-@pytest.mark.parametrize("filters", [(4,), (4, 8), (4, 6, 8)])
+@pytest.mark.parametrize("filters", [(4,), (4, 8), (4, 6, 8), (4, 4, 6, 8)])
 def test_receptive_radius_holds(build, filters):
-    # By experiment an output depends on nothing beyond the stated radius (here: rounded up to the grid).
+    # Outputs in every column of a pooling window depend on nothing beyond the stated radius, and on all within it.
     network = build(filters=filters, seed=0)
-    stated = receptive_radius(len(filters))
-    step = 2 ** (len(filters) - 1)
-    assert measure_receptive_radius(network, 1, step=step, largest=stated + step) <= stated + step
+    radius, step = receptive_radius(len(filters)), 2 ** (len(filters) - 1)
+    rng = np.random.default_rng(0)
+    image = rng.standard_normal((1, step, 32 * step, 1)).astype(np.float32)
+    expected = np.asarray(network(image, training=False))[0]
+    reached = 0
+    for column in range(16 * step, 17 * step):
+        for distance in (radius, radius + 1):
+            other = image.copy()
+            other[:, :, : column - distance + 1] += 10 * rng.standard_normal(1)
+            other[:, :, column + distance :] += 10 * rng.standard_normal(1)
+            change = np.abs(np.asarray(network(other, training=False))[0, :, column] - expected[:, column]).max()
+            if distance > radius:
+                assert change < 1e-5
+            reached = max(reached, change if distance == radius else 0)
+    assert reached > 1e-5
 
 
 class Subclassed(keras.Model):

@@ -3,9 +3,12 @@ import pytest
 
 import flowseg
 from flowseg._codecs import BoundaryCodec, FlowCodec
-from flowseg._prediction import network_margin, predict_outputs
+from flowseg._prediction import network_grid, predict_outputs
 from flowseg._scaled import ScaledView
-from flowseg._tiles import TILE_SIZE, assemble, grid_axis, map_tiles
+from flowseg._tiles import TILE_SIZE, Grid, assemble, cut_axis, map_tiles
+
+# That of the network of three levels below.
+GRID = Grid(4, 24)
 
 
 @pytest.fixture(scope="module")
@@ -15,38 +18,36 @@ def network():
     return model
 
 
-def run_tiled(network, image, margin):
+def run_tiled(network, image, grid):
     shape = image.shape[:2]
-    return assemble(map_tiles(network.predict_on_batch, ScaledView(image, shape), 3, margin), (*shape, 3))
+    return assemble(map_tiles(network.predict_on_batch, ScaledView(image, shape), 3, grid), (*shape, 3))
 
 
 def test_tiles_of_a_real_network_leave_no_trace(network):
-    # All at once, beyond the size of a tile, gives the same as tile by tile, up to rounding.
-    image = np.random.default_rng(0).normal(size=(64, TILE_SIZE + 320, 1)).astype(np.float32)
-    margin = network_margin(network, is_own=False, n_levels=3, n_channels=1)
-    assert len(grid_axis(image.shape[1], margin)) > 1
-    tiled = run_tiled(network, image, margin)
+    # All at once, beyond the size of a tile, gives the same as tile by tile, up to rounding, to the image's very edge.
+    image = np.random.default_rng(0).normal(size=(64, 2 * TILE_SIZE + 320, 1)).astype(np.float32)
+    grid = network_grid(network, is_own=False, n_levels=3, n_channels=1)
+    assert grid == (4, 24)
+    assert len(cut_axis(image.shape[1], grid)) == 3
+    tiled = run_tiled(network, image, grid)
     whole = network.predict_on_batch(image[None])[0]
-    # Beyond the image's right edge tiles read its mirror image, the whole reads nothing: leave that margin out.
-    inside = np.s_[:, margin : image.shape[1] - margin]
-    assert np.abs(tiled - whole)[inside].max() < 1e-5 * np.abs(whole).max()
+    assert np.abs(tiled - whole).max() < 1e-5 * np.abs(whole).max()
 
 
 def test_a_block_with_its_margin_equals_the_whole(network):
     # What a cluster does: read one tile of the grid with its margin, and get the very same numbers.
     image = np.random.default_rng(1).normal(size=(40, 2 * TILE_SIZE, 1)).astype(np.float32)
-    margin = network_margin(network, is_own=False, n_levels=3, n_channels=1)
-    whole = run_tiled(network, image, margin)
-    start, stop, keep, end = grid_axis(image.shape[1], margin)[1]
-    rows = np.minimum(np.arange(64), 2 * 39 - np.arange(64))
-    block = network.predict_on_batch(image[rows][None, :, start:stop])[0]
-    assert np.array_equal(block[:40, keep - start : end - start], whole[:, keep:end])
+    grid = network_grid(network, is_own=False, n_levels=3, n_channels=1)
+    whole = run_tiled(network, image, grid)
+    start, stop, keep, end = cut_axis(image.shape[1], grid)[1]
+    block = network.predict_on_batch(image[None, :, start:stop])[0]
+    assert np.array_equal(block[:, keep - start : end - start], whole[:, keep:end])
 
 
 def test_outputs_come_in_the_size_of_the_image(network):
     image = np.random.default_rng(2).normal(size=(50, 61, 1))
     for factor in (0.3, 1.0, 1.7):
-        outputs = predict_outputs(network, image, FlowCodec(), factor=factor, margin=64, all_ways=False)
+        outputs = predict_outputs(network, image, FlowCodec(), factor=factor, grid=GRID, all_ways=False)
         assert outputs.shape == (50, 61, 3)
         assert outputs.dtype == np.float32
 
@@ -60,9 +61,9 @@ def test_scaled_back_band_by_band_as_all_at_once(shape, factor, network):
     image = np.random.default_rng(4).normal(size=(*shape, 1))
     seen = scaled_shape(shape, factor)
     view = ScaledView(image, seen, *channel_range(image))
-    whole = assemble(map_tiles(network.predict_on_batch, view, 3, 64), (*seen, 3))
+    whole = assemble(map_tiles(network.predict_on_batch, view, 3, GRID), (*seen, 3))
     expected = ScaledView(whole, shape)
-    outputs = predict_outputs(network, image, FlowCodec(), factor=factor, margin=64, all_ways=False)
+    outputs = predict_outputs(network, image, FlowCodec(), factor=factor, grid=GRID, all_ways=False)
     for start in range(0, shape[0], 128):
         stop = min(start + 128, shape[0])
         assert np.array_equal(outputs[start:stop], expected.read((start, stop), (0, shape[1])))
@@ -74,7 +75,7 @@ def test_the_mean_over_all_ways_turns_with_the_image(network, codec):
     image = np.random.default_rng(3).normal(size=(64, 64, 1))
 
     def run(array):
-        return predict_outputs(network, array, codec, factor=1.0, margin=64, all_ways=True)
+        return predict_outputs(network, array, codec, factor=1.0, grid=GRID, all_ways=True)
 
     outputs = run(image)
     turned, flipped = np.rot90(run(np.rot90(image)), -1), run(image[:, ::-1])[:, ::-1]

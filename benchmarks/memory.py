@@ -1,4 +1,4 @@
-"""Memory that the kernels take on top of what goes in and what comes out, in bytes per pixel of the image (Linux only).
+"""Memory on top of what goes in and what comes out (Linux only): of the kernels, in bytes per pixel, and of prediction.
 
 python benchmarks/memory.py
 """
@@ -29,6 +29,14 @@ IMAGES: dict[str, Callable[[], np.ndarray]] = {
 }
 EIGHT = np.arange(1, 9).reshape(2, 2, 2)
 TASKS = ("labels to flows", "flows to masks")
+PREDICT = "predict"
+SIDES = (512, 1024, 2048, 4096, 8192)
+
+
+def start_anew() -> int:
+    """Forget the peak; the size now."""
+    Path("/proc/self/clear_refs").write_text("5")
+    return peak()
 
 
 def measure(name: str, task: str) -> float:
@@ -38,23 +46,40 @@ def measure(name: str, task: str) -> float:
     cellprob = np.where(masks > 0, 5, -5).astype(np.float32)
     small = (..., slice(40), slice(40))
     flowseg.flows_to_masks(flows[small], cellprob[small])  # load what is loaded on first use
-    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
-    before = peak()
+    before = start_anew()
     result = flowseg.masks_to_flows(masks) if task == TASKS[0] else flowseg.flows_to_masks(flows, cellprob)
     return (peak() - before - result.nbytes) / masks.size
+
+
+def measure_prediction(side: int) -> float:
+    """Megabytes by which one prediction raises the peak, less the network's outputs and the masks."""
+    tile, _ = flowseg.synthetic.cells((512, 512), 300, rng=0)
+    image = np.tile(tile, (side // 512, side // 512))
+    segmenter = flowseg.FlowSegmenter.from_pretrained("nuclei").set_params(estimate_diameters=False)
+    segmenter.predict(image[:64, :64])
+    before = start_anew()
+    masks = segmenter.predict(image, diameters=segmenter.working_diameter_)
+    outputs = 3 * 4 * image.size
+    return (peak() - before - masks.nbytes - outputs) / 1e6
 
 
 def main() -> None:
     """Measure in a process of its own each, so that none lives on what another has left."""
     if len(sys.argv) == 3:
-        print(measure(*sys.argv[1:]))
+        what, task = sys.argv[1:]
+        print(measure_prediction(int(what)) if task == PREDICT else measure(what, task))
         return
     environment = os.environ | {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
+
+    def run(what: str, task: str) -> float:
+        command = [sys.executable, __file__, what, task]
+        return float(subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout)
+
     for name in IMAGES:
         for task in TASKS:
-            command = [sys.executable, __file__, name, task]
-            done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-            print(f"{name + ': ' + task:<52} {float(done.stdout):6.1f} bytes per pixel")
+            print(f"{name + ': ' + task:<52} {run(name, task):6.1f} bytes per pixel")
+    for side in SIDES:
+        print(f"{f'{side} x {side}: predict':<52} {run(str(side), PREDICT):6.0f} MB")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from flowseg._flows import make_flows
 from flowseg._overlaps import number_objects
 
 # Networks learn flows times this, as in Cellpose, so that both terms of the loss are of the same order.
-# Applied once on the way in (the loss) and divided out once on the way out (`FlowCodec.split`).
+# Applied once on the way in (the loss) and divided out once on the way out (`predict_outputs`).
 FLOW_SCALE = 5.0
 
 # Width in pixels, at the working diameter, of the boundary inside an object: what decoding has to grow back.
@@ -38,7 +38,7 @@ class Codec(Protocol):
 
 
 class FlowCodec:
-    """Target: weight, foreground, flows. Output: flows times FLOW_SCALE, cellprob."""
+    """Target: weight, foreground, flows. Output: flows (the network says FLOW_SCALE times as much), cellprob."""
 
     n_outputs = 3
     vectors: slice | None = slice(0, 2)
@@ -51,9 +51,8 @@ class FlowCodec:
         return np.ascontiguousarray(np.moveaxis(target, 0, -1), dtype=np.float32)
 
     def split(self, outputs: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Flows in unit length, shape (2, rows, columns), and cellprob of the network's outputs."""
-        flows = np.ascontiguousarray(np.moveaxis(outputs[..., :2], -1, 0)) / np.float32(FLOW_SCALE)
-        return flows, np.ascontiguousarray(outputs[..., 2])
+        """Flows in unit length, shape (2, rows, columns), and cellprob: views of outputs."""
+        return np.moveaxis(outputs[..., :2], -1, 0), outputs[..., 2]
 
 
 class BoundaryCodec:

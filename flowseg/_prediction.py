@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from flowseg._codecs import Codec
+from flowseg._codecs import FLOW_SCALE, Codec
 from flowseg._images import channel_range, scaled_shape
 from flowseg._networks import receptive_radius
 from flowseg._own_networks import measure_receptive_radius
@@ -38,15 +38,18 @@ def predict_outputs(
     """Outputs of the network, shape (rows, columns, n_outputs), in the size of ``image``.
 
     ``image`` has shape (rows, columns, channels); the network sees it stretched to percentiles and scaled by
-    ``factor``. Flows and logits are scaled back, not labels, so that outlines come out smooth. With ``all_ways`` the
-    outputs are means over the eight ways to turn and flip the image.
+    ``factor``. Flows, in unit length, and logits are scaled back, not labels, so that outlines come out smooth. With
+    ``all_ways`` the outputs are means over the eight ways to turn and flip the image.
     """
     shape = (image.shape[0], image.shape[1])
     low, high = channel_range(image)
     seen = ScaledView(image, scaled_shape(shape, factor), low, high)
 
     def run(batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        return np.asarray(network.predict_on_batch(batch))
+        outputs = np.require(network.predict_on_batch(batch), requirements="W")
+        if codec.vectors is not None:
+            outputs[..., codec.vectors] /= FLOW_SCALE
+        return outputs
 
     def run_all_ways(batch: NDArray[np.float32]) -> NDArray[np.float32]:
         return np.mean([_run_turned(run, batch, codec, *way) for way in np.ndindex(4, 2)], axis=0)

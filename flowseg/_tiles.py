@@ -78,8 +78,8 @@ def map_tiles(
 
 
 def assemble(bands: Iterable[Band], shape: tuple[int, int, int]) -> NDArray[np.float32]:
-    """The whole that bands are parts of."""
-    whole = np.empty(shape, dtype=np.float32)
+    """The whole that bands are parts of; each output lies in one piece in memory, so that it can be used as it is."""
+    whole = np.moveaxis(np.empty((shape[2], *shape[:2]), dtype=np.float32), 0, -1)
     for start, band in bands:
         whole[start : start + band.shape[0]] = band
     return whole

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 import flowseg
-from flowseg._codecs import BoundaryCodec, FlowCodec
+from flowseg._codecs import FLOW_SCALE, BoundaryCodec, FlowCodec
 from flowseg._prediction import network_grid, predict_outputs
 from flowseg._scaled import ScaledView
 from flowseg._tiles import TILE_SIZE, Grid, assemble, cut_axis, map_tiles
@@ -50,6 +50,8 @@ def test_outputs_come_in_the_size_of_the_image(network):
         outputs = predict_outputs(network, image, FlowCodec(), factor=factor, grid=GRID, all_ways=False)
         assert outputs.shape == (50, 61, 3)
         assert outputs.dtype == np.float32
+        flows, cellprob = FlowCodec().split(outputs)  # no copies
+        assert all(a.flags.c_contiguous and np.shares_memory(a, outputs) for a in (flows, cellprob))
 
 
 @pytest.mark.parametrize("shape", [(2500, 40), (1100, 900)])
@@ -62,6 +64,7 @@ def test_scaled_back_band_by_band_as_all_at_once(shape, factor, network):
     seen = scaled_shape(shape, factor)
     view = ScaledView(image, seen, *channel_range(image))
     whole = assemble(map_tiles(network.predict_on_batch, view, 3, GRID), (*seen, 3))
+    whole[..., :2] /= FLOW_SCALE
     expected = ScaledView(whole, shape)
     outputs = predict_outputs(network, image, FlowCodec(), factor=factor, grid=GRID, all_ways=False)
     for start in range(0, shape[0], 128):

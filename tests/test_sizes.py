@@ -3,16 +3,15 @@ import pytest
 
 import flowseg
 from flowseg import BoundarySegmenter, FlowSegmenter
-from flowseg._codecs import FLOW_SCALE
 from flowseg._selection import score_masks, standard_error
 from flowseg._sizes import Sizes, bounds_of, choose_working, image_diameters, is_same_size, read_sizes
 from flowseg._thresholds import Thresholds
 
 
 def outputs_of(masks):
-    """What a network that knows the masks would say."""
+    """What would come out of a network that knows the masks."""
     cellprob = np.where(masks > 0, 5.0, -5.0)
-    return np.stack([*(FLOW_SCALE * flowseg.masks_to_flows(masks)), cellprob], axis=-1).astype(np.float32)
+    return np.stack([*flowseg.masks_to_flows(masks), cellprob], axis=-1).astype(np.float32)
 
 
 @pytest.fixture

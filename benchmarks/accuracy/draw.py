@@ -40,14 +40,13 @@ Results = dict[str, dict[str, Any]]
 
 
 def jobs_of(results: Results, data: str) -> dict[str, tuple[str, dict[str, Any]]]:
-    """Name in the tables and result of every job on one set that saw all images."""
+    """Name in the tables and result of every job on one set that saw all images, in the order of NAMES."""
     found = {}
-    for key, result in results.items():
-        parts = key.split(" | ")
-        if parts[0] == data and parts[1] in NAMES:
-            seed = int(parts[2].removeprefix("seed "))
-            name = NAMES[parts[1]]
-            found[f"{name}, seed {seed}" if parts[1].startswith("flowseg") else name] = (name, result)
+    for tool, name in NAMES.items():
+        for key, result in sorted(results.items()):
+            parts = key.split(" | ")
+            if parts[:2] == [data, tool]:
+                found[f"{name}, {parts[2]}" if tool.startswith("flowseg") else name] = (name, result)
     return found
 
 
@@ -85,22 +84,20 @@ def write_differences(results: Results, data: str, file: Path) -> None:
 
 def draw_scores(results: Results, sets: list[str], file: Path) -> None:
     """Average precision against IoU, one panel per set."""
-    width = max(3.6 * len(sets), 4.8)
-    figure, axes = plt.subplots(1, len(sets), figsize=(width, 3.4), sharey=True, layout="constrained")
+    figure, axes = plt.subplots(1, len(sets), figsize=(3.4 * len(sets), 4.0), sharey=True, layout="constrained")
+    lines: dict[str, Any] = {}
     for ax, data in zip(np.atleast_1d(axes), sets, strict=True):
-        ax.plot(
-            THRESHOLDS, results[f"{data} | ceiling"]["pooled"], color="0.6", ls=":", label="true masks, there and back"
-        )
+        ceiling = results[f"{data} | ceiling"]["pooled"]
+        (lines["true masks, there and back"],) = ax.plot(THRESHOLDS, ceiling, color="0.6", ls=":")
         seen = set()
         for name, result in jobs_of(results, data).values():
-            label = None if name in seen else name
-            ax.plot(THRESHOLDS, result["pooled"], color=COLOURS[name], marker="o", ms=3, label=label)
+            (lines[name],) = ax.plot(THRESHOLDS, result["pooled"], color=COLOURS[name], marker="o", ms=3)
             if name not in seen:
                 ax.fill_between(THRESHOLDS, result["low"], result["high"], color=COLOURS[name], alpha=0.1, lw=0)
             seen.add(name)
         ax.set(title=data, xlabel="IoU", ylim=(0, 1.02))
     np.atleast_1d(axes)[0].set_ylabel("average precision, pooled")
-    np.atleast_1d(axes)[0].legend(fontsize=7, loc="lower left")
+    figure.legend(list(lines.values()), list(lines), fontsize=8, ncols=3, loc="outside lower center")
     figure.savefig(file, dpi=110)
     plt.close(figure)
 

@@ -13,9 +13,9 @@ import numpy as np
 
 from flowseg import BoundarySegmenter, FlowSegmenter
 
-# Share of the time that is left for everything but steps.
-RESERVE = 0.06
-TRIAL_STEPS = 15
+# Share of the time that is left for everything but steps, and for steps that take longer than those of the trial.
+RESERVE = 0.12
+TRIAL_STEPS = 30
 
 
 def read(file: str, split: str) -> tuple[list[np.ndarray], list[np.ndarray]]:

@@ -14,6 +14,9 @@ from flowseg._flows import flow_errors
 # Columns that _features makes.
 N_FEATURES = 6
 
+# Pixels that are counted at a time: `np.bincount` makes 64-bit copies of all it gets.
+CHUNK = 1 << 20
+
 Table = dict[str, NDArray[Any]]
 
 
@@ -24,19 +27,23 @@ def describe_objects(
 
     ``masks`` must hold every number from 1 to n, as `flows_to_masks` makes them.
     """
-    number = masks.ravel()
-    areas = np.bincount(number)[1:]
-    n = areas.size
+    number, logits = masks.ravel(), cellprob.ravel()
+    n = int(masks.max())
+    areas, total = np.zeros(n + 1, dtype=np.int64), np.zeros(n + 1)
+    for start in range(0, number.size, CHUNK):
+        part = slice(start, start + CHUNK)
+        areas += np.bincount(number[part], minlength=n + 1)
+        total += np.bincount(number[part], logits[part], n + 1)
+    areas, total = areas[1:], total[1:]
     at_border = np.zeros(n + 1, dtype=bool)
     for edge in (masks[0], masks[-1], masks[:, 0], masks[:, -1]):
         at_border[edge] = True
-    total = np.bincount(number, cellprob.ravel(), n + 1)
     return {
         "label": np.arange(1, n + 1),
         "area": areas,
         "diameter": 2.0 * np.sqrt(areas / np.pi),
         "flow_error": flow_errors(masks, flows, workers=workers),
-        "cellprob": total[1:] / areas,
+        "cellprob": total / areas,
         "touches_border": at_border[1:],
     }
 

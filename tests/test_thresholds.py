@@ -72,7 +72,9 @@ def test_best_iou():
     assert best_iou(true, np.zeros_like(true)).size == 0
 
 
-def test_what_is_said_of_objects():
+@pytest.mark.parametrize("chunk", [7, 1 << 20])
+def test_what_is_said_of_objects(chunk, monkeypatch):
+    monkeypatch.setattr("flowseg._quality.CHUNK", chunk)
     masks = np.zeros((30, 40), int)
     masks[5:15, 5:15], masks[20:30, 30:40] = 1, 2
     flows = flowseg.masks_to_flows(masks)

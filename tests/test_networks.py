@@ -60,6 +60,8 @@ def test_receptive_radius_holds(build, filters):
                 assert change < 1e-5
             reached = max(reached, change if distance == radius else 0)
     assert reached > 1e-5
+    # The experiment that finds the radius of a user's own network agrees, up to its step.
+    assert measure_receptive_radius(network, 1, step=step, largest=radius + step) <= radius + step
 
 
 class Subclassed(keras.Model):

@@ -47,8 +47,8 @@ def test_tiles_do_not_show(shape):
     assert np.array_equal(found, blur(image[np.newaxis])[0])
 
 
-def test_blocks_equal_the_whole():
-    # Tiles of an image that is no multiple of the grid are read on its mirror image, and every pixel comes back.
+def test_up_to_the_grid_the_mirror_image_is_read():
+    # An image that is no multiple of the grid ends in its mirror image, and every pixel comes back.
     image = np.random.default_rng(1).random((800, 2010, 1)).astype(np.float32)
     calls = []
 

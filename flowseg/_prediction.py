@@ -45,19 +45,24 @@ def predict_outputs(
     low, high = channel_range(image)
     seen = ScaledView(image, scaled_shape(shape, factor), low, high)
 
-    def run(batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        outputs = np.require(network.predict_on_batch(batch), requirements="W")
-        if codec.vectors is not None:
-            outputs[..., codec.vectors] /= FLOW_SCALE
-        return outputs
+    run = network.predict_on_batch
 
     def run_all_ways(batch: NDArray[np.float32]) -> NDArray[np.float32]:
         return np.mean([_run_turned(run, batch, codec, *way) for way in np.ndindex(4, 2)], axis=0)
 
     bands = map_tiles(run_all_ways if all_ways else run, seen, codec.n_outputs, grid)
+    if codec.vectors is not None:
+        bands = _unit_flows(bands, codec.vectors)
     if seen.shape != shape:
         bands = _scale_back(bands, seen.shape, shape)
     return assemble(bands, (*shape, codec.n_outputs))
+
+
+def _unit_flows(bands: Iterable[Band], vectors: slice) -> Iterator[Band]:
+    """Bands whose flows have the length that they were taught with, at unit length."""
+    for start, band in bands:
+        band[..., vectors] /= FLOW_SCALE
+        yield start, band
 
 
 def _scale_back(bands: Iterable[Band], seen: tuple[int, int], shape: tuple[int, int]) -> Iterator[Band]:
@@ -74,7 +79,7 @@ def _scale_back(bands: Iterable[Band], seen: tuple[int, int], shape: tuple[int, 
             yield done, view.read((done, stop), (0, shape[1]))
             done = stop
         needed = view.sources(0, done, done + 1)[0] if done < shape[0] else seen[0]
-        held, first = held[needed - first :].copy(), needed
+        held, first = held[needed - first :].copy(order="K"), needed
 
 
 def _run_turned(

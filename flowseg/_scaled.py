@@ -51,43 +51,42 @@ class ScaledView:
         """Window of the result, from and to these rows and columns, which may lie beyond it."""
         row, column = mirror(*rows, self.shape[0]), mirror(*columns, self.shape[1])
         low, high = (int(row.min()), int(column.min())), (int(row.max()) + 1, int(column.max()) + 1)
-        return self._window(low, high)[row[:, np.newaxis] - low[0], column - low[1]]
+        window = self._window(low, high)
+        if low == (rows[0], columns[0]) and high == (rows[1], columns[1]):
+            return window
+        return window[row[:, np.newaxis] - low[0], column - low[1]]
 
     def sources(self, axis: int, start: int, stop: int) -> tuple[int, int]:
         """From and to which row (axis 0) or column (axis 1) of the array a window of the result depends on it."""
         if self.shape == self.full:
             return start, stop
-        step, sigma = self._step_and_sigma()
-        reach = np.ceil(TRUNCATE * sigma[axis]) + 2
-        return max(int(start * step[axis] - reach), 0), min(int(stop * step[axis] + reach) + 1, self.full[axis])
+        step, sigma = self._step_and_sigma(axis)
+        reach = np.ceil(TRUNCATE * sigma) + 2
+        return max(int(start * step - reach), 0), min(int(stop * step + reach) + 1, self.full[axis])
 
-    def _step_and_sigma(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        step = np.array(self.full) / self.shape
-        return step, np.maximum(0.0, (step - 1) / 2)
+    def _step_and_sigma(self, axis: int) -> tuple[float, float]:
+        step = self.full[axis] / self.shape[axis]
+        return step, max(0.0, (step - 1) / 2)
 
     def _window(self, low: tuple[int, int], high: tuple[int, int]) -> NDArray[np.float32]:
         (top, bottom), (left, right) = (self.sources(axis, low[axis], high[axis]) for axis in (0, 1))
         source = self._stretch(self.array[top - self.first_row : bottom - self.first_row, left:right])
         if self.shape == self.full:
             return source
-        step, sigma = self._step_and_sigma()
-        offset = (np.array(low) + 0.5) * step - 0.5 - (top, left)
-        size = (high[0] - low[0], high[1] - low[1])
-        channels = [self._resample(source[..., c], sigma, step, offset, size) for c in range(source.shape[2])]
-        return np.stack(channels, axis=-1)
+        channels = [self._resample(c, (top, left), low, high) for c in np.moveaxis(source, -1, 0)]
+        return np.moveaxis(np.stack(channels), 0, -1)
 
     def _resample(
-        self,
-        channel: NDArray[Any],
-        sigma: NDArray[np.float64],
-        step: NDArray[np.float64],
-        offset: NDArray[np.float64],
-        size: tuple[int, int],
+        self, channel: NDArray[np.float32], first: tuple[int, int], low: tuple[int, int], high: tuple[int, int]
     ) -> NDArray[np.float32]:
-        smooth = channel
-        if sigma.any():
-            smooth = ndimage.gaussian_filter(channel, sigma, mode="nearest", truncate=TRUNCATE, output=np.float32)
-        return ndimage.affine_transform(smooth, step, offset, size, order=1, mode="nearest", output=np.float32)
+        """Rows and columns ``low`` to ``high`` of the result, from a part of the array that starts at ``first``."""
+        for axis in (0, 1):
+            step, sigma = self._step_and_sigma(axis)
+            if int(TRUNCATE * sigma + 0.5) > 0:  # SciPy's radius
+                channel = ndimage.gaussian_filter1d(channel, sigma, axis, mode="nearest", truncate=TRUNCATE)
+            place = (np.arange(low[axis], high[axis]) + 0.5) * step - 0.5
+            channel = interpolate(channel, np.clip(place, 0, self.full[axis] - 1), first[axis], axis)
+        return channel
 
     def _stretch(self, values: NDArray[Any]) -> NDArray[np.float32]:
         if self.low is None or self.high is None:
@@ -95,6 +94,18 @@ class ScaledView:
         limit = np.finfo(np.float32).max
         span = np.where(self.high > self.low, self.high - self.low, np.inf)  # a constant channel becomes 0
         return np.clip((values.astype(np.float64) - self.low) / span, -limit, limit).astype(np.float32)
+
+
+def interpolate(array: NDArray[np.float32], place: NDArray[np.float64], first: int, axis: int) -> NDArray[np.float32]:
+    """Values between the two nearest rows (axis 0) or columns (axis 1), the first of which is number ``first``."""
+    below = np.floor(place).astype(np.intp)
+    weight = np.expand_dims((place - below).astype(np.float32), 1 - axis)
+    result = np.take(array, below - first, axis)
+    above = np.take(array, below + 1 - first, axis, mode="clip")  # the last one has no other beyond it
+    result *= 1 - weight
+    above *= weight
+    result += above
+    return result
 
 
 def mirror(start: int, stop: int, n: int) -> NDArray[np.intp]:

@@ -68,7 +68,7 @@ def map_tiles(
     outputs is made at a time.
     """
     for rows in cut_axis(view.shape[0], grid):
-        band = np.empty((rows[3] - rows[2], view.shape[1], n_outputs), dtype=np.float32)
+        band = empty_outputs((rows[3] - rows[2], view.shape[1], n_outputs))
         keep_rows = slice(rows[2] - rows[0], rows[3] - rows[0])
         for columns in cut_axis(view.shape[1], grid):
             tile = function(view.read(rows[:2], columns[:2])[np.newaxis])[0]
@@ -78,8 +78,13 @@ def map_tiles(
 
 
 def assemble(bands: Iterable[Band], shape: tuple[int, int, int]) -> NDArray[np.float32]:
-    """The whole that bands are parts of; each output lies in one piece in memory, so that it can be used as it is."""
-    whole = np.moveaxis(np.empty((shape[2], *shape[:2]), dtype=np.float32), 0, -1)
+    """The whole that bands are parts of."""
+    whole = empty_outputs(shape)
     for start, band in bands:
         whole[start : start + band.shape[0]] = band
     return whole
+
+
+def empty_outputs(shape: tuple[int, int, int]) -> NDArray[np.float32]:
+    """(rows, columns, n_outputs) of which each output lies in one piece in memory, so that it can be used as it is."""
+    return np.moveaxis(np.empty((shape[2], *shape[:2]), dtype=np.float32), 0, -1)

@@ -32,6 +32,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "mean of weights (EMA)": {"averaged": 0.99},
     "resunet": {"network": "resunet"},
     "foreground weighs 3": {"foreground": 3.0},
+    "neither turned, scaled nor lit": {"augment": False},
     "no change of light": {
         "_batches.GAIN": (1.0, 1.0),
         "_batches.OFFSET": (0.0, 0.0),

@@ -1,6 +1,7 @@
 """Train a segmenter of flowseg for so many minutes and segment: use_flowseg.py DATA OUTPUT MINUTES SEED KIND.
 
-KIND is flow or boundary, followed by ``:nuclei`` to start from the pretrained model and by ``@N`` to see N images only.
+KIND is flow or boundary, followed by ``:nuclei`` to start from the pretrained model and by ``@N`` to see N images only:
+what is chosen is then chosen on those that `fit` holds out of them.
 """
 
 import json
@@ -61,10 +62,11 @@ def main(data: str, output: str, minutes: str, seed: str, kind: str) -> None:
     start = time.perf_counter()
     kind, _, n_images = kind.partition("@")
     images, masks = read(data, "train")
+    validation = read(data, "choose")
     if n_images:
+        validation = None
         chosen = np.random.default_rng(int(seed)).permutation(len(images))[: int(n_images)]
         images, masks = [images[i] for i in chosen], [masks[i] for i in chosen]
-    validation = read(data, "choose")
     n_channels = 1 if images[0].ndim == 2 else images[0].shape[2]
     clock = Clock()
     trial = make(kind, n_channels, int(seed))

@@ -17,6 +17,8 @@ CHANGES: dict[str, dict[str, Any]] = {
     "uneven light": {"uneven": 0.4},
     "stretched up to 1.25": {"stretched": 1.25},
     "blur": {"blur": 1.5},
+    "blur, stretched": {"blur": 1.5, "stretched": 1.25},
+    "blur, stretched, uneven light": {"blur": 1.5, "stretched": 1.25, "uneven": 0.4},
     "scales up to 1.6": {"_training.SCALE_JITTER": 1.6},
     "flows turned with the crop": {"turned": True},
     "filters 32, 64, 128, 256": {"filters": (32, 64, 128, 256)},
@@ -43,6 +45,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "batches of 4": {"batch_size": 4},
     "batches of 16": {"batch_size": 16},
     "weight decay 1e-2": {"_training.WEIGHT_DECAY": 1e-2},
+    "1800 steps": {"steps": 1800},
 }
 # The same on another set, where objects are larger.
 CELLS = "aitslab/cells"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numbers
 import operator
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
@@ -203,7 +205,7 @@ def as_number(
     expected += f" or None ({none})" if none else ""
     if value is None and none:
         return None
-    if isinstance(value, bool | np.bool_ | str | bytes):
+    if isinstance(value, bool | np.bool_ | str | bytes | np.complexfloating) or np.ndim(value) > 0:
         raise TypeError(f"{name} must be {expected}; got {value!r}.")
     try:
         number = float(value)
@@ -254,6 +256,28 @@ def as_workers(workers: Any) -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def as_path(value: Any, name: str) -> Path:
+    """Return a path."""
+    try:
+        return Path(value)
+    except TypeError:
+        raise TypeError(f"{name} must be a path; got {value!r}.") from None
+
+
+def as_random_state(value: Any) -> np.random.RandomState:
+    """Return what random numbers are drawn from."""
+    from sklearn.utils import check_random_state
+
+    expected = "None, an integer from 0 to 2**32 - 1 or a numpy.random.RandomState"
+    if isinstance(value, bool | np.bool_):
+        raise TypeError(f"random_state must be {expected}; got {value!r}.")
+    try:
+        return check_random_state(value)
+    except ValueError:
+        kind = ValueError if isinstance(value, numbers.Integral) else TypeError
+        raise kind(f"random_state must be {expected}; got {value!r}.") from None
 
 
 def check_choice(value: Any, name: str, choices: Sequence[str]) -> None:

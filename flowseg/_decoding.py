@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from flowseg._dynamics import flows_to_masks
 from flowseg._overlaps import count_objects
 from flowseg._quality import Calibration, Table, calibrate, describe_objects, read_calibration
-from flowseg._selection import MATCH, best_iou
+from flowseg._selection import MATCH, best_iou, is_judged
 from flowseg._thresholds import Thresholds, choose_score_threshold, choose_thresholds, read_thresholds
 
 Split = tuple[NDArray[np.float32], NDArray[np.float32]]  # flows, cellprob
@@ -96,8 +96,9 @@ def learn_decoding(
     """Thresholds and score from flows and cellprobs of images with known masks; ``given`` holds those not to choose."""
     chosen = choose_thresholds(outputs, masks, given, n_iter=n_iter, workers=workers)
     decoded = [Decoder(chosen, None, n_iter, workers).objects(*pair) for pair in outputs]
-    tables = [table for _, table in decoded]
-    iou = [best_iou(true, found) for true, (found, _) in zip(masks, decoded, strict=True)]
+    judged = [is_judged(true, found) for true, (found, _) in zip(masks, decoded, strict=True)]
+    tables = [{k: v[stay] for k, v in table.items()} for (_, table), stay in zip(decoded, judged, strict=True)]
+    iou = [best_iou(true, found)[stay] for true, (found, _), stay in zip(masks, decoded, judged, strict=True)]
     calibration = calibrate(tables, [values >= MATCH for values in iou], diameter)
     if calibration is None:
         return Learned(chosen, None)

@@ -12,7 +12,7 @@ from flowseg._codecs import FlowCodec
 from flowseg._decoding import Decoder, Learned, learn_decoding, read_learned
 from flowseg._estimator import LEAST_OBJECTS, Segmenter
 from flowseg._quality import Table
-from flowseg._thresholds import Thresholds
+from flowseg._thresholds import Thresholds, check_thresholds
 
 
 class Decoding(Segmenter):
@@ -25,15 +25,18 @@ class Decoding(Segmenter):
 
     def _fit_thresholds(self, outputs: list[NDArray[np.float32]], masks: list[NDArray[Any]]) -> None:
         split = [self._codec.split(o) for o in outputs]
-        given = {name: value for name, value in self._thresholds().items() if not isinstance(value, str)}
         self._learned = learn_decoding(
-            split, masks, given, diameter=self.diameter_, n_iter=self.n_iter, workers=self.workers
+            split, masks, self._given(), diameter=self.diameter_, n_iter=self.n_iter, workers=self.workers
         )
 
     def _thresholds(self) -> dict[str, Any]:
         """The parameters; NumPy's numbers as plain ones, so that they can be saved."""
         values = {field.name: getattr(self, field.name) for field in fields(Thresholds)}
         return {k: v.item() if isinstance(v, np.generic | np.ndarray) and v.ndim == 0 else v for k, v in values.items()}
+
+    def _given(self) -> dict[str, Any]:
+        """Those that are not "auto"."""
+        return {name: value for name, value in self._thresholds().items() if not isinstance(value, str)}
 
     @property
     def cellprob_threshold_(self) -> float:
@@ -68,7 +71,17 @@ class Decoding(Segmenter):
     def _decode_objects(self, outputs: NDArray[np.float32], factor: float) -> tuple[NDArray[np.int32], Table]:  # noqa: ARG002
         return self._decoder().objects(*self._codec.split(outputs))
 
+    def _check_can_learn(self, n_objects: int, *, keep: bool) -> None:
+        given = self._thresholds()["score_threshold"]
+        known = keep and self._learned.calibration is not None
+        if given is not None and not isinstance(given, str) and n_objects < LEAST_OBJECTS and not known:
+            raise ValueError(
+                f"score_threshold must be 'auto' or None with fewer than {LEAST_OBJECTS} validation objects to learn "
+                f"scores from; got {given:g} and {n_objects}."
+            )
+
     def _check_decoding(self) -> None:
+        check_thresholds(**self._thresholds())
         given = self._thresholds()["score_threshold"]
         if given is not None and not isinstance(given, str) and self._learned.calibration is None:
             raise ValueError(
@@ -79,7 +92,10 @@ class Decoding(Segmenter):
     def _decode(self, outputs: NDArray[np.float32], factor: float) -> NDArray[np.int32]:  # noqa: ARG002
         return self._decoder().masks(*self._codec.split(outputs))
 
+    def _decode_plainly(self, outputs: NDArray[np.float32], factor: float) -> NDArray[np.int32]:  # noqa: ARG002
+        thresholds = replace(Thresholds(), **self._given() | {"score_threshold": None})
+        return Decoder(thresholds, None, self.n_iter, self.workers).masks(*self._codec.split(outputs))
+
     def _decoder(self) -> Decoder:
-        given = {name: value for name, value in self._thresholds().items() if not isinstance(value, str)}
-        thresholds = replace(self._learned.thresholds, **given)
+        thresholds = replace(self._learned.thresholds, **self._given())
         return Decoder(thresholds, self._learned.calibration, self.n_iter, self.workers)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -12,18 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
-from sklearn.utils import check_random_state
 
 from flowseg import _checks, _files, _inputs, metrics
 from flowseg._overlaps import count_objects
 from flowseg._predictor import Pass, Predictor
-from flowseg._selection import Score, score_masks, standard_error
+from flowseg._selection import Score, is_judged, score_masks, standard_error
 from flowseg._sizes import (
     Sizes,
     bounds_of,
     check_sizes,
     choose_working,
-    describe_sizes,
     image_diameters,
     read_sizes,
     scale_factor,
@@ -41,6 +39,11 @@ PLAIN = (str, int, float, list, tuple, np.ndarray, np.generic)
 
 # Parameters that the trained network depends on: changed after fit they would no longer describe it.
 FIXED_BY_FIT = ("network", "n_channels", "filters", "diameter")
+
+
+def _as_it_is(value: Any) -> Any:
+    """What a list holds now, whatever becomes of it."""
+    return tuple(value) if isinstance(value, list) else value
 
 
 class Segmenter(Predictor, Stored, BaseEstimator):
@@ -84,7 +87,8 @@ class Segmenter(Predictor, Stored, BaseEstimator):
         images : list of array_like, shape (rows, columns) or (rows, columns, n_channels)
             Images of any numeric dtype and of any sizes.
         masks : list of array_like of int, shape (rows, columns)
-            One label image per image: 0 = background, k = object k, negative = ignore this pixel.
+            One label image per image: 0 = background, k = object k, negative = ignore this pixel, in training and where
+            thresholds and scores are learned.
         validation : (images, masks), optional
             Pairs to choose the best weights on. By default a share of the given images
             (`validation_fraction`) is held out for it.
@@ -93,7 +97,7 @@ class Segmenter(Predictor, Stored, BaseEstimator):
         checkpoint : path, optional
             File to write the state of the training to after every epoch. If it exists the training that it holds
             goes on, to the same weights as without the interruption; it must be the same training: images,
-            parameters, network.
+            parameters, network, and with ``warm_start`` the weights to start from.
 
         Returns
         -------
@@ -110,7 +114,7 @@ class Segmenter(Predictor, Stored, BaseEstimator):
         settings = self._check_settings()
         image_list, mask_list = _inputs.as_pairs(images, masks, n_channels=self.n_channels)
         _inputs.check_has_objects(mask_list, "masks")
-        _inputs.check_not_binary(mask_list)
+        _inputs.check_not_binary(mask_list, "masks")
         _inputs.warn_of_pieces(mask_list, stacklevel=3)
         _inputs.check_callbacks(callbacks)
         seeds, file = self._find_seeds(checkpoint)
@@ -121,6 +125,8 @@ class Segmenter(Predictor, Stored, BaseEstimator):
             )
         else:
             train, held_out = (image_list, mask_list), self._check_validation(validation)
+        n_validation = sum(count_objects(m) for m in held_out[1])
+        self._check_can_learn(n_validation, keep=goes_on)
 
         from flowseg import _training
 
@@ -146,12 +152,22 @@ class Segmenter(Predictor, Stored, BaseEstimator):
             callbacks=callbacks,
             seeds=seeds,
             checkpoint=file,
+            same_start=goes_on or isinstance(self.network, str) or hasattr(self.network, "get_weights"),
         )
-        self._set_fitted(network, grid, typical, history)
         new_sizes = Sizes(working, False, *bounds_of(sizes, working))
-        self._sizes = self._sizes.widened(new_sizes) if goes_on else new_sizes
-        self._fit_decoding(*held_out, keep=goes_on)
+        before = dict(self.__dict__)
+        try:
+            self._set_fitted(network, grid, typical, history)
+            self._sizes = self._sizes.widened(new_sizes) if goes_on else new_sizes
+            self._fit_decoding(*held_out, keep=goes_on)
+        except BaseException:  # an interruption, too, leaves the segmenter as it was
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
         return self
+
+    def _check_can_learn(self, n_objects: int, *, keep: bool) -> None:
+        """Raise where parameters ask for what so many validation objects cannot teach."""
 
     def _fit_decoding(self, images: list[NDArray[Any]], masks: list[NDArray[Any]], *, keep: bool = False) -> None:
         """Learn from validation images what comes after the network, if they hold enough objects.
@@ -182,7 +198,7 @@ class Segmenter(Predictor, Stored, BaseEstimator):
 
     def _learned_decoding(self) -> dict[str, Any]:
         """What `_fit_decoding` has learned, for the model file."""
-        return {"sizes": describe_sizes(self._sizes)}
+        return {"sizes": asdict(self._sizes)}
 
     def _restore_decoding(self, learned: dict[str, Any]) -> None:
         """Take what a model file holds of it; raise ValueError where that is wrong."""
@@ -217,7 +233,7 @@ class Segmenter(Predictor, Stored, BaseEstimator):
         """Set what fit learns, all of it or nothing."""
         network.compile("sgd", jit_compile=False)  # forget optimizer and loss: then it can be copied and pickled
         self._grid = grid
-        self._fitted_with = {name: getattr(self, name) for name in FIXED_BY_FIT}
+        self._fitted_with = {name: _as_it_is(getattr(self, name)) for name in FIXED_BY_FIT}
         self.network_ = network
         self.diameter_ = diameter
         self.history_ = history
@@ -262,13 +278,13 @@ class Segmenter(Predictor, Stored, BaseEstimator):
             return seeds, None
         from flowseg._checkpoint import read_state
 
-        file = Path(checkpoint)
+        file = _checks.as_path(checkpoint, "checkpoint")
         _files.check_target(file)
         state = read_state(file)
         return (state.seeds if state and self.random_state is None else seeds), file
 
     def _draw_seeds(self) -> list[int]:
-        return [int(s) for s in check_random_state(self.random_state).randint(0, 2**31 - 1000, size=3)]
+        return [int(s) for s in _checks.as_random_state(self.random_state).randint(0, 2**31 - 1000, size=3)]
 
     def _check_validation(self, validation: Any) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
         if not isinstance(validation, tuple | list) or len(validation) != 2:
@@ -277,6 +293,7 @@ class Segmenter(Predictor, Stored, BaseEstimator):
         names = ("validation images", "validation masks")
         pairs = _inputs.as_pairs(images, masks, n_channels=self.n_channels, names=names)
         _inputs.check_has_objects(pairs[1], "validation masks")
+        _inputs.check_not_binary(pairs[1], "validation masks")
         return pairs
 
     def score(self, images: Any, masks: Any) -> float:
@@ -285,7 +302,7 @@ class Segmenter(Predictor, Stored, BaseEstimator):
         Parameters
         ----------
         images, masks : list of array_like
-            As for `fit`.
+            As for `fit`. What is found on pixels to ignore does not count where more than half of it lies on them.
 
         Returns
         -------
@@ -294,8 +311,11 @@ class Segmenter(Predictor, Stored, BaseEstimator):
         """
         self._check_fitted()
         image_list, mask_list = _inputs.as_pairs(images, masks, n_channels=self.n_channels)
-        predicted = self.predict(image_list)
-        return float(metrics.average_precision_per_image(mask_list, predicted, thresholds=(0.5,)).mean())
+        _inputs.check_not_binary(mask_list, "masks")
+        found = self.predict(image_list)
+        judged = [np.append(False, is_judged(a, b))[b] for a, b in zip(mask_list, found, strict=True)]
+        counted = [np.where(keep, b, 0) for b, keep in zip(found, judged, strict=True)]
+        return float(metrics.average_precision_per_image(mask_list, counted, thresholds=(0.5,)).mean())
 
     def _check_fitted(self, advice: str = "Fit again.") -> None:
         if not hasattr(self, "network_"):

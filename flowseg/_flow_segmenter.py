@@ -168,7 +168,9 @@ class FlowSegmenter(Decoding):
         Returns
         -------
         segmenter : FlowSegmenter
-            Ready to predict. ``warm_start`` is set, so that `fit` trains it further, on your own images.
+            Ready to predict. ``warm_start`` is set, so that `fit` trains it further, on your own images. A clone of it
+            (`sklearn.base.clone`, `cross_val_score`) has the parameters but, as of any estimator, not what was learned:
+            it trains from scratch.
 
         Raises
         ------
@@ -257,6 +259,7 @@ class FlowSegmenter(Decoding):
         self._check_prediction_settings()
         image_list, mask_list = _inputs.as_pairs(images, masks, n_channels=self.n_channels)
         _inputs.check_has_objects(mask_list, "masks")
+        _inputs.check_not_binary(mask_list, "masks")
         self._fit_thresholds([self._find_outputs(image, None)[0] for image in image_list], mask_list)
         return self
 

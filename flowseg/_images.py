@@ -71,7 +71,7 @@ def _stretch(array: NDArray[Any], low: float, high: float) -> NDArray[np.float32
 
 def _find_range(array: NDArray[Any], low: float, high: float) -> tuple[float, float]:
     """Values that become 0 and 1; twice the same where the array is constant."""
-    exact = array if array.dtype.kind in "iu" else array.astype(np.float64)
+    exact = array if array.dtype.kind == "u" else array.astype(np.float64)  # differences may not fit a signed type
     bottom, top = (float(value) for value in np.percentile(exact, [low, high]))
     return (bottom, top) if bottom < top else (float(array.min()), float(array.max()))
 

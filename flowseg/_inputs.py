@@ -16,6 +16,9 @@ from flowseg._anatomy import Anatomy
 # Pieces that one object's annotation may fall into before it looks like a binary mask of several objects.
 MAX_PIECES = 2
 
+# A stack of images with so few columns looks like one image of as many channels.
+MANY_CHANNELS = 10
+
 # In the place of a diameter: find it in the image.
 ESTIMATE = "estimate"
 
@@ -44,8 +47,8 @@ def is_one_image(images: Any, n_channels: int) -> bool:
 
 
 def check_stack(images: Any, n_channels: int, name: str) -> None:
-    """Refuse one colour image where a stack of grey ones is expected."""
-    if isinstance(images, np.ndarray) and images.ndim == 3 and n_channels == 1 and images.shape[2] in (3, 4):
+    """Refuse one image of several channels where a stack of grey ones is expected."""
+    if isinstance(images, np.ndarray) and images.ndim == 3 and n_channels == 1 and 1 < images.shape[2] <= MANY_CHANNELS:
         raise ValueError(
             f"{name} must have 1 channel, as the segmenter's n_channels says; got shape {images.shape}, which looks "
             f"like one image of {images.shape[2]} channels. Pass a stack of such narrow images as a list."
@@ -68,10 +71,18 @@ def as_pairs(
     mask_items = _checks.as_list(masks, names[1])
     _checks.check_same_length(image_items, mask_items, names)
     checked_images = [as_channels_last(x, n_channels, f"{names[0]}[{i}]") for i, x in enumerate(image_items)]
-    checked_masks = [_checks.as_masks(y, f"{names[1]}[{i}]", ndims=(2,)) for i, y in enumerate(mask_items)]
+    checked_masks = [_as_countable(y, f"{names[1]}[{i}]") for i, y in enumerate(mask_items)]
     for i, (x, y) in enumerate(zip(checked_images, checked_masks, strict=True)):
         _checks.check_same_shape(y.shape, x.shape[:2], f"{names[1]}[{i}]", f"{names[0]}[{i}] (rows and columns)")
     return checked_images, checked_masks
+
+
+def _as_countable(masks: Any, name: str) -> NDArray[Any]:
+    """A label image that scores can be counted on, too."""
+    array = _checks.as_masks(masks, name, ndims=(2,))
+    if array.dtype == np.uint64 and array.max() >= 2**63:
+        raise ValueError(f"{name} must have labels below 2**63; got {array.max()}.")
+    return array
 
 
 def check_has_objects(masks: Sequence[NDArray[Any]], name: str) -> None:
@@ -80,7 +91,7 @@ def check_has_objects(masks: Sequence[NDArray[Any]], name: str) -> None:
         raise ValueError(f"{name} must hold at least one object; got {len(masks)} label images without any.")
 
 
-def check_not_binary(masks: Sequence[NDArray[Any]]) -> None:
+def check_not_binary(masks: Sequence[NDArray[Any]], name: str) -> None:
     """Refuse label images of which none holds more than one label, though one has several separate pieces of it."""
     labels = [np.unique(m[m > 0]) for m in masks]
     if any(values.size > 1 for values in labels):
@@ -88,7 +99,7 @@ def check_not_binary(masks: Sequence[NDArray[Any]]) -> None:
     pieces = [ndimage.label(m > 0, structure=np.ones((3, 3)))[1] for m in masks]
     if max(pieces) > MAX_PIECES:
         raise ValueError(
-            f"masks must number the objects of each image 1, 2, 3, ...; got one label only in each of them, in up to "
+            f"{name} must number the objects of each image 1, 2, 3, ...; got one label only in each of them, in up to "
             f"{max(pieces)} separate pieces: binary masks? Number them first, for example with skimage.measure.label."
         )
 
@@ -117,10 +128,9 @@ def as_diameters(diameters: Any, n_images: int) -> list[float | str | None]:
     if diameters is None:
         return [None] * n_images
     expected = f"a number of pixels above 0, {ESTIMATE!r}, or a sequence of one per image"
-    if isinstance(diameters, str | np.generic) or not hasattr(diameters, "__getitem__"):
-        diameters = [diameters] * n_images
-    elif isinstance(diameters, np.ndarray) and diameters.ndim == 0:
-        diameters = [diameters.item()] * n_images
+    is_sequence = isinstance(diameters, Sequence) or np.ndim(getattr(diameters, "values", diameters)) == 1
+    if isinstance(diameters, str | bytes) or not is_sequence:
+        return [_as_diameter(diameters, "diameters[0]")] * n_images
     if len(diameters) != n_images:
         raise ValueError(f"diameters must be {expected}; got {len(diameters)} for {n_images} images.")
     return [_as_diameter(value, f"diameters[{i}]") for i, value in enumerate(diameters)]

@@ -39,15 +39,17 @@ def describe(segmenter: Any, card: Mapping[str, Any] | None = None) -> dict[str,
 def _plain(name: str, value: Any) -> Any:
     if name == "network" and not isinstance(value, str):
         return OWN_NETWORK
+    if value is None or isinstance(value, str):
+        return value
+    if name == "filters" and np.ndim(value) == 1:
+        return [_plain(name, item) for item in value]
     if isinstance(value, bool | np.bool_):
         return bool(value)
     if isinstance(value, numbers.Integral):
         return int(value)
-    if isinstance(value, numbers.Real):
-        return float(value)
     if name == "random_state":
         return None
-    return [_plain(name, item) for item in value] if name == "filters" else value
+    return value.item() if isinstance(value, np.ndarray) else float(value)
 
 
 def rebuild(cls: type[Any], document: dict[str, Any], path: str | os.PathLike[str], network: Any) -> Any:

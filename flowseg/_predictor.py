@@ -31,11 +31,13 @@ class Predictor:
     @property
     def working_diameter_(self) -> float:
         """Diameter in pixels that typical objects are scaled to."""
+        self._check_fitted()
         return self._sizes.working
 
     @property
     def estimate_diameters_(self) -> bool:
         """What "auto" stands for."""
+        self._check_fitted()
         return self._sizes.estimate
 
     def predict(self, images: Any, *, diameters: Any = None) -> Any:
@@ -63,6 +65,10 @@ class Predictor:
 
     def _decode(self, outputs: NDArray[np.float32], factor: float) -> NDArray[np.int32]:
         raise NotImplementedError
+
+    def _decode_plainly(self, outputs: NDArray[np.float32], factor: float) -> NDArray[np.int32]:
+        """Masks that sizes are estimated of: by nothing that is chosen on such masks."""
+        return self._decode(outputs, factor)
 
     def _map(self, images: Any, diameters: Any, finish: Callable[[NDArray[np.float32], float], Any]) -> Any:
         """Apply network and ``finish(outputs, factor)`` to one image, a list or a stack of them."""
@@ -104,9 +110,8 @@ class Predictor:
 
     def _second_pass(self, image: NDArray[Any], outputs: NDArray[np.float32], factor: float, *, bounded: bool) -> Pass:
         """Measure what the first pass found; run again, unless that was the right size or nothing was found."""
-        size = self._measure(self._decode(outputs, factor))
-        if bounded:
-            size = self._sizes.bound(size)
+        size = self._measure(outputs, factor)
+        size = self._sizes.bound(size) if bounded else self._sizes.bound_enlargement(size)
         if np.isnan(size) or is_same_size(size, self._sizes.working / factor):
             return outputs, factor
         factor = self._scale(size, "the estimated diameter of an image must be")
@@ -115,8 +120,9 @@ class Predictor:
     def _check_decoding(self) -> None:
         """Raise where parameters ask for what fit has not learned."""
 
-    def _measure(self, masks: NDArray[np.int32]) -> float:
-        return image_diameter(masks)
+    def _measure(self, outputs: NDArray[np.float32], factor: float) -> float:
+        """Diameter of what a first pass found."""
+        return image_diameter(self._decode_plainly(outputs, factor))
 
     def _all_ways(self) -> bool:
         """Whether outputs are means over turned and flipped images."""

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from flowseg import _files
+from flowseg import _checks, _files
 
 FORMAT_VERSION = 1
 METADATA_KEY = "flowseg"
@@ -28,12 +28,12 @@ DTYPE_NAMES = {"float32": "F32", "float16": "F16", "float64": "F64", "int32": "I
 def write_model(path: str | os.PathLike[str], document: dict[str, Any], weights: dict[str, NDArray[Any]]) -> None:
     """Write weights and document, whole or not at all."""
     metadata = {METADATA_KEY: json.dumps(document, sort_keys=True)}
-    _files.write_whole(Path(path), lambda beside: save_file(weights, str(beside), metadata=metadata))
+    _files.write_whole(_checks.as_path(path, "path"), lambda beside: save_file(weights, str(beside), metadata=metadata))
 
 
 def read_document(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Read and check the document of a model file, not its weights."""
-    file = Path(path)
+    file = _checks.as_path(path, "path")
     if not file.is_file():
         state = "is a folder" if file.is_dir() else "does not exist"
         raise FileNotFoundError(f"path must be a model file; got {file}, which {state}.")

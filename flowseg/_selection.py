@@ -18,6 +18,16 @@ IOU_THRESHOLDS = (MATCH, 0.75)
 Score = NDArray[np.float64]  # of all images, then without each of them
 
 
+def is_judged(true: NDArray[np.integer], predicted: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """Whether each predicted object, 1..n, counts: not where more than half of it lies on pixels to ignore."""
+    n = int(predicted.max()) + 1
+    ignored = true < 0
+    if not ignored.any():
+        return np.ones(n - 1, dtype=bool)
+    hidden = np.bincount(predicted[ignored], minlength=n)
+    return (2 * hidden <= np.bincount(predicted.ravel(), minlength=n))[1:]
+
+
 def best_iou(true: NDArray[np.integer], predicted: NDArray[np.integer]) -> NDArray[np.float64]:
     """For every predicted object, 1..n, the largest IoU with a true one; above 0.5 it matches no other."""
     overlaps = find_overlaps(true, predicted)
@@ -39,7 +49,7 @@ def score_found(iou: NDArray[np.float64], image: NDArray[np.intp], n_true: NDArr
 
 def score_masks(true: Sequence[NDArray[np.integer]], predicted: Sequence[NDArray[np.integer]]) -> Score:
     """`score_found` of label images."""
-    values = [best_iou(a, b) for a, b in zip(true, predicted, strict=True)]
+    values = [best_iou(a, b)[is_judged(a, b)] for a, b in zip(true, predicted, strict=True)]
     image = np.repeat(np.arange(len(values)), [v.size for v in values])
     n_true = np.array([count_objects(m) for m in true])
     return score_found(np.concatenate(values), image, n_true)

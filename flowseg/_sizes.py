@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -44,6 +44,10 @@ class Sizes:
     def bound(self, diameter: float) -> float:
         """The nearest diameter that a training image had."""
         return min(max(diameter, self.low), self.high)
+
+    def bound_enlargement(self, diameter: float) -> float:
+        """The nearest diameter that an image is not enlarged too much for."""
+        return max(diameter, min(self.low, self.working / MAX_ENLARGEMENT))
 
 
 def image_diameter(masks: NDArray[Any]) -> float:
@@ -106,8 +110,3 @@ def read_sizes(document: Any) -> Sizes:
     for name, size in (("low", low), ("high", high)):
         scale_factor(working, size, f"sizes' {name} must be")
     return Sizes(working, bool(document["estimate"]), low, high)
-
-
-def describe_sizes(sizes: Sizes) -> dict[str, Any]:
-    """For a model file."""
-    return asdict(sizes)

@@ -14,7 +14,7 @@ from flowseg import _checks
 from flowseg._dynamics import flows_to_masks
 from flowseg._overlaps import number_objects
 from flowseg._quality import Table, calibrate, describe_objects
-from flowseg._selection import MATCH, Score, best_iou, score_found, standard_error
+from flowseg._selection import MATCH, Score, best_iou, is_judged, score_found, standard_error
 
 # What is tried. Logits of the foreground; flow errors (infinite: no check); shares of the true objects' area.
 CELLPROB_THRESHOLDS = (-3.0, -2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
@@ -187,8 +187,9 @@ def _find_candidates(
             workers=workers,
         )
         objects = describe_objects(found, flows, cellprob, workers=workers)
-        iou.append(best_iou(true, found))
-        error.append(np.where(objects["touches_border"], 0.0, objects["flow_error"]))
-        area.append(objects["area"])
-        image.append(np.full(objects["area"].size, i))
+        judged = is_judged(true, found)
+        iou.append(best_iou(true, found)[judged])
+        error.append(np.where(objects["touches_border"], 0.0, objects["flow_error"])[judged])
+        area.append(objects["area"][judged])
+        image.append(np.full(np.count_nonzero(judged), i))
     return _Candidates(np.concatenate(iou), np.concatenate(error), np.concatenate(area), np.concatenate(image))

@@ -30,6 +30,8 @@ WARM_UP = 0.05
 FINAL_RATE = 0.01
 # Pulls the weights towards 0 (AdamW), per step and relative to the learning rate.
 WEIGHT_DECAY = 1e-4
+# No network learns from values beyond this, where 0 and 1 are the percentiles of an image.
+LARGEST_VALUE = 1e6
 # Crops that the validation loss is measured on, at most.
 VALIDATION_CROPS = 64
 
@@ -68,6 +70,12 @@ def make_samples(
         own = image_diameter(labels)
         objects = _number_compactly(labels)
         stretched = normalize(image, channel_axis=-1)
+        largest = float(np.abs(stretched).max())
+        if largest > LARGEST_VALUE:
+            raise ValueError(
+                "images must not hold pixels far beyond all others (missing values?); got one that is "
+                f"{largest:g} where 0 and 1 are the 1st and 99th percentiles."
+            )
         differs = working / own < MAX_ENLARGEMENT and max(own / typical, typical / own) > OTHER_SIZE
         made = {}
         for size in (typical, own) if every_size and differs else (typical,):
@@ -116,12 +124,14 @@ def train(
     callbacks: Sequence[Any],
     seeds: list[int],
     checkpoint: Path | None,
+    same_start: bool,
 ) -> dict[str, list[float]]:
     """Train ``network`` in place, leave the weights of the lowest validation loss, return the history.
 
-    ``seeds`` are those of the segmenter; the last one is the batches'. A training that ``checkpoint`` holds goes on.
+    ``seeds`` are those of the segmenter; the last one is the batches'. A training that ``checkpoint`` holds goes on;
+    with ``same_start`` it must have begun with the weights that ``network`` has now.
     """
-    state = _find_state(network, samples, validation, settings, seeds, checkpoint)
+    state = _find_state(network, samples, validation, codec, settings, seeds, checkpoint, same_start=same_start)
     common: dict[str, Any] = {
         "codec": codec,
         "crop_size": settings.crop_size,
@@ -156,8 +166,8 @@ def train(
     if state.stopped or state.epochs_done == settings.epochs:
         if keep_best is not None and keep_best.weights is not None:
             network.set_weights(keep_best.weights)
-        return state.history
-    _run_epochs(network, batches, held_out, settings, [*chosen, account, *callbacks], first=state.epochs_done)
+    else:
+        _run_epochs(network, batches, held_out, settings, [*chosen, account, *callbacks], first=state.epochs_done)
     _check_converged(network, settings.learning_rate)
     return state.history
 
@@ -208,16 +218,20 @@ def _find_state(
     network: keras.Model,
     samples: list[Sample],
     validation: list[Sample],
+    codec: Codec,
     settings: TrainingSettings,
     seeds: list[int],
     checkpoint: Path | None,
+    *,
+    same_start: bool,
 ) -> State:
     """That of the checkpoint file, if there is one and it is of this very training; else that of the beginning."""
     if checkpoint is None:
         return State("", seeds)
     arrays = (array for s in dict.fromkeys((*samples, *validation)) for array in (s.image, s.masks))
     said = replace(settings, verbose=0, workers=None)
-    identity = fingerprint(said, seeds, len(samples), *arrays, [w.shape for w in network.weights])
+    start = network.get_weights() if same_start else []
+    identity = fingerprint(said, seeds, codec.loss_name, _structure(network), *start, len(samples), *arrays)
     found = read_state(checkpoint)
     if found is not None and found.fingerprint != identity:
         raise ValueError(
@@ -225,6 +239,16 @@ def _find_state(
             "Delete it to start anew."
         )
     return found or State(identity, seeds)
+
+
+def _structure(layer: Any) -> Any:
+    """What a network is made of, without names, which Keras counts up in every session, and how weights began."""
+    if hasattr(layer, "layers"):
+        return [_structure(part) for part in layer.layers]
+    plain = {
+        key: value for key, value in layer.get_config().items() if key != "name" and not key.endswith("_initializer")
+    }
+    return type(layer).__name__, plain, [tuple(w.shape) for w in layer.weights]
 
 
 def _check_converged(network: keras.Model, learning_rate: float) -> None:

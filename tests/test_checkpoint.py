@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from flowseg import FlowSegmenter
+from flowseg import BoundarySegmenter, FlowSegmenter
 
 
 class Killed(Exception):
@@ -117,3 +117,59 @@ class TestWarmStart:
             model.fit(colour, masks)
         with pytest.raises(ValueError, match="n_channels must be what it was in fit, 1; got 3"):
             model.set_params(n_channels=3).fit(colour, masks)
+
+
+def same_weights(a, b):
+    return all(np.array_equal(x, y) for x, y in zip(a.network_.get_weights(), b.network_.get_weights(), strict=True))
+
+
+class TestAnotherTraining:
+    """A checkpoint of a training that differs in more than images and parameters is not taken for this one."""
+
+    REFUSED = "checkpoint must hold this very training"
+
+    def test_of_another_segmenter(self, small, pairs, tmp_path):
+        images, masks = zip(*pairs)
+        BoundarySegmenter(**small).fit(images, masks, checkpoint=tmp_path / "c.safetensors")
+        with pytest.raises(ValueError, match=self.REFUSED):
+            FlowSegmenter(**small).fit(images, masks, checkpoint=tmp_path / "c.safetensors")
+
+    def test_that_began_with_other_weights(self, small, pairs, tmp_path):
+        images, masks = zip(*pairs)
+        cold, warm = tmp_path / "cold.safetensors", tmp_path / "warm.safetensors"
+        model = FlowSegmenter(**small).fit(images, masks, checkpoint=cold)
+        model.set_params(warm_start=True).save(tmp_path / "m.safetensors")
+        with pytest.raises(ValueError, match=self.REFUSED):
+            model.fit(images, masks, checkpoint=cold)
+        model.fit(images, masks, checkpoint=warm)
+        again = FlowSegmenter.load(tmp_path / "m.safetensors").fit(images, masks, checkpoint=warm)  # the same start
+        assert same_weights(model, again)
+
+    def test_of_another_network_of_the_same_shapes(self, small, pairs, tmp_path):
+        images, masks = zip(*pairs)
+
+        def build(activation):
+            inputs = keras.Input((None, None, 1))
+            x = keras.layers.Conv2D(4, 3, padding="same", activation=activation)(inputs)
+            return keras.Model(inputs, keras.layers.Conv2D(3, 1)(x))
+
+        file = tmp_path / "c.safetensors"
+        relu, tanh = ((lambda *_, a=a: build(a)) for a in ("relu", "tanh"))
+        first = FlowSegmenter(**small, network=relu).fit(images, masks, checkpoint=file)
+        with pytest.raises(ValueError, match=self.REFUSED):
+            FlowSegmenter(**small, network=tanh).fit(images, masks, checkpoint=file)
+        # its first weights are chance, and its layers have other names now
+        assert same_weights(first, FlowSegmenter(**small, network=relu).fit(images, masks, checkpoint=file))
+
+
+def test_what_diverged_is_refused_again(small, pairs, tmp_path):
+    images, masks = zip(*pairs)
+    for _ in range(2):
+        model = FlowSegmenter(**(small | {"learning_rate": 1e30}))
+        with pytest.raises(
+            ValueError, match=r"learning_rate must be small enough .* 1e\+30 the weights became infinite"
+        ):
+            model.fit(images, masks, checkpoint=tmp_path / "c.safetensors")
+        assert not hasattr(model, "network_")
+    with pytest.raises(TypeError, match="checkpoint must be a path; got 5"):
+        model.fit(images, masks, checkpoint=5)

@@ -98,7 +98,11 @@ class TestSegmenter:
 
     def test_a_number_needs_scores(self, pairs, small):
         images, masks = zip(*pairs)
-        model = FlowSegmenter(**small, score_threshold=0.5).fit(images[:2], masks[:2])  # 10 validation objects at most
+        with pytest.raises(
+            ValueError, match="score_threshold must be .* fewer than 50 validation objects .*got 0.5 and 0"
+        ):
+            FlowSegmenter(**small, score_threshold=0.5).fit(images[:2], masks[:2])
+        model = FlowSegmenter(**small).fit(images[:2], masks[:2])
         sentence = "score_threshold must be 'auto' or None for a segmenter that has learned no scores"
         for value in (0.5, np.float32(0.5), np.array(0.5), 1):
             model.set_params(score_threshold=value)

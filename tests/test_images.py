@@ -81,3 +81,14 @@ def test_resize_keeps_places():
             centre = np.array([np.average(i, weights=weight) for i in np.indices(shape)])
             assert np.abs(centre - expected).max() < 0.5
     assert resize_masks(masks, (60, 80)) is masks
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.int16, np.int32])
+def test_signed_integers_of_full_range(dtype):
+    bounds = np.iinfo(dtype)
+    image = np.full((20, 20), bounds.min, dtype)
+    image[0, :5] = bounds.max
+    expected = flowseg.normalize(image.astype(np.float64))
+    assert np.array_equal(flowseg.normalize(image), expected)
+    ends = np.array([[bounds.min, bounds.max]], dtype)
+    assert flowseg.normalize(ends) == pytest.approx(np.array([[-0.0102, 1.0102]]), abs=1e-4)

@@ -1,5 +1,6 @@
 import pickle
 from copy import deepcopy
+from decimal import Decimal
 
 import keras
 import numpy as np
@@ -445,3 +446,93 @@ def test_unfitted():
 def test_bad_predict(fitted, images, diameters, error, sentence):
     with pytest.raises(error, match=sentence):
         fitted["FlowSegmenter"].predict(images, diameters=diameters)
+
+
+class TestAllOrNothing:
+    def test_an_interruption_after_the_training_changes_nothing(self, pairs, small, monkeypatch):
+        images, masks = zip(*pairs)
+        model = FlowSegmenter(**small, warm_start=True).fit(images, masks, validation=(images, masks))
+        before = dict(model.__dict__)
+        found = model.predict(images[0])
+
+        def interrupt(*_, **__):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(flowseg._decoding_parameters, "learn_decoding", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            model.fit(images, masks, validation=(images, masks))
+        assert model.__dict__ == before
+        assert np.array_equal(model.predict(images[0]), found)
+
+    def test_labels_that_cannot_be_scored_are_refused_at_the_door(self, pairs, small):
+        images, masks = zip(*pairs)
+        huge = [np.where(m > 0, m.astype(np.uint64) + np.uint64(2**63), np.uint64(0)) for m in masks]
+        model = FlowSegmenter(**small)
+        with pytest.raises(ValueError, match=r"validation masks\[0\] must have labels below 2\*\*63"):
+            model.fit(images, masks, validation=(images, huge))
+        with pytest.raises(ValueError, match=r"masks\[0\] must have labels below 2\*\*63"):
+            model.fit(images, huge)
+
+    def test_binary_masks_are_refused_everywhere(self, segmenter, pairs, small):
+        images = [image for image, _ in pairs]
+        binary = [np.zeros((96, 96), np.uint8) for _ in pairs]
+        for m in binary:
+            m[5:20, 5:20] = m[40:60, 40:60] = m[70:80, 10:30] = 1
+        with pytest.raises(ValueError, match="validation masks must number the objects .* binary masks"):
+            type(segmenter)(**small).fit(images, [m for _, m in pairs], validation=(images, binary))
+        with pytest.raises(ValueError, match="^masks must number the objects .* binary masks"):
+            segmenter.score(images, binary)
+        if isinstance(segmenter, FlowSegmenter):
+            with pytest.raises(ValueError, match="^masks must number the objects .* binary masks"):
+                segmenter.fit_thresholds(images, binary)
+
+    def test_pixels_far_beyond_all_others_are_blamed_on_the_image(self, pairs, small):
+        images, masks = zip(*pairs)
+        hot = [image.astype(np.float32).copy() for image in images]
+        for image in hot:
+            image[40:42, 40:42] = 1e30
+        with pytest.raises(
+            ValueError, match="images must not hold pixels far beyond all others .* got one that is 1.1.*e.30 where"
+        ):
+            FlowSegmenter(**small).fit(hot, masks)
+
+
+@pytest.mark.parametrize("n_channels", [2, 4, 5, 10])
+def test_an_image_of_several_channels_is_no_stack(n_channels, segmenter, pairs):
+    with pytest.raises(ValueError, match=f"looks like one image of {n_channels} channels"):
+        segmenter.predict(np.stack([pairs[0][0]] * n_channels, axis=-1))
+
+
+@pytest.mark.parametrize("diameters", [np.complex128(30 + 4j), b"x", {30: 1}, list, np.array([[30.0]])])
+def test_no_number_is_made_of_what_is_none(diameters, segmenter, pairs):
+    with pytest.raises(TypeError, match=r"diameters\[0\] must be a number above 0"):
+        segmenter.predict(pairs[0][0], diameters=diameters)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32, 1.5, "a", True, np.random.default_rng(0)])
+def test_bad_random_state(seed, pairs, small):
+    images, masks = zip(*pairs)
+    with pytest.raises((TypeError, ValueError), match="random_state must be None, an integer from 0 to"):
+        FlowSegmenter(**(small | {"random_state": seed})).fit(images, masks)
+
+
+def test_learned_sizes_of_nobody():
+    for name in ("working_diameter_", "estimate_diameters_"):
+        with pytest.raises(NotFittedError):
+            getattr(FlowSegmenter(), name)
+
+
+def test_numbers_of_every_kind_are_saved(pairs, small, tmp_path):
+    images, masks = zip(*pairs)
+    odd = {"learning_rate": np.array(1e-3), "min_size": np.array(15), "epochs": np.array(1), "diameter": Decimal(30)}
+    model = FlowSegmenter(**(small | odd | {"filters": [8, 16]})).fit(images, masks)
+    model.save(tmp_path / "m.safetensors")
+    again = FlowSegmenter.load(tmp_path / "m.safetensors")
+    assert {name: again.get_params()[name] for name in odd} == {n: float(v) for n, v in odd.items()}
+    model.filters[0] = 4  # the list that the segmenter was given
+    with pytest.raises(ValueError, match="filters must be what it was in fit"):
+        model.save(tmp_path / "m.safetensors")
+    model.set_params(filters=(8, 16))
+    for call in (model.save, FlowSegmenter.load):
+        with pytest.raises(TypeError, match="path must be a path; got 5"):
+            call(5)

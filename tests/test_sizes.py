@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -138,7 +140,7 @@ class TestEstimates:
         seen = []
         run = model._run_network
         monkeypatch.setattr(model, "_run_network", lambda image, factor: seen.append(factor) or run(image, factor))
-        monkeypatch.setattr(model, "_measure", lambda masks: 5000.0)
+        monkeypatch.setattr(model, "_measure", lambda *_: 5000.0)
         model._sizes = Sizes(24.0, False, 5.0, 3 * model.diameter_)
         model.predict(image)
         assert seen == [24.0 / model.diameter_]
@@ -154,7 +156,7 @@ class TestEstimates:
         seen = []
         run = model._run_network
         monkeypatch.setattr(model, "_run_network", lambda image, factor: seen.append(factor) or run(image, factor))
-        monkeypatch.setattr(model, "_measure", lambda masks: factor * model.diameter_)
+        monkeypatch.setattr(model, "_measure", lambda *_: factor * model.diameter_)
         model.predict(pairs[0][0], diameters="estimate")
         assert len(seen) == 1
 
@@ -184,3 +186,19 @@ class TestEstimates:
             FlowSegmenter(**small, estimate_diameters="always").fit(images, masks)
         with pytest.raises(TypeError, match="estimate_diameters must be True or False; got 1"):
             FlowSegmenter(**small, estimate_diameters=1).fit(images, masks)
+
+    def test_an_estimate_enlarges_no_image_beyond_measure(self, model, pairs, monkeypatch):
+        seen = []
+        run = model._run_network
+        monkeypatch.setattr(model, "_run_network", lambda image, factor: seen.append(factor) or run(image, factor))
+        monkeypatch.setattr(model, "_measure", lambda *_: 1.0)
+        model.predict(pairs[0][0], diameters="estimate")
+        assert seen[1] == pytest.approx(4.0)
+
+    def test_an_estimate_depends_on_nothing_that_is_chosen_by_it(self, model, pairs):
+        outputs = model._first_pass(pairs[0][0][..., None], None)
+        before = model._measure(*outputs)
+        model._learned = replace(model._learned, thresholds=Thresholds(2.0, 0.1, 400, None))
+        assert model._measure(*outputs) == before
+        model.set_params(min_size=10**6)  # what the user says counts
+        assert np.isnan(model._measure(*outputs))

@@ -3,9 +3,9 @@ import pytest
 
 import flowseg
 from flowseg import FlowSegmenter, metrics, synthetic
-from flowseg._decoding import Decoder
+from flowseg._decoding import Decoder, learn_decoding
 from flowseg._quality import calibrate, describe_objects
-from flowseg._selection import IOU_THRESHOLDS, best_iou
+from flowseg._selection import IOU_THRESHOLDS, best_iou, is_judged
 from flowseg._thresholds import Thresholds, choose_thresholds
 
 
@@ -182,14 +182,16 @@ class TestSegmenter:
         )
         assert estimated.shape == large.shape
         assert estimated.max() > 0
-        median = np.median(flowseg.diameters(model.predict(large)))
+        usual = {"cellprob_threshold": 0.0, "flow_threshold": 0.4, "min_size": 15, "score_threshold": None}
+        median = np.median(flowseg.diameters(model.set_params(**usual).predict(large)))
+        model.set_params(**dict.fromkeys(usual, "auto"))
         assert np.array_equal(estimated, model.predict(large, diameters=float(median)))
         assert known.shape == estimated.shape
         with pytest.raises(ValueError, match=r"diameters\[0\] must be one of 'estimate'; got 'guess'"):
             model.predict(image, diameters="guess")
 
     def test_an_estimate_that_makes_no_sense(self, model, pairs, monkeypatch):
-        monkeypatch.setattr(model, "_measure", lambda masks: 5000.0)
+        monkeypatch.setattr(model, "_measure", lambda *_: 5000.0)
         with pytest.raises(ValueError, match="the estimated diameter of an image must be within a factor of 32"):
             model.predict(pairs[0][0], diameters="estimate")
 
@@ -200,3 +202,42 @@ class TestSegmenter:
             assert model.predict(noise, diameters="estimate").max() == 0
         finally:
             model.set_params(min_size="auto")
+
+
+class TestPixelsToIgnore:
+    def test_objects_on_them_are_not_judged(self):
+        true = np.array([[-1, -1, -1, 0, 2, 2]])
+        found = np.array([[1, 1, 2, 2, 3, 3]])  # all on them, half, not
+        assert is_judged(true, found).tolist() == [False, True, True]
+        assert is_judged(np.maximum(true, 0), found).all()
+        assert is_judged(true, np.zeros_like(true)).size == 0
+
+    def test_thresholds_and_scores_as_without_them(self):
+        # What was not annotated is found all the same: on images cut down to what was annotated nothing changes.
+        masks, outputs = predictions(6)
+        cut = [((flows[:, :, :60], cellprob[:, :60])) for flows, cellprob in outputs]
+        known = [m[:, :60] for m in masks]
+        hidden = [np.where(np.arange(120) < 60, m, -1) for m in masks]
+        blank = [np.where(np.arange(120) < 60, m, 0) for m in masks]
+        options = {"diameter": 24.0, "n_iter": None, "workers": 1}
+        right, same, wrong = (
+            learn_decoding(o, m, {}, **options) for o, m in ((cut, known), (outputs, hidden), (outputs, blank))
+        )
+        shares = [np.mean(learned.calibration.probabilities) for learned in (right, same, wrong)]
+        assert same.thresholds == right.thresholds
+        assert abs(shares[1] - shares[0]) < 0.1
+        assert shares[2] < shares[0] - 0.2
+
+    def test_score(self, fitted, pairs):
+        model = fitted["FlowSegmenter"]
+        images, masks = zip(*pairs)
+        hidden = [np.where(np.arange(96) < 48, m, -1) for m in masks]
+        expected = []
+        for image, m in zip(images, hidden):
+            found = model.predict(image)
+            for k in range(1, found.max() + 1):
+                if np.mean(m[found == k] < 0) > 0.5:
+                    found[found == k] = 0
+            expected.append(metrics.average_precision([np.maximum(m, 0)], [found], thresholds=(0.5,))[0])
+        assert model.score(images, hidden) == pytest.approx(np.mean(expected))
+        assert model.score(images, hidden) > model.score(images, [np.maximum(m, 0) for m in hidden])

@@ -20,6 +20,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "blur, stretched": {"blur": 1.5, "stretched": 1.25},
     "blur, stretched, uneven light": {"blur": 1.5, "stretched": 1.25, "uneven": 0.4},
     "scales up to 1.6": {"_training.SCALE_JITTER": 1.6},
+    "quarter turns and flips only": {"quarters": True},
     "flows turned with the crop": {"turned": True},
     "filters 32, 64, 128, 256": {"filters": (32, 64, 128, 256)},
     "filters 24, 48, 96, 192": {"filters": (24, 48, 96, 192)},
@@ -46,6 +47,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "batches of 16": {"batch_size": 16},
     "weight decay 1e-2": {"_training.WEIGHT_DECAY": 1e-2},
     "1800 steps": {"steps": 1800},
+    "1800 steps: neither turned, scaled nor lit": {"steps": 1800, "augment": False},
 }
 # The same on another set, where objects are larger.
 CELLS = "aitslab/cells"
@@ -152,6 +154,17 @@ def stretched(largest: float) -> AbstractContextManager[Any]:
     return patch.object(_batches, "_random_turn", turn_stretched)
 
 
+def turned_by_quarters() -> AbstractContextManager[Any]:
+    """Crops turned by multiples of 90 degrees and flipped."""
+    from flowseg import _batches
+
+    def turn(rng: np.random.Generator) -> np.ndarray:
+        quarter = np.linalg.matrix_power(np.array([[0.0, -1.0], [1.0, 0.0]]), int(rng.integers(4)))
+        return quarter @ np.diag([1.0, rng.choice([-1.0, 1.0])])
+
+    return patch.object(_batches, "_random_turn", turn)
+
+
 def blurred(largest: float) -> AbstractContextManager[Any]:
     """Half of the crops blurred by up to ``largest`` pixels."""
     from scipy import ndimage
@@ -217,6 +230,7 @@ def averaging(keep: float) -> Any:
 
 PATCHES: dict[str, Callable[[Any], AbstractContextManager[Any]]] = {
     "turned": lambda _: turned_flows(),
+    "quarters": lambda _: turned_by_quarters(),
     "crowded": crowded_more_often,
     "haze": hazed,
     "uneven": unevenly_lit,

@@ -205,7 +205,8 @@ def as_number(
     expected += f" or None ({none})" if none else ""
     if value is None and none:
         return None
-    if isinstance(value, bool | np.bool_ | str | bytes | np.complexfloating) or np.ndim(value) > 0:
+    is_array = isinstance(value, np.ndarray) and value.ndim > 0
+    if is_array or isinstance(value, bool | np.bool_ | str | bytes | np.complexfloating):
         raise TypeError(f"{name} must be {expected}; got {value!r}.")
     try:
         number = float(value)

@@ -64,9 +64,9 @@ def main(data: str, output: str, minutes: str, seed: str, kind: str) -> None:
     images, masks = read(data, "train")
     validation = read(data, "choose")
     if n_images:
-        validation = None
+        images, masks = images + validation[0], masks + validation[1]
         chosen = np.random.default_rng(int(seed)).permutation(len(images))[: int(n_images)]
-        images, masks = [images[i] for i in chosen], [masks[i] for i in chosen]
+        images, masks, validation = [images[i] for i in chosen], [masks[i] for i in chosen], None
     n_channels = 1 if images[0].ndim == 2 else images[0].shape[2]
     clock = Clock()
     trial = make(kind, n_channels, int(seed))

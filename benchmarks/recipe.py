@@ -32,7 +32,15 @@ TRIAL_STEPS = 6
 TRIALS = 3
 
 # Differences that are small get a second seed; base's tells how much chance there is.
-SECOND_SEED = ("base", "blur", "stretched up to 1.25", "uneven light", "learning rate 3e-3", "own size once")
+SECOND_SEED = (
+    "base",
+    "blur",
+    "stretched up to 1.25",
+    "uneven light",
+    "learning rate 3e-3",
+    "batches of 4",
+    "own size once",
+)
 
 
 def run_one(name: str, seed: int, file: Path, core: int) -> None:

@@ -47,6 +47,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "batches of 16": {"batch_size": 16},
     "weight decay 1e-2": {"_training.WEIGHT_DECAY": 1e-2},
     "1800 steps": {"steps": 1800},
+    "1800 steps: quarter turns and flips only": {"steps": 1800, "quarters": True},
     "1800 steps: neither turned, scaled nor lit": {"steps": 1800, "augment": False},
 }
 # The same on another set, where objects are larger.

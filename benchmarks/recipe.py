@@ -34,6 +34,7 @@ TRIALS = 3
 # Differences that are small get a second seed; base's tells how much chance there is.
 SECOND_SEED = (
     "base",
+    "quarter turns and flips only",
     "blur",
     "stretched up to 1.25",
     "uneven light",

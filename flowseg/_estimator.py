@@ -155,16 +155,30 @@ class Segmenter(Predictor, Stored, BaseEstimator):
             same_start=goes_on or isinstance(self.network, str) or hasattr(self.network, "get_weights"),
         )
         new_sizes = Sizes(working, False, *bounds_of(sizes, working))
+        self._take(network, grid, typical, history, new_sizes, held_out, goes_on=goes_on)
+        return self
+
+    def _take(
+        self,
+        network: Any,
+        grid: Any,
+        typical: float,
+        history: dict[str, list[float]],
+        sizes: Sizes,
+        held_out: tuple[list[NDArray[Any]], list[NDArray[Any]]],
+        *,
+        goes_on: bool,
+    ) -> None:
+        """Set all that `fit` learns, or leave the segmenter as it was, whatever interrupts."""
         before = dict(self.__dict__)
         try:
             self._set_fitted(network, grid, typical, history)
-            self._sizes = self._sizes.widened(new_sizes) if goes_on else new_sizes
+            self._sizes = self._sizes.widened(sizes) if goes_on else sizes
             self._fit_decoding(*held_out, keep=goes_on)
-        except BaseException:  # an interruption, too, leaves the segmenter as it was
+        except BaseException:
             self.__dict__.clear()
             self.__dict__.update(before)
             raise
-        return self
 
     def _check_can_learn(self, n_objects: int, *, keep: bool) -> None:
         """Raise where parameters ask for what so many validation objects cannot teach."""

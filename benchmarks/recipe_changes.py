@@ -21,6 +21,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "blur, stretched, uneven light": {"blur": 1.5, "stretched": 1.25, "uneven": 0.4},
     "scales up to 1.6": {"_training.SCALE_JITTER": 1.6},
     "quarter turns and flips only": {"quarters": True},
+    "interpolated cubically": {"order": 3},
     "flows turned with the crop": {"turned": True},
     "filters 32, 64, 128, 256": {"filters": (32, 64, 128, 256)},
     "filters 24, 48, 96, 192": {"filters": (24, 48, 96, 192)},
@@ -54,6 +55,7 @@ CHANGES: dict[str, dict[str, Any]] = {
 CELLS = "aitslab/cells"
 CHANGES |= {
     "cells": {"data": CELLS, "diameter": 24.0},
+    "cells: quarter turns and flips only": {"data": CELLS, "diameter": 24.0, "quarters": True},
     "cells: diameter 36": {"data": CELLS, "diameter": 36.0},
     "cells: diameter 48": {"data": CELLS, "diameter": 48.0},
     "cells, own size once": {"data": CELLS, "diameter": 24.0, "_training.OWN_SIZE_SHOWN": 1},
@@ -166,6 +168,20 @@ def turned_by_quarters() -> AbstractContextManager[Any]:
     return patch.object(_batches, "_random_turn", turn)
 
 
+def interpolated(order: int) -> AbstractContextManager[Any]:
+    """Crops of images interpolated with splines of this order; masks stay nearest."""
+    from scipy import ndimage
+
+    from flowseg import _batches
+
+    class Interpolation:
+        @staticmethod
+        def affine_transform(image: np.ndarray, **options: Any) -> np.ndarray:
+            return ndimage.affine_transform(image, **{**options, "order": options["order"] and order})
+
+    return patch.object(_batches, "ndimage", Interpolation)
+
+
 def blurred(largest: float) -> AbstractContextManager[Any]:
     """Half of the crops blurred by up to ``largest`` pixels."""
     from scipy import ndimage
@@ -232,6 +248,7 @@ def averaging(keep: float) -> Any:
 PATCHES: dict[str, Callable[[Any], AbstractContextManager[Any]]] = {
     "turned": lambda _: turned_flows(),
     "quarters": lambda _: turned_by_quarters(),
+    "order": interpolated,
     "crowded": crowded_more_often,
     "haze": hazed,
     "uneven": unevenly_lit,

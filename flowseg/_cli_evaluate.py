@@ -16,7 +16,7 @@ from flowseg import _report, io
 from flowseg._cli_files import without_overlays
 from flowseg._cli_options import AsJson, Axes, Channel, Plane, Reading, Scene, Time, make_reading
 from flowseg._files import check_target
-from flowseg._overlaps import find_overlaps
+from flowseg._overlaps import find_overlaps, leave_out_ignored
 from flowseg._report_page import Compared, write_page
 
 
@@ -111,6 +111,7 @@ def _compare_one(files: Files, reading: Reading, flat: bool) -> Compared:
         raise ValueError(
             f"{files.image} must have the rows and columns of {files.true}, {true.shape}; got {image.shape[:2]}."
         )
+    predicted = leave_out_ignored(true, predicted)
     overlaps = find_overlaps(true, predicted)
     scores = _report.score_image(files.true.stem, true, predicted, overlaps)
     return Compared(scores, true, predicted, overlaps, image)

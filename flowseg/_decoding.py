@@ -98,7 +98,7 @@ def learn_decoding(
     decoded = [Decoder(chosen, None, n_iter, workers).objects(*pair) for pair in outputs]
     judged = [is_judged(true, found) for true, (found, _) in zip(masks, decoded, strict=True)]
     tables = [{k: v[stay] for k, v in table.items()} for (_, table), stay in zip(decoded, judged, strict=True)]
-    iou = [best_iou(true, found)[stay] for true, (found, _), stay in zip(masks, decoded, judged, strict=True)]
+    iou = [best_iou(true, found) for true, (found, _) in zip(masks, decoded, strict=True)]
     calibration = calibrate(tables, [values >= MATCH for values in iou], diameter)
     if calibration is None:
         return Learned(chosen, None)

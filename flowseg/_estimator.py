@@ -16,7 +16,7 @@ from sklearn.exceptions import NotFittedError
 from flowseg import _checks, _files, _inputs, metrics
 from flowseg._overlaps import count_objects
 from flowseg._predictor import Pass, Predictor
-from flowseg._selection import Score, is_judged, score_masks, standard_error
+from flowseg._selection import Score, score_masks, standard_error
 from flowseg._sizes import (
     Sizes,
     bounds_of,
@@ -316,7 +316,7 @@ class Segmenter(Predictor, Stored, BaseEstimator):
         Parameters
         ----------
         images, masks : list of array_like
-            As for `fit`. What is found on pixels to ignore does not count where more than half of it lies on them.
+            As for `fit`. What is found on pixels to ignore does not count, as in `flowseg.metrics`.
 
         Returns
         -------
@@ -327,9 +327,7 @@ class Segmenter(Predictor, Stored, BaseEstimator):
         image_list, mask_list = _inputs.as_pairs(images, masks, n_channels=self.n_channels)
         _inputs.check_not_binary(mask_list, "masks")
         found = self.predict(image_list)
-        judged = [np.append(False, is_judged(a, b))[b] for a, b in zip(mask_list, found, strict=True)]
-        counted = [np.where(keep, b, 0) for b, keep in zip(found, judged, strict=True)]
-        return float(metrics.average_precision_per_image(mask_list, counted, thresholds=(0.5,)).mean())
+        return float(metrics.average_precision_per_image(mask_list, found, thresholds=(0.5,)).mean())
 
     def _check_fitted(self, advice: str = "Fit again.") -> None:
         if not hasattr(self, "network_"):

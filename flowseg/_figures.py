@@ -21,7 +21,7 @@ from flowseg._colours import (
 )
 from flowseg._drawing import EXTRA, as_axes, as_colour, as_fraction, draw_edges, say_count, show_picture
 from flowseg._optional import need
-from flowseg._overlaps import find_overlaps, number_objects
+from flowseg._overlaps import find_overlaps, leave_out_ignored, number_objects
 from flowseg.metrics import PARTNER_IOU, Match, match
 
 if TYPE_CHECKING:
@@ -209,10 +209,8 @@ def show_comparison(
     ['1 hit', '1 miss', '1 false find']
     """
     result = match(true, predicted, threshold=threshold)
-    a, b = (
-        np.maximum(_checks.as_masks(m, name, ndims=(2,)), 0).astype(np.int64)
-        for m, name in ((true, "true"), (predicted, "predicted"))
-    )
+    a, b = (_checks.as_masks(m, name, ndims=(2,)) for m, name in ((true, "true"), (predicted, "predicted")))
+    a, b = (np.maximum(m, 0).astype(np.int64) for m in (a, leave_out_ignored(a, b)))
     width = _checks.as_number(linewidth, "linewidth", low=0.0)
     picture = image_colours(np.zeros(a.shape) if image is None else image, a.shape)
     is_hit, is_found = np.isin(b, result.pairs[:, 1]), np.isin(a, result.pairs[:, 0])

@@ -35,7 +35,7 @@ class Overlaps(NamedTuple):
 
 
 def find_overlaps(true: ArrayLike, predicted: ArrayLike) -> Overlaps:
-    """Compare two label images of the same shape."""
+    """Compare two label images of the same shape; what `leave_out_ignored` leaves out does not count."""
     a = _checks.as_masks(true, "true")
     b = _checks.as_masks(predicted, "predicted")
     _checks.check_same_shape(b.shape, a.shape, "predicted", "true")
@@ -43,13 +43,27 @@ def find_overlaps(true: ArrayLike, predicted: ArrayLike) -> Overlaps:
         if int(array.max()) > np.iinfo(np.int64).max:
             raise ValueError(f"{name} must have labels below 2**63; got {array.max()}.")
     true_labels, true_index, true_areas = number_objects(a)
-    predicted_labels, predicted_index, predicted_areas = number_objects(b)
+    predicted_labels, predicted_index, predicted_areas = number_objects(leave_out_ignored(a, b))
     both = (true_index > 0) & (predicted_index > 0)
     n_predicted = predicted_labels.size
     code = (true_index[both] - 1) * max(n_predicted, 1) + (predicted_index[both] - 1)
     pairs, intersection = np.unique(code, return_counts=True)
     i, j = np.divmod(pairs, max(n_predicted, 1))
     return Overlaps(true_labels, predicted_labels, true_areas, predicted_areas, i, j, intersection)
+
+
+def leave_out_ignored(true: NDArray[Any], predicted: NDArray[Any]) -> NDArray[Any]:
+    """Predicted objects without their pixels where ``true`` is negative, and none of those mostly there.
+
+    So pixels that nobody annotated neither help nor harm, as in Kirillov et al., CVPR 2019 ("void").
+    """
+    ignored = true < 0
+    if not ignored.any():
+        return predicted
+    labels, index, areas = np.unique(predicted, return_inverse=True, return_counts=True)
+    hidden = np.bincount(index.reshape(true.shape)[ignored], minlength=labels.size)
+    mostly = (2 * hidden > areas)[index.reshape(true.shape)]
+    return np.where(ignored | mostly, 0, predicted)
 
 
 def number_objects(masks: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.int64]]:

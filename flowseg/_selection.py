@@ -29,7 +29,7 @@ def is_judged(true: NDArray[np.integer], predicted: NDArray[np.integer]) -> NDAr
 
 
 def best_iou(true: NDArray[np.integer], predicted: NDArray[np.integer]) -> NDArray[np.float64]:
-    """For every predicted object, 1..n, the largest IoU with a true one; above 0.5 it matches no other."""
+    """For every predicted object that `is_judged`, the largest IoU with a true one; above 0.5 it matches no other."""
     overlaps = find_overlaps(true, predicted)
     best = np.zeros(overlaps.predicted_labels.size)
     np.maximum.at(best, overlaps.predicted_index, overlaps.iou)
@@ -49,7 +49,7 @@ def score_found(iou: NDArray[np.float64], image: NDArray[np.intp], n_true: NDArr
 
 def score_masks(true: Sequence[NDArray[np.integer]], predicted: Sequence[NDArray[np.integer]]) -> Score:
     """`score_found` of label images."""
-    values = [best_iou(a, b)[is_judged(a, b)] for a, b in zip(true, predicted, strict=True)]
+    values = [best_iou(a, b) for a, b in zip(true, predicted, strict=True)]
     image = np.repeat(np.arange(len(values)), [v.size for v in values])
     n_true = np.array([count_objects(m) for m in true])
     return score_found(np.concatenate(values), image, n_true)

@@ -188,7 +188,7 @@ def _find_candidates(
         )
         objects = describe_objects(found, flows, cellprob, workers=workers)
         judged = is_judged(true, found)
-        iou.append(best_iou(true, found)[judged])
+        iou.append(best_iou(true, found))
         error.append(np.where(objects["touches_border"], 0.0, objects["flow_error"])[judged])
         area.append(objects["area"][judged])
         image.append(np.full(np.count_nonzero(judged), i))

@@ -1,7 +1,9 @@
 """How well predicted masks agree with true ones.
 
-Objects are compared by their overlap: the intersection over union (IoU) of their pixels. Pixels of 0 and below are
-background. Two empty images agree perfectly: every score is then 1; where only one of them is empty it is 0.
+Objects are compared by their overlap: the intersection over union (IoU) of their pixels. 0 is background. Where true
+masks are negative, pixels are ignored: those of predicted objects do not count, nor do predicted objects of which
+more than half lies there. Two empty images agree perfectly: every score is then 1; where only one of them is empty it
+is 0.
 """
 
 from __future__ import annotations

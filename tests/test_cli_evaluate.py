@@ -43,6 +43,22 @@ def test_scores(data):
     assert perfect["at_0.5"]["f1"] == perfect["aggregated_jaccard_mean"] == 1.0
 
 
+def test_pixels_to_ignore(data):
+    for file in sorted((data / "masks").iterdir()):
+        masks = tifffile.imread(file).astype(np.int16)
+        masks[(np.arange(masks.shape[1]) >= 60) & ~np.isin(masks, masks[:, :60])] = -1  # objects to the right
+        masks[:, 60:][masks[:, 60:] == 0] = -1
+        tifffile.imwrite(file, masks)
+    command = ("evaluate", data / "masks", data / "found", "--json")
+    scores = json.loads(invoke(*command).stdout)
+    assert scores["at_0.5"]["precision"] == 1.0
+    assert 6 < scores["predicted_objects"] < 48
+    assert scores["true_objects"] - scores["predicted_objects"] <= 6
+    report = data / "report.html"
+    assert json.loads(invoke(*command, "--report", report).stdout) == scores
+    assert report.stat().st_size > 10000
+
+
 def test_report(data):
     report = data / "report.html"
     command = ("evaluate", data / "masks", data / "found", "--report", report)

@@ -12,7 +12,19 @@ masks_pairs = st.tuples(
 )
 
 
+def plain_judged(true, predicted):
+    """Predicted masks without what lies on pixels to ignore, and without objects mostly there."""
+    judged = predicted.copy()
+    for k in np.unique(predicted[predicted > 0]):
+        here = predicted == k
+        if np.mean(true[here] < 0) > 0.5:
+            judged[here] = 0
+    judged[true < 0] = 0
+    return judged
+
+
 def plain_iou(true, predicted):
+    predicted = plain_judged(true, predicted)
     a, b = (np.unique(m[m > 0]) for m in (true, predicted))
     return np.array(
         [[np.sum((true == i) & (predicted == j)) / np.sum((true == i) | (predicted == j)) for j in b] for i in a]
@@ -38,7 +50,7 @@ def test_match_agrees_with_plain_assignment(pair, threshold):
 @settings(max_examples=100, deadline=None)
 @given(masks_pairs)
 def test_aggregated_jaccard_agrees_with_plain_loop(pair):
-    true, predicted = pair
+    true, predicted = pair[0], plain_judged(*pair)
     iou, used, inside, union = plain_iou(*pair), set(), 0, 0
     labels = np.unique(predicted[predicted > 0])
     for k, i in enumerate(np.unique(true[true > 0])):
@@ -90,6 +102,19 @@ def test_a_real_label_image_with_gaps_equals_itself(shared):
     masks = tifffile.imread(file)
     found = metrics.match(masks, masks, threshold=1.0)
     assert (found.tp, found.fp, found.fn) == (125, 0, 0)
+
+
+def test_pixels_to_ignore():
+    true = np.array([[1, 1, 1, -1, -1, -1, 0, 0]])
+    found = np.array([[1, 1, 1, 1, 2, 2, 2, 0]])  # 1 reaches onto them, 2 lies there mostly
+    assert metrics.match(true, found, threshold=1.0).average_precision == 1.0
+    assert metrics.average_precision([true], [found]).tolist() == [1.0] * 3
+    assert metrics.aggregated_jaccard(true, found) == 1.0
+    assert metrics.splits_merges(np.array([[1, 1, -1, 2]]), np.array([[1, 1, 1, 1]])) == (0, 1)
+    assert metrics.splits_merges(np.array([[1, 1, -1, -1]]), np.array([[1, 3, 3, 3]])) == (0, 0)
+    half = metrics.match(np.array([[-1, 0]]), np.array([[7, 7]]))
+    assert (half.tp, half.fp, half.fn) == (0, 1, 0)
+    assert metrics.match(np.maximum(true, 0), found, threshold=1.0).fp == 2
 
 
 def test_empty_cases():

@@ -37,7 +37,7 @@ class BoundarySegmenter(Segmenter):
     learning_rate : float
         Peak learning rate of AdamW.
     augment : bool
-        Turn, flip, scale and light the crops at random.
+        Turn, flip, scale and light the crops at random, as in `FlowSegmenter`.
     validation_fraction : float
         Share of the images to hold out when `fit` is given no validation pairs.
     patience : int, optional

@@ -37,11 +37,17 @@ def set_parameter(segmenter: Any, name: str, value: Any) -> None:
     segmenter.set_params(**{name: value})
 
 
-def model_file(model: str) -> Path:
+def model_file(model: str, option: str = "--model") -> Path:
     """The file that ``--model`` or ``--from`` means: one of the user's, or the pretrained one of this name."""
     from flowseg._saving import read_document
 
-    file = pretrained_file(model) if model in pretrained_names() and not Path(model).is_file() else Path(model)
+    names = pretrained_names()
+    file = pretrained_file(model) if model in names and not Path(model).is_file() else Path(model)
+    if not file.exists():
+        raise FileNotFoundError(
+            f"{option} must be a model file or the name of a pretrained model, {', '.join(map(repr, names))}; got "
+            f"{model}, which does not exist."
+        )
     read_document(file)  # refuses what is no model before anything else is done
     return file
 
@@ -52,7 +58,7 @@ def load_to_train(start: str, given: list[str]) -> Any:
 
     if given:
         raise ValueError(f"--{given[0]} cannot be given with --from: it is that of the model; got both.")
-    return load_segmenter(model_file(start)).set_params(warm_start=True)
+    return load_segmenter(model_file(start, "--from")).set_params(warm_start=True)
 
 
 def parse_diameter(text: str | None) -> float | str | None:

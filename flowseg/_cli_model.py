@@ -21,7 +21,7 @@ def info(
     """Show what a model file says of itself: class, version, parameters, training, model card."""
     from flowseg._saving import read_document
 
-    document = read_document(model_file(model))
+    document = read_document(model_file(model, "MODEL"))
     history = document.pop("history", {})
     document["epochs_trained"] = len(history.get("loss", []))
     for name in ("loss", "val_loss"):

@@ -73,7 +73,17 @@ def predict(
     overlay: Annotated[bool, typer.Option(help="Write pictures of the outlines on the images.")] = True,
     diameter: Annotated[
         str | None,
-        typer.Option(help="Typical diameter of the objects in pixels, or 'estimate'; by default as in training."),
+        typer.Option(
+            help="Typical diameter of the objects in pixels, or 'estimate'; by default that of the training images or, "
+            "with a model that was better with them, an estimate within their sizes."
+        ),
+    ] = None,
+    estimate_diameters: Annotated[
+        bool | None,
+        typer.Option(
+            "--estimate/--no-estimate",
+            help="Whether diameters are estimated where --diameter is not given; by default as chosen in training.",
+        ),
     ] = None,
     cellprob_threshold: Annotated[
         float | None, typer.Option(help="Higher finds fewer, smaller objects; by default as chosen in training.")
@@ -123,6 +133,7 @@ def predict(
         ("min_size", min_size),
         ("score_threshold", score_threshold),
         ("test_time_augmentation", test_time_augmentation or None),
+        ("estimate_diameters", estimate_diameters),
     ]
     options = [*parameters, *vars(reading).items(), ("diameter", size), ("also", ",".join(kinds))]
     tasks = [Task((image,), image.stem, result_files(output, image.stem, kinds)) for image in io.find_files(images)]

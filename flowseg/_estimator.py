@@ -93,7 +93,8 @@ class Segmenter(Predictor, Stored, BaseEstimator):
             Pairs to choose the best weights on. By default a share of the given images
             (`validation_fraction`) is held out for it.
         callbacks : sequence of keras.callbacks.Callback
-            Passed on to Keras.
+            Passed on to Keras. A checkpoint does not hold what they remember: a training that one of them stopped
+            goes on where it was stopped.
         checkpoint : path, optional
             File to write the state of the training to after every epoch. If it exists the training that it holds
             goes on, to the same weights as without the interruption; it must be the same training: images,
@@ -195,11 +196,16 @@ class Segmenter(Predictor, Stored, BaseEstimator):
             return
         passes = [self._first_pass(image, None) for image in images]
         if self.estimate_diameters:  # True or "auto"
-            second = [self._second_pass(image, *one, bounded=True) for image, one in zip(images, passes, strict=True)]
+            second = [self._look_again(image, *one) for image, one in zip(images, passes, strict=True)]
             gain = self._score_passes(second, masks) - self._score_passes(passes, masks)
             self._sizes = replace(self._sizes, estimate=bool(gain[0] > standard_error(gain)))
             passes = second if self._estimates() else passes
         self._fit_thresholds([outputs for outputs, _ in passes], masks)
+
+    def _look_again(self, image: NDArray[Any], outputs: NDArray[np.float32], factor: float) -> Pass:
+        """The pass that prediction with estimates makes after this one, or this one."""
+        other = self._other_factor(outputs, factor, bounded=True)
+        return (outputs, factor) if other is None else (self._run_network(image, other), other)
 
     def _score_passes(self, passes: list[Pass], masks: list[NDArray[Any]]) -> Score:
         return score_masks(masks, [self._decode(*one) for one in passes])

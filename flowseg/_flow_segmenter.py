@@ -42,7 +42,8 @@ class FlowSegmenter(Decoding):
     learning_rate : float
         Peak learning rate of AdamW; it rises over the first steps and falls along a cosine.
     augment : bool
-        Turn, flip, scale and light the crops at random.
+        Turn, flip, scale and light the crops at random, and show images whose objects are of another size than the
+        rest at their own size, too. Without, every epoch has the same upright crops.
     validation_fraction : float
         Share of the images to hold out for choosing the best weights when `fit` is given no validation pairs, rounded
         to whole images: 0.1 of five is none, and then the last weights stay.

@@ -94,11 +94,15 @@ class Predictor:
         return finish(*self._find_outputs(image, diameter))
 
     def _find_outputs(self, image: NDArray[Any], diameter: float | str | None) -> Pass:
-        first = self._first_pass(image, None if isinstance(diameter, str) else diameter)
+        outputs, factor = self._first_pass(image, None if isinstance(diameter, str) else diameter)
         by_default = diameter is None and self._estimates()
         if not (by_default or isinstance(diameter, str)):
-            return first
-        return self._second_pass(image, *first, bounded=by_default)
+            return outputs, factor
+        other = self._other_factor(outputs, factor, bounded=by_default)
+        if other is None:
+            return outputs, factor
+        del outputs  # or both would be in memory
+        return self._run_network(image, other), other
 
     def _estimates(self) -> bool:
         """Whether diameters are estimated where none are given."""
@@ -108,14 +112,13 @@ class Predictor:
         factor = self._scale(self.diameter_ if diameter is None else diameter, "diameters must be")
         return self._run_network(image, factor), factor
 
-    def _second_pass(self, image: NDArray[Any], outputs: NDArray[np.float32], factor: float, *, bounded: bool) -> Pass:
-        """Measure what the first pass found; run again, unless that was the right size or nothing was found."""
+    def _other_factor(self, outputs: NDArray[np.float32], factor: float, *, bounded: bool) -> float | None:
+        """Factor for a second pass, by what the first one found; None if it had the right size or found nothing."""
         size = self._measure(outputs, factor)
         size = self._sizes.bound(size) if bounded else self._sizes.bound_enlargement(size)
         if np.isnan(size) or is_same_size(size, self._sizes.working / factor):
-            return outputs, factor
-        factor = self._scale(size, "the estimated diameter of an image must be")
-        return self._run_network(image, factor), factor
+            return None
+        return self._scale(size, "the estimated diameter of an image must be")
 
     def _check_decoding(self) -> None:
         """Raise where parameters ask for what fit has not learned."""

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from flowseg import _checks
+from flowseg._overlaps import leave_out_ignored
 from flowseg.metrics import match
 
 # Quantile of the normal distribution that bounds intervals of 95 %.
@@ -77,7 +78,7 @@ def reliability(
     Parameters
     ----------
     true : list of array_like of int
-        True label images.
+        True label images. Objects on pixels to ignore do not count, as in `flowseg.metrics`.
     predicted : list of array_like of int
         Predicted ones.
     objects : list of dict or pandas.DataFrame
@@ -126,22 +127,27 @@ def reliability(
 def find_matched(
     true: Sequence[ArrayLike], predicted: Sequence[ArrayLike], objects: Sequence[Any], threshold: float
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Scores of all objects of all images, and whether each matches a true one."""
+    """Scores of all objects of all images that are not on pixels to ignore, and whether each matches a true one."""
     truths, predictions = _checks.as_list(true, "true"), _checks.as_list(predicted, "predicted")
     tables = as_tables(objects)
     _checks.check_same_length(truths, predictions, ("true", "predicted"))
     _checks.check_same_length(tables, predictions, ("objects", "predicted"))
-    scores, matched = [as_scores(tables)], []
+    scores, matched, judged = as_scores(tables), [], []
     for k, (truth, prediction, table) in enumerate(zip(truths, predictions, tables, strict=True)):
         label = np.asarray(table["label"])
-        present = np.unique(_checks.as_masks(prediction, f"predicted[{k}]"))
+        found = _checks.as_masks(prediction, f"predicted[{k}]")
+        present = np.unique(found)
         if not np.array_equal(np.sort(label), present[present > 0]):
             raise ValueError(
                 f"objects[{k}] must have one row per object of predicted[{k}], with its label; "
                 f"got {label.size} rows for {np.count_nonzero(present > 0)} objects."
             )
-        matched.append(np.isin(label, match(truth, prediction, threshold=threshold).pairs[:, 1]))
-    return np.concatenate(scores), np.concatenate(matched)
+        matched.append(np.isin(label, match(truth, found, threshold=threshold).pairs[:, 1]))
+        judged.append(np.isin(label, leave_out_ignored(np.asarray(truth), found)))
+    counts = np.concatenate(judged)
+    if not counts.any():
+        raise ValueError("predicted must hold at least one object that is not on pixels to ignore; got none.")
+    return scores[counts], np.concatenate(matched)[counts]
 
 
 def as_tables(objects: Any) -> list[Any]:

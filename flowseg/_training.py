@@ -167,7 +167,7 @@ def train(
         if keep_best is not None and keep_best.weights is not None:
             network.set_weights(keep_best.weights)
     else:
-        _run_epochs(network, batches, held_out, settings, [*chosen, account, *callbacks], first=state.epochs_done)
+        _run_epochs(network, batches, held_out, settings, [*chosen, *callbacks, account], first=state.epochs_done)
     _check_converged(network, settings.learning_rate)
     return state.history
 

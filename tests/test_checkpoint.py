@@ -52,6 +52,22 @@ def test_a_killed_training_goes_on_to_the_same_weights(validate, options, pairs,
     assert all(np.array_equal(a, b) for a, b in zip(whole.network_.get_weights(), again.network_.get_weights()))
 
 
+def test_what_callbacks_change_is_kept(options, pairs, tmp_path):
+    images, masks = zip(*pairs)
+
+    class Halve(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            self.model.set_weights([0.5 * w for w in self.model.get_weights()])
+
+    file = tmp_path / "training.safetensors"
+    whole = FlowSegmenter(**options).fit(images, masks, callbacks=[Halve()])
+    model = FlowSegmenter(**options)
+    with pytest.raises(Killed):
+        model.fit(images, masks, callbacks=[KillIn(2), Halve()], checkpoint=file)
+    model.fit(images, masks, callbacks=[Halve()], checkpoint=file)
+    assert all(np.array_equal(a, b) for a, b in zip(whole.network_.get_weights(), model.network_.get_weights()))
+
+
 def test_chance_is_kept_when_nobody_gave_a_seed(options, pairs, tmp_path):
     images, masks = zip(*pairs)
     file = tmp_path / "training.safetensors"

@@ -236,6 +236,11 @@ def test_pretrained_from_the_shell(data, tmp_path):
     images, masks = data / "images", data / "masks"
     result = run("predict", images, "-m", "nuclei", "-o", tmp_path / "found", "--diameter", "estimate", "--tta")
     assert "objects in 6 images" in result.stdout
+    passes = {}
+    for option in ("--estimate", "--no-estimate"):
+        run("predict", images, "-m", "nuclei", "-o", tmp_path / option, option, "--also", "flows", "--no-overlay")
+        passes[option] = tifffile.imread(sorted((tmp_path / option).glob("*_flows.tif"))[0])
+    assert not np.array_equal(*passes.values())
     options = ["--from", "nuclei", "-o", file, "--epochs", 1, "--checkpoint", checkpoint]
     run("train", images, masks, *options)
     assert checkpoint.is_file()
@@ -244,7 +249,11 @@ def test_pretrained_from_the_shell(data, tmp_path):
     result = run("train", images, masks, *options, "--filters", "8,16", status=1)
     assert "flowseg: --filters cannot be given with --from" in result.stderr
     result = run("predict", images, "-m", "nucleus", "-o", tmp_path / "x", status=1)
-    assert "nucleus, which does not exist" in result.stderr
+    sentence = "--model must be a model file or the name of a pretrained model, 'nuclei'; got nucleus, which does not"
+    assert sentence in result.stderr
+    assert "MODEL must be a model file" in run("info", "nucleus", status=1).stderr
+    result = run("train", images, masks, "--from", "nucleus", "-o", file, status=1)
+    assert "--from must be a model file" in result.stderr
     result = run("predict", images, "-m", "nuclei", "-o", tmp_path / "x", "--diameter", "guess", status=1)
     assert "--diameter must be a number of pixels or 'estimate'; got 'guess'" in result.stderr
 

@@ -55,6 +55,17 @@ def test_a_good_score_is_on_the_diagonal_and_a_hopeful_one_below(drawn):
     assert np.all(bad.intervals[1][3:9] < bad.mean_scores[3:9])
 
 
+def test_objects_on_pixels_to_ignore_do_not_count():
+    true, predicted = [np.array([[1, 1, 0, -1, -1]])], [np.array([[2, 2, 0, 1, 1]])]
+    objects = [{"label": np.array([1, 2]), "score": np.array([0.3, 0.95])}]
+    result = plot.reliability(true, predicted, objects)
+    assert (result.counts.sum(), result.matched.sum()) == (1, 1)
+    assert result.expected_calibration_error == pytest.approx(0.05)
+    assert plot.reliability([np.maximum(true[0], 0)], predicted, objects).counts.sum() == 2
+    with pytest.raises(ValueError, match="at least one object that is not on pixels to ignore; got none"):
+        plot.reliability([np.full((1, 5), -1)], predicted, objects)
+
+
 def test_intervals_are_wilsons():
     from scipy.stats import binomtest
 

@@ -125,7 +125,7 @@ class TestEstimates:
         known = {"first": (masks, poor), "second": (poor, masks), "neither": (masks, masks)}[better]
         answers = [iter([outputs_of(m) for m in part]) for part in known]
         monkeypatch.setattr(model, "_first_pass", lambda image, diameter: (next(answers[0]), 1.0))
-        monkeypatch.setattr(model, "_second_pass", lambda image, *passed, bounded: (next(answers[1]), 1.0))
+        monkeypatch.setattr(model, "_look_again", lambda image, *passed: (next(answers[1]), 1.0))
         model._fit_decoding(images, masks)
         assert model.estimate_diameters_ is (better == "second")
 
@@ -164,7 +164,7 @@ class TestEstimates:
         masks = np.kron(np.arange(1, 65).reshape(8, 8), np.ones((12, 12), int))
         poor = np.where(masks % 3 == 0, 0, masks)
         monkeypatch.setattr(model, "_first_pass", lambda image, diameter: (outputs_of(poor), 1.0))
-        monkeypatch.setattr(model, "_second_pass", lambda image, *passed, bounded: (outputs_of(masks), 1.0))
+        monkeypatch.setattr(model, "_look_again", lambda image, *passed: (outputs_of(masks), 1.0))
         model._fit_decoding([pairs[0][0]], [masks])
         assert model.estimate_diameters_ is False
         assert model._learned.thresholds == Thresholds()

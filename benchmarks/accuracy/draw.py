@@ -25,6 +25,8 @@ NAMES = {
     "stardist scaled": "StarDist 0.9.2, images shrunk",
     "cellpose nuclei": "Cellpose 3.1.1.3",
     "cellpose cells": "Cellpose 3.1.1.3",
+    "cellpose nuclei estimated": "Cellpose 3.1.1.3, diameters estimated",
+    "cellpose cells estimated": "Cellpose 3.1.1.3, diameters estimated",
 }
 CURVES = {"flow": "from scratch", "flow:nuclei": "from the nuclei model"}
 COLOURS = {
@@ -33,6 +35,7 @@ COLOURS = {
     "StarDist 0.9.2": "tab:green",
     "StarDist 0.9.2, images shrunk": "tab:olive",
     "Cellpose 3.1.1.3": "tab:red",
+    "Cellpose 3.1.1.3, diameters estimated": "tab:pink",
 }
 AT_HALF, AT_THREE_QUARTERS = THRESHOLDS.index(0.5), THRESHOLDS.index(0.75)
 
@@ -118,16 +121,25 @@ def write_curve(results: Results, table: Path, picture: Path) -> None:
     figure, axes = plt.subplots(1, 2, figsize=(7.2, 3.2), sharey=True, layout="constrained")
     with open(table, "w", newline="") as stream:
         writer = csv.writer(stream)
-        numbers = sorted(points["flow"])
+        numbers = sorted({n for kind in CURVES for n in points[kind]})
         writer.writerow(["AP at IoU 0.5 / 0.75, images:", *numbers])
         for kind, label in CURVES.items():
             pooled = {n: points[kind][n]["pooled"] for n in numbers if n in points[kind]}
-            writer.writerow([label, *(f"{p[AT_HALF]:.3f} / {p[AT_THREE_QUARTERS]:.3f}" for p in pooled.values())])
+            cells = {n: f"{p[AT_HALF]:.3f} / {p[AT_THREE_QUARTERS]:.3f}" for n, p in pooled.items()}
+            writer.writerow([label, *(cells.get(n, "") for n in numbers)])
             for ax, i in zip(axes, (AT_HALF, AT_THREE_QUARTERS), strict=True):
                 ax.plot(list(pooled), [p[i] for p in pooled.values()], marker="o", ms=4, label=label)
                 ax.set(title=f"IoU {THRESHOLDS[i]:g}", xlabel="annotated images", xscale="log")
                 ax.set_xticks(numbers, [str(n) for n in numbers])
                 ax.minorticks_off()
+        groups = np.array(results["aitslab/nuclei | ceiling"]["groups"])
+        scratch, started = (points[kind] for kind in CURVES)
+        gains = {n: difference(started[n], scratch[n], groups) for n in numbers if n in scratch and n in started}
+        for i in (AT_HALF, AT_THREE_QUARTERS):
+            cells = {
+                n: f"{d['difference'][i]:+.3f} ({d['low'][i]:+.3f} to {d['high'][i]:+.3f})" for n, d in gains.items()
+            }
+            writer.writerow([f"gain at IoU {THRESHOLDS[i]:g}", *(cells.get(n, "") for n in numbers)])
     axes[0].set_ylabel("average precision, pooled")
     axes[0].legend(fontsize=8)
     figure.savefig(picture, dpi=110)

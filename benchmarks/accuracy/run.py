@@ -3,13 +3,16 @@
 python benchmarks/accuracy/run.py DATA --json benchmarks/accuracy/results.json \
     --python flowseg=~/envs/flowseg/bin/python --python stardist=... --python cellpose=...
 
-Jobs that the JSON file holds are not run again, so it goes on where it was stopped. DATA is a folder of sets as
-`data.SETS` names them.
+Jobs that the JSON file holds are not run again, so it goes on where it was stopped; one that fails is named and the
+others are run. Each has two cores and no GPU, whatever the machine has. DATA is a folder of sets as `data.SETS` names
+them. The environments of the other tools hold what requirements-stardist.txt and requirements-cellpose.txt say.
 """
 
 import argparse
 import json
+import os
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -20,6 +23,7 @@ from data import pack, read
 from scores import THRESHOLDS, ceiling, score, write_results
 
 HERE = Path(__file__).parent
+CORES = 2
 MINUTES = 20.0
 CURVE_MINUTES = 5.0
 CURVE_IMAGES = (1, 2, 4, 8, 16, 30)  # 30: all that are not to report
@@ -61,21 +65,30 @@ def list_jobs() -> list[Job]:
     return jobs
 
 
-def run(job: Job, python: str, file: Path, folder: Path) -> dict[str, Any]:
-    """Train and segment in a process of its own, then score."""
+def run(job: Job, python: str, file: Path, folder: Path) -> dict[str, dict[str, Any]]:
+    """Train and segment in a process of its own, then score; results by name, one per way of segmenting."""
+    for old in folder.glob("found*.npz"):
+        old.unlink()
     output = folder / "found.npz"
     arguments = [str(file), str(output), str(job.minutes), str(job.seed), job.kind]
     start = time.time()
     done = subprocess.run(
-        [python, str(HERE / f"use_{job.tool}.py"), *arguments], capture_output=True, text=True, check=False
+        [python, str(HERE / f"use_{job.tool}.py"), *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"CUDA_VISIBLE_DEVICES": "-1"},
     )
     if done.returncode:
         raise RuntimeError(f"{job.name} failed:\n{done.stderr[-4000:]}")
-    said = json.loads(done.stdout.strip().splitlines()[-1])
-    with np.load(output) as arrays, np.load(file) as packed:
-        found = [arrays[name] for name in sorted(arrays.files)]
-        scores = score(read(file, "report", "mask"), found, packed["report/groups"])
-    return {"wall": round(time.time() - start), **said, **scores}
+    said = {"wall": round(time.time() - start), **json.loads(done.stdout.strip().splitlines()[-1])}
+    results = {}
+    for file_found in folder.glob("found*.npz"):  # found.npz, and found WAY.npz
+        way = job._replace(kind=job.kind + file_found.stem.removeprefix("found"))
+        with np.load(file_found) as arrays, np.load(file) as packed:
+            found = [arrays[name] for name in sorted(arrays.files)]
+            results[way.name] = said | score(read(file, "report", "mask"), found, packed["report/groups"])
+    return results
 
 
 def main() -> None:
@@ -88,6 +101,9 @@ def main() -> None:
     options = parser.parse_args()
     pythons = {name: str(Path(file).expanduser()) for name, file in (p.split("=", 1) for p in options.python)}
     results = json.loads(options.json.read_text()) if options.json.exists() else {}
+    if hasattr(os, "sched_setaffinity"):  # what is started from here inherits it
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CORES])
+    n_failed = 0
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         for job in list_jobs():
@@ -103,10 +119,18 @@ def main() -> None:
                 with np.load(file) as packed:
                     groups = packed["report/groups"]
                 results[ceiling_name] = {"groups": groups.tolist(), **score(true, ceiling(true), groups)}
-            results[job.name] = run(job, pythons[job.tool], file, folder)
+            try:
+                new = run(job, pythons[job.tool], file, folder)
+            except RuntimeError as error:
+                n_failed += 1
+                print(error, file=sys.stderr, flush=True)
+                continue
+            results |= new
             write_results(results, options.json)
-            line = "  ".join(f"{v:.3f}" for v in results[job.name]["pooled"])
-            print(f"{job.name:<60} AP at {THRESHOLDS}: {line}", flush=True)
+            for name, result in new.items():
+                line = "  ".join(f"{v:.3f}" for v in result["pooled"])
+                print(f"{name:<60} AP at {THRESHOLDS}: {line}", flush=True)
+    sys.exit(1 if n_failed else 0)
 
 
 if __name__ == "__main__":

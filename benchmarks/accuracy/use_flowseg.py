@@ -81,7 +81,10 @@ def main(data: str, output: str, minutes: str, seed: str, kind: str) -> None:
     trained = time.perf_counter() - start
     found = segmenter.predict(read(data, "report")[0])
     np.savez_compressed(output, **{f"{i:04d}": m for i, m in enumerate(found)})
-    settings = {n: getattr(segmenter, n) for n in dir(segmenter) if re.fullmatch(r"(cellprob|flow|min)_\w+_", n)}
+    learned = (
+        r"(cellprob_threshold|flow_threshold|score_threshold|min_size|diameter|working_diameter|estimate_diameters)_"
+    )
+    settings = {n: getattr(segmenter, n) for n in dir(segmenter) if re.fullmatch(learned, n)}
     print(json.dumps({"seconds": round(trained), "epochs": segmenter.epochs, "settings": settings}))
 
 

@@ -59,7 +59,7 @@ def run_one(name: str, seed: int, file: Path, core: int) -> None:
 
     change = {key: value for key, value in CHANGES[name].items() if key != "data"}
     callbacks = [averaging(change.pop("averaged"))] if "averaged" in change else []
-    n_steps = change.pop("steps", BASE_STEPS)
+    n_steps, n_images = change.pop("steps", BASE_STEPS), change.pop("images", None)
     stack = ExitStack()
     for key in [k for k in change if k in PATCHES or "." in k]:
         value = change.pop(key)
@@ -69,6 +69,9 @@ def run_one(name: str, seed: int, file: Path, core: int) -> None:
             module, constant = key.split(".")
             stack.enter_context(patch.object(getattr(__import__(f"flowseg.{module}"), module), constant, value))
     sets = {s: (data.read(file, s, "image"), data.read(file, s, "mask")) for s in ("train", "choose")}
+    if n_images is not None:
+        drawn = np.random.default_rng(seed).permutation(len(sets["train"][0]))[:n_images]
+        sets["train"] = tuple([part[i] for i in drawn] for part in sets["train"])
     parameters = {"random_state": seed, "estimate_diameters": False, "workers": 1, "validation_fraction": 0.0, **change}
     parameters |= {"cellprob_threshold": 0.0, "flow_threshold": 0.4, "min_size": 15}
     with stack:

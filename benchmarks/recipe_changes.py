@@ -7,6 +7,12 @@ from unittest.mock import patch
 
 import numpy as np
 
+LIGHT_AS_IT_IS = {
+    "_batches.GAIN": (1.0, 1.0),
+    "_batches.OFFSET": (0.0, 0.0),
+    "_batches.GAMMA": (1.0, 1.0),
+    "_batches.NOISE": (0.0, 0.0),
+}
 # What each training changes: parameters of FlowSegmenter, and names "module.CONSTANT" of flowseg, or of this file.
 CHANGES: dict[str, dict[str, Any]] = {
     "base": {},
@@ -39,18 +45,16 @@ CHANGES: dict[str, dict[str, Any]] = {
     "resunet": {"network": "resunet"},
     "foreground weighs 3": {"foreground": 3.0},
     "neither turned, scaled nor lit": {"augment": False},
-    "no change of light": {
-        "_batches.GAIN": (1.0, 1.0),
-        "_batches.OFFSET": (0.0, 0.0),
-        "_batches.GAMMA": (1.0, 1.0),
-        "_batches.NOISE": (0.0, 0.0),
-    },
+    "no change of light": LIGHT_AS_IT_IS,
+    "upright, of one scale, no change of light": {"upright": True, "_training.SCALE_JITTER": 1.0, **LIGHT_AS_IT_IS},
     "filters 16, 32, 64, 128": {"filters": (16, 32, 64, 128)},
     "batches of 4": {"batch_size": 4},
     "batches of 16": {"batch_size": 16},
     "weight decay 1e-2": {"_training.WEIGHT_DECAY": 1e-2},
     "no weight decay": {"_training.WEIGHT_DECAY": 0.0},
     "1800 steps": {"steps": 1800},
+    "10 images": {"images": 10},
+    "10 images: 2000 steps": {"images": 10, "steps": 2000},
     "1800 steps: quarter turns and flips only": {"steps": 1800, "quarters": True},
     "1800 steps: neither turned, scaled nor lit": {"steps": 1800, "augment": False},
 }
@@ -160,6 +164,13 @@ def stretched(largest: float) -> AbstractContextManager[Any]:
     return patch.object(_batches, "_random_turn", turn_stretched)
 
 
+def upright() -> AbstractContextManager[Any]:
+    """Crops not turned."""
+    from flowseg import _batches
+
+    return patch.object(_batches, "_random_turn", lambda _: np.eye(2))
+
+
 def turned_by_quarters() -> AbstractContextManager[Any]:
     """Crops turned by multiples of 90 degrees and flipped."""
     from flowseg import _batches
@@ -251,6 +262,7 @@ def averaging(keep: float) -> Any:
 PATCHES: dict[str, Callable[[Any], AbstractContextManager[Any]]] = {
     "turned": lambda _: turned_flows(),
     "quarters": lambda _: turned_by_quarters(),
+    "upright": lambda _: upright(),
     "order": interpolated,
     "crowded": crowded_more_often,
     "haze": hazed,

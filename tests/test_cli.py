@@ -164,7 +164,7 @@ def test_help_teaches():
 @pytest.mark.parametrize(
     ("arguments", "status", "sentence"),
     [
-        (["predict", "{images}", "--model", "missing", "-o", "{out}"], 1, "path must be a model file; got missing"),
+        (["predict", "{images}", "--model", "missing", "-o", "{out}"], 1, "--model must be a model file or the name"),
         (
             ["predict", "{images}", "--model", "{masks}/Zelle ä 0_masks.tif", "-o", "{out}"],
             1,
@@ -238,7 +238,7 @@ def test_pretrained_from_the_shell(data, tmp_path):
     assert "objects in 6 images" in result.stdout
     passes = {}
     for option in ("--estimate", "--no-estimate"):
-        run("predict", images, "-m", "nuclei", "-o", tmp_path / option, option, "--also", "flows", "--no-overlay")
+        invoke("predict", images, "-m", "nuclei", "-o", tmp_path / option, option, "--also", "flows", "--no-overlay")
         passes[option] = tifffile.imread(sorted((tmp_path / option).glob("*_flows.tif"))[0])
     assert not np.array_equal(*passes.values())
     options = ["--from", "nuclei", "-o", file, "--epochs", 1, "--checkpoint", checkpoint]

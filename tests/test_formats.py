@@ -290,7 +290,9 @@ class Harmful:
         return (exec, ("raise SystemExit('run!')",))
 
 
-@pytest.mark.parametrize("content", [{"masks": Harmful()}, Harmful(), {"img": 3}, 5], ids=str)
+@pytest.mark.parametrize(
+    "content", [{"masks": Harmful()}, Harmful(), {"img": 3}, 5], ids=["inside", "itself", "no masks", "number"]
+)
 def test_cellpose_pickles_are_not_run(content, tmp_path):
     np.save(tmp_path / "a_seg.npy", np.array(content, dtype=object), allow_pickle=True)
     with pytest.raises(ValueError, match=r"a_seg\.npy must be a readable file of Cellpose's"):

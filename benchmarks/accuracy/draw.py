@@ -142,7 +142,8 @@ def write_curve(results: Results, table: Path, picture: Path) -> None:
             writer.writerow([f"gain at IoU {THRESHOLDS[i]:g}", *(cells.get(n, "") for n in numbers)])
     axes[0].set_ylabel("average precision, pooled")
     axes[0].legend(fontsize=8)
-    figure.savefig(picture, dpi=110)
+    if len(numbers) > 1:
+        figure.savefig(picture, dpi=110)
     plt.close(figure)
 
 

@@ -101,7 +101,7 @@ def predict(
         ),
     ] = None,
     test_time_augmentation: Annotated[
-        bool, typer.Option("--tta", help="Mean over the image turned and flipped: better, eight times slower.")
+        bool, typer.Option("--tta", help="Mean over the image turned and flipped: a little better, eight times slower.")
     ] = False,
     channel: Channel = None,
     z: Plane = None,

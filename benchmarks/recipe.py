@@ -124,7 +124,7 @@ def write_table(results: dict[str, Any], file: Path) -> None:
 
     Trainings of one seed are compared with each other: they saw the same chance.
     """
-    from scores import THRESHOLDS, difference
+    from scores import THRESHOLDS, difference, say_difference
 
     columns = (0.5, 0.75, 0.9)
     at = [THRESHOLDS.index(t) for t in columns]
@@ -143,7 +143,7 @@ def write_table(results: dict[str, Any], file: Path) -> None:
             gains = [""] * len(at)
             if reference not in (None, result):
                 d = difference(result["estimated"], reference["estimated"], np.array(result["groups"]))
-                gains = [f"{d['difference'][i]:+.3f} ({d['low'][i]:+.3f} to {d['high'][i]:+.3f})" for i in at]
+                gains = [say_difference(d, i) for i in at]
             pooled = [" / ".join(f"{result[way]['pooled'][i]:.3f}" for i in at) for way in ("plain", "estimated")]
             writer.writerow([name, seed, result["steps"], *pooled, *gains])
 

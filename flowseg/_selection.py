@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from flowseg._overlaps import count_objects, find_overlaps
+from flowseg._overlaps import count_objects, find_overlaps, leave_out_ignored
 
 # Objects match a real one from this IoU on.
 MATCH = 0.5
@@ -20,12 +20,7 @@ Score = NDArray[np.float64]  # of all images, then without each of them
 
 def is_judged(true: NDArray[np.integer], predicted: NDArray[np.integer]) -> NDArray[np.bool_]:
     """Whether each predicted object, 1..n, counts: not where more than half of it lies on pixels to ignore."""
-    n = int(predicted.max()) + 1
-    ignored = true < 0
-    if not ignored.any():
-        return np.ones(n - 1, dtype=bool)
-    hidden = np.bincount(predicted[ignored], minlength=n)
-    return (2 * hidden <= np.bincount(predicted.ravel(), minlength=n))[1:]
+    return np.isin(np.arange(1, int(predicted.max()) + 1), leave_out_ignored(true, predicted))
 
 
 def best_iou(true: NDArray[np.integer], predicted: NDArray[np.integer]) -> NDArray[np.float64]:

@@ -16,7 +16,7 @@ mpl.use("agg")
 
 import matplotlib.pyplot as plt
 import numpy as np
-from scores import THRESHOLDS, difference
+from scores import THRESHOLDS, difference, say_difference
 
 NAMES = {
     "flowseg flow": "flowseg, flows",
@@ -78,11 +78,7 @@ def write_differences(results: Results, data: str, file: Path) -> None:
         for name, (_, other) in jobs.items():
             if other is not ours:
                 d = difference(ours, other, groups)
-                cells = [
-                    f"{d['difference'][i]:+.3f} ({d['low'][i]:+.3f} to {d['high'][i]:+.3f})"
-                    for i in (AT_HALF, AT_THREE_QUARTERS)
-                ]
-                writer.writerow([name, *cells])
+                writer.writerow([name, *(say_difference(d, i) for i in (AT_HALF, AT_THREE_QUARTERS))])
 
 
 def draw_scores(results: Results, sets: list[str], file: Path) -> None:
@@ -136,9 +132,7 @@ def write_curve(results: Results, table: Path, picture: Path) -> None:
         scratch, started = (points[kind] for kind in CURVES)
         gains = {n: difference(started[n], scratch[n], groups) for n in numbers if n in scratch and n in started}
         for i in (AT_HALF, AT_THREE_QUARTERS):
-            cells = {
-                n: f"{d['difference'][i]:+.3f} ({d['low'][i]:+.3f} to {d['high'][i]:+.3f})" for n, d in gains.items()
-            }
+            cells = {n: say_difference(d, i) for n, d in gains.items()}
             writer.writerow([f"gain at IoU {THRESHOLDS[i]:g}", *(cells.get(n, "") for n in numbers)])
     axes[0].set_ylabel("average precision, pooled")
     axes[0].legend(fontsize=8)

@@ -57,6 +57,11 @@ def difference(a: dict[str, Any], b: dict[str, Any], groups: np.ndarray) -> dict
     }
 
 
+def say_difference(found: dict[str, list[float]], i: int) -> str:
+    """What `difference` found at one threshold, with its interval."""
+    return f"{found['difference'][i]:+.3f} ({found['low'][i]:+.3f} to {found['high'][i]:+.3f})"
+
+
 def ceiling(true: list[np.ndarray]) -> list[np.ndarray]:
     """What the true masks become on the way through flows and back: the best that any network could do."""
     return [flowseg.flows_to_masks(flowseg.masks_to_flows(m), np.where(m > 0, 5.0, -5.0)) for m in true]

@@ -21,7 +21,7 @@ from typing import Any
 from unittest.mock import patch
 
 import numpy as np
-from recipe_changes import CELLS, CHANGES, PATCHES, averaging
+from recipe_changes import BASES, CHANGES, PATCHES, averaging
 
 sys.path.insert(0, str(Path(__file__).parent / "accuracy"))
 
@@ -41,6 +41,13 @@ SECOND_SEED = (
     "learning rate 3e-3",
     "batches of 4",
     "own size once",
+    "cells",
+    "cells: quarter turns and flips only",
+    "cells: diameter 36",
+    "cells: diameter 48",
+    "large nuclei",
+    "large nuclei: diameter 32",
+    "large nuclei: diameter 40",
 )
 
 
@@ -151,7 +158,12 @@ def write_table(results: dict[str, Any], file: Path) -> None:
 def _reference(name: str) -> str:
     """The training that one is compared with: what stands before a colon is what the change was made to."""
     before, colon, _ = name.partition(":")
-    return before if colon else "cells" if name.startswith("cells") else "base"
+    return before if colon else BASES[_set_of(name)]
+
+
+def _set_of(name: str) -> str:
+    """The set that it is trained and scored on."""
+    return CHANGES[name].get("data", "dsb2018")
 
 
 def main() -> None:
@@ -173,7 +185,7 @@ def main() -> None:
     from scores import write_results
 
     results = json.loads(options.json.read_text()) if options.json.exists() else {}
-    packed = {name: options.json.with_suffix(f".{i}.npz") for i, name in enumerate(("dsb2018", CELLS))}
+    packed = {name: options.json.with_suffix(f".{i}.npz") for i, name in enumerate(BASES)}
     for name, file in packed.items():
         pack(options.data, name, file)
     cores: Queue[int] = Queue()
@@ -182,7 +194,7 @@ def main() -> None:
 
     def work(name: str, seed: int) -> None:
         core = cores.get()
-        file = packed[CHANGES[name].get("data", "dsb2018")]
+        file = packed[_set_of(name)]
         command = [sys.executable, __file__, str(file), "--one", name, str(seed), str(core)]
         try:
             done = subprocess.run(command, capture_output=True, text=True, check=False)

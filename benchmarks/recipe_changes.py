@@ -58,8 +58,8 @@ CHANGES: dict[str, dict[str, Any]] = {
     "1800 steps: quarter turns and flips only": {"steps": 1800, "quarters": True},
     "1800 steps: neither turned, scaled nor lit": {"steps": 1800, "augment": False},
 }
-# The same on another set, where objects are larger.
-CELLS = "aitslab/cells"
+# The same on other sets, where objects are larger.
+CELLS, LARGE_NUCLEI = "aitslab/cells", "aitslab/nuclei"
 CHANGES |= {
     "cells": {"data": CELLS, "diameter": 24.0},
     "cells: quarter turns and flips only": {"data": CELLS, "diameter": 24.0, "quarters": True},
@@ -67,7 +67,14 @@ CHANGES |= {
     "cells: diameter 48": {"data": CELLS, "diameter": 48.0},
     "cells, own size once": {"data": CELLS, "diameter": 24.0, "_training.OWN_SIZE_SHOWN": 1},
     "cells, own size once: diameter 36": {"data": CELLS, "diameter": 36.0, "_training.OWN_SIZE_SHOWN": 1},
+    "large nuclei": {"data": LARGE_NUCLEI, "diameter": 24.0},
+    "large nuclei: diameter 32": {"data": LARGE_NUCLEI, "diameter": 32.0},
+    "large nuclei: diameter 40": {"data": LARGE_NUCLEI, "diameter": 40.0},
+    "large nuclei, 1800 steps": {"data": LARGE_NUCLEI, "diameter": 24.0, "steps": 1800},
+    "large nuclei, 1800 steps: diameter 40": {"data": LARGE_NUCLEI, "diameter": 40.0, "steps": 1800},
 }
+# What the changes on each set are compared with, unless their names say otherwise.
+BASES = {"dsb2018": "base", CELLS: "cells", LARGE_NUCLEI: "large nuclei"}
 
 
 def turned_flows() -> AbstractContextManager[Any]:

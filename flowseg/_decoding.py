@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from flowseg._candidates import Split
 from flowseg._dynamics import flows_to_masks
 from flowseg._overlaps import count_objects
 from flowseg._quality import Calibration, Table, calibrate, describe_objects, read_calibration
-from flowseg._selection import MATCH, best_iou, is_judged
+from flowseg._selection import MATCH
 from flowseg._thresholds import Thresholds, choose_score_threshold, choose_thresholds, read_thresholds
-
-Split = tuple[NDArray[np.float32], NDArray[np.float32]]  # flows, cellprob
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,7 @@ def _keep(masks: NDArray[np.int32], objects: Table, stay: NDArray[np.bool_]) -> 
 
 
 def learn_decoding(
-    outputs: Sequence[Split],
+    outputs: Iterable[Split],
     masks: Sequence[NDArray[Any]],
     given: dict[str, Any],
     *,
@@ -94,15 +93,12 @@ def learn_decoding(
     workers: int | None,
 ) -> Learned:
     """Thresholds and score from flows and cellprobs of images with known masks; ``given`` holds those not to choose."""
-    chosen = choose_thresholds(outputs, masks, given, n_iter=n_iter, workers=workers)
-    decoded = [Decoder(chosen, None, n_iter, workers).objects(*pair) for pair in outputs]
-    judged = [is_judged(true, found) for true, (found, _) in zip(masks, decoded, strict=True)]
-    tables = [{k: v[stay] for k, v in table.items()} for (_, table), stay in zip(decoded, judged, strict=True)]
-    iou = [best_iou(true, found) for true, (found, _) in zip(masks, decoded, strict=True)]
-    calibration = calibrate(tables, [values >= MATCH for values in iou], diameter)
+    chosen, found = choose_thresholds(outputs, masks, given, n_iter=n_iter, workers=workers)
+    calibration = calibrate(found.tables, [values >= MATCH for values in found.iou], diameter)
     if calibration is None:
         return Learned(chosen, None)
     if "score_threshold" in given:
         return Learned(replace(chosen, score_threshold=given["score_threshold"]), calibration)
     n_true = np.array([count_objects(m) for m in masks])
-    return Learned(replace(chosen, score_threshold=choose_score_threshold(tables, iou, n_true, diameter)), calibration)
+    score_threshold = choose_score_threshold(found.tables, found.iou, n_true, diameter)
+    return Learned(replace(chosen, score_threshold=score_threshold), calibration)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import fields, replace
 from typing import Any
 
@@ -23,8 +24,8 @@ class Decoding(Segmenter):
     n_iter: Any
     score_threshold: Any
 
-    def _fit_thresholds(self, outputs: list[NDArray[np.float32]], masks: list[NDArray[Any]]) -> None:
-        split = [self._codec.split(o) for o in outputs]
+    def _fit_thresholds(self, outputs: Iterable[NDArray[np.float32]], masks: list[NDArray[Any]]) -> None:
+        split = map(self._codec.split, outputs)
         self._learned = learn_decoding(
             split, masks, self._given(), diameter=self.diameter_, n_iter=self.n_iter, workers=self.workers
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -15,8 +15,8 @@ from sklearn.exceptions import NotFittedError
 
 from flowseg import _checks, _files, _inputs, metrics
 from flowseg._overlaps import count_objects
-from flowseg._predictor import Pass, Predictor
-from flowseg._selection import Score, score_masks, standard_error
+from flowseg._predictor import Predictor
+from flowseg._selection import Score, best_iou, score_found, standard_error
 from flowseg._sizes import (
     Sizes,
     bounds_of,
@@ -194,26 +194,29 @@ class Segmenter(Predictor, Stored, BaseEstimator):
             self._reset_decoding()
         if not enough:
             return
-        passes = [self._first_pass(image, None) for image in images]
         if self.estimate_diameters:  # True or "auto"
-            second = [self._look_again(image, *one) for image, one in zip(images, passes, strict=True)]
-            gain = self._score_passes(second, masks) - self._score_passes(passes, masks)
+            gain = self._gain_of_estimates(images, masks)
             self._sizes = replace(self._sizes, estimate=bool(gain[0] > standard_error(gain)))
-            passes = second if self._estimates() else passes
-        self._fit_thresholds([outputs for outputs, _ in passes], masks)
+        # One by one: the outputs of all images can be more than fits into memory.
+        self._fit_thresholds((self._find_outputs(image, None)[0] for image in images), masks)
 
-    def _look_again(self, image: NDArray[Any], outputs: NDArray[np.float32], factor: float) -> Pass:
-        """The pass that prediction with estimates makes after this one, or this one."""
-        other = self._other_factor(outputs, factor, bounded=True)
-        return (outputs, factor) if other is None else (self._run_network(image, other), other)
-
-    def _score_passes(self, passes: list[Pass], masks: list[NDArray[Any]]) -> Score:
-        return score_masks(masks, [self._decode(*one) for one in passes])
+    def _gain_of_estimates(self, images: list[NDArray[Any]], masks: list[NDArray[Any]]) -> Score:
+        """Score with estimated diameters less that without."""
+        once, twice = [], []
+        for image, true in zip(images, masks, strict=True):
+            outputs, factor = self._first_pass(image, None)
+            once.append(best_iou(true, self._decode(outputs, factor)))
+            other = self._other_factor(outputs, factor, bounded=True)
+            del outputs
+            again = None if other is None else self._decode(self._run_network(image, other), other)
+            twice.append(once[-1] if again is None else best_iou(true, again))
+        n_true = np.array([count_objects(m) for m in masks])
+        return score_found(twice, n_true) - score_found(once, n_true)
 
     def _reset_decoding(self) -> None:
         """Forget what is learned of decoding."""
 
-    def _fit_thresholds(self, outputs: list[NDArray[np.float32]], masks: list[NDArray[Any]]) -> None:
+    def _fit_thresholds(self, outputs: Iterable[NDArray[np.float32]], masks: list[NDArray[Any]]) -> None:
         """Choose thresholds for outputs of images with known masks."""
 
     def _learned_decoding(self) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from flowseg._overlaps import count_objects, find_overlaps, leave_out_ignored
+from flowseg._overlaps import find_overlaps, leave_out_ignored
 
 # Objects match a real one from this IoU on.
 MATCH = 0.5
@@ -31,23 +31,14 @@ def best_iou(true: NDArray[np.integer], predicted: NDArray[np.integer]) -> NDArr
     return best
 
 
-def score_found(iou: NDArray[np.float64], image: NDArray[np.intp], n_true: NDArray[np.intp]) -> Score:
+def score_found(iou: Sequence[NDArray[np.float64]], n_true: NDArray[np.intp]) -> Score:
     """Mean over IOU_THRESHOLDS of TP / (TP + FP + FN).
 
-    ``iou`` and ``image`` hold, for every found object, its `best_iou` and the number of its image; ``n_true`` the true
-    objects per image.
+    ``iou`` holds, for each image, the `best_iou` of the found objects; ``n_true`` the number of its true ones.
     """
-    n_found = _in_turn(np.bincount(image, minlength=n_true.size))
-    hits = np.stack([_in_turn(np.bincount(image[iou >= t], minlength=n_true.size)) for t in IOU_THRESHOLDS])
-    return np.mean(hits / np.maximum(_in_turn(n_true) + n_found - hits, 1), axis=0)
-
-
-def score_masks(true: Sequence[NDArray[np.integer]], predicted: Sequence[NDArray[np.integer]]) -> Score:
-    """`score_found` of label images."""
-    values = [best_iou(a, b) for a, b in zip(true, predicted, strict=True)]
-    image = np.repeat(np.arange(len(values)), [v.size for v in values])
-    n_true = np.array([count_objects(m) for m in true])
-    return score_found(np.concatenate(values), image, n_true)
+    n_found = _in_turn(np.array([values.size for values in iou]))
+    hits = [_in_turn(np.array([np.count_nonzero(values >= t) for values in iou])) for t in IOU_THRESHOLDS]
+    return np.mean([h / np.maximum(_in_turn(n_true) + n_found - h, 1) for h in hits], axis=0)
 
 
 def _in_turn(counts: NDArray[np.intp]) -> NDArray[np.intp]:

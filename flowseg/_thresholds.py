@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowseg import _checks
-from flowseg._dynamics import flows_to_masks
+from flowseg._candidates import Candidates, Split, find_candidates
 from flowseg._overlaps import number_objects
-from flowseg._quality import Table, calibrate, describe_objects
-from flowseg._selection import MATCH, Score, best_iou, is_judged, score_found, standard_error
+from flowseg._quality import Table, calibrate
+from flowseg._selection import MATCH, score_found, standard_error
 
 # What is tried. Logits of the foreground; flow errors (infinite: no check); shares of the true objects' area.
 CELLPROB_THRESHOLDS = (-3.0, -2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
@@ -73,30 +73,15 @@ def read_thresholds(document: Any) -> Thresholds:
     return Thresholds(**document)
 
 
-@dataclass(frozen=True)
-class _Candidates:
-    """All objects of all images at one cellprob threshold."""
-
-    iou: NDArray[np.float64]  # with the true object that it shares most with
-    error: NDArray[np.float64]  # 0 where the flow check does not apply
-    area: NDArray[np.float64]
-    image: NDArray[np.intp]  # that it is in
-
-    def score(self, flow_threshold: float, min_size: float, n_true: NDArray[np.intp]) -> Score:
-        """Score when objects beyond these thresholds are dropped; ``n_true`` holds the true objects per image."""
-        stay = (self.error <= flow_threshold) & (self.area >= min_size)
-        return score_found(self.iou[stay], self.image[stay], n_true)
-
-
 def choose_thresholds(
-    outputs: Sequence[tuple[NDArray[np.float32], NDArray[np.float32]]],
+    outputs: Iterable[Split],
     masks: Sequence[NDArray[Any]],
     given: dict[str, Any],
     *,
     n_iter: int | None,
     workers: int | None,
-) -> Thresholds:
-    """Thresholds for flows and cellprobs of images with known masks.
+) -> tuple[Thresholds, Candidates]:
+    """Thresholds for flows and cellprobs of images with known masks, and the objects that are found with them.
 
     ``given`` holds those that are not to be chosen. Of all whose score is no further below the largest than one
     standard error of the difference (jackknife over the images) those nearest to the defaults are taken: what a few
@@ -113,13 +98,13 @@ def choose_thresholds(
     levels = _choices(given, "cellprob_threshold", CELLPROB_THRESHOLDS, default.cellprob_threshold)
     errors = _choices(given, "flow_threshold", FLOW_THRESHOLDS, default.flow_threshold)
     sizes = _choices(given, "min_size", {default.min_size, *(int(s * median) for s in SIZE_SHARES)}, default.min_size)
+    found = find_candidates(outputs, masks, levels, n_iter=n_iter, workers=workers)
     tried, scores = [], []
-    for i, level in enumerate(levels):
-        candidates = _find_candidates(outputs, masks, level, n_iter=n_iter, workers=workers)
-        for (j, error), (k, size) in itertools.product(enumerate(errors), enumerate(sizes)):
-            tried.append((i + j + k, Thresholds(level, None if np.isinf(error) else error, size)))
-            scores.append(candidates.score(error, size, n_true))
-    return _nearest_of_the_best(tried, np.array(scores))
+    for (i, level), (j, error), (k, size) in itertools.product(*map(enumerate, (levels, errors, sizes))):
+        tried.append((i + j + k, (i, Thresholds(level, None if np.isinf(error) else error, size))))
+        scores.append(score_found(found[i].kept_iou(error, size), n_true))
+    i, chosen = _nearest_of_the_best(tried, np.array(scores))
+    return chosen, found[i].kept(_as_limit(chosen.flow_threshold), chosen.min_size)
 
 
 def _choices(given: dict[str, Any], name: str, choices: Iterable[float], default: float | None) -> list[Any]:
@@ -145,10 +130,8 @@ def choose_score_threshold(
         calibration = calibrate([tables[i] for i in others], [matched[i] for i in others], diameter)
         for i in range(fold, len(tables), SCORE_FOLDS):
             scores[i] = np.ones(iou[i].size) if calibration is None else calibration.score(tables[i])
-    score, values = np.concatenate(scores), np.concatenate(iou)
-    image = np.repeat(np.arange(len(iou)), [v.size for v in iou])
-    kept = [score >= _as_floor(t) for t in SCORE_THRESHOLDS]
-    results = np.array([score_found(values[stay], image[stay], n_true) for stay in kept])
+    kept = [[v[s >= _as_floor(t)] for v, s in zip(iou, scores, strict=True)] for t in SCORE_THRESHOLDS]
+    results = np.array([score_found(values, n_true) for values in kept])
     return _nearest_of_the_best(list(enumerate(SCORE_THRESHOLDS)), results)
 
 
@@ -165,31 +148,3 @@ def _nearest_of_the_best(tried: list[tuple[int, Choice]], scores: NDArray[np.flo
 
 def _as_limit(flow_threshold: float | None) -> float:
     return np.inf if flow_threshold is None else flow_threshold
-
-
-def _find_candidates(
-    outputs: Sequence[tuple[NDArray[np.float32], NDArray[np.float32]]],
-    masks: Sequence[NDArray[Any]],
-    cellprob_threshold: float,
-    *,
-    n_iter: int | None,
-    workers: int | None,
-) -> _Candidates:
-    iou, error, area, image = [], [], [], []
-    for i, ((flows, cellprob), true) in enumerate(zip(outputs, masks, strict=True)):
-        found = flows_to_masks(
-            flows,
-            cellprob,
-            cellprob_threshold=cellprob_threshold,
-            flow_threshold=None,
-            min_size=0,
-            n_iter=n_iter,
-            workers=workers,
-        )
-        objects = describe_objects(found, flows, cellprob, workers=workers)
-        judged = is_judged(true, found)
-        iou.append(best_iou(true, found))
-        error.append(np.where(objects["touches_border"], 0.0, objects["flow_error"])[judged])
-        area.append(objects["area"][judged])
-        image.append(np.full(np.count_nonzero(judged), i))
-    return _Candidates(np.concatenate(iou), np.concatenate(error), np.concatenate(area), np.concatenate(image))

@@ -16,6 +16,7 @@ LEVELS = [
         "_anatomy",
         "_annotation_files",
         "_basins",
+        "_candidates",
         "_cellpose_files",
         "_charts",
         "_checks",

@@ -5,7 +5,7 @@ import pytest
 
 import flowseg
 from flowseg import BoundarySegmenter, FlowSegmenter
-from flowseg._selection import score_masks, standard_error
+from flowseg._selection import best_iou, score_found, standard_error
 from flowseg._sizes import Sizes, bounds_of, choose_working, image_diameters, is_same_size, read_sizes
 from flowseg._thresholds import Thresholds
 
@@ -113,7 +113,8 @@ def test_scores_by_hand():
     found = [np.array([[1, 1, 0, 2, 0]]), np.array([[0, 0, 0, 0, 1]])]
     # IoU 1, 0.5 and none: TP, FP, FN are 2, 1, 1 at 0.5 and 1, 2, 2 at 0.75; then without the first, without the second.
     expected = [(2 / 4 + 1 / 5) / 2, 0.0, (2 / 2 + 1 / 3) / 2]
-    assert score_masks(true, found) == pytest.approx(expected)
+    iou = [best_iou(*pair) for pair in zip(true, found, strict=True)]
+    assert score_found(iou, np.array([2, 1])) == pytest.approx(expected)
     assert standard_error(np.array(expected)) == pytest.approx(np.sqrt(0.5 * 2 * (expected[2] / 2) ** 2))
 
 
@@ -123,9 +124,10 @@ class TestEstimates:
         images, masks = (list(part) for part in zip(*pairs))
         poor = [np.where(m % 3 == 0, 0, m) for m in masks]
         known = {"first": (masks, poor), "second": (poor, masks), "neither": (masks, masks)}[better]
-        answers = [iter([outputs_of(m) for m in part]) for part in known]
-        monkeypatch.setattr(model, "_first_pass", lambda image, diameter: (next(answers[0]), 1.0))
-        monkeypatch.setattr(model, "_look_again", lambda image, *passed: (next(answers[1]), 1.0))
+        passes = [{id(i): outputs_of(m) for i, m in zip(images, part, strict=True)} for part in known]
+        monkeypatch.setattr(model, "_first_pass", lambda image, diameter: (passes[0][id(image)], 1.0))
+        monkeypatch.setattr(model, "_other_factor", lambda *_, bounded: 1.0)
+        monkeypatch.setattr(model, "_run_network", lambda image, factor: passes[1][id(image)])
         model._fit_decoding(images, masks)
         assert model.estimate_diameters_ is (better == "second")
 
@@ -164,7 +166,8 @@ class TestEstimates:
         masks = np.kron(np.arange(1, 65).reshape(8, 8), np.ones((12, 12), int))
         poor = np.where(masks % 3 == 0, 0, masks)
         monkeypatch.setattr(model, "_first_pass", lambda image, diameter: (outputs_of(poor), 1.0))
-        monkeypatch.setattr(model, "_look_again", lambda image, *passed: (outputs_of(masks), 1.0))
+        monkeypatch.setattr(model, "_other_factor", lambda *_, bounded: 1.0)
+        monkeypatch.setattr(model, "_run_network", lambda image, factor: outputs_of(masks))
         model._fit_decoding([pairs[0][0]], [masks])
         assert model.estimate_diameters_ is False
         assert model._learned.thresholds == Thresholds()

@@ -1,3 +1,5 @@
+import weakref
+
 import numpy as np
 import pytest
 
@@ -28,7 +30,7 @@ def score(masks, outputs, thresholds):
 
 def test_the_chosen_thresholds_are_among_the_best_of_those_tried():
     masks, outputs = predictions(shift=2.5)  # a network that finds everything too large
-    chosen = choose_thresholds(outputs, masks, {}, n_iter=None, workers=1)
+    chosen, _ = choose_thresholds(outputs, masks, {}, n_iter=None, workers=1)
     assert chosen.cellprob_threshold >= 1
     best = score(masks, outputs, chosen)
     assert best > score(masks, outputs, Thresholds()) + 0.05
@@ -46,22 +48,22 @@ def test_what_chance_may_have_done_changes_no_threshold():
     masks[0] = np.where(masks[0] <= 3, 0, masks[0])
     outputs = list(zip(flows, cellprobs, strict=True))
     given = {"flow_threshold": None, "min_size": 0}
-    assert choose_thresholds(outputs, masks, given, n_iter=None, workers=1).cellprob_threshold == 0
+    assert choose_thresholds(outputs, masks, given, n_iter=None, workers=1)[0].cellprob_threshold == 0
     # Two images that agree decide; one tells nothing of others.
-    assert choose_thresholds(outputs[:1] * 2, masks[:1] * 2, given, n_iter=None, workers=1).cellprob_threshold > 0
-    assert choose_thresholds(outputs[:1], masks[:1], given, n_iter=None, workers=1).cellprob_threshold == 0
+    assert choose_thresholds(outputs[:1] * 2, masks[:1] * 2, given, n_iter=None, workers=1)[0].cellprob_threshold > 0
+    assert choose_thresholds(outputs[:1], masks[:1], given, n_iter=None, workers=1)[0].cellprob_threshold == 0
 
 
 def test_given_thresholds_stay():
     masks, outputs = predictions(shift=2.5)
     given = {"cellprob_threshold": -0.25, "flow_threshold": None, "min_size": 7}
-    assert choose_thresholds(outputs, masks, given, n_iter=None, workers=1) == Thresholds(-0.25, None, 7)
+    assert choose_thresholds(outputs, masks, given, n_iter=None, workers=1)[0] == Thresholds(-0.25, None, 7)
 
 
 def test_perfect_outputs_keep_the_defaults():
     masks, _ = predictions()
     outputs = [(flowseg.masks_to_flows(m), np.where(m > 0, 5, -5).astype(np.float32)) for m in masks]
-    chosen = choose_thresholds(outputs, masks, {"min_size": 15}, n_iter=None, workers=1)
+    chosen, _ = choose_thresholds(outputs, masks, {"min_size": 15}, n_iter=None, workers=1)
     assert chosen == Thresholds()
 
 
@@ -242,3 +244,20 @@ class TestPixelsToIgnore:
             expected.append(metrics.average_precision([np.maximum(m, 0)], [found], thresholds=(0.5,))[0])
         assert model.score(images, hidden) == pytest.approx(np.mean(expected))
         assert model.score(images, hidden) > model.score(images, [np.maximum(m, 0) for m in hidden])
+
+
+def test_outputs_are_taken_one_by_one():
+    masks, outputs = predictions(5)
+    alive = weakref.WeakValueDictionary()
+    most = []
+
+    def give():
+        while outputs:
+            pair = outputs.pop(0)
+            alive[len(outputs)] = pair[0]
+            yield pair
+            del pair
+            most.append(len(alive))
+
+    choose_thresholds(give(), masks, {}, n_iter=None, workers=1)
+    assert most == [1] * 5

@@ -16,6 +16,7 @@ mpl.use("agg")
 
 import matplotlib.pyplot as plt
 import numpy as np
+from by_image import write_ahead, write_sizes
 from scores import THRESHOLDS, difference, say_difference
 
 NAMES = {
@@ -37,7 +38,10 @@ COLOURS = {
     "Cellpose 3.1.1.3": "tab:red",
     "Cellpose 3.1.1.3, diameters estimated": "tab:pink",
 }
-AT_HALF, AT_THREE_QUARTERS = THRESHOLDS.index(0.5), THRESHOLDS.index(0.75)
+AT = AT_HALF, AT_THREE_QUARTERS = THRESHOLDS.index(0.5), THRESHOLDS.index(0.75)
+
+# What others are compared with.
+OURS = "flowseg, flows, seed 0"
 
 Results = dict[str, dict[str, Any]]
 
@@ -62,7 +66,7 @@ def write_scores(results: Results, data: str, file: Path) -> None:
         writer.writerow(["AP at IoU", *(f"{t:g}" for t in THRESHOLDS), "F1", "splits", "merges"])
         for name, result in rows:
             cells = [f"{v:.3f}" for v in result["pooled"]]
-            for i in (AT_HALF, AT_THREE_QUARTERS):
+            for i in AT:
                 cells[i] += f" ({result['low'][i]:.3f} to {result['high'][i]:.3f})"
             writer.writerow([name, *cells, f"{result['f1']:.3f}", result["splits"], result["merges"]])
 
@@ -71,14 +75,14 @@ def write_differences(results: Results, data: str, file: Path) -> None:
     """How far flows, first seed, are above each other tool on the same images."""
     groups = np.array(results[f"{data} | ceiling"]["groups"])
     jobs = jobs_of(results, data)
-    _, ours = jobs["flowseg, flows, seed 0"]
+    _, ours = jobs[OURS]
     with open(file, "w", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow(["flows (seed 0) less", "at IoU 0.5", "at IoU 0.75"])
         for name, (_, other) in jobs.items():
             if other is not ours:
                 d = difference(ours, other, groups)
-                writer.writerow([name, *(say_difference(d, i) for i in (AT_HALF, AT_THREE_QUARTERS))])
+                writer.writerow([name, *(say_difference(d, i) for i in AT)])
 
 
 def draw_scores(results: Results, sets: list[str], file: Path) -> None:
@@ -123,7 +127,7 @@ def write_curve(results: Results, table: Path, picture: Path) -> None:
             pooled = {n: points[kind][n]["pooled"] for n in numbers if n in points[kind]}
             cells = {n: f"{p[AT_HALF]:.3f} / {p[AT_THREE_QUARTERS]:.3f}" for n, p in pooled.items()}
             writer.writerow([label, *(cells.get(n, "") for n in numbers)])
-            for ax, i in zip(axes, (AT_HALF, AT_THREE_QUARTERS), strict=True):
+            for ax, i in zip(axes, AT, strict=True):
                 ax.plot(list(pooled), [p[i] for p in pooled.values()], marker="o", ms=4, label=label)
                 ax.set(title=f"IoU {THRESHOLDS[i]:g}", xlabel="annotated images", xscale="log")
                 ax.set_xticks(numbers, [str(n) for n in numbers])
@@ -131,7 +135,7 @@ def write_curve(results: Results, table: Path, picture: Path) -> None:
         groups = np.array(results["aitslab/nuclei | ceiling"]["groups"])
         scratch, started = (points[kind] for kind in CURVES)
         gains = {n: difference(started[n], scratch[n], groups) for n in numbers if n in scratch and n in started}
-        for i in (AT_HALF, AT_THREE_QUARTERS):
+        for i in AT:
             cells = {n: say_difference(d, i) for n, d in gains.items()}
             writer.writerow([f"gain at IoU {THRESHOLDS[i]:g}", *(cells.get(n, "") for n in numbers)])
     axes[0].set_ylabel("average precision, pooled")
@@ -151,8 +155,13 @@ def main(results_file: str, docs: str) -> None:
     for data in sets:
         name = data.replace("/", "_")
         write_scores(results, data, tables / f"scores_{name}.csv")
-        if "flowseg, flows, seed 0" in jobs_of(results, data):
+        jobs = {job: result for job, (_, result) in jobs_of(results, data).items()}
+        diameters = results[f"{data} | ceiling"]["diameters"]
+        if max(diameters) > 2 * min(diameters):
+            write_sizes(jobs, diameters, AT, tables / f"sizes_{name}.csv")
+        if OURS in jobs and len(jobs) > 1:
             write_differences(results, data, tables / f"differences_{name}.csv")
+            write_ahead(jobs.pop(OURS), jobs, AT, tables / f"ahead_{name}.csv")
     draw_scores(results, sets, images / "comparison.png")
     if curve(results)["flow"]:
         write_curve(results, tables / "learning_curve.csv", images / "learning_curve.png")

@@ -17,7 +17,7 @@ Split = tuple[NDArray[np.float32], NDArray[np.float32]]  # flows, cellprob
 
 @dataclass(frozen=True)
 class Candidates:
-    """Those at one cellprob threshold, image by image: what is known of them before any is dropped."""
+    """Objects at one cellprob threshold, image by image."""
 
     tables: list[Table] = field(default_factory=list)  # from `describe_objects`
     iou: list[NDArray[np.float64]] = field(default_factory=list)  # with the true object that each shares most with
@@ -46,7 +46,7 @@ def find_candidates(
     n_iter: int | None,
     workers: int | None,
 ) -> list[Candidates]:
-    """Those of each threshold; outputs are taken one by one, and none is kept."""
+    """All objects at each threshold, none dropped; outputs are taken one by one, and none is kept."""
     found = [Candidates() for _ in cellprob_thresholds]
     for (flows, cellprob), true in zip(outputs, masks, strict=True):
         for threshold, candidates in zip(cellprob_thresholds, found, strict=True):

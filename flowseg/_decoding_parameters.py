@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import fields, replace
 from typing import Any
 
@@ -24,8 +23,9 @@ class Decoding(Segmenter):
     n_iter: Any
     score_threshold: Any
 
-    def _fit_thresholds(self, outputs: Iterable[NDArray[np.float32]], masks: list[NDArray[Any]]) -> None:
-        split = map(self._codec.split, outputs)
+    def _fit_thresholds(self, images: list[NDArray[Any]], masks: list[NDArray[Any]]) -> None:
+        # One by one: the outputs of all images can be more than fits into memory.
+        split = (self._codec.split(self._find_outputs(image, None)[0]) for image in images)
         self._learned = learn_decoding(
             split, masks, self._given(), diameter=self.diameter_, n_iter=self.n_iter, workers=self.workers
         )

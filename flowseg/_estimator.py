@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -197,8 +197,7 @@ class Segmenter(Predictor, Stored, BaseEstimator):
         if self.estimate_diameters:  # True or "auto"
             gain = self._gain_of_estimates(images, masks)
             self._sizes = replace(self._sizes, estimate=bool(gain[0] > standard_error(gain)))
-        # One by one: the outputs of all images can be more than fits into memory.
-        self._fit_thresholds((self._find_outputs(image, None)[0] for image in images), masks)
+        self._fit_thresholds(images, masks)
 
     def _gain_of_estimates(self, images: list[NDArray[Any]], masks: list[NDArray[Any]]) -> Score:
         """Score with estimated diameters less that without."""
@@ -216,8 +215,8 @@ class Segmenter(Predictor, Stored, BaseEstimator):
     def _reset_decoding(self) -> None:
         """Forget what is learned of decoding."""
 
-    def _fit_thresholds(self, outputs: Iterable[NDArray[np.float32]], masks: list[NDArray[Any]]) -> None:
-        """Choose thresholds for outputs of images with known masks."""
+    def _fit_thresholds(self, images: list[NDArray[Any]], masks: list[NDArray[Any]]) -> None:
+        """Choose thresholds on images with known masks."""
 
     def _learned_decoding(self) -> dict[str, Any]:
         """What `_fit_decoding` has learned, for the model file."""

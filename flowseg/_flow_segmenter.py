@@ -261,7 +261,7 @@ class FlowSegmenter(Decoding):
         image_list, mask_list = _inputs.as_pairs(images, masks, n_channels=self.n_channels)
         _inputs.check_has_objects(mask_list, "masks")
         _inputs.check_not_binary(mask_list, "masks")
-        self._fit_thresholds((self._find_outputs(image, None)[0] for image in image_list), mask_list)
+        self._fit_thresholds(image_list, mask_list)
         return self
 
     def _check_prediction_settings(self) -> None:

@@ -25,7 +25,7 @@ def write_ahead(ours: dict[str, Any], others: dict[str, dict[str, Any]], at: tup
         for name, other in others.items():
             b, cells = np.array(other["counts"]), []
             for i in at:
-                lead = _precision_per_image(a[:, i]) - _precision_per_image(b[:, i])
+                lead = _precision_per_image(a)[:, i] - _precision_per_image(b)[:, i]
                 fewer = (a[:, i, 1:] - b[:, i, 1:]).sum(axis=1)
                 cells += [f"{np.sum(lead > 0)} / {np.sum(lead == 0)} / {np.sum(lead < 0)}", max(fewer.max(), 0)]
             writer.writerow([name, *cells])
@@ -47,7 +47,7 @@ def write_sizes(jobs: dict[str, dict[str, Any]], diameters: list[float], at: tup
 
 
 def _precision_per_image(counts: np.ndarray) -> np.ndarray:
-    return counts[:, 0] / np.maximum(counts.sum(axis=1), 1)
+    return np.array([precision(image[np.newaxis]) for image in counts])
 
 
 def _say_range(low: float, high: float) -> str:

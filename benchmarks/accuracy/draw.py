@@ -40,8 +40,9 @@ COLOURS = {
 }
 AT = AT_HALF, AT_THREE_QUARTERS = THRESHOLDS.index(0.5), THRESHOLDS.index(0.75)
 
-# What others are compared with.
-OURS = "flowseg, flows, seed 0"
+# What others are compared with: all trainings; image by image the first.
+OURS = NAMES["flowseg flow"]
+OURS_FIRST = f"{OURS}, seed 0"
 
 Results = dict[str, dict[str, Any]]
 
@@ -72,17 +73,17 @@ def write_scores(results: Results, data: str, file: Path) -> None:
 
 
 def write_differences(results: Results, data: str, file: Path) -> None:
-    """How far flows, first seed, are above each other tool on the same images."""
+    """How far each training of flows is above each other tool on the same images."""
     groups = np.array(results[f"{data} | ceiling"]["groups"])
-    jobs = jobs_of(results, data)
-    _, ours = jobs[OURS]
+    jobs = {job: result for job, (_, result) in jobs_of(results, data).items()}
+    ours = {job: jobs.pop(job) for job in list(jobs) if job.startswith(OURS)}
     with open(file, "w", newline="") as stream:
         writer = csv.writer(stream)
-        writer.writerow(["flows (seed 0) less", "at IoU 0.5", "at IoU 0.75"])
-        for name, (_, other) in jobs.items():
-            if other is not ours:
-                d = difference(ours, other, groups)
-                writer.writerow([name, *(say_difference(d, i) for i in AT)])
+        seeds = [job.rpartition(", ")[2] for job in ours]
+        writer.writerow(["flows less", *(f"at IoU {THRESHOLDS[i]:g}, {seed}" for seed in seeds for i in AT)])
+        for name, other in jobs.items():
+            found = [difference(result, other, groups) for result in ours.values()]
+            writer.writerow([name, *(say_difference(d, i) for d in found for i in AT)])
 
 
 def draw_scores(results: Results, sets: list[str], file: Path) -> None:
@@ -127,10 +128,13 @@ def write_curve(results: Results, table: Path, picture: Path) -> None:
             pooled = {n: points[kind][n]["pooled"] for n in numbers if n in points[kind]}
             cells = {n: f"{p[AT_HALF]:.3f} / {p[AT_THREE_QUARTERS]:.3f}" for n, p in pooled.items()}
             writer.writerow([label, *(cells.get(n, "") for n in numbers)])
+            untrained = pooled.pop(0, None)
             for ax, i in zip(axes, AT, strict=True):
-                ax.plot(list(pooled), [p[i] for p in pooled.values()], marker="o", ms=4, label=label)
+                (line,) = ax.plot(list(pooled), [p[i] for p in pooled.values()], marker="o", ms=4, label=label)
+                if untrained:
+                    ax.axhline(untrained[i], color=line.get_color(), ls=":", label="the nuclei model as it is")
                 ax.set(title=f"IoU {THRESHOLDS[i]:g}", xlabel="annotated images", xscale="log")
-                ax.set_xticks(numbers, [str(n) for n in numbers])
+                ax.set_xticks([n for n in numbers if n], [str(n) for n in numbers if n])
                 ax.minorticks_off()
         groups = np.array(results["aitslab/nuclei | ceiling"]["groups"])
         scratch, started = (points[kind] for kind in CURVES)
@@ -159,9 +163,10 @@ def main(results_file: str, docs: str) -> None:
         diameters = results[f"{data} | ceiling"]["diameters"]
         if max(diameters) > 2 * min(diameters):
             write_sizes(jobs, diameters, AT, tables / f"sizes_{name}.csv")
-        if OURS in jobs and len(jobs) > 1:
+        if OURS_FIRST in jobs and not all(job.startswith(OURS) for job in jobs):
             write_differences(results, data, tables / f"differences_{name}.csv")
-            write_ahead(jobs.pop(OURS), jobs, AT, tables / f"ahead_{name}.csv")
+            others = {job: result for job, result in jobs.items() if not job.startswith(OURS)}
+            write_ahead(jobs[OURS_FIRST], others, AT, tables / f"ahead_{name}.csv")
     draw_scores(results, sets, images / "comparison.png")
     if curve(results)["flow"]:
         write_curve(results, tables / "learning_curve.csv", images / "learning_curve.png")

@@ -72,16 +72,13 @@ def write_scores(results: Results, data: str, file: Path) -> None:
             writer.writerow([name, *cells, f"{result['f1']:.3f}", result["splits"], result["merges"]])
 
 
-def write_differences(results: Results, data: str, file: Path) -> None:
+def write_differences(ours: Results, others: Results, groups: np.ndarray, file: Path) -> None:
     """How far each training of flows is above each other tool on the same images."""
-    groups = np.array(results[f"{data} | ceiling"]["groups"])
-    jobs = {job: result for job, (_, result) in jobs_of(results, data).items()}
-    ours = {job: jobs.pop(job) for job in list(jobs) if job.startswith(OURS)}
     with open(file, "w", newline="") as stream:
         writer = csv.writer(stream)
         seeds = [job.rpartition(", ")[2] for job in ours]
         writer.writerow(["flows less", *(f"at IoU {THRESHOLDS[i]:g}, {seed}" for seed in seeds for i in AT)])
-        for name, other in jobs.items():
+        for name, other in others.items():
             found = [difference(result, other, groups) for result in ours.values()]
             writer.writerow([name, *(say_difference(d, i) for d in found for i in AT)])
 
@@ -163,10 +160,12 @@ def main(results_file: str, docs: str) -> None:
         diameters = results[f"{data} | ceiling"]["diameters"]
         if max(diameters) > 2 * min(diameters):
             write_sizes(jobs, diameters, AT, tables / f"sizes_{name}.csv")
-        if OURS_FIRST in jobs and not all(job.startswith(OURS) for job in jobs):
-            write_differences(results, data, tables / f"differences_{name}.csv")
-            others = {job: result for job, result in jobs.items() if not job.startswith(OURS)}
-            write_ahead(jobs[OURS_FIRST], others, AT, tables / f"ahead_{name}.csv")
+        ours = {job: result for job, result in jobs.items() if job.startswith(OURS)}
+        others = {job: result for job, result in jobs.items() if job not in ours}
+        if OURS_FIRST in ours and others:
+            groups = np.array(results[f"{data} | ceiling"]["groups"])
+            write_differences(ours, others, groups, tables / f"differences_{name}.csv")
+            write_ahead(ours[OURS_FIRST], others, AT, tables / f"ahead_{name}.csv")
     draw_scores(results, sets, images / "comparison.png")
     if curve(results)["flow"]:
         write_curve(results, tables / "learning_curve.csv", images / "learning_curve.png")

@@ -39,6 +39,7 @@ SECOND_SEED = (
     "stretched up to 1.25",
     "uneven light",
     "learning rate 3e-3",
+    "crops of 96, batches of 14",
     "batches of 4",
     "own size once",
     "cells",

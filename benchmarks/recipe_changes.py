@@ -57,6 +57,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "10 images: 2000 steps": {"images": 10, "steps": 2000},
     "1800 steps: quarter turns and flips only": {"steps": 1800, "quarters": True},
     "1800 steps: neither turned, scaled nor lit": {"steps": 1800, "augment": False},
+    "1800 steps: crops of 96, batches of 14": {"steps": 1800, "crop_size": 96, "batch_size": 14},
 }
 # The same on other sets, where objects are larger.
 CELLS, LARGE_NUCLEI = "aitslab/cells", "aitslab/nuclei"

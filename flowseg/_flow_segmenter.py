@@ -238,8 +238,8 @@ class FlowSegmenter(Decoding):
         """Choose the thresholds that are "auto" and learn the score of objects, on images the network has not seen.
 
         The network runs once per image, twice where diameters are estimated. The thresholds are the ones nearest to the
-        usual ones (0.0, 0.4, 15, no score) of all whose average precision over all objects, mean of that at IoU 0.5
-        and at 0.75, is the largest or less than a standard error below it. `fit` does the same with its validation
+        usual ones (0.0, 0.4, 15, no score) of all whose average precision over all objects, mean of that at IoU 0.5,
+        0.75 and 0.9, is the largest or less than a standard error below it. `fit` does the same with its validation
         images if these hold fifty objects.
 
         Parameters

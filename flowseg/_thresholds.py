@@ -16,10 +16,11 @@ from flowseg._overlaps import number_objects
 from flowseg._quality import Table, calibrate
 from flowseg._selection import MATCH, score_found, standard_error
 
-# What is tried. Logits of the foreground; flow errors (infinite: no check); shares of the true objects' area.
+# What is tried. Logits of the foreground; flow errors (infinite: no check); shares of the true objects' median area:
+# above a tenth a few images of large objects would say that small ones are not real.
 CELLPROB_THRESHOLDS = (-3.0, -2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
 FLOW_THRESHOLDS = (0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, np.inf)
-SIZE_SHARES = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4)
+SIZE_SHARES = (0.0, 0.05, 0.1)
 
 # Probabilities that an object matches a real one; None keeps all objects.
 SCORE_THRESHOLDS = (None, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)

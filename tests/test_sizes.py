@@ -111,8 +111,8 @@ class TestWorkingDiameter:
 def test_scores_by_hand():
     true = [np.array([[1, 1, 0, 2, 2]]), np.array([[1, 1, 1, 0, 0]])]
     found = [np.array([[1, 1, 0, 2, 0]]), np.array([[0, 0, 0, 0, 1]])]
-    # IoU 1, 0.5 and none: TP, FP, FN are 2, 1, 1 at 0.5 and 1, 2, 2 at 0.75; then without the first, without the second.
-    expected = [(2 / 4 + 1 / 5) / 2, 0.0, (2 / 2 + 1 / 3) / 2]
+    # IoU 1, 0.5 and none: TP, FP, FN are 2, 1, 1 at 0.5, else 1, 2, 2; then without the first, without the second.
+    expected = [(2 / 4 + 1 / 5 + 1 / 5) / 3, 0.0, (2 / 2 + 1 / 3 + 1 / 3) / 3]
     iou = [best_iou(*pair) for pair in zip(true, found, strict=True)]
     assert score_found(iou, np.array([2, 1])) == pytest.approx(expected)
     assert standard_error(np.array(expected)) == pytest.approx(np.sqrt(0.5 * 2 * (expected[2] / 2) ** 2))

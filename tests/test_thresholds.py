@@ -2,6 +2,7 @@ import weakref
 
 import numpy as np
 import pytest
+from skimage import segmentation
 
 import flowseg
 from flowseg import FlowSegmenter, metrics, synthetic
@@ -52,6 +53,37 @@ def test_what_chance_may_have_done_changes_no_threshold():
     # Two images that agree decide; one tells nothing of others.
     assert choose_thresholds(outputs[:1] * 2, masks[:1] * 2, given, n_iter=None, workers=1)[0].cellprob_threshold > 0
     assert choose_thresholds(outputs[:1], masks[:1], given, n_iter=None, workers=1)[0].cellprob_threshold == 0
+
+
+def test_outlines_count():
+    # a wide foreground finds every object, the tight one all but two, and draws the outlines right
+    masks = [synthetic.cells((160, 160), 12, diameter=26, rng=seed)[1] for seed in range(3)]
+    wide = [segmentation.expand_labels(m, 2) for m in masks]
+    outputs = []
+    for tight, grown in zip(masks, wide, strict=True):
+        cellprob = np.where(tight > 0, 5, np.where(grown > 0, -0.3, -5)).astype(np.float32)
+        cellprob[np.isin(grown, (1, 2))] = -0.2
+        outputs.append((flowseg.masks_to_flows(grown), cellprob))
+    given = {"flow_threshold": None, "min_size": 0}
+    assert choose_thresholds(outputs, masks, given, n_iter=None, workers=1)[0].cellprob_threshold == 0
+    ious = np.concatenate([best_iou(*pair) for pair in zip(masks, wide, strict=True)])
+    assert np.mean(ious > 0.5) == 1  # so that the wide one would be right if outlines did not count
+    assert np.mean(ious > 0.9) < 0.1
+
+
+def test_large_objects_do_not_say_that_small_ones_are_not_real():
+    masks = [synthetic.cells((160, 160), 12, diameter=26, rng=seed)[1] for seed in range(3)]
+    median = np.median(np.concatenate([np.unique(m[m > 0], return_counts=True)[1] for m in masks]))
+    side = int(np.sqrt(0.15 * median))
+    found = [m.copy() for m in masks]
+    for m in found:  # a false object in each free place
+        for corner in np.argwhere(np.ones((160 // (side + 2), 160 // (side + 2)))) * (side + 2):
+            place = tuple(slice(c, c + side) for c in corner)
+            if not m[tuple(slice(max(c - 1, 0), c + side + 1) for c in corner)].any():
+                m[place] = m.max() + 1
+    outputs = [(flowseg.masks_to_flows(m), np.where(m > 0, 5, -5).astype(np.float32)) for m in found]
+    given = {"flow_threshold": None, "cellprob_threshold": 0.0}
+    assert choose_thresholds(outputs, masks, given, n_iter=None, workers=1)[0].min_size <= 0.1 * median
 
 
 def test_given_thresholds_stay():

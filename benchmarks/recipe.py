@@ -35,6 +35,7 @@ TRIALS = 3
 SECOND_SEED = (
     "base",
     "quarter turns and flips only",
+    "no change of light",
     "blur",
     "stretched up to 1.25",
     "uneven light",

@@ -13,6 +13,7 @@ LIGHT_AS_IT_IS = {
     "_batches.GAMMA": (1.0, 1.0),
     "_batches.NOISE": (0.0, 0.0),
 }
+NOISE_ONLY = {name: value for name, value in LIGHT_AS_IT_IS.items() if name != "_batches.NOISE"}
 # What each training changes: parameters of FlowSegmenter, and names "module.CONSTANT" of flowseg, or of this file.
 CHANGES: dict[str, dict[str, Any]] = {
     "base": {},
@@ -46,6 +47,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "foreground weighs 3": {"foreground": 3.0},
     "neither turned, scaled nor lit": {"augment": False},
     "no change of light": LIGHT_AS_IT_IS,
+    "no change of light but noise": NOISE_ONLY,
     "upright, of one scale, no change of light": {"upright": True, "_training.SCALE_JITTER": 1.0, **LIGHT_AS_IT_IS},
     "filters 16, 32, 64, 128": {"filters": (16, 32, 64, 128)},
     "batches of 4": {"batch_size": 4},
@@ -58,17 +60,23 @@ CHANGES: dict[str, dict[str, Any]] = {
     "1800 steps: quarter turns and flips only": {"steps": 1800, "quarters": True},
     "1800 steps: neither turned, scaled nor lit": {"steps": 1800, "augment": False},
     "1800 steps: crops of 96, batches of 14": {"steps": 1800, "crop_size": 96, "batch_size": 14},
+    "1800 steps: no change of light": {"steps": 1800, **LIGHT_AS_IT_IS},
+    "1800 steps: no change of light but noise": {"steps": 1800, **NOISE_ONLY},
 }
 # The same on other sets, where objects are larger.
 CELLS, LARGE_NUCLEI = "aitslab/cells", "aitslab/nuclei"
 CHANGES |= {
     "cells": {"data": CELLS, "diameter": 24.0},
     "cells: quarter turns and flips only": {"data": CELLS, "diameter": 24.0, "quarters": True},
+    "cells: no change of light": {"data": CELLS, "diameter": 24.0, **LIGHT_AS_IT_IS},
+    "cells: no change of light but noise": {"data": CELLS, "diameter": 24.0, **NOISE_ONLY},
     "cells: diameter 36": {"data": CELLS, "diameter": 36.0},
     "cells: diameter 48": {"data": CELLS, "diameter": 48.0},
     "cells, own size once": {"data": CELLS, "diameter": 24.0, "_training.OWN_SIZE_SHOWN": 1},
     "cells, own size once: diameter 36": {"data": CELLS, "diameter": 36.0, "_training.OWN_SIZE_SHOWN": 1},
     "large nuclei": {"data": LARGE_NUCLEI, "diameter": 24.0},
+    "large nuclei: no change of light": {"data": LARGE_NUCLEI, "diameter": 24.0, **LIGHT_AS_IT_IS},
+    "large nuclei: no change of light but noise": {"data": LARGE_NUCLEI, "diameter": 24.0, **NOISE_ONLY},
     "large nuclei: diameter 32": {"data": LARGE_NUCLEI, "diameter": 32.0},
     "large nuclei: diameter 40": {"data": LARGE_NUCLEI, "diameter": 40.0},
     "large nuclei, 1800 steps": {"data": LARGE_NUCLEI, "diameter": 24.0, "steps": 1800},

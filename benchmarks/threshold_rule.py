@@ -25,6 +25,7 @@ from scores import write_results
 
 from flowseg import FlowSegmenter, _selection, _thresholds
 from flowseg._candidates import Candidates
+from flowseg._overlaps import count_objects
 
 MODEL = "nuclei"
 # The splits to draw from: what is reported is not looked at.
@@ -77,8 +78,7 @@ def part(found: list[Candidates], images: np.ndarray) -> list[Candidates]:
 
 def precision(found: Candidates, n_true: int, thresholds: _thresholds.Thresholds) -> list[float]:
     """Pooled TP / (TP + FP + FN)."""
-    limit = np.inf if thresholds.flow_threshold is None else thresholds.flow_threshold
-    iou = np.concatenate(found.kept_iou(limit, thresholds.min_size))
+    iou = np.concatenate(found.kept_iou(_thresholds._as_limit(thresholds.flow_threshold), thresholds.min_size))
     hits = np.array([np.count_nonzero(iou >= t) for t in SCORED_AT])
     return (hits / (n_true + iou.size - hits)).tolist()
 
@@ -86,7 +86,7 @@ def precision(found: Candidates, n_true: int, thresholds: _thresholds.Thresholds
 def measure(file: Path, splits: tuple[str, ...]) -> dict[str, Any]:
     """For each number of images and rule: precision on the images left, and how often thresholds were changed."""
     masks, levels, found = find(file, splits)
-    n_true = np.array([np.unique(m[m > 0]).size for m in masks])
+    n_true = np.array([count_objects(m) for m in masks])
     rng = np.random.default_rng(0)
     results = {}
     for n in [n for n in CHOSEN_ON if n <= len(masks) // 2]:
@@ -102,16 +102,15 @@ def measure(file: Path, splits: tuple[str, ...]) -> dict[str, Any]:
                 level = levels.index(chosen.cellprob_threshold)
                 precisions[name].append(precision(to_score[level], int(n_true[left].sum()), chosen))
                 changed[name] += chosen != default
+        gains = {name: np.subtract(values, precisions[DEFAULTS]) for name, values in precisions.items()}
         results[str(n)] = {
             name: {
-                "mean": np.mean(values, axis=0).round(4).tolist(),
-                "gain": np.mean(np.subtract(values, precisions[DEFAULTS]), axis=0).round(4).tolist(),
-                "worst twentieth": np.quantile(np.subtract(values, precisions[DEFAULTS]), 0.05, axis=0)
-                .round(4)
-                .tolist(),
+                "mean": np.mean(precisions[name], axis=0).round(4).tolist(),
+                "gain": np.mean(gain, axis=0).round(4).tolist(),
+                "worst twentieth": np.quantile(gain, 0.05, axis=0).round(4).tolist(),
                 "changed": changed[name] / DRAWS,
             }
-            for name, values in precisions.items()
+            for name, gain in gains.items()
         }
         print(n, results[str(n)], flush=True)
     return results

@@ -78,7 +78,9 @@ def main() -> None:
         pack(options.data, "dsb2018", file)
         images, true = read(file, "choose", "image"), read(file, "choose", "mask")
     images = [normalize(image) for image in images]
-    for name, _, model in (text.partition("=") for text in options.model):
+    for name, equals, model in (text.partition("=") for text in options.model):
+        if not equals:
+            parser.error(f"--model must be NAME=FILE; got {name}")
         is_file = Path(model).exists()
         segmenter = load_segmenter(model) if is_file else FlowSegmenter.from_pretrained(model)
         results[name] = measure(segmenter, images, true)

@@ -48,6 +48,14 @@ def as_masks(masks: ArrayLike, name: str = "masks", *, ndims: Sequence[int] = (2
     return array
 
 
+def as_countable(masks: ArrayLike, name: str, *, ndims: Sequence[int] = (2, 3)) -> NDArray[Any]:
+    """Return ``masks`` as `as_masks` does, with labels that fit a signed integer, which counting needs."""
+    array = as_masks(masks, name, ndims=ndims)
+    if array.max() > np.iinfo(np.int64).max:
+        raise ValueError(f"{name} must have labels below 2**63; got {array.max()}.")
+    return array
+
+
 def _as_array(values: ArrayLike, name: str) -> NDArray[Any]:
     try:
         return np.asarray(values)

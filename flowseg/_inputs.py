@@ -71,18 +71,10 @@ def as_pairs(
     mask_items = _checks.as_list(masks, names[1])
     _checks.check_same_length(image_items, mask_items, names)
     checked_images = [as_channels_last(x, n_channels, f"{names[0]}[{i}]") for i, x in enumerate(image_items)]
-    checked_masks = [_as_countable(y, f"{names[1]}[{i}]") for i, y in enumerate(mask_items)]
+    checked_masks = [_checks.as_countable(y, f"{names[1]}[{i}]", ndims=(2,)) for i, y in enumerate(mask_items)]
     for i, (x, y) in enumerate(zip(checked_images, checked_masks, strict=True)):
         _checks.check_same_shape(y.shape, x.shape[:2], f"{names[1]}[{i}]", f"{names[0]}[{i}] (rows and columns)")
     return checked_images, checked_masks
-
-
-def _as_countable(masks: Any, name: str) -> NDArray[Any]:
-    """A label image that scores can be counted on, too."""
-    array = _checks.as_masks(masks, name, ndims=(2,))
-    if array.dtype == np.uint64 and array.max() >= 2**63:
-        raise ValueError(f"{name} must have labels below 2**63; got {array.max()}.")
-    return array
 
 
 def check_has_objects(masks: Sequence[NDArray[Any]], name: str) -> None:

@@ -6,6 +6,8 @@ python benchmarks/accuracy/run.py DATA --json benchmarks/accuracy/results.json \
 Jobs that the JSON file holds are not run again, so it goes on where it was stopped; one that fails is named and the
 others are run. Each has two cores and no GPU, whatever the machine has. DATA is a folder of sets as `data.SETS` names
 them. The environments of the other tools hold what requirements-stardist.txt and requirements-cellpose.txt say.
+
+On a slower or a busy machine a training of flowseg can be repeated by its length instead of its minutes: --epochs.
 """
 
 import argparse
@@ -61,19 +63,23 @@ def list_jobs() -> list[Job]:
         ]
     # Whole cells are larger than what StarDist's network sees at full size.
     jobs.append(Job("aitslab/cells", "stardist", "scaled", 0, MINUTES))
-    jobs.append(Job("dsb2018_histology", "flowseg", "flow", 0, MINUTES))
+    jobs += [Job("dsb2018_histology", "flowseg", "flow", seed, MINUTES) for seed in (0, 1)]
     jobs.append(Job("aitslab/nuclei", "flowseg", "flow:nuclei@0", 0, CURVE_MINUTES))  # as it is
     for n in CURVE_IMAGES:
         jobs += [Job("aitslab/nuclei", "flowseg", f"{kind}@{n}", 0, CURVE_MINUTES) for kind in ("flow", "flow:nuclei")]
     return jobs
 
 
-def run(job: Job, python: str, file: Path, folder: Path) -> dict[str, dict[str, Any]]:
-    """Train and segment in a process of its own, then score; results by name, one per way of segmenting."""
+def run(job: Job, python: str, file: Path, folder: Path, epochs: int | None) -> dict[str, dict[str, Any]]:
+    """Train and segment in a process of its own, then score; results by name, one per way of segmenting.
+
+    With ``epochs`` (of flowseg only) the minutes do not count.
+    """
     for old in folder.glob("found*.npz"):
         old.unlink()
     output = folder / "found.npz"
     arguments = [str(file), str(output), str(job.minutes), str(job.seed), job.kind]
+    arguments += [] if epochs is None else [str(epochs)]
     start = time.time()
     done = subprocess.run(
         [python, str(HERE / f"use_{job.tool}.py"), *arguments],
@@ -85,6 +91,7 @@ def run(job: Job, python: str, file: Path, folder: Path) -> dict[str, dict[str, 
     if done.returncode:
         raise RuntimeError(f"{job.name} failed:\n{done.stderr[-4000:]}")
     said = {"wall": round(time.time() - start), **json.loads(done.stdout.strip().splitlines()[-1])}
+    said |= {} if epochs is None else {"epochs_given": True}
     results = {}
     for file_found in folder.glob("found*.npz"):  # found.npz, and found WAY.npz
         way = job._replace(kind=job.kind + file_found.stem.removeprefix("found"))
@@ -111,6 +118,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, required=True, help="results, kept after every job")
     parser.add_argument("--python", action="append", default=[], metavar="TOOL=PYTHON", help="environment of a tool")
     parser.add_argument("--only", default="", help="run jobs whose name contains this")
+    parser.add_argument("--epochs", type=int, help="of flowseg's trainings, whatever the time; no other tool")
     options = parser.parse_args()
     pythons = {name: str(Path(file).expanduser()) for name, file in (p.split("=", 1) for p in options.python)}
     results = json.loads(options.json.read_text()) if options.json.exists() else {}
@@ -122,6 +130,7 @@ def main() -> None:
         for job in list_jobs():
             ceiling_name = f"{job.data} | ceiling"
             wanted = options.only in job.name and job.tool in pythons
+            wanted &= options.epochs is None or job.tool == "flowseg"
             if job.name in results or not wanted:
                 continue
             file = folder / f"{job.data.replace('/', '_')}.npz"
@@ -130,7 +139,7 @@ def main() -> None:
             if ceiling_name not in results:
                 results[ceiling_name] = describe_set(file)
             try:
-                new = run(job, pythons[job.tool], file, folder)
+                new = run(job, pythons[job.tool], file, folder, options.epochs)
             except RuntimeError as error:
                 n_failed += 1
                 print(error, file=sys.stderr, flush=True)

@@ -1,7 +1,8 @@
-"""Train a segmenter of flowseg for so many minutes and segment: use_flowseg.py DATA OUTPUT MINUTES SEED KIND.
+"""Train a segmenter of flowseg for so many minutes and segment: use_flowseg.py DATA OUTPUT MINUTES SEED KIND [EPOCHS].
 
 KIND is flow or boundary, followed by ``:nuclei`` to start from the pretrained model and by ``@N`` to see N images only:
 what is chosen is then chosen on those that `fit` holds out of them. ``flow:nuclei@0`` is the pretrained model as it is.
+With EPOCHS the training has this length, whatever the time.
 """
 
 import json
@@ -57,38 +58,43 @@ def make(kind: str, n_channels: int, seed: int) -> FlowSegmenter | BoundarySegme
     return cls(n_channels=n_channels, random_state=seed)
 
 
-def train(
-    kind: str, images: list[np.ndarray], masks: list[np.ndarray], validation: object, minutes: float, seed: int
-) -> FlowSegmenter | BoundarySegmenter:
-    """Find out how long an epoch takes, and train as many as fit."""
+def count_epochs(
+    trial: FlowSegmenter | BoundarySegmenter,
+    images: list[np.ndarray],
+    masks: list[np.ndarray],
+    validation: object,
+    minutes: float,
+) -> int:
+    """Find out how long an epoch takes, and how many fit."""
     start = time.perf_counter()
-    n_channels = 1 if images[0].ndim == 2 else images[0].shape[2]
-    clock = Clock()
-    trial = make(kind, n_channels, seed)
+    clock, n_steps = Clock(), trial.steps_per_epoch
     trial.set_params(epochs=2, steps_per_epoch=TRIAL_STEPS, estimate_diameters=False)
-    if kind.startswith("flow"):  # what the trial finds is not worth choosing thresholds on
+    if isinstance(trial, FlowSegmenter):  # what the trial finds is not worth choosing thresholds on
         trial.set_params(cellprob_threshold=0.0, flow_threshold=0.4, min_size=15, score_threshold=None)
     trial.fit(images, masks, validation=validation, callbacks=[clock])
     left = 60 * minutes * (1 - RESERVE) - (time.perf_counter() - start)
-    segmenter = make(kind, n_channels, seed)
-    segmenter.set_params(epochs=max(1, int(left / clock.epoch(segmenter.steps_per_epoch))))
-    return segmenter.fit(images, masks, validation=validation)
+    return max(1, int(left / clock.epoch(n_steps)))
 
 
-def main(data: str, output: str, minutes: str, seed: str, kind: str) -> None:
+def main(data: str, output: str, minutes: str, seed: str, kind: str, epochs: str | None = None) -> None:
     """Train, predict, say what was learned."""
     start = time.perf_counter()
     kind, _, n_images = kind.partition("@")
     images, masks = read(data, "train")
+    n_channels = 1 if images[0].ndim == 2 else images[0].shape[2]
     validation = read(data, "choose")
     if n_images:
         images, masks = images + validation[0], masks + validation[1]
         chosen = np.random.default_rng(int(seed)).permutation(len(images))[: int(n_images)]
         images, masks, validation = [images[i] for i in chosen], [masks[i] for i in chosen], None
+    segmenter = make(kind, n_channels, int(seed))
     if n_images == "0":
-        segmenter = make(kind, 1, int(seed)).set_params(epochs=0)
+        segmenter.set_params(epochs=0)
     else:
-        segmenter = train(kind, images, masks, validation, float(minutes), int(seed))
+        if epochs is None:
+            trial = make(kind, n_channels, int(seed))
+            epochs = count_epochs(trial, images, masks, validation, float(minutes))
+        segmenter.set_params(epochs=int(epochs)).fit(images, masks, validation=validation)
     trained = time.perf_counter() - start
     found = segmenter.predict(read(data, "report")[0])
     np.savez_compressed(output, **{f"{i:04d}": m for i, m in enumerate(found)})

@@ -135,6 +135,23 @@ class BoundarySegmenter(Segmenter):
         -------
         probabilities : ndarray of float32, shape (rows, columns, 3), or list of them
             They add up to 1 in every pixel.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If the segmenter is neither trained nor loaded.
+        TypeError, ValueError
+            If images, diameters or a parameter cannot be used; the sentence names the argument, what was expected and
+            what came.
+
+        Examples
+        --------
+        >>> from flowseg import BoundarySegmenter, synthetic
+        >>> image, masks = synthetic.cells((96, 96), 8, rng=0)
+        >>> segmenter = BoundarySegmenter(filters=(8, 16), epochs=1, steps_per_epoch=2, random_state=0)
+        >>> probabilities = segmenter.fit([image], [masks]).predict_classes(image)
+        >>> probabilities.shape, round(float(probabilities[0, 0].sum()), 3)
+        ((96, 96, 3), 1.0)
         """
         return self._map(images, diameters, lambda outputs, _: self._codec.probabilities(outputs))
 

@@ -40,6 +40,13 @@ def show_history(history: Mapping[str, Sequence[float]], *, ax: Axes | None = No
     ax : matplotlib.axes.Axes
         A point marks the epoch of the lowest validation loss, whose weights the segmenter has.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If ``history`` holds no losses.
+    ImportError
+        Without matplotlib: the extra ``plot``.
+
     Examples
     --------
     >>> from flowseg import plot
@@ -115,6 +122,13 @@ def show_quality(
     ax : matplotlib.axes.Axes
         With ``true`` the bars are stacked, and the legend holds the counts.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If the objects have no scores, true and predicted masks do not fit them, or a number is out of range.
+    ImportError
+        Without matplotlib: the extra ``plot``.
+
     Examples
     --------
     >>> import numpy as np
@@ -179,6 +193,13 @@ def show_reliability(result: Reliability, *, ax: Axes | None = None) -> Axes:
     ax : matplotlib.axes.Axes
         One point per bin that holds objects, with its 95 % interval; the numbers of objects stand above. Points below
         the diagonal mean that scores are too hopeful. The expected calibration error is the title.
+
+    Raises
+    ------
+    TypeError
+        If ``result`` is not what `reliability` returns.
+    ImportError
+        Without matplotlib: the extra ``plot``.
 
     Examples
     --------

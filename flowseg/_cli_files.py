@@ -13,7 +13,6 @@ from tqdm import tqdm
 
 from flowseg import _files, io
 from flowseg._cli_options import Reading
-from flowseg._inputs import ESTIMATE
 from flowseg._pretrained import pretrained_file, pretrained_names
 
 # Bytes per pixel that segmenting an image takes beside the image itself, at the least: outputs of the network (three
@@ -61,14 +60,14 @@ def load_to_train(start: str, given: list[str]) -> Any:
     return load_segmenter(model_file(start, "--from")).set_params(warm_start=True)
 
 
-def parse_diameter(text: str | None) -> float | str | None:
-    """A number of pixels, or the word that `predict` takes."""
+def parse_number(text: str | None, option: str, word: str) -> float | str | None:
+    """A number, or the one word that the option takes in its place."""
     try:
         return None if text is None else float(text)
     except ValueError:
-        if text == ESTIMATE:
+        if text == word:
             return text
-        raise ValueError(f"--diameter must be a number of pixels or '{ESTIMATE}'; got '{text}'.") from None
+        raise ValueError(f"{option} must be a number or '{word}'; got '{text}'.") from None
 
 
 def check_output_file(output: Path) -> None:

@@ -52,7 +52,7 @@ def measure(
 ) -> None:
     """Measure the objects of label images into one table: size, place, shape, and intensity where there are images.
 
-    One row per object; the first column, file, names the label image. Example:
+    One row per object; the first column, file, names the label image. Lengths and areas are in pixels. Example:
 
     flowseg measure results images --output objects.csv
     """

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from flowseg import io
 from flowseg._cli_batch import Task, count_done, plan_batch, report_batch, run_batch, write_coco
-from flowseg._cli_files import check_memory, model_file, parse_diameter, set_parameter
+from flowseg._cli_files import check_memory, model_file, parse_number, set_parameter
 from flowseg._cli_options import (
     AsJson,
     Axes,
@@ -42,6 +42,10 @@ from flowseg._cli_results import (
     write_results,
 )
 from flowseg._cli_stream import Stages
+from flowseg._inputs import ESTIMATE
+
+# The word that switches a threshold off.
+NONE = "none"
 
 # What can be made beside the masks.
 ALSO = ("roi", "geojson", COCO, "png", "csv", "parquet", "flows")
@@ -89,15 +93,17 @@ def predict(
         float | None, typer.Option(help="Higher finds fewer, smaller objects; by default as chosen in training.")
     ] = None,
     flow_threshold: Annotated[
-        float | None, typer.Option(help="Lower drops more doubtful objects; by default as chosen in training.")
+        str | None,
+        typer.Option(help="Lower drops more doubtful objects, 'none' keeps all; by default as chosen in training."),
     ] = None,
     min_size: Annotated[
         int | None, typer.Option(help="Drop objects of fewer pixels; by default as chosen in training.")
     ] = None,
     score_threshold: Annotated[
-        float | None,
+        str | None,
         typer.Option(
-            help="Drop objects that are real with less than this probability; by default as chosen in training."
+            help="Drop objects that are real with less than this probability, 'none' keeps all; by default as chosen "
+            "in training."
         ),
     ] = None,
     test_time_augmentation: Annotated[
@@ -126,12 +132,12 @@ def predict(
     kinds = ("tif", *(["overlay"] if overlay else []), *parse_kinds(also or [], ALSO, "--also"))
     reading = make_reading(axes, channel, z, t, scene)
     file = model_file(model)
-    size = parse_diameter(diameter)
+    size = parse_number(diameter, "--diameter", ESTIMATE)
     parameters = [
         ("cellprob_threshold", cellprob_threshold),
-        ("flow_threshold", flow_threshold),
+        ("flow_threshold", parse_number(flow_threshold, "--flow-threshold", NONE)),
         ("min_size", min_size),
-        ("score_threshold", score_threshold),
+        ("score_threshold", parse_number(score_threshold, "--score-threshold", NONE)),
         ("test_time_augmentation", test_time_augmentation or None),
         ("estimate_diameters", estimate_diameters),
     ]
@@ -158,7 +164,7 @@ def _load(file: Path, parameters: list[tuple[str, Any]]) -> Any:
     segmenter = load_segmenter(file)
     for name, value in parameters:
         if value is not None:
-            set_parameter(segmenter, name, value)
+            set_parameter(segmenter, name, None if value == NONE else value)
     return segmenter
 
 

@@ -38,7 +38,7 @@ def train(
     masks: MasksArgument,
     output: Annotated[Path, typer.Option("--output", "-o", help="Model file to write (.safetensors).")],
     validation_images: Annotated[
-        str | None, typer.Option(help="Images to choose the best weights on; by default a tenth of IMAGES.")
+        str | None, typer.Option(help="Images to choose weights and thresholds on; by default a tenth of IMAGES.")
     ] = None,
     validation_masks: Annotated[str | None, typer.Option(help="Masks of the validation images.")] = None,
     start: Annotated[
@@ -52,7 +52,7 @@ def train(
     boundary: Annotated[
         bool, typer.Option("--boundary", help="Train the three-class baseline instead of flows.")
     ] = False,
-    epochs: Annotated[int, typer.Option(help="Epochs of 50 steps of 8 crops; one takes 10 to 20 s on two cores.")] = 40,
+    epochs: Annotated[int, typer.Option(help="Epochs of 50 steps of 8 crops; one takes 10 to 40 s on two cores.")] = 40,
     diameter: Annotated[
         float | None,
         typer.Option(

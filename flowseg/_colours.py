@@ -40,6 +40,11 @@ def flow_colours(flows: ArrayLike) -> NDArray[np.uint8]:
         Hue is the direction (red to the right, then counter-clockwise by way of green and blue), brightness the
         length, up to 1; `flow_key` shows which colour is which.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If ``flows`` cannot be used: of another shape, not finite, or no numbers.
+
     Examples
     --------
     >>> import numpy as np
@@ -69,6 +74,11 @@ def flow_key(size: int = 64) -> NDArray[np.uint8]:
     picture : ndarray of uint8, shape (size, size, 3)
         Every pixel of the disk has the colour of a flow that points from the middle to it.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If ``size`` is no whole number of at least 2.
+
     Examples
     --------
     >>> from flowseg import plot
@@ -95,6 +105,11 @@ def outlines(image: ArrayLike, masks: ArrayLike) -> NDArray[np.uint8]:
     Returns
     -------
     picture : ndarray of uint8, shape (rows, columns, 3)
+
+    Raises
+    ------
+    TypeError, ValueError
+        If image or masks cannot be used, or do not fit each other.
 
     Examples
     --------
@@ -134,6 +149,11 @@ def mask_colours(masks: ArrayLike) -> NDArray[np.uint8]:
         Two objects that touch, or have only background between them, never have the same colour. There are seven
         colours, which remain distinct to the colour-blind [1]_, and more where these are not enough, as when objects
         are in many pieces.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If ``masks`` is no label image.
 
     Notes
     -----

@@ -53,6 +53,12 @@ def flows_to_masks(
         0 is background; objects are numbered 1..n without gaps, in raster order of their first pixels.
         Each is one connected piece.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If flows or cellprob cannot be used (not finite, not numbers), do not fit each other, or a parameter is
+        out of range.
+
     Notes
     -----
     Pixels whose ends lie on the same pixel form a basin. Two basins that touch are one object if, on average over their

@@ -90,8 +90,8 @@ class Segmenter(Predictor, Stored, BaseEstimator):
             One label image per image: 0 = background, k = object k, negative = ignore this pixel, in training and where
             thresholds and scores are learned.
         validation : (images, masks), optional
-            Pairs to choose the best weights on. By default a share of the given images
-            (`validation_fraction`) is held out for it.
+            Pairs to choose on: the best weights, and all else that `fit` chooses, such as thresholds. By default a
+            share of the given images (`validation_fraction`) is held out for it. Report on other images.
         callbacks : sequence of keras.callbacks.Callback
             Passed on to Keras. A checkpoint does not hold what they remember: a training that one of them stopped
             goes on where it was stopped.
@@ -108,6 +108,15 @@ class Segmenter(Predictor, Stored, BaseEstimator):
         ------
         TypeError, ValueError
             If anything does not fit; the sentence names the argument, what was expected and what came.
+
+        Examples
+        --------
+        >>> from flowseg import FlowSegmenter, synthetic
+        >>> images, masks = zip(*[synthetic.cells((96, 96), 8, rng=seed) for seed in range(4)])
+        >>> segmenter = FlowSegmenter(filters=(8, 16), epochs=2, steps_per_epoch=2, random_state=0)
+        >>> segmenter = segmenter.fit(images[:3], masks[:3], validation=(images[3:], masks[3:]))
+        >>> sorted(segmenter.history_), len(segmenter.history_["loss"])
+        (['loss', 'val_loss'], 2)
         """
         goes_on = bool(self.warm_start) and hasattr(self, "network_")
         if goes_on:
@@ -330,6 +339,20 @@ class Segmenter(Predictor, Stored, BaseEstimator):
         -------
         score : float
             Mean of ``TP / (TP + FP + FN)``, from 0 to 1.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If the segmenter is neither trained nor loaded.
+        TypeError, ValueError
+            If images and masks do not fit each other or a parameter cannot be used.
+
+        Examples
+        --------
+        >>> from flowseg import FlowSegmenter, synthetic
+        >>> image, masks = synthetic.cells((96, 96), 8, rng=0)
+        >>> 0.5 < FlowSegmenter.from_pretrained("nuclei").score([image], [masks]) <= 1
+        True
         """
         self._check_fitted()
         image_list, mask_list = _inputs.as_pairs(images, masks, n_channels=self.n_channels)

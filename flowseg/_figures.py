@@ -63,6 +63,13 @@ def show_flows(
     ax : matplotlib.axes.Axes
         The key is an inset at its upper right.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If flows or masks cannot be used or do not fit each other, or a number is out of range.
+    ImportError
+        Without matplotlib: the extra ``plot``.
+
     See Also
     --------
     flow_colours : the picture alone, without matplotlib.
@@ -111,6 +118,13 @@ def show_outlines(
     -------
     ax : matplotlib.axes.Axes
 
+    Raises
+    ------
+    TypeError, ValueError
+        If image or masks cannot be used or do not fit each other, or a number is out of range.
+    ImportError
+        Without matplotlib: the extra ``plot``.
+
     See Also
     --------
     outlines : a picture in which the objects' outer pixels are coloured, without matplotlib.
@@ -146,6 +160,13 @@ def show_masks(masks: ArrayLike, *, image: ArrayLike | None = None, ax: Axes | N
     Returns
     -------
     ax : matplotlib.axes.Axes
+
+    Raises
+    ------
+    TypeError, ValueError
+        If masks or image cannot be used or do not fit each other.
+    ImportError
+        Without matplotlib: the extra ``plot``.
 
     See Also
     --------
@@ -198,6 +219,13 @@ def show_comparison(
         a partner (vermillion), predicted ones without a partner (yellow). A pixel of several is filled with the
         predicted one's colour. Where `metrics.splits_merges` counts any, true objects that were split and predicted
         ones that merge several are marked.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If masks or image cannot be used or do not fit each other, or a number is out of range.
+    ImportError
+        Without matplotlib: the extra ``plot``.
 
     Examples
     --------

@@ -45,7 +45,7 @@ class FlowSegmenter(Decoding):
         Turn, flip, scale and light the crops at random, and show images whose objects are of another size than the
         rest at their own size, too. Without, every epoch has the same upright crops.
     validation_fraction : float
-        Share of the images to hold out for choosing the best weights when `fit` is given no validation pairs, rounded
+        Share of the images to hold out, for all that `fit` chooses, when it is given no validation pairs, rounded
         to whole images: 0.1 of five is none, and then the last weights stay.
     patience : int, optional
         Stop after this many epochs without a better validation loss; None trains all epochs.
@@ -202,9 +202,25 @@ class FlowSegmenter(Decoding):
         cellprob : ndarray of float32, shape (rows, columns)
             Logit of "this pixel is in an object".
 
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If the segmenter is neither trained nor loaded.
+        TypeError, ValueError
+            If images, diameters or a parameter cannot be used; the sentence names the argument, what was expected and
+            what came.
+
         Notes
         -----
         For a list or a stack of images it is a list of such pairs.
+
+        Examples
+        --------
+        >>> from flowseg import FlowSegmenter, synthetic
+        >>> image, masks = synthetic.cells((96, 96), 8, rng=0)
+        >>> flows, cellprob = FlowSegmenter.from_pretrained("nuclei").predict_flows(image)
+        >>> flows.shape, cellprob.shape
+        ((2, 96, 96), (96, 96))
         """
         return self._map(images, diameters, lambda outputs, _: self._codec.split(outputs))
 
@@ -223,12 +239,29 @@ class FlowSegmenter(Decoding):
         objects : dict of ndarray, shape (n_objects,)
             One column per name, ready for ``pandas.DataFrame``: ``label``; ``area`` in pixels; ``diameter`` of the disk
             of this area; ``flow_error``, see `flow_errors`; ``cellprob``, mean logit; ``touches_border``; ``score``,
-            the probability that the object matches a real one at IoU 0.5, NaN where `fit` had no validation
-            images to learn it from.
+            the probability that the object matches a real one at IoU 0.5, NaN where `fit` had fewer than fifty
+            validation objects to learn it from.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If the segmenter is neither trained nor loaded.
+        TypeError, ValueError
+            If images, diameters or a parameter cannot be used; the sentence names the argument, what was expected and
+            what came.
 
         Notes
         -----
         For a list or a stack of images it is a list of such pairs.
+
+        Examples
+        --------
+        >>> from flowseg import FlowSegmenter, synthetic
+        >>> image, masks = synthetic.cells((96, 96), 8, rng=0)
+        >>> found, objects = FlowSegmenter.from_pretrained("nuclei").predict_objects(image)
+        >>> sorted(objects)
+        ['area', 'cellprob', 'diameter', 'flow_error', 'label', 'score', 'touches_border']
+        >>> doubtful = objects["label"][objects["score"] < 0.5]
         """
         self._check_fitted()
         self._check_decoding()
@@ -253,8 +286,17 @@ class FlowSegmenter(Decoding):
 
         Raises
         ------
-        ValueError
+        sklearn.exceptions.NotFittedError
+            If the segmenter is neither trained nor loaded.
+        TypeError, ValueError
             If the masks hold no object, or images and masks do not fit each other.
+
+        Examples
+        --------
+        >>> from flowseg import FlowSegmenter, synthetic
+        >>> images, masks = zip(*[synthetic.cells((96, 96), 12, rng=seed) for seed in range(5)])
+        >>> segmenter = FlowSegmenter.from_pretrained("nuclei").fit_thresholds(images, masks)
+        >>> chosen = segmenter.cellprob_threshold_, segmenter.flow_threshold_, segmenter.min_size_
         """
         self._check_fitted()
         self._check_prediction_settings()

@@ -265,6 +265,11 @@ def diameters(masks: ArrayLike) -> NDArray[np.float64]:
         ``2 * sqrt(area / pi)`` in pixels (3-D: ``2 * cbrt(3 * volume / (4 * pi))``), in the order of increasing
         label. The diameter of an image is their median.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If ``masks`` is no label image.
+
     Examples
     --------
     >>> import numpy as np
@@ -296,6 +301,11 @@ def flow_errors(masks: ArrayLike, flows: ArrayLike, *, workers: int | None = Non
     errors : ndarray of float64, shape (n_objects,)
         Per object, in the order of increasing label, the mean over its pixels of the squared length of
         the difference: 0 where both agree, 4 where they are opposite.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If masks or flows cannot be used, or do not fit each other.
 
     Examples
     --------

@@ -39,6 +39,11 @@ def follow_flows(
     endpoints : ndarray of float32, shape (ndim, n_points)
         In pixels, in the order of ``numpy.nonzero(foreground)``.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If flows or foreground cannot be used, do not fit each other, or a parameter is out of range.
+
     Notes
     -----
     Euler steps of the flow interpolated linearly between pixel centres: at whole coordinates the flow of this

@@ -71,6 +71,13 @@ def write_geojson(path: StrPath, masks: ArrayLike) -> None:
     masks : array_like of int, shape (rows, columns)
         Label image. Every object is a detection named by its label.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If ``masks`` is no label image, or the path ends in something else than .geojson or .json.
+    OSError
+        If the file cannot be written.
+
     Notes
     -----
     Outlines follow the edges of pixels, so nothing is lost. In QuPath: File, Import objects from file.

@@ -122,7 +122,7 @@ def as_diameters(diameters: Any, n_images: int) -> list[float | str | None]:
     expected = f"a number of pixels above 0, {ESTIMATE!r}, or a sequence of one per image"
     is_sequence = isinstance(diameters, Sequence) or np.ndim(getattr(diameters, "values", diameters)) == 1
     if isinstance(diameters, str | bytes) or not is_sequence:
-        return [_as_diameter(diameters, "diameters[0]")] * n_images
+        return [_as_diameter(diameters, "diameters")] * n_images
     if len(diameters) != n_images:
         raise ValueError(f"diameters must be {expected}; got {len(diameters)} for {n_images} images.")
     return [_as_diameter(value, f"diameters[{i}]") for i, value in enumerate(diameters)]

@@ -61,6 +61,11 @@ def build_unet(
         Takes (batch, rows, columns, n_channels) with rows and columns divisible by ``2 ** (len(filters) - 1)``, gives
         (batch, rows, columns, n_outputs), unbounded.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If a number or ``filters`` is not what it should be: whole numbers of at least 1.
+
     References
     ----------
     .. [1] J. C. Caicedo et al., "Evaluation of deep learning strategies for nucleus segmentation in fluorescence
@@ -103,6 +108,11 @@ def build_resunet(
     -------
     network : keras.Model
         As in `build_unet`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a number or ``filters`` is not what it should be: whole numbers of at least 1.
 
     Notes
     -----

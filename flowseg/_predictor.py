@@ -58,6 +58,22 @@ class Predictor:
         masks : ndarray of int32, shape (rows, columns), or list of them
             As large as the image; 0 = background, objects 1..n. A list for a list, one array for one image, a stack
             for a stack.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If the segmenter is neither trained nor loaded.
+        TypeError, ValueError
+            If images, diameters or a parameter cannot be used; the sentence names the argument, what was expected and
+            what came.
+
+        Examples
+        --------
+        >>> from flowseg import FlowSegmenter, synthetic
+        >>> image, masks = synthetic.cells((96, 96), 8, rng=0)
+        >>> found = FlowSegmenter.from_pretrained("nuclei").predict(image)
+        >>> found.shape, found.dtype
+        ((96, 96), dtype('int32'))
         """
         self._check_fitted()
         self._check_decoding()
@@ -153,8 +169,23 @@ class Predictor:
 
         Parameters
         ----------
-        diameter : float, optional
-            As for `predict`.
+        diameter : float, "estimate" or None
+            As for one image of `predict`.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If the segmenter is neither trained nor loaded.
+        TypeError, ValueError
+            If diameter or a parameter cannot be used; the sentence names the argument, what was expected and
+            what came.
+
+        Examples
+        --------
+        >>> from flowseg import FlowSegmenter
+        >>> FlowSegmenter.from_pretrained("nuclei").check_prediction(0)
+        Traceback (most recent call last):
+        ValueError: diameters must be a number above 0 or None (the typical diameter); got 0.
         """
         self._check_fitted()
         self._check_prediction_settings()

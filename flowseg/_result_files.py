@@ -59,10 +59,24 @@ def write_picture(path: StrPath, picture: NDArray[np.uint8]) -> None:
     picture : ndarray of uint8, shape (rows, columns, 3)
         See `flowseg.plot`.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If it is no such picture, or the path does not end in .png.
+    OSError
+        If the file cannot be written.
+
     Examples
     --------
     >>> from flowseg import io, plot, synthetic
     >>> image, masks = synthetic.cells((64, 64), 5, rng=0)
     >>> io.write_picture("outlines.png", plot.outlines(image, masks))
     """
-    _files.write_whole(Path(path), lambda beside: Image.fromarray(picture).save(beside))
+    array = np.asarray(picture)
+    if array.dtype != np.uint8:
+        raise TypeError(f"picture must be an array of uint8; got dtype {array.dtype}.")
+    if array.ndim != 3 or array.shape[2] != 3 or not array.size:
+        raise ValueError(f"picture must have shape (rows, columns, 3); got {array.shape}.")
+    if Path(path).suffix.lower() != ".png":
+        raise ValueError(f"path must end in .png; got {path}.")
+    _files.write_whole(Path(path), lambda beside: Image.fromarray(array).save(beside))

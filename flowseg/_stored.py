@@ -30,6 +30,20 @@ class Stored:
         card : dict, optional
             Model card: what others should know (data, licence, scores, known failures), as plain JSON values.
             ``flowseg info`` shows it.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If the segmenter is neither trained nor loaded.
+        OSError
+            If the file cannot be written.
+        TypeError, ValueError
+            If the card holds what is no JSON, or a parameter cannot be kept in a file.
+
+        Examples
+        --------
+        >>> from flowseg import FlowSegmenter
+        >>> FlowSegmenter.from_pretrained("nuclei").save("copy.safetensors")
         """
         from flowseg import _model_document, _saving
 
@@ -58,6 +72,13 @@ class Stored:
         FileNotFoundError, ValueError
             If there is no such file, or it is damaged, of another format, class or version, or does not fit the
             network.
+
+        Examples
+        --------
+        >>> from flowseg import FlowSegmenter
+        >>> FlowSegmenter.from_pretrained("nuclei").save("copy.safetensors", card={"licence": "CC0"})
+        >>> FlowSegmenter.load("copy.safetensors").network
+        'unet'
         """
         from flowseg import _model_document, _saving
 

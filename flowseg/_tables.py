@@ -41,8 +41,8 @@ def measure(masks: ArrayLike, image: ArrayLike | None = None, objects: Mapping[s
     Returns
     -------
     table : dict of ndarray, shape (n_objects,)
-        One column per name, ready for ``pandas.DataFrame``: those of `skimage.measure.regionprops_table`, then
-        those of `objects`.
+        One column per name, ready for ``pandas.DataFrame``: those of `skimage.measure.regionprops_table`, lengths
+        and areas in pixels, orientation in radians, then those of `objects`.
 
     Raises
     ------

@@ -114,6 +114,11 @@ def match(true: ArrayLike, predicted: ArrayLike, *, threshold: float = 0.5) -> M
     match : Match
         Counts, scores and per-object IoU.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If they are no label images of the same shape, or the threshold is not above 0 and at most 1.
+
     Examples
     --------
     >>> import numpy as np
@@ -162,6 +167,11 @@ def pool(matches: Sequence[Match]) -> Match:
     -------
     pooled : Match
         Counts and scores over all objects. Labels in `pairs` are those of the single images.
+
+    Raises
+    ------
+    ValueError
+        If there is no match, or their thresholds differ.
 
     Examples
     --------
@@ -222,6 +232,12 @@ def average_precision(
     values : ndarray of float64, shape (n_thresholds,)
         ``TP / (TP + FP + FN)`` of the counts summed over the images.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If they are no lists of as many label images of the same shapes, or a threshold is not above 0 and at
+        most 1.
+
     See Also
     --------
     average_precision_per_image : one value per image; their mean weighs images alike.
@@ -259,6 +275,12 @@ def average_precision_per_image(
     values : ndarray of float64, shape (n_images, n_thresholds)
         ``TP / (TP + FP + FN)``; 1 where neither image has an object.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If they are no lists of as many label images of the same shapes, or a threshold is not above 0 and at
+        most 1.
+
     Examples
     --------
     >>> import numpy as np
@@ -285,6 +307,11 @@ def aggregated_jaccard(true: ArrayLike, predicted: ArrayLike) -> float:
     value : float
         From 0 to 1. Every true object takes the predicted one of largest IoU; the sum of the intersections is
         divided by the sum of the unions plus the pixels of predicted objects that nobody took [1]_.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If they are no label images of the same shape.
 
     References
     ----------
@@ -327,6 +354,11 @@ def splits_merges(true: ArrayLike, predicted: ArrayLike, *, overlap: float = PAR
     counts : SplitsMerges
         ``splits``: true objects with more than one predicted partner; ``merges``: predicted objects with more than
         one true partner.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If they are no label images of the same shape, or ``overlap`` is out of range.
 
     Examples
     --------

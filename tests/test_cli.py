@@ -52,6 +52,21 @@ def test_predict(data, model, tmp_path):
     assert np.array_equal(first, expected)
 
 
+def test_thresholds_switched_off(data, model, tmp_path):
+    image = data / "images" / "Zelle ä 0.png"
+    off = ("--flow-threshold", "none", "--score-threshold", "none", "--min-size", 0, "--cellprob-threshold", -1)
+    run("predict", image, "--model", model, "--output", tmp_path / "all", "--no-overlay", *off)
+    kept = FlowSegmenter.load(model).set_params(
+        flow_threshold=None, score_threshold=None, min_size=0, cellprob_threshold=-1
+    )
+    expected = kept.predict(imread(image))
+    assert expected.max() > kept.set_params(flow_threshold=0.05).predict(imread(image)).max()
+    assert np.array_equal(tifffile.imread(tmp_path / "all" / "Zelle ä 0_masks.tif"), expected)
+    wrong = ("--flow-threshold", "off")
+    result = run("predict", image, "--model", model, "--output", tmp_path / "x", *wrong, status=1)
+    assert "--flow-threshold must be a number or 'none'; got 'off'" in result.stderr
+
+
 def test_boundary_baseline(data, tmp_path):
     model = tmp_path / "b.safetensors"
     run("train", data / "images", data / "masks", "-o", model, "--boundary", "--epochs", 1, "--filters", "4,8")
@@ -255,7 +270,7 @@ def test_pretrained_from_the_shell(data, tmp_path):
     result = run("train", images, masks, "--from", "nucleus", "-o", file, status=1)
     assert "--from must be a model file" in result.stderr
     result = run("predict", images, "-m", "nuclei", "-o", tmp_path / "x", "--diameter", "guess", status=1)
-    assert "--diameter must be a number of pixels or 'estimate'; got 'guess'" in result.stderr
+    assert "--diameter must be a number or 'estimate'; got 'guess'" in result.stderr
 
 
 def test_thresholds_chosen_anew(fitted, pairs, tmp_path):

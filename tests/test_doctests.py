@@ -21,9 +21,23 @@ def public_things():
             yield f"{module}.{name}", getattr(home, name)
 
 
+def own_methods(cls):
+    """Public methods that are ours, not scikit-learn's, of which `set_fit_request` and its like are made per class."""
+    own = {name for parent in cls.__mro__ if parent.__module__.startswith("flowseg.") for name in vars(parent)}
+    own = {name for name in own if not name.startswith("_") and not name.endswith("_request")}
+    return {name for name in own if callable(getattr(cls, name))}
+
+
 PUBLIC = dict(public_things())
+METHODS = {
+    f"{cls.__name__}.{name}": getattr(cls, name)
+    for cls in (flowseg.FlowSegmenter, flowseg.BoundarySegmenter)
+    for name in own_methods(cls)
+}
 # Examples run where they are written: functions of flowseg.io, say, come from several modules.
-MODULES = sorted({thing.__module__ for thing in PUBLIC.values()} | {f"flowseg.{m}" for m in flowseg._MODULES})
+MODULES = sorted(
+    {thing.__module__ for thing in [*PUBLIC.values(), *METHODS.values()]} | {f"flowseg.{m}" for m in flowseg._MODULES}
+)
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -36,29 +50,26 @@ def test_examples(module, tmp_path, monkeypatch):
 
 def test_every_example_is_run():
     found = {test.name for module in MODULES for test in doctest.DocTestFinder().find(importlib.import_module(module))}
-    assert {f"{thing.__module__}.{thing.__qualname__}" for thing in PUBLIC.values()} <= found
+    assert {f"{thing.__module__}.{thing.__qualname__}" for thing in [*PUBLIC.values(), *METHODS.values()]} <= found
 
 
-@pytest.mark.parametrize(("name", "thing"), list(PUBLIC.items()), ids=lambda x: x if isinstance(x, str) else "")
-def test_docstrings_are_complete(name, thing):
+@pytest.mark.parametrize("name", [*PUBLIC, *sorted(METHODS)])
+def test_docstrings_are_complete(name):
+    thing = PUBLIC.get(name) or METHODS[name]
     text = inspect.getdoc(thing)
     assert text
-    if inspect.isfunction(thing):
+    if inspect.isroutine(thing):
         assert "Examples\n--------\n>>> " in text
         signature = inspect.signature(thing)
-        if signature.parameters:
+        parameters = [parameter for parameter in signature.parameters if parameter != "self"]
+        if parameters:
             assert "Parameters\n----------" in text
-        for parameter in signature.parameters:
+        for parameter in parameters:
             assert parameter in text, parameter
+        if parameters and name not in ("flow_loss", "boundary_loss"):  # what does not fit these Keras says
+            assert "Raises\n------" in text
         if signature.return_annotation not in (None, "None"):
             assert "Returns\n-------" in text
-
-
-def own_methods(cls):
-    """Public methods that are ours, not scikit-learn's, of which `set_fit_request` and its like are made per class."""
-    own = {name for parent in cls.__mro__ if parent.__module__.startswith("flowseg.") for name in vars(parent)}
-    own = {name for name in own if not name.startswith("_") and not name.endswith("_request")}
-    return {name for name in own if callable(getattr(cls, name))}
 
 
 def test_the_reference_lists_every_public_name():

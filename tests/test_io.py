@@ -171,3 +171,23 @@ def test_written_files_have_the_usual_permissions(tmp_path):
     io.write_picture(file, np.zeros((4, 4, 3), np.uint8))
     (tmp_path / "plain").touch()
     assert file.stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+@pytest.mark.parametrize(
+    ("name", "picture", "error", "sentence"),
+    [
+        ("a.png", np.zeros((4, 4, 3)), TypeError, "picture must be an array of uint8; got dtype float64"),
+        (
+            "a.png",
+            np.zeros((4, 4), np.uint8),
+            ValueError,
+            r"picture must have shape \(rows, columns, 3\); got \(4, 4\)",
+        ),
+        ("a.png", np.zeros((0, 4, 3), np.uint8), ValueError, r"got \(0, 4, 3\)"),
+        ("a.jpg", np.zeros((4, 4, 3), np.uint8), ValueError, "path must end in .png; got .*a.jpg"),
+    ],
+)
+def test_what_is_no_picture_is_not_written(tmp_path, name, picture, error, sentence):
+    with pytest.raises(error, match=sentence):
+        io.write_picture(tmp_path / name, picture)
+    assert not list(tmp_path.iterdir())

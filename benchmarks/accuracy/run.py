@@ -89,7 +89,7 @@ def run(job: Job, python: str, file: Path, folder: Path, epochs: int | None) -> 
         env=os.environ | {"CUDA_VISIBLE_DEVICES": "-1"},
     )
     if done.returncode:
-        raise RuntimeError(f"{job.name} failed:\n{done.stderr[-4000:]}")
+        raise RuntimeError(done.stderr[-4000:])
     said = {"wall": round(time.time() - start), **json.loads(done.stdout.strip().splitlines()[-1])}
     said |= {} if epochs is None else {"epochs_given": True}
     results = {}
@@ -134,15 +134,15 @@ def main() -> None:
             if job.name in results or not wanted:
                 continue
             file = folder / f"{job.data.replace('/', '_')}.npz"
-            if not file.exists():
-                pack(options.data, job.data, file)
-            if ceiling_name not in results:
-                results[ceiling_name] = describe_set(file)
             try:
+                if not file.exists():
+                    pack(options.data, job.data, file)
+                if ceiling_name not in results:
+                    results[ceiling_name] = describe_set(file)
                 new = run(job, pythons[job.tool], file, folder, options.epochs)
-            except RuntimeError as error:
+            except (RuntimeError, OSError) as error:
                 n_failed += 1
-                print(error, file=sys.stderr, flush=True)
+                print(f"{job.name} failed:\n{error}", file=sys.stderr, flush=True)
                 continue
             results |= new
             write_results(results, options.json)

@@ -47,8 +47,8 @@ train, validation, test = slice(0, 12), slice(12, 14), slice(14, 16)
 # -----
 #
 # Leave out ``filters``, ``crop_size``, ``epochs`` and ``steps_per_epoch`` for your own images: the default network
-# has four levels and learns for 40 epochs of 50 steps, some 25 minutes on two CPU cores. With ``random_state`` the
-# same training gives the same model, bit for bit.
+# has five levels and learns for 40 epochs of 50 steps, some 10 to 30 minutes on two CPU cores, by how new they are.
+# With ``random_state`` the same training gives the same model, bit for bit.
 segmenter = FlowSegmenter(filters=(16, 32, 64), crop_size=96, epochs=8, steps_per_epoch=12, random_state=0)
 segmenter.fit(images[train], masks[train], validation=(images[validation], masks[validation]))
 

@@ -16,8 +16,8 @@ from flowseg import FlowSegmenter, plot, synthetic
 # What is wrong with these annotations?
 # -------------------------------------
 #
-# One annotated image, damaged in five ways that happen to everybody. A network would train on all of them without an
-# error message. `flowseg.check_masks` names what it finds; nothing is wrong with the first.
+# One annotated image, damaged in five ways that happen to everybody. Most training scripts would take all of them
+# without an error message. `flowseg.check_masks` names what it finds; nothing is wrong with the first.
 image, masks = synthetic.cells((150, 190), 30, rng=21)
 
 

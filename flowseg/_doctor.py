@@ -95,14 +95,8 @@ def check_masks(masks: ArrayLike, image: ArrayLike | None = None, *, min_size: i
     -------
     report : MasksReport
         ``report.ok`` is True when nothing is wrong; ``report.n_objects`` counts the labels above 0; each of
-        ``report.findings`` has ``kind`` (a word, below), ``message`` (a sentence), ``labels`` (a tuple: the objects that
-        it is about) and ``wrong`` (False for a mere note). Printed, the report is one line each.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If ``min_size`` is no whole number of at least 0. What is wrong with masks and image is reported, not
-        raised.
+        ``report.findings`` has ``kind`` (a word, below), ``message`` (a sentence), ``labels`` (a tuple: the objects
+        that it is about) and ``wrong`` (False for a mere note). Printed, the report is one line each.
 
     See Also
     --------

@@ -13,11 +13,11 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
 from flowseg import _files
 
 METADATA_KEY = "flowseg_checkpoint"
+N_SEEDS = 3  # of the split, the weights and the batches
 
 
 @dataclass
@@ -51,9 +51,21 @@ def read_state(path: Path) -> State | None:
         return None
     try:
         with safe_open(path, framework="numpy") as opened:
-            return State(**json.loads((opened.metadata() or {})[METADATA_KEY]))
+            state = State(**json.loads((opened.metadata() or {})[METADATA_KEY]))
+        _check_state(state)
     except (SafetensorError, OSError, ValueError, KeyError, TypeError):
         raise ValueError(f"checkpoint must be a file that fit wrote, or a new one; got {path}, another file.") from None
+    return state
+
+
+def _check_state(state: State) -> None:
+    """Raise ValueError unless the values have the types that `State` says."""
+    lists = [state.seeds, *state.history.values()] if isinstance(state.history, dict) else [None]
+    numbers = (state.epochs_done, state.wait, state.best)
+    if not all(isinstance(x, list) for x in lists) or not all(isinstance(x, int | float) for x in numbers):
+        raise ValueError(f"another state: {state}")
+    if len(state.seeds) != N_SEEDS or not all(isinstance(seed, int) for seed in state.seeds):
+        raise ValueError(f"other seeds: {state.seeds}")
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -69,15 +81,18 @@ class Checkpoint(keras.callbacks.Callback):
         self.best = best
 
     def restore(self, path: Path, network: keras.Model) -> None:
-        """Take variables and best weights from the file."""
+        """Take variables and best weights from the file; ValueError where some are missing or do not fit."""
         network.optimizer.build(network.trainable_variables)
-        with safe_open(path, framework="numpy") as opened:
-            for group, targets in (("network", variables_of(network)), ("optimizer", network.optimizer.variables)):
-                for name, target in _named(group, targets):
-                    target.assign(opened.get_tensor(name))
-            names = sorted(name for name in opened.keys() if name.startswith("best/"))  # noqa: SIM118
-            if self.best is not None and names:
-                self.best.weights = [opened.get_tensor(name) for name in names]
+        try:
+            with safe_open(path, framework="numpy") as opened:
+                for group, targets in (("network", variables_of(network)), ("optimizer", network.optimizer.variables)):
+                    for name, target in _named(group, targets):
+                        target.assign(opened.get_tensor(name))
+                names = sorted(name for name in opened.keys() if name.startswith("best/"))  # noqa: SIM118
+                if self.best is not None and names:
+                    self.best.weights = [opened.get_tensor(name) for name in names]
+        except (SafetensorError, ValueError) as error:
+            raise ValueError(f"checkpoint must hold the whole training; {path} does not: {error}") from None
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Note how it stands; the file is written whole or not at all."""
@@ -96,7 +111,7 @@ class Checkpoint(keras.callbacks.Callback):
         arrays |= dict(_named("best", (self.best.weights if self.best else None) or []))
         metadata = {METADATA_KEY: json.dumps(asdict(self.state))}
         tensors = {name: _as_array(value) for name, value in arrays.items()}
-        _files.write_whole(path, lambda beside: save_file(tensors, str(beside), metadata=metadata))
+        _files.write_safetensors(path, tensors, metadata)
 
 
 class KeepBest(keras.callbacks.Callback):

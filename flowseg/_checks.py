@@ -24,6 +24,9 @@ MAX_SPACING_RATIO = 1000
 # Levels of a network at most: each but the first halves the image, and tiles start on multiples of 64 pixels.
 MAX_LEVELS = 7
 
+# Micrometres: the smallest and the largest pixel whose resolution is a fraction of two 32-bit numbers, as TIFF has it.
+PIXEL_SIZES = (1e-5, 1e9)
+
 _DIMENSIONS = {2: "2-D (rows, columns)", 3: "3-D (planes, rows, columns)"}
 
 
@@ -248,12 +251,13 @@ def as_shape(shape: Any) -> tuple[int, int]:
 
 
 def as_pixel_size(size: Any) -> tuple[float, float] | None:
-    """Return height and width of a pixel as two floats, or None."""
+    """Return height and width of a pixel as two floats that a TIFF file can say, or None."""
     if size is None:
         return None
     if isinstance(size, str) or not isinstance(size, Sequence | np.ndarray) or len(size) != 2:
         raise TypeError(f"pixel_size must be (height, width) in micrometres or None; got {size!r}.")
-    height, width = (as_number(v, f"pixel_size[{i}]", low=0.0, open_low=True) for i, v in enumerate(size))
+    low, high = PIXEL_SIZES
+    height, width = (as_number(v, f"pixel_size[{i}]", low=low, high=high) for i, v in enumerate(size))
     return height, width
 
 

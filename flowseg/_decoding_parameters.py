@@ -42,21 +42,25 @@ class Decoding(Segmenter):
     @property
     def cellprob_threshold_(self) -> float:
         """What "auto" stands for."""
+        self._check_fitted()
         return self._learned.thresholds.cellprob_threshold
 
     @property
     def flow_threshold_(self) -> float | None:
         """What "auto" stands for."""
+        self._check_fitted()
         return self._learned.thresholds.flow_threshold
 
     @property
     def min_size_(self) -> int:
         """What "auto" stands for."""
+        self._check_fitted()
         return self._learned.thresholds.min_size
 
     @property
     def score_threshold_(self) -> float | None:
         """What "auto" stands for."""
+        self._check_fitted()
         return self._learned.thresholds.score_threshold
 
     def _reset_decoding(self) -> None:

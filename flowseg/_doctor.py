@@ -106,10 +106,10 @@ def check_masks(masks: ArrayLike, image: ArrayLike | None = None, *, min_size: i
     -----
     The kinds of findings: ``dtype`` (floats), ``colour``, ``shape``, ``binary``, ``picture`` (an image in the place of
     the masks), ``overflow`` (labels that began anew or stopped at 255 or 65535), ``several`` (one label on several
-    objects), ``pieces``, ``specks``, ``holes``, ``small``, ``labels as image``, ``shifted`` (outlines have far more
-    contrast elsewhere); and, as notes, ``empty``, ``ignored`` (negative pixels) and ``cut`` (in pieces that the image's
-    border parts). Holes of up to three pixels, and clefts whose mouth is a corner, are no finding;
-    `mend_masks` fills them all the same.
+    objects), ``pieces``, ``specks``, ``holes``, ``small``, ``image`` (values that are no finite numbers), ``labels as
+    image``, ``shifted`` (outlines have far more contrast elsewhere); and, as notes, ``empty``, ``ignored`` (negative
+    pixels) and ``cut`` (in pieces that the image's border parts). Holes of up to three pixels, and clefts whose mouth
+    is a corner, are no finding; `mend_masks` fills them all the same.
 
     Examples
     --------
@@ -215,8 +215,15 @@ def _count_hole_pixels(labels: Anatomy) -> NDArray[np.intp]:
 
 def _check_image(labels: Anatomy, image: NDArray[Any]) -> Iterator[Finding]:
     ndim = labels.array.ndim
-    if image.shape[:ndim] != labels.array.shape or image.ndim not in (ndim, ndim + 1):
+    if image.shape[:ndim] != labels.array.shape or image.ndim not in (ndim, ndim + 1) or not image.size:
         yield Finding("shape", f"masks of shape {labels.array.shape} for an image of shape {image.shape}.")
+        return
+    if image.dtype.kind not in "biuf":
+        yield Finding("image", f"the image holds no numbers but {image.dtype}.")
+        return
+    n_odd = np.count_nonzero(~np.isfinite(image))
+    if n_odd:
+        yield Finding("image", f"the image has {n_odd} NaN or infinite values of {image.size}.")
         return
     if _is_constant_in_objects(labels, image if image.ndim == ndim else image[..., 0]):
         yield Finding("labels as image", "the image is constant inside the objects: masks in the place of the image?")

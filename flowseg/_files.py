@@ -1,21 +1,23 @@
-"""Write a file whole or not at all; read and write TIFF arrays."""
+"""Write a file whole or not at all; read and write TIFF arrays, write named arrays."""
 
 from __future__ import annotations
 
 import os
-import tempfile
+import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
 from PIL import Image, ImageSequence
+from safetensors import SafetensorError
+from safetensors.numpy import save_file
 
-_UMASK_LOCK = Lock()
+# What .safetensors calls the types of numbers that Keras' weights have and NumPy knows.
+DTYPE_NAMES = {"float32": "F32", "float16": "F16", "float64": "F64", "int32": "I32", "int64": "I64", "uint32": "U32"}
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
@@ -25,14 +27,14 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     """
     path = Path(os.path.realpath(path))  # a link stays a link
     check_target(path)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    beside = Path(name)
+    beside = path.with_name(f".{path.name[:40]}.{secrets.token_hex(8)}{path.suffix}")
+    os.close(os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))  # less what the umask takes away
     try:
         write(beside)
         with open(beside, "rb") as file:
             os.fsync(file.fileno())
-        beside.chmod(path.stat().st_mode if path.exists() else 0o666 & ~_umask())
+        if path.exists():
+            beside.chmod(path.stat().st_mode)
         os.replace(beside, path)
     except BaseException:
         beside.unlink(missing_ok=True)
@@ -49,19 +51,24 @@ def check_target(path: Path) -> None:
         raise PermissionError(f"{path} must be writable; it is not.")
 
 
-def _umask() -> int:
-    with _UMASK_LOCK:  # to read it is to set it: two threads at once would leave it at 0
-        mask = os.umask(0)
-        os.umask(mask)
-    return mask
-
-
 def write_tiff(path: Path, array: NDArray[Any], pixel_size: tuple[float, float] | None = None) -> None:
     """Write an array as a zlib-compressed TIFF, whole or not at all; ``pixel_size``: height, width in micrometres."""
     said: dict[str, Any] = {"compression": "zlib", "photometric": "minisblack"}
     if pixel_size is not None:  # pixels per centimetre, across and down: the unit that TIFF has
         said |= {"resolution": (1e4 / pixel_size[1], 1e4 / pixel_size[0]), "resolutionunit": "CENTIMETER"}
     write_whole(path, lambda beside: tifffile.imwrite(beside, array, **said))
+
+
+def write_safetensors(path: Path, tensors: dict[str, NDArray[Any]], metadata: dict[str, str]) -> None:
+    """Write named arrays, whole or not at all."""
+
+    def write(beside: Path) -> None:
+        try:
+            save_file(tensors, str(beside), metadata=metadata)
+        except SafetensorError as error:  # a full disk, say
+            raise OSError(f"{path} could not be written; {' '.join(str(error).split())}") from None
+
+    write_whole(path, write)
 
 
 @contextmanager

@@ -55,7 +55,7 @@ def normalize(
         raise ValueError(f"image must not be constant; got {array.flat[0]} in all {array.size} pixels.")
     if channel_axis is None:
         return _stretch(array, lower, upper)
-    if not isinstance(channel_axis, int) or not -array.ndim <= channel_axis < array.ndim:
+    if not isinstance(channel_axis, int | np.integer) or not -array.ndim <= channel_axis < array.ndim:
         raise ValueError(f"channel_axis must be an axis of an image of shape {array.shape}; got {channel_axis}.")
     channels = np.moveaxis(array, channel_axis, 0)
     return np.moveaxis(np.stack([_stretch(c, lower, upper) for c in channels]), 0, channel_axis)

@@ -7,6 +7,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from flowseg import _files
+
 # Operations, by class name, after which an output is no longer free to take any value.
 SQUASHING = frozenset(
     {
@@ -34,9 +36,13 @@ SQUASHING = frozenset(
         "Abs",
         "Exp",
         "Square",
+        "Maximum",
+        "Minimum",
     }
 )
 
+# Operations, by class name, that leave values as they are or nearly: what comes before them counts.
+PASSING = frozenset({"Activation", "Identity", "Dropout", "SpatialDropout2D", "GaussianNoise", "Cast"})
 
 # By how many standard deviations of the image the probe of a network's reach is brighter than the image.
 PROBE_SHIFT = np.float32(20.0)
@@ -56,6 +62,11 @@ def check_network(network: Any, *, n_channels: int, n_outputs: int, crop_size: i
             f"network must take inputs of shape (None, None, None, {n_channels}), any number of rows and columns; "
             f"got {shape}."
         )
+    unknown = {str(weight.dtype) for weight in network.weights} - set(_files.DTYPE_NAMES)
+    if unknown:
+        raise ValueError(
+            f"network must have weights of {', '.join(_files.DTYPE_NAMES)}; got {', '.join(sorted(unknown))}."
+        )
     activation = _last_activation(network)
     if activation is not None:
         raise ValueError(
@@ -67,15 +78,20 @@ def check_network(network: Any, *, n_channels: int, n_outputs: int, crop_size: i
 
 def _last_activation(model: Any) -> str | None:
     """Name of what squashes the model's output, if anything does."""
-    operation = model.outputs[0]._keras_history.operation
-    if isinstance(operation, keras.Model):
-        return _last_activation(operation)
-    if type(operation).__name__ in SQUASHING:
-        return type(operation).__name__
-    activation = getattr(operation, "activation", None)
-    if activation is None or activation is keras.activations.linear:
-        return None
-    return getattr(activation, "__name__", type(activation).__name__)
+    tensor = model.outputs[0]
+    while True:
+        operation, node, _ = tensor._keras_history
+        name = type(operation).__name__
+        if isinstance(operation, keras.Model):
+            return _last_activation(operation)
+        if name in SQUASHING:
+            return name
+        activation = getattr(operation, "activation", None)
+        if activation not in (None, keras.activations.linear):
+            return getattr(activation, "__name__", type(activation).__name__)
+        if name not in PASSING:
+            return None
+        tensor = operation._inbound_nodes[node].input_tensors[0]
 
 
 def _try(network: Any, shape: tuple[int, ...], n_outputs: int) -> None:

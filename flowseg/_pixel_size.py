@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import tifffile
 
-from flowseg import _files
+from flowseg import _checks, _files
 from flowseg._scenes import tiff_scene
 from flowseg._vendor_files import is_vendor_file, scene_pixel_size
 
@@ -37,7 +37,8 @@ def read_pixel_size(path: str | os.PathLike[str], *, scene: int | str | None = N
     -------
     size : (float, float) or None
         Height and width. None if the file does not say: only OME-TIFF, ImageJ's TIFF, TIFF with a resolution per
-        centimetre and the formats of microscopes' makers do; a resolution per inch is the printer's.
+        centimetre and the formats of microscopes' makers do; a resolution per inch is the printer's. None, too, where
+        what it says is below 1e-5 or above 1e9: metres, say, without their unit.
 
     Raises
     ------
@@ -55,7 +56,8 @@ def read_pixel_size(path: str | os.PathLike[str], *, scene: int | str | None = N
     """
     file = Path(path)
     if is_vendor_file(file):
-        return scene_pixel_size(file, scene)
+        size = scene_pixel_size(file, scene)
+        return None if size is None else _valid(*size)
     if file.suffix.lower() not in (".tif", ".tiff"):
         return None
     number = tiff_scene(file, scene)
@@ -95,4 +97,5 @@ def _from_tags(tiff: tifffile.TiffFile) -> PixelSize | None:
 
 
 def _valid(height: float, width: float) -> PixelSize | None:
-    return (height, width) if 0 < height < float("inf") and 0 < width < float("inf") else None
+    low, high = _checks.PIXEL_SIZES
+    return (height, width) if low <= height <= high and low <= width <= high else None

@@ -36,8 +36,9 @@ def describe_objects(
         total += np.bincount(number[part], logits[part], n + 1)
     areas, total = areas[1:], total[1:]
     at_border = np.zeros(n + 1, dtype=bool)
-    for edge in (masks[0], masks[-1], masks[:, 0], masks[:, -1]):
-        at_border[edge] = True
+    for axis in range(masks.ndim):
+        if masks.shape[axis] > 1:  # as in `flows_to_masks`
+            at_border[masks.take([0, -1], axis)] = True
     return {
         "label": np.arange(1, n + 1),
         "area": areas,

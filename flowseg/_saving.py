@@ -14,21 +14,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
 from flowseg import _checks, _files
 
 FORMAT_VERSION = 1
 METADATA_KEY = "flowseg"
 REQUIRED = ("format_version", "flowseg_version", "estimator", "parameters", "learned", "history")
-# What the format calls the types of numbers that Keras' weights have.
-DTYPE_NAMES = {"float32": "F32", "float16": "F16", "float64": "F64", "int32": "I32", "int64": "I64", "uint32": "U32"}
 
 
 def write_model(path: str | os.PathLike[str], document: dict[str, Any], weights: dict[str, NDArray[Any]]) -> None:
     """Write weights and document, whole or not at all."""
     metadata = {METADATA_KEY: json.dumps(document, sort_keys=True)}
-    _files.write_whole(_checks.as_path(path, "path"), lambda beside: save_file(weights, str(beside), metadata=metadata))
+    _files.write_safetensors(_checks.as_path(path, "path"), weights, metadata)
 
 
 def read_document(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -108,7 +105,7 @@ def read_weights(path: str | os.PathLike[str], network: Any) -> None:
             shape = tuple(view.get_shape())
             if shape != array.shape:
                 raise ValueError(f"{path}: weight {name} must have shape {array.shape}; got {shape}.")
-            if view.get_dtype() != DTYPE_NAMES.get(array.dtype.name):
+            if view.get_dtype() != _files.DTYPE_NAMES.get(array.dtype.name):
                 raise ValueError(f"{path}: weight {name} must have dtype {array.dtype}; got {view.get_dtype()}.")
             value = opened.get_tensor(by_core[_core_name(name)])
             if not np.all(np.isfinite(value)):

@@ -25,10 +25,17 @@ def is_judged(true: NDArray[np.integer], predicted: NDArray[np.integer]) -> NDAr
 
 
 def best_iou(true: NDArray[np.integer], predicted: NDArray[np.integer]) -> NDArray[np.float64]:
-    """For every predicted object that `is_judged`, the largest IoU with a true one; above 0.5 it matches no other."""
+    """For every predicted object that `is_judged`, the largest IoU with a true one; from 0.5 on it matches no other.
+
+    Of two that are the halves of one true object, IoU 0.5 each, only the first has it.
+    """
     overlaps = find_overlaps(true, predicted)
+    iou = overlaps.iou
+    halves = np.flatnonzero(iou == MATCH)
+    first = np.unique(overlaps.true_index[halves], return_index=True)[1]
+    iou[np.delete(halves, first)] = np.nextafter(MATCH, 0)
     best = np.zeros(overlaps.predicted_labels.size)
-    np.maximum.at(best, overlaps.predicted_index, overlaps.iou)
+    np.maximum.at(best, overlaps.predicted_index, iou)
     return best
 
 

@@ -11,6 +11,7 @@ class Stored:
     """Adds `save` and `load` to a segmenter."""
 
     _check_fitted: Any
+    _check_settings: Any
     _set_fitted: Any
     _restore_decoding: Any
     _check_sizes: Any
@@ -48,6 +49,7 @@ class Stored:
         from flowseg import _model_document, _saving
 
         self._check_fitted()
+        self._check_settings()  # or it could not be loaded again
         document = _model_document.describe(self, card)
         _saving.write_model(path, document, _saving.name_weights(self.network_))
 

@@ -14,6 +14,7 @@ from skimage.measure import regionprops_table
 
 from flowseg import _checks, _files
 from flowseg._optional import need
+from flowseg._overlaps import number_objects
 
 # Columns of scikit-image's; those of intensity are added where there is an image.
 SHAPE_COLUMNS = (
@@ -57,15 +58,17 @@ def measure(masks: ArrayLike, image: ArrayLike | None = None, objects: Mapping[s
     >>> int(table["label"][0]), float(table["area"][0]), float(table["centroid-1"][0])
     (3, 4.0, 1.5)
     """
-    array = _checks.as_masks(masks, ndims=(2,))
-    labels = np.where(array > 0, array, 0)
+    array = _checks.as_countable(masks, "masks", ndims=(2,))
+    labels, number, _ = number_objects(array)
+    numbered = number.reshape(array.shape)  # scikit-image takes room for every number up to the largest
     columns: tuple[str, ...] = SHAPE_COLUMNS
     picture = None
     if image is not None:
         picture = _checks.as_image(image)
-        _checks.check_same_shape(picture.shape[:2], labels.shape, "image (rows and columns)", "masks")
+        _checks.check_same_shape(picture.shape[:2], array.shape, "image (rows and columns)", "masks")
         columns += INTENSITY_COLUMNS
-    table: Table = regionprops_table(labels, picture, properties=columns)
+    table: Table = regionprops_table(numbered, picture, properties=columns)
+    table["label"] = labels.astype(np.int64)
     for name, values in (objects or {}).items():
         column = np.asarray(values)
         _checks.check_same_shape(column.shape, table["label"].shape, f"objects[{name!r}]", "one value per object")

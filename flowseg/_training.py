@@ -272,6 +272,13 @@ def make_network(
 
 def copy_network(network: keras.Model) -> keras.Model:
     """The same layers with weights of their own."""
-    copy = keras.models.clone_model(network)
+    try:
+        copy = keras.models.clone_model(network)
+    except Exception as error:  # whatever a user's layers raise
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(
+            "network must be made of layers that Keras can copy (no Lambda, and layers of one's own with get_config); "
+            f"it failed with: {reason}"
+        ) from error
     copy.set_weights(network.get_weights())
     return copy

@@ -1,8 +1,13 @@
+import json
+
 import keras
 import numpy as np
 import pytest
+from safetensors import safe_open
+from safetensors.numpy import save_file
 
 from flowseg import BoundarySegmenter, FlowSegmenter
+from flowseg._checkpoint import METADATA_KEY, read_state
 
 
 class Killed(Exception):
@@ -109,6 +114,31 @@ def test_another_training_or_another_file(options, pairs, tmp_path):
     with pytest.raises(FileNotFoundError, match="must lie in a folder that exists"):
         FlowSegmenter(**options).fit(images, masks, checkpoint=tmp_path / "no" / "file")
     assert other.read_bytes() == b"notes"
+
+
+@pytest.mark.parametrize(
+    "change", [{"history": []}, {"seeds": 5}, {"seeds": [1, 2]}, {"epochs_done": "2"}, {"best": None}]
+)
+def test_a_state_that_is_none(change, tmp_path):
+    state = {"fingerprint": "", "seeds": [1, 2, 3]}
+    file = tmp_path / "training.safetensors"
+    save_file({}, str(file), metadata={METADATA_KEY: json.dumps(state)})
+    assert read_state(file).seeds == [1, 2, 3]
+    save_file({}, str(file), metadata={METADATA_KEY: json.dumps(state | change)})
+    with pytest.raises(ValueError, match="checkpoint must be a file that fit wrote"):
+        read_state(file)
+
+
+def test_a_checkpoint_that_lacks_a_part(options, pairs, tmp_path):
+    images, masks = zip(*pairs)
+    file = tmp_path / "training.safetensors"
+    FlowSegmenter(**options).fit(images, masks, checkpoint=file)
+    with safe_open(file, framework="numpy") as opened:
+        metadata, tensors = opened.metadata(), {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    del tensors["optimizer/0002"]
+    save_file(tensors, str(file), metadata=metadata)
+    with pytest.raises(ValueError, match="checkpoint must hold the whole training; .* does not: .*optimizer/0002"):
+        FlowSegmenter(**options).fit(images, masks, checkpoint=file)
 
 
 class TestWarmStart:

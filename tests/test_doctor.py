@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage
 
 import flowseg
-from flowseg import check_masks, io, mend_masks
+from flowseg import check_masks, io, mend_masks, synthetic
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +120,20 @@ def test_pinholes_are_no_finding():
     assert kinds(masks) == set()
     masks[5, 8] = 0
     assert kinds(masks) == {"holes"}
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda image: np.where(image == image.max(), np.nan, image), "the image has 1 NaN or infinite values of"),
+        (lambda image: image.astype(str), "the image holds no numbers but <U"),
+        (lambda image: np.zeros((*image.shape, 0)), "for an image of shape"),
+    ],
+)
+def test_images_that_are_none(change, sentence):
+    image, masks = synthetic.cells((64, 64), 5, rng=0)
+    (finding,) = check_masks(masks, change(image)).findings
+    assert sentence in finding.message
 
 
 def test_reports_read_well(nuclei):

@@ -10,7 +10,7 @@ from PIL import Image
 from skimage.io import imsave
 
 import flowseg
-from flowseg import io
+from flowseg import _checks, io
 
 
 @pytest.fixture
@@ -92,10 +92,25 @@ def test_masks_keep_their_pixel_size(tmp_path):
         assert tifffile.imread(tmp_path / "m.tif").dtype == dtype
         assert np.array_equal(io.read_masks(tmp_path / "m.tif"), masks)
         assert np.allclose(io.read_pixel_size(tmp_path / "m.tif"), (0.65, 0.325), rtol=1e-5)
-    for bad in (3, "ab", (1,), (1, 0), (1, np.nan)):
+    for bad in (3, "ab", (1,), (1, 0), (1, np.nan), (1e-6, 1e-6), (1, 2e9)):
         with pytest.raises((TypeError, ValueError), match=r"pixel_size"):
             io.write_masks(tmp_path / "n.tif", masks, pixel_size=bad)
     assert not (tmp_path / "n.tif").exists()
+
+
+def test_a_size_that_no_pixel_has_is_not_known(tmp_path):
+    metres = {"axes": "YX", "PhysicalSizeX": 6.5e-07, "PhysicalSizeY": 6.5e-07}
+    tifffile.imwrite(tmp_path / "a.ome.tif", np.zeros((4, 4), np.uint8), metadata=metres)
+    assert io.read_pixel_size(tmp_path / "a.ome.tif") is None
+    for size in _checks.PIXEL_SIZES:
+        io.write_masks(tmp_path / "m.tif", [[0, 1]], pixel_size=(size, size))
+        assert io.read_pixel_size(tmp_path / "m.tif") == pytest.approx((size, size))
+
+
+def test_large_labels_take_no_room():
+    table = flowseg.measure(np.array([[0, 2**31 - 1, -1], [7, 7, 0]]))
+    assert table["label"].tolist() == [7, 2**31 - 1]
+    assert table["area"].tolist() == [2, 1]
 
 
 def test_tables(pairs, tmp_path):

@@ -99,6 +99,15 @@ def own_unet(activation=None, *, global_layer=False, channels=1, size=None, padd
         (lambda: layered(layers.Activation("tanh")), ValueError, "got tanh"),
         (lambda: layered(keras.Sequential([keras.Input((None, None, 3)), layers.ReLU()])), ValueError, "got ReLU"),
         (lambda: layered(keras.ops.relu), ValueError, "got Relu"),
+        (lambda: layered(lambda x: keras.ops.maximum(x, 0.0)), ValueError, "got Maximum"),
+        (lambda: layered(lambda x: layers.Activation("linear")(layers.ReLU()(x))), ValueError, "got ReLU"),
+        (
+            lambda: layered(lambda x: keras.ops.cast(layers.Dropout(0.1)(keras.ops.relu(x)), "float32")),
+            ValueError,
+            "Relu",
+        ),
+        (lambda: layered(layers.Lambda(lambda x: x / 255)), ValueError, "layers that Keras can copy"),
+        (lambda: layered(layers.Conv2D(3, 1, dtype="bfloat16")), ValueError, "weights of float32, .* got bfloat16"),
         (lambda: Subclassed(), TypeError, "must be a functional or sequential keras.Model .* got Subclassed"),
         (lambda: own_unet(padding="valid"), ValueError, r"must give outputs of shape \(1, 32, 32, 3\)"),
         # Where nothing is left to pool TensorFlow fails on some machines and gives an empty output on others.
@@ -118,6 +127,11 @@ def test_networks_that_do_not_fit(network, error, sentence):
 def test_a_global_layer_is_found_out():
     with pytest.raises(ValueError, match="depend on a bounded neighbourhood"):
         measure_receptive_radius(own_unet(global_layer=True), 1, step=16, largest=64)
+
+
+def test_what_leaves_values_as_they_are_is_no_activation():
+    own = layered(lambda x: layers.Identity()(layers.Dropout(0.1)(layers.Activation("linear")(x))))
+    assert make_network(own, n_channels=1, n_outputs=3, filters=(4,), seed=0, crop_size=32).count_params() == 30
 
 
 def test_a_model_is_copied_with_its_weights():

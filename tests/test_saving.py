@@ -2,10 +2,10 @@ import json
 
 import numpy as np
 import pytest
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
 
-from flowseg import BoundarySegmenter, FlowSegmenter, _saving, load_segmenter
+from flowseg import BoundarySegmenter, FlowSegmenter, _files, load_segmenter
 
 
 @pytest.fixture
@@ -175,11 +175,29 @@ def test_an_interrupted_save_leaves_the_old_file(fitted, file, monkeypatch):
             half.write(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(_saving, "save_file", full_disk)
+    monkeypatch.setattr(_files, "save_file", full_disk)
     with pytest.raises(OSError, match="No space left"):
         fitted["FlowSegmenter"].save(file)
     assert file.read_bytes() == old
     assert [p.name for p in file.parent.iterdir()] == [file.name]
+
+
+def test_a_disk_that_is_full_is_an_os_error(fitted, tmp_path, monkeypatch):
+    def full_disk(weights, path, metadata):
+        raise SafetensorError("Error while serializing: I/O error:\nNo space left on device")
+
+    monkeypatch.setattr(_files, "save_file", full_disk)
+    with pytest.raises(OSError, match=r"m.safetensors could not be written; .* No space left on device"):
+        fitted["FlowSegmenter"].save(tmp_path / "m.safetensors")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("wrong", [{"crop_size": 33}, {"min_size": -5}, {"epochs": "x"}, {"workers": 0}])
+def test_what_could_not_be_loaded_is_not_saved(wrong, file):
+    before, (name, _) = file.read_bytes(), *wrong.items()
+    with pytest.raises((TypeError, ValueError), match=f"{name} must be"):
+        FlowSegmenter.load(file).set_params(**wrong).save(file)
+    assert file.read_bytes() == before
 
 
 def test_no_such_folder(fitted, tmp_path):

@@ -106,6 +106,19 @@ def test_best_iou():
     assert best_iou(true, np.zeros_like(true)).size == 0
 
 
+def test_a_row_of_pixels_has_two_ends():
+    masks = np.array([[1, 1, 0, 2, 2, 0, 3]], dtype=np.int32)
+    flows, cellprob = np.zeros((2, 1, 7), np.float32), np.zeros((1, 7), np.float32)
+    assert describe_objects(masks, flows, cellprob, workers=1)["touches_border"].tolist() == [True, False, True]
+
+
+def test_of_two_halves_one_matches():
+    true, found = np.array([[1, 1, 1, 1, 0, 2, 2]]), np.array([[1, 1, 2, 2, 0, 3, 3]])
+    iou = best_iou(true, found)
+    assert iou == pytest.approx([0.5, 0.5, 1.0])
+    assert np.count_nonzero(iou >= 0.5) == metrics.match(true, found).tp == 2
+
+
 @pytest.mark.parametrize("chunk", [7, 1 << 20])
 def test_what_is_said_of_objects(chunk, monkeypatch):
     monkeypatch.setattr("flowseg._quality.CHUNK", chunk)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,12 @@ from flowseg import _checks, _files
 from flowseg._image_files import read_array, read_masks
 from flowseg._merging import Canvas, number_pieces
 from flowseg._paths import find_files
+from flowseg._polygons import Ring
 
 StrPath = str | os.PathLike[str]
+
+# Corners of the polygon that an ellipse is drawn as.
+ELLIPSE = 128
 
 
 def masks_from_binary(mask: ArrayLike) -> NDArray[np.int32]:
@@ -120,6 +125,7 @@ def masks_from_mat(path: StrPath, *, key: str = "inst_map") -> NDArray[Any]:
     ------
     ValueError
         If the file cannot be read or has no such array (the sentence names those it has), or it is no label image.
+        Floats must be finite, and of at most 2**53, or 2**24 in single precision: beyond, not every number has its own.
 
     Examples
     --------
@@ -136,11 +142,16 @@ def masks_from_mat(path: StrPath, *, key: str = "inst_map") -> NDArray[Any]:
     names = [name for name in content if not name.startswith("__")]
     if key not in names:
         raise ValueError(f"key must be one of the arrays in {path}, {', '.join(names)}; got {key!r}.")
-    array = np.asarray(content[key])
+    array, name = np.asarray(content[key]), f"{key} in {path}"
+    _checks.check_finite(array, name)
     if array.dtype.kind == "f" and np.all(array == np.rint(array)):
+        largest = 2 ** (np.finfo(array.dtype).nmant + 1)  # up to here floats hold every whole number
+        if np.any(np.abs(array) > largest):
+            raise ValueError(f"{name} must have labels of at most {largest}; got {np.abs(array).max():g}.")
         array = array.astype(np.int64)
-    array = _checks.as_masks(array, f"{key} in {path}")
-    return array.astype(np.int32) if array.max() <= np.iinfo(np.int32).max else array
+    array = _checks.as_masks(array, name)
+    narrow = np.iinfo(np.int32)
+    return array.astype(np.int32) if narrow.min <= array.min() and array.max() <= narrow.max else array
 
 
 def masks_from_labkit(path: StrPath) -> NDArray[np.int32]:
@@ -159,7 +170,7 @@ def masks_from_labkit(path: StrPath) -> NDArray[np.int32]:
     Raises
     ------
     ValueError
-        If the file cannot be read.
+        If the file cannot be read, or holds pixels outside of its interval.
 
     Examples
     --------
@@ -176,7 +187,10 @@ def masks_from_labkit(path: StrPath) -> NDArray[np.int32]:
         labels = np.zeros(tuple((high - low + 1).tolist()), dtype=np.int32)
         for k, pixels in enumerate(document["labels"].values(), start=1):
             if pixels:
-                labels[tuple((np.array(pixels)[:, ::-1] - low).T)] = k
+                places = np.array(pixels)[:, ::-1]
+                if places.shape[1] != labels.ndim or np.any(places < low) or np.any(places > high):
+                    raise ValueError(f"pixels of label {k} outside of the interval")
+                labels[tuple((places - low).T)] = k
     _checks.check_dimensions(labels, str(path), (2, 3))
     return number_pieces(labels)
 
@@ -193,12 +207,13 @@ def masks_from_cvat(path: StrPath) -> dict[str, NDArray[np.int32]]:
     -------
     masks : dict of str to ndarray of int32
         By the images' names; each of the image's shape, numbered 1..n in raster order. Polygons, masks, boxes and
-        ellipses are objects; lines and points are left out. Where two objects overlap the smaller one is seen.
+        ellipses, turned or not, are objects; lines and points are left out. Where two objects overlap the smaller one
+        is seen.
 
     Raises
     ------
     ValueError
-        If the file is no such export.
+        If the file is no such export, or has several images of one name.
 
     Examples
     --------
@@ -219,7 +234,10 @@ def masks_from_cvat(path: StrPath) -> dict[str, NDArray[np.int32]]:
         images = list(root.iter("image"))
         if root.tag != "annotations" or not images:
             raise ValueError("no images")
-        canvases = {image.attrib["name"]: _draw_cvat(image) for image in images}
+        names = [image.attrib["name"] for image in images]
+        if len(set(names)) < len(names):
+            raise ValueError(f"several images named {Counter(names).most_common(1)[0][0]!r}")
+        canvases = dict(zip(names, map(_draw_cvat, images), strict=True))
     return {name: canvas.paint() for name, canvas in canvases.items()}
 
 
@@ -232,16 +250,37 @@ def _draw_cvat(image: ElementTree.Element) -> Canvas:
             canvas.add_rings([np.array(points, dtype=np.float64)[:, ::-1]])
         elif shape.tag == "box":
             left, top, right, bottom = (float(said[name]) for name in ("xtl", "ytl", "xbr", "ybr"))
-            canvas.add_rings([np.array([[top, left], [top, right], [bottom, right], [bottom, left]])])
+            ring = np.array([[top, left], [top, right], [bottom, right], [bottom, left]])
+            canvas.add_rings([_turn(ring, float(said.get("rotation", 0)))])
         elif shape.tag == "ellipse":
-            angle = np.linspace(0, 2 * np.pi, 128, endpoint=False)
+            angle = np.linspace(0, 2 * np.pi, ELLIPSE, endpoint=False)
             row = float(said["cy"]) + float(said["ry"]) * np.sin(angle)
-            canvas.add_rings([np.stack([row, float(said["cx"]) + float(said["rx"]) * np.cos(angle)], axis=1)])
+            ring = np.stack([row, float(said["cx"]) + float(said["rx"]) * np.cos(angle)], axis=1)
+            canvas.add_rings([_turn(ring, float(said.get("rotation", 0)))])
         elif shape.tag == "mask":
-            top, left, height, width = (int(float(said[name])) for name in ("top", "left", "height", "width"))
-            runs = [int(run) for run in said["rle"].split(",")]
-            inside = np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(height, width)
-            whole = np.zeros(canvas.shape, dtype=bool)
-            whole[top : top + height, left : left + width] = inside
-            canvas.add(whole)
+            canvas.add(_decode_cvat(said, canvas.shape))
     return canvas
+
+
+def _turn(ring: Ring, degrees: float) -> Ring:
+    """Turn a box or an ellipse about its centre, clockwise as seen on the screen, as CVAT's `_rotate_point` does."""
+    if not np.isfinite(degrees):
+        raise ValueError(f"a rotation of {degrees} degrees")
+    if not degrees:
+        return ring
+    centre, sine, cosine = ring.mean(axis=0), np.sin(np.radians(degrees)), np.cos(np.radians(degrees))
+    return centre + (ring - centre) @ np.array([[cosine, -sine], [sine, cosine]])
+
+
+def _decode_cvat(said: dict[str, str], shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """A mask that is said by its box and, row by row in it, the lengths of its runs."""
+    top, left, height, width = (int(float(said[name])) for name in ("top", "left", "height", "width"))
+    if min(top, left) < 0 or min(height, width) < 1 or top + height > shape[0] or left + width > shape[1]:
+        raise ValueError(f"a mask in rows {top} to {top + height} and columns {left} to {left + width} of {shape}")
+    runs = [int(run) for run in said["rle"].split(",")]
+    if min(runs) < 0 or sum(runs) != height * width:
+        raise ValueError(f"a mask of {height * width} pixels with runs that sum up to {sum(runs)}")
+    whole = np.zeros(shape, dtype=bool)
+    inside = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
+    whole[top : top + height, left : left + width] = inside.reshape(height, width)
+    return whole

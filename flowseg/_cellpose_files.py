@@ -15,28 +15,74 @@ from flowseg._merging import Canvas
 
 StrPath = str | os.PathLike[str]
 
-# All that a file of Cellpose's is made of: arrays, their types, numbers. (module, name) as the pickle says them.
-ADMITTED = {
-    (module, name)
-    for core in ("numpy.core", "numpy._core")
-    for module, name in (
-        (f"{core}.multiarray", "_reconstruct"),
-        (f"{core}.multiarray", "scalar"),
-        (f"{core}.numeric", "_frombuffer"),
-        ("numpy", "ndarray"),
-        ("numpy", "dtype"),
-        ("_codecs", "encode"),
-    )
+# Types of the arrays that are made, and orders of their bytes, as `numpy.dtype` writes them.
+CODES = ("b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8")
+ORDERS = ("|", "<", ">")
+
+
+class _Type:
+    """Stands for `numpy.dtype`, whose own state could make its arrays point anywhere."""
+
+    def __init__(self, code: Any, *_: Any) -> None:
+        self.code, self.order = code, "|"
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self.order = state[1]
+
+
+class _Array:
+    """Stands for an array or a number: what a pickle says of it, of which an array is made when it is asked for."""
+
+    kind: Any = None
+    shape: Any = ()
+    order: Any = "C"
+    axes: Any = None
+    data: Any = b""
+
+    def __init__(self, *_: Any) -> None:
+        """Take what comes, and forget it: the state says all."""
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        _, self.shape, self.kind, by_columns, self.data = state
+        self.order = "F" if by_columns else "C"
+
+    def make(self) -> NDArray[Any]:
+        kind = self.kind
+        if not isinstance(kind, _Type) or kind.code not in CODES or kind.order not in ORDERS:
+            raise ValueError("masks that are no array of numbers")
+        dtype = np.dtype(kind.order + kind.code)
+        array = np.frombuffer(self.data, dtype=dtype).reshape(self.shape, order=self.order)
+        return np.array(array if self.axes is None else array.transpose(self.axes))
+
+
+class _Buffer(_Array):
+    """Stands for an array as pickles of protocol 5 say it."""
+
+    def __init__(self, data: Any, kind: Any, shape: Any, order: Any, axes: Any = None) -> None:
+        self.data, self.kind, self.shape, self.axes = data, kind, shape, axes
+        self.order = "C" if order == "K" else order  # K: by rows, then with its axes in another order
+
+
+# All that a file of Cellpose's is made of, (module, name) as a pickle says it, and what stands for it here.
+STAND_INS: dict[tuple[str, str], type] = {
+    ("numpy", "ndarray"): _Array,
+    ("numpy", "dtype"): _Type,
+    ("numpy.core.multiarray", "_reconstruct"): _Array,
+    ("numpy.core.multiarray", "scalar"): _Array,
+    ("numpy.core.numeric", "_frombuffer"): _Buffer,
 }
 
 
 class _ArraysOnly(pickle.Unpickler):
-    """Admits NumPy arrays and plain containers: nothing that a file could make the computer do."""
+    """Admits NumPy arrays and plain containers, and calls nothing but its own stand-ins for them."""
 
     def find_class(self, module: str, name: str) -> Any:
-        if (module, name) in ADMITTED:
-            return super().find_class(module, name)
-        raise pickle.UnpicklingError(f"{module}.{name}, which is no array")
+        if (module, name) == ("_codecs", "encode"):  # bytes, before protocol 3
+            return lambda text, _: text.encode("latin-1")
+        stand_in = STAND_INS.get((module.replace("numpy._core.", "numpy.core."), name))
+        if stand_in is None:
+            raise pickle.UnpicklingError(f"{module}.{name}, which is no array")
+        return stand_in
 
 
 def masks_from_cellpose(path: StrPath, shape: tuple[int, int] | None = None) -> NDArray[Any]:
@@ -77,8 +123,7 @@ def masks_from_cellpose(path: StrPath, shape: tuple[int, int] | None = None) -> 
     suffix = file.suffix.lower()
     if suffix == ".npy":
         with _files.naming_what_is_damaged(file, "file of Cellpose's (_seg.npy)"), open(file, "rb") as stream:
-            content = _read_object(stream)
-            array = np.asarray(content["masks"])
+            array = _read_masks(stream)
         return _checks.as_masks(array, f"the masks in {path}")
     if suffix in (".tif", ".tiff"):
         return _labels_of_flows(file)
@@ -89,17 +134,19 @@ def masks_from_cellpose(path: StrPath, shape: tuple[int, int] | None = None) -> 
     raise ValueError(f"path must end in _seg.npy, _flows.tif or _outlines.txt; got {path}.")
 
 
-def _read_object(stream: IO[bytes]) -> dict[str, Any]:
+def _read_masks(stream: IO[bytes]) -> NDArray[Any]:
     version = np.lib.format.read_magic(stream)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, _, dtype = read(stream)
     if dtype != np.dtype(object) or shape not in ((), (1,)):
         raise ValueError(f"an array of {dtype} and shape {shape}")
     content = _ArraysOnly(stream).load()
-    content = content.item() if isinstance(content, np.ndarray) else content
-    if not isinstance(content, dict) or "masks" not in content:
+    if isinstance(content, _Array) and isinstance(content.data, list):
+        (content,) = content.data
+    masks = content.get("masks") if isinstance(content, dict) else None
+    if not isinstance(masks, _Array):
         raise ValueError("something without masks")
-    return content
+    return masks.make()
 
 
 def _labels_of_flows(file: Path) -> NDArray[np.int32]:
@@ -107,7 +154,7 @@ def _labels_of_flows(file: Path) -> NDArray[np.int32]:
     if array.ndim not in (3, 4) or array.shape[0] < 3 + array.ndim - 2:
         raise ValueError(f"{file} must hold labels, foreground and flows, shape (4, rows, columns); got {array.shape}.")
     labels = array[0]
-    if np.any(labels != np.rint(labels)) or np.abs(labels).max() > _checks.MAX_FLOAT32_LABEL:
+    if np.any(labels != np.rint(labels)) or np.abs(labels.astype(np.float64)).max() > _checks.MAX_FLOAT32_LABEL:
         raise ValueError(f"{file} must hold labels in its first plane; got numbers that are not whole, or too large.")
     return labels.astype(np.int32)
 

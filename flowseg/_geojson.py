@@ -37,7 +37,7 @@ def masks_from_geojson(path: StrPath, shape: tuple[int, int]) -> NDArray[np.int3
     Raises
     ------
     ValueError
-        If the file is no GeoJSON, or holds geometries without area.
+        If the file is no GeoJSON, or holds geometries without area or corners that are not finite.
 
     Notes
     -----
@@ -51,13 +51,11 @@ def masks_from_geojson(path: StrPath, shape: tuple[int, int]) -> NDArray[np.int3
     array([[0, 1, 1],
            [2, 2, 0]], dtype=int32)
     """
-    rows, columns = _checks.as_shape(shape)
+    canvas = Canvas(_checks.as_shape(shape))
     with _files.naming_what_is_damaged(Path(path), "GeoJSON file"):
         document = json.loads(Path(path).read_text(encoding="utf-8"))
-        objects = [_rings(geometry) for geometry in _geometries(document)]
-    canvas = Canvas((rows, columns))
-    for rings in objects:
-        canvas.add_rings(rings)
+        for geometry in _geometries(document):
+            canvas.add_rings(_rings(geometry))
     return canvas.paint()
 
 
@@ -133,4 +131,7 @@ def _rings(geometry: dict[str, Any]) -> list[Ring]:
         raise ValueError(f"a {kind}, which has no area")
     coordinates = geometry["coordinates"]
     polygons = [coordinates] if kind == "Polygon" else coordinates
-    return [np.asarray(ring, dtype=np.float64)[:, 1::-1] for polygon in polygons for ring in polygon]
+    rings = [np.asarray(ring, dtype=np.float64) for polygon in polygons for ring in polygon]
+    if not rings or any(ring.ndim != 2 or ring.shape[1] < 2 for ring in rings):
+        raise ValueError(f"a {kind} that is not made of rings of corners")
+    return [ring[:, 1::-1] for ring in rings]

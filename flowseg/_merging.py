@@ -8,7 +8,11 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
+from flowseg import _checks
 from flowseg._polygons import Ring, fill
+
+# Pixels from the first one, farther than any image reaches (2 ** 40): a corner beyond is drawn here.
+FAR = float(1 << 40)
 
 
 class Canvas:
@@ -21,6 +25,8 @@ class Canvas:
     """
 
     def __init__(self, shape: tuple[int, int]) -> None:
+        if min(shape) < 1:
+            raise ValueError(f"an image of shape {shape}")
         self.shape = shape
         self.pixels: list[NDArray[np.intp]] = []  # flat indices, per object
 
@@ -31,6 +37,8 @@ class Canvas:
     def add_rings(self, rings: Iterable[Ring]) -> None:
         """Add one object, given as polygons: what is inside an odd number of rings; see `flowseg._polygons`."""
         rings = list(rings)
+        _checks.check_finite(np.concatenate(rings), "corners")
+        rings = [np.clip(ring, -FAR, FAR) for ring in rings]
         corners = np.concatenate(rings)
         low = np.maximum(np.floor(corners.min(axis=0)).astype(int), 0)
         high = np.minimum(np.ceil(corners.max(axis=0)).astype(int) + 1, self.shape)
@@ -44,9 +52,9 @@ class Canvas:
     def add_outline(self, corners: Ring) -> None:
         """Add one object, given as the polygon through the centres of its outermost pixels, which are in it."""
         self.add_rings([corners])
-        edge = np.floor(corners).astype(np.intp)
-        if np.any(edge < 0) or np.any(edge >= self.shape):
+        if np.any(corners < 0) or np.any(corners >= self.shape):
             raise ValueError(f"an outline beyond the image of shape {self.shape}")
+        edge = corners.astype(np.intp)
         self.pixels[-1] = np.union1d(self.pixels[-1], edge[:, 0] * self.shape[1] + edge[:, 1])
 
     def paint(self) -> NDArray[np.int32]:

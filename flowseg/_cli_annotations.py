@@ -86,18 +86,20 @@ def _find_all(where: str, endings: tuple[str, ...]) -> list[Path]:
     candidates = path.iterdir() if where and path.is_dir() else map(Path, glob.glob(where, recursive=True))
     found = [p for p in candidates if p.is_file() and p.name.lower().endswith(endings) and not p.name.startswith(".")]
     found = [p for p in found if not p.stem.endswith("_overlay")]
+    found = sorted(without_overlays(found) if endings == SUFFIXES else found)
     if not found:
         raise FileNotFoundError(
             f"{where!r} must name a file of annotations, a folder or a pattern of them; got none. --from files takes "
             "folders of one file per object."
         )
-    return without_overlays(sorted(found)) if endings == SUFFIXES else sorted(found)
+    return found
 
 
 def _find_folders(where: str) -> list[Path]:
     """A folder of object files, or those inside a folder or for a pattern."""
     path = Path(where)
-    inside = [p for p in (path.iterdir() if where and path.is_dir() else map(Path, glob.glob(where))) if p.is_dir()]
+    candidates = path.iterdir() if where and path.is_dir() else map(Path, glob.glob(where))
+    inside = [p for p in candidates if p.is_dir() and not p.name.startswith(".")]
     if inside or not (where and path.is_dir()):
         if not inside:
             raise FileNotFoundError(f"{where!r} must name a folder of one file per object, or of such; got none.")

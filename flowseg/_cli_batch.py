@@ -81,7 +81,7 @@ def plan_batch(
     if resume and overwrite:
         raise ValueError("--resume and --overwrite must not be given together: one keeps results, one removes them.")
     n_threads = _checks.as_workers(workers)
-    _check_folder(folder, tasks)
+    check_folder(folder, tasks)
     old_run, old = read_record(folder)
     candidates = [*(file for task in tasks for file in result_files(folder, task.name)), folder / COCO_NAME]
     present = [file for file in candidates if os.path.lexists(file)]
@@ -107,20 +107,25 @@ def plan_batch(
     return batch
 
 
-def _check_folder(folder: Path, tasks: Sequence[Task]) -> None:
+def check_folder(folder: Path, tasks: Sequence[Task], option: str = "--output") -> None:
+    """Refuse a folder that holds an input or cannot be written to, and inputs of the same name."""
+    place = folder.resolve()
     seen: dict[str, Path] = {}
     for task in tasks:
-        source = task.sources[0]
-        if source.parent.resolve() == folder.resolve():
-            raise ValueError(f"--output must be another folder than that of {source}; nothing there is overwritten.")
+        for source in task.sources:
+            real = source.resolve()
+            if place in (source.parent.resolve(), real if real.is_dir() else real.parent):
+                raise ValueError(
+                    f"{option} must be another folder than that of {source}; nothing there is overwritten."
+                )
         if task.name in seen:
-            raise ValueError(f"files must have different names; got {seen[task.name]} and {source}.")
-        seen[task.name] = source
+            raise ValueError(f"files must have different names; got {seen[task.name]} and {task.sources[0]}.")
+        seen[task.name] = task.sources[0]
     above = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not above.is_dir():
-        raise NotADirectoryError(f"--output must be a folder, or lie in one; {above} is a file.")
+        raise NotADirectoryError(f"{option} must be a folder, or lie in one; {above} is a file.")
     if not os.access(above, os.W_OK | os.X_OK):
-        raise PermissionError(f"--output must be a folder that can be written to; {above} cannot.")
+        raise PermissionError(f"{option} must be a folder that can be written to; {above} cannot.")
 
 
 def _is_there(folder: Path, entry: Entry) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,8 +14,9 @@ from tqdm import tqdm
 
 from flowseg import io
 from flowseg._cli_annotations import read_loose_masks
-from flowseg._cli_files import check_targets
+from flowseg._cli_batch import Task, check_folder
 from flowseg._cli_results import write_labels
+from flowseg._cli_stream import FAULTS, sentence_of
 from flowseg._doctor import Finding, MasksReport, check_masks
 from flowseg._duplicates import fingerprint
 from flowseg._mending import mend_masks
@@ -47,8 +49,7 @@ def check(
     files = io.find_files(masks)
     partners: dict[Path, Path] = dict(io.pair_files(files, io.find_files(images))) if images is not None else {}
     if mend is not None:
-        check_targets(files, mend)
-        mend.mkdir(parents=True, exist_ok=True)
+        _make_folder(mend, files, partners)
     reports: dict[str, MasksReport] = {}
     for file in tqdm(files, "checking", disable=None, leave=False):
         reports[str(file)] = _check_file(file, partners.get(file), min_size, mend)
@@ -68,16 +69,29 @@ def check(
         raise typer.Exit(1)
 
 
+def _make_folder(folder: Path, files: list[Path], partners: dict[Path, Path]) -> None:
+    """Make the folder of the repaired masks, which take the place of nothing."""
+    sources = [(file, partners[file]) if file in partners else (file,) for file in files]
+    check_folder(folder, [Task(both, both[0].stem, ()) for both in sources], "--mend")
+    for target in (_repaired(folder, file) for file in files):
+        if os.path.lexists(target):
+            raise FileExistsError(f"--mend must be a folder without files of these names; {target} is there.")
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def _repaired(folder: Path, file: Path) -> Path:
+    return folder / f"{file.stem}.tif"
+
+
 def _check_file(file: Path, partner: Path | None, min_size: int, mend: Path | None) -> MasksReport:
     try:
         array = read_loose_masks(file)
         report = check_masks(array, None if partner is None else io.read_image(partner), min_size=min_size)
         if mend is not None:
-            write_labels(
-                mend / f"{file.stem}.tif", mend_masks(array, min_size=min_size).masks, io.read_pixel_size(file)
-            )
-    except (ValueError, TypeError, OSError, MemoryError) as error:
-        return MasksReport(0, (Finding("unreadable", " ".join(str(error).split())),))
+            mended = mend_masks(array, min_size=min_size).masks
+            write_labels(_repaired(mend, file), mended, io.read_pixel_size(file))
+    except FAULTS as error:
+        return MasksReport(0, (Finding("unreadable", sentence_of(error)),))
     return report
 
 
@@ -102,7 +116,7 @@ def _check_splits(images: list[Path], against: list[str]) -> Iterator[Finding]:
     for file in tqdm([*images, *sorted(others)], "comparing", disable=None, leave=False):
         try:
             seen[fingerprint(io.read_image(file))].append(file)
-        except (ValueError, TypeError, OSError):  # said already, or not ours to check
+        except (ValueError, TypeError, OSError, MemoryError):  # said already, or not ours to check
             continue
     for files in seen.values():
         across = any(file in others for file in files) and any(file not in others for file in files)

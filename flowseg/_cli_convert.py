@@ -13,7 +13,7 @@ from flowseg import io
 from flowseg._checks import check_choice
 from flowseg._cli_annotations import ENDINGS, bare_name, find_annotations, needs_shape, readers
 from flowseg._cli_batch import Batch, Task, count_done, plan_batch, report_batch, run_batch, write_coco
-from flowseg._cli_files import without_overlays
+from flowseg._cli_files import find_inputs
 from flowseg._cli_options import AsJson, FileWorkers, OutputFolder, Overwrite, Resume
 from flowseg._cli_record import describe_run
 from flowseg._cli_results import COCO, MasksOfFiles, Result, complete_kinds, parse_kinds, result_files, write_results
@@ -88,7 +88,7 @@ def _find_images(found: list[tuple[Path, str]], images: str | None) -> dict[Path
     """Images by the files of their annotations."""
     if images is None:
         return {}
-    available = without_overlays(io.find_files(images))
+    available = find_inputs(images)
     if len(found) == len(available) == 1:
         return {found[0][0]: available[0]}
     by_name = {image.stem: image for image in available}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -13,9 +12,9 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from flowseg import _report, io
-from flowseg._cli_files import without_overlays
+from flowseg._cli_files import check_output_file, find_inputs
 from flowseg._cli_options import AsJson, Axes, Channel, Plane, Reading, Scene, Time, make_reading
-from flowseg._files import check_target
+from flowseg._cli_stream import sentence_of
 from flowseg._overlaps import find_overlaps, leave_out_ignored
 from flowseg._report_page import Compared, write_page
 
@@ -61,7 +60,7 @@ def evaluate(
     if report is None:
         results = [one.scores for one in _compare(files, reading)]
     else:
-        _check_report(report, files)
+        check_output_file(report, [file for one in files for file in one], "--report")
         results = write_page(report, _compare(files, reading, flat=True), len(files), f"{predicted} against {true}")
     scores = _report.summarize(results)
     typer.echo(json.dumps(scores, indent=1) if as_json else _report.as_table(scores))
@@ -69,19 +68,11 @@ def evaluate(
 
 def _find(true: str, predicted: str, images: str | None) -> list[Files]:
     truths = io.find_files(true)
-    pairs = io.pair_files(truths, without_overlays(io.find_files(predicted)))
+    pairs = io.pair_files(truths, find_inputs(predicted))
     if images is None:
         return [Files(a, b, None) for a, b in pairs]
-    partners = dict(io.pair_files(truths, without_overlays(io.find_files(images))))
+    partners = dict(io.pair_files(truths, find_inputs(images)))
     return [Files(a, b, partners[a]) for a, b in pairs]
-
-
-def _check_report(report: Path, files: list[Files]) -> None:
-    check_target(report)
-    if report.exists():
-        for file in (file for one in files for file in one if file is not None):
-            if os.path.samefile(file, report):
-                raise ValueError(f"--report must be another file than those that are read; got {report}.")
 
 
 def _compare(files: list[Files], reading: Reading, *, flat: bool = False) -> Iterator[Compared]:
@@ -92,7 +83,7 @@ def _compare(files: list[Files], reading: Reading, *, flat: bool = False) -> Ite
             compared = _compare_one(one, reading, flat)
         except (ValueError, TypeError, OSError, MemoryError) as error:
             n_failed += 1
-            typer.echo(f"flowseg: {' '.join(str(error).split()) or type(error).__name__}", err=True)
+            typer.echo(f"flowseg: {sentence_of(error)}", err=True)
             continue
         if not n_failed:
             yield compared
@@ -124,4 +115,4 @@ def _read(file: Path, reader: Callable[[Path], NDArray[Any]]) -> NDArray[Any]:
     except (ValueError, TypeError, MemoryError) as error:
         if str(file) in str(error):
             raise
-        raise ValueError(f"{file}: {error or type(error).__name__}") from error
+        raise ValueError(f"{file}: {sentence_of(error)}") from error

@@ -51,13 +51,13 @@ def model_file(model: str, option: str = "--model") -> Path:
     return file
 
 
-def load_to_train(start: str, given: list[str]) -> Any:
+def load_to_train(start: Path, given: list[str]) -> Any:
     """The segmenter to go on from; what the file fixes cannot be given as well."""
     from flowseg._segmenters import load_segmenter
 
     if given:
         raise ValueError(f"--{given[0]} cannot be given with --from: it is that of the model; got both.")
-    return load_segmenter(model_file(start, "--from")).set_params(warm_start=True)
+    return load_segmenter(start).set_params(warm_start=True)
 
 
 def parse_number(text: str | None, option: str, word: str) -> float | str | None:
@@ -70,20 +70,38 @@ def parse_number(text: str | None, option: str, word: str) -> float | str | None
         raise ValueError(f"{option} must be a number or '{word}'; got '{text}'.") from None
 
 
-def check_output_file(output: Path) -> None:
-    """Find out before the training, not after it, that the result cannot be written."""
-    folder = output.parent
-    if not folder.is_dir():
-        raise FileNotFoundError(f"--output must lie in a folder that exists; {folder} does not.")
-    if output.is_dir():
-        raise ValueError(f"--output must be a file; {output} is a folder.")
-    if not os.access(folder, os.W_OK):
-        raise PermissionError(f"--output must lie in a folder that can be written to; {folder} cannot.")
+def check_output_file(output: Path, inputs: Iterable[Path | None], option: str = "--output") -> None:
+    """Find out before the work, not after it, that the result cannot be written or would replace an input."""
+    target = Path(os.path.realpath(output))  # where it is written: a link stays a link
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"{option} must lie in a folder that exists; {target.parent} does not.")
+    if target.is_dir():
+        raise ValueError(f"{option} must be a file; {output} is a folder.")
+    if not os.access(target.parent, os.W_OK | os.X_OK):
+        raise PermissionError(f"{option} must lie in a folder that can be written to; {target.parent} cannot.")
+    _files.check_target(target)
+    if any(_is_same(target, Path(os.path.realpath(file))) for file in inputs if file is not None):
+        raise ValueError(f"{option} must be another file than those that are read; got {output}.")
 
 
-def read_pairs(images: str, masks: str, reading: Reading) -> tuple[list[Any], list[Any]]:
-    """Images and masks of the same names, checked against each other."""
-    pairs = io.pair_files(io.find_files(images), without_overlays(io.find_files(masks)))
+def _is_same(a: Path, b: Path) -> bool:
+    return a == b or (a.exists() and b.exists() and a.samefile(b))
+
+
+def check_model_output(output: Path, inputs: Iterable[Path | None]) -> None:
+    """Refuse a file that a model should not or cannot be written to."""
+    check_output_file(output, inputs)
+    if output.suffix.lower() != ".safetensors":
+        raise ValueError(f"--output must end in .safetensors; got {output}.")
+
+
+def find_pairs(images: str, masks: str) -> list[tuple[Path, Path]]:
+    """Files of images and masks of the same names."""
+    return io.pair_files(io.find_files(images), find_inputs(masks))
+
+
+def read_pairs(pairs: list[tuple[Path, Path]], reading: Reading) -> tuple[list[Any], list[Any]]:
+    """Images and masks, checked against each other."""
     read = [(reading.read(a), io.read_masks(b)) for a, b in tqdm(pairs, "reading", disable=None, leave=False)]
     for (a, b), (image, labels) in zip(pairs, read, strict=True):
         if image.shape[:2] != labels.shape:
@@ -109,15 +127,15 @@ def parse_filters(text: str) -> tuple[int, ...]:
         ) from None
 
 
-def check_targets(files: Iterable[Path], output: Path) -> None:
-    """No result may take the place of an input, of an annotation beside it, or of another result."""
-    seen: dict[str, Path] = {}
-    for file in files:
-        if file.parent.resolve() == output.resolve():
-            raise ValueError(f"--output must be another folder than that of {file}; nothing there is overwritten.")
-        if file.stem in seen:
-            raise ValueError(f"images must have different names; got {seen[file.stem]} and {file}.")
-        seen[file.stem] = file
+def find_inputs(where: str) -> list[Path]:
+    """Image files without the overlays among them; a file that is named outright is taken as it is."""
+    files = io.find_files(where)
+    kept = files if Path(where).is_file() else without_overlays(files)
+    if not kept:
+        raise FileNotFoundError(
+            f"{where!r} must name an image file, a folder or a pattern of them; got pictures and flows only."
+        )
+    return kept
 
 
 def without_overlays(files: list[Path]) -> list[Path]:

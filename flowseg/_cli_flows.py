@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from flowseg import io
 from flowseg._cli_batch import Task, count_done, plan_batch, report_batch, run_batch
-from flowseg._cli_files import without_overlays
+from flowseg._cli_files import find_inputs
 from flowseg._cli_options import AsJson, FileWorkers, MasksArgument, OutputFolder, Overwrite, Resume
 from flowseg._cli_record import describe_run
 from flowseg._cli_results import Result, result_files, write_results
@@ -34,7 +34,7 @@ def flows(
 
     flowseg flows annotations --output flows
     """
-    files = without_overlays(io.find_files(masks))
+    files = find_inputs(masks)
     tasks = [Task((file,), file.stem, result_files(output, file.stem, ("flows",))) for file in files]
     batch = plan_batch(
         output, describe_run("flows", None, []), tasks, resume=resume, overwrite=overwrite, workers=workers

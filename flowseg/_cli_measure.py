@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,7 +15,7 @@ from tqdm import tqdm
 
 from flowseg import _checks, io
 from flowseg._cli_batch import report_failures
-from flowseg._cli_files import check_output_file, without_overlays
+from flowseg._cli_files import check_output_file, find_inputs
 from flowseg._cli_options import (
     AsJson,
     Axes,
@@ -57,16 +58,16 @@ def measure(
     flowseg measure results images --output objects.csv
     """
     began = time.perf_counter()
-    check_output_file(output)
     if output.suffix.lower() not in (".csv", ".parquet"):
         raise ValueError(f"--output must end in .csv or .parquet; got {output}.")
     if output.suffix.lower() == ".parquet":
         need(NEEDS["parquet"], "formats")
     reading = make_reading(axes, channel, z, t, scene)
-    files = without_overlays(io.find_files(masks))
+    files = find_inputs(masks)
     pairs: list[Pair] = [(file, None) for file in files]
     if images is not None:
-        pairs = [*io.pair_files(files, without_overlays(io.find_files(images)))]
+        pairs = [*io.pair_files(files, find_inputs(images))]
+    check_output_file(output, [file for pair in pairs for file in pair])
     measuring = Measuring(reading)
     passing = stream(
         pairs, Stages(measuring.read, lambda arrays: arrays, measuring.finish), _checks.as_workers(workers)
@@ -120,7 +121,12 @@ class Measuring:
             if table and len(columns) > 1 and [*columns] != ["file", *table]:
                 failures.append((str(file), f"{file} must have an image of as many channels as the others."))
             elif table:
-                columns["file"].append(np.full(table["label"].size, file.name))
+                columns["file"].append(np.full(table["label"].size, _as_text(file.name)))
                 for name, values in table.items():
                     columns.setdefault(name, []).append(values)
         return {name: np.concatenate(parts) if parts else np.zeros(0) for name, parts in columns.items()}
+
+
+def _as_text(name: str) -> str:
+    """The name of a file, which need not be text, as text."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")

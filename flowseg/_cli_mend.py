@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from flowseg import io
 from flowseg._cli_annotations import bare_name, read_loose_masks
 from flowseg._cli_batch import Task, count_done, plan_batch, report_batch, run_batch
-from flowseg._cli_files import without_overlays
+from flowseg._cli_files import find_inputs
 from flowseg._cli_options import AsJson, FileWorkers, MasksArgument, OutputFolder, Overwrite, Resume
 from flowseg._cli_record import describe_run
 from flowseg._cli_results import Result, result_files, write_results
@@ -34,7 +34,7 @@ def mend(
 
     flowseg mend annotations --output mended
     """
-    files = without_overlays(io.find_files(masks))
+    files = find_inputs(masks)
     tasks = [Task((file,), bare_name(file), result_files(output, bare_name(file), ("tif",))) for file in files]
     run = describe_run("mend", None, [("min-size", min_size)])
     batch = plan_batch(output, run, tasks, resume=resume, overwrite=overwrite, workers=workers)

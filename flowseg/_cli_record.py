@@ -48,13 +48,17 @@ def describe_run(command: str, model: Path | None, options: list[tuple[str, Any]
 
 
 def digest(*paths: Path) -> str:
-    """SHA-256 of the bytes of one file or several; of a folder, of those of the files in it."""
+    """SHA-256 of the bytes of one file or several; of a folder, of those of the files in it that are not hidden."""
     digests = []
     for path in paths:
-        for file in sorted(path.iterdir()) if path.is_dir() else [path]:
+        for file in _files_of(path) if path.is_dir() else [path]:
             with open(file, "rb") as stream:
                 digests.append(hashlib.file_digest(stream, "sha256").hexdigest())
     return digests[0] if len(digests) == 1 else hashlib.sha256(" ".join(digests).encode("ascii")).hexdigest()
+
+
+def _files_of(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
 
 
 def differences(old: Run, new: Run) -> str:

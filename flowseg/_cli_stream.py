@@ -15,6 +15,9 @@ Worked = TypeVar("Worked")
 # Files that are finished at the same time, at most: each holds an image and what was made of it in memory.
 MOST_FINISHING = 4
 
+# Python says nothing when memory runs out.
+NO_MEMORY = "what is worked on must fit into memory; it does not."
+
 # What a file may do wrong; anything else is a fault of ours.
 FAULTS = (ValueError, TypeError, OSError, MemoryError, ImportError)
 
@@ -80,4 +83,4 @@ def _settle(item: T, future: Future[int] | Failure) -> tuple[T, int | Failure]:
 
 def sentence_of(error: BaseException) -> str:
     """The error in one line; its traceback, which holds on to images, is let go."""
-    return " ".join(str(error).split()) or type(error).__name__
+    return " ".join(str(error).split()) or (NO_MEMORY if isinstance(error, MemoryError) else type(error).__name__)

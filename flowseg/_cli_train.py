@@ -9,10 +9,13 @@ from typing import Annotated
 import typer
 
 from flowseg._cli_files import (
+    check_model_output,
     check_output_file,
     count_channels,
+    find_pairs,
     load_to_train,
     make_progress,
+    model_file,
     parse_filters,
     read_pairs,
     segmenter_class,
@@ -82,20 +85,26 @@ def train(
 
     flowseg train images masks --output model.safetensors
     """
-    check_output_file(output)
     if (validation_images is None) != (validation_masks is None):
         raise ValueError("--validation-images and --validation-masks must be given together.")
     reading = make_reading(axes, channel, z, t, scene)
-    pairs = read_pairs(images, masks, reading)
-    validation = None
-    if validation_images and validation_masks:
-        validation = read_pairs(validation_images, validation_masks, reading)
-    choices = {"network": network, "filters": parse_filters(filters) if filters else None, "diameter": diameter}
+    files, held_out = find_pairs(images, masks), []
+    if validation_images is not None and validation_masks is not None:
+        held_out = find_pairs(validation_images, validation_masks)
+    first = None if start is None else model_file(start, "--from")
+    inputs = [first, *(file for pair in files + held_out for file in pair)]
+    if checkpoint is not None:
+        check_output_file(checkpoint, inputs, "--checkpoint")
+    check_model_output(output, [*inputs, checkpoint])
+    pairs = read_pairs(files, reading)
+    validation = read_pairs(held_out, reading) if held_out else None
+    widths = None if filters is None else parse_filters(filters)
+    choices = {"network": network, "filters": widths, "diameter": diameter}
     given = {name: value for name, value in choices.items() if value is not None}
-    if start is None:
+    if first is None:
         segmenter = segmenter_class(boundary)(n_channels=count_channels(pairs[0]), **given)
     else:
-        segmenter = load_to_train(start, [*given, *(["boundary"] if boundary else [])])
+        segmenter = load_to_train(first, [*given, *(["boundary"] if boundary else [])])
     segmenter.set_params(epochs=epochs, random_state=seed, workers=workers)
     n_objects = sum(count_objects(m) for m in pairs[1])
     if not as_json:

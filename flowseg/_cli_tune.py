@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from flowseg._cli_files import check_output_file, model_file, read_pairs
+from flowseg._cli_files import check_model_output, find_pairs, model_file, read_pairs
 from flowseg._cli_options import (
     AsJson,
     Axes,
@@ -49,9 +49,10 @@ def tune(
 
     flowseg tune images masks --model nuclei --output tuned.safetensors
     """
-    check_output_file(output)
     file = model_file(model)
-    pairs = read_pairs(images, masks, make_reading(axes, channel, z, t, scene))
+    files = find_pairs(images, masks)
+    check_model_output(output, [file, *(each for pair in files for each in pair)])
+    pairs = read_pairs(files, make_reading(axes, channel, z, t, scene))
 
     from flowseg._saving import read_document
     from flowseg._segmenters import load_segmenter

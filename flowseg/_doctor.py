@@ -106,10 +106,10 @@ def check_masks(masks: ArrayLike, image: ArrayLike | None = None, *, min_size: i
     -----
     The kinds of findings: ``dtype`` (floats), ``colour``, ``shape``, ``binary``, ``picture`` (an image in the place of
     the masks), ``overflow`` (labels that began anew or stopped at 255 or 65535), ``several`` (one label on several
-    objects), ``pieces``, ``specks``, ``holes``, ``small``, ``image`` (values that are no finite numbers), ``labels as
-    image``, ``shifted`` (outlines have far more contrast elsewhere); and, as notes, ``empty``, ``ignored`` (negative
-    pixels) and ``cut`` (in pieces that the image's border parts). Holes of up to three pixels, and clefts whose mouth
-    is a corner, are no finding; `mend_masks` fills them all the same.
+    objects), ``pieces``, ``specks``, ``holes``, ``small``, ``image`` (values that are no finite numbers),
+    ``labels as image``, ``shifted`` (outlines have far more contrast elsewhere); and, as notes, ``empty``, ``ignored``
+    (negative pixels) and ``cut`` (in pieces that the image's border parts). Holes of up to three pixels, and clefts
+    whose mouth is a corner, are no finding; `mend_masks` fills them all the same.
 
     Examples
     --------

@@ -19,6 +19,7 @@ from flowseg._cli_measure import measure
 from flowseg._cli_mend import mend
 from flowseg._cli_model import demo, info
 from flowseg._cli_predict import predict
+from flowseg._cli_stream import FAULTS, sentence_of
 from flowseg._cli_train import train
 from flowseg._cli_tune import tune
 from flowseg._quiet import hush_native_libraries
@@ -47,8 +48,9 @@ def main() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")  # file names need not be text
     try:
         app(prog_name="flowseg")
-    except (ValueError, TypeError, OSError, MemoryError, ImportError) as error:
-        _fail(error)
+    except FAULTS as error:
+        typer.echo(f"flowseg: {sentence_of(error)}", err=True)
+        sys.exit(1)
     except SystemExit as exit_:
         if exit_.code == INTERRUPTED:
             typer.echo("flowseg: interrupted", err=True)
@@ -64,12 +66,6 @@ def _show_warning(
     line: str | None = None,  # noqa: ARG001
 ) -> None:
     typer.echo(f"flowseg: note: {' '.join(str(message).split())}", err=True)
-
-
-def _fail(error: BaseException) -> None:
-    message = " ".join(str(error).split()) or type(error).__name__
-    typer.echo(f"flowseg: {message}", err=True)
-    sys.exit(1)
 
 
 def _show_version(value: bool) -> None:

@@ -193,14 +193,49 @@ def test_help_teaches():
         ),
         (["predict", "{images}", "--model", "{model}"], 2, "Missing option"),
         (["predict", "{images}", "--model", "{model}", "-o", "{out}", "--min-size", "x"], 2, "Invalid value"),
-        (["train", "{images}", "{masks}/*1_masks.tif", "-o", "{out}/m"], 1, "every file must have a partner"),
-        (["train", "{images}", "{masks}", "-o", "{out}/deep/m"], 1, "--output must lie in a folder that exists"),
-        (["train", "{images}", "{masks}", "-o", "{out}"], 1, "--output must be a file"),
-        (["train", "{images}", "{masks}", "-o", "{out}/m", "--filters", "a,b"], 1, "--filters must be whole numbers"),
         (
-            ["train", "{images}", "{masks}", "-o", "{out}/m", "--network", "vnet"],
+            ["train", "{images}", "{masks}/*1_masks.tif", "-o", "{out}/m.safetensors"],
+            1,
+            "every file must have a partner",
+        ),
+        (
+            ["train", "{images}", "{masks}", "-o", "{out}/deep/m.safetensors"],
+            1,
+            "--output must lie in a folder that exists",
+        ),
+        (["train", "{images}", "{masks}", "-o", "{out}"], 1, "--output must be a file"),
+        (
+            ["train", "{images}", "{masks}", "-o", "{out}/m.safetensors", "--filters", "a,b"],
+            1,
+            "--filters must be whole numbers",
+        ),
+        (
+            ["train", "{images}", "{masks}", "-o", "{out}/m.safetensors", "--network", "vnet"],
             1,
             "network must be one of 'unet', 'resunet'",
+        ),
+        (["train", "{images}", "{masks}", "-o", "{out}/m.safetensors", "--filters", ""], 1, "--filters must be whole"),
+        (["train", "{images}", "{masks}", "-o", "{out}/m"], 1, "--output must end in .safetensors; got"),
+        (["train", "{images}", "{masks}", "-o", "/dev/null"], 1, "/dev/null must be a file or not exist"),
+        (
+            ["train", "{images}", "{masks}", "-o", "{out}/m.safetensors", "--checkpoint", "{out}/deep/c"],
+            1,
+            "--checkpoint must lie in a folder that exists",
+        ),
+        (
+            [
+                "train",
+                "{images}",
+                "{masks}",
+                "-o",
+                "{out}/m.safetensors",
+                "--validation-images",
+                "",
+                "--validation-masks",
+                "",
+            ],
+            1,
+            "must name an image file, a folder or a pattern of them; got an empty string",
         ),
         (["info", "{images}/Zelle ä 1.png"], 1, "must be a flowseg model"),
         (["nonsense"], 2, "No such command"),
@@ -216,6 +251,42 @@ def test_errors_are_one_line(arguments, status, sentence, data, model, tmp_path)
     if status == 1:
         assert text.count("\n") == 1
         assert text.startswith("flowseg: ")
+
+
+def test_a_model_does_not_replace_what_is_read(data, model, tmp_path):
+    folders = {"images": data / "images", "masks": data / "masks"}
+    new, checkpoint, link = tmp_path / "new.safetensors", tmp_path / "c.safetensors", tmp_path / "link.safetensors"
+    image, masks = (sorted(folder.iterdir())[0] for folder in folders.values())
+    link.symlink_to(masks)
+    held_out = ("--validation-images", image, "--validation-masks", masks)
+    for command in (
+        ("tune", *folders.values(), "-m", model, "-o", model),
+        ("tune", *folders.values(), "-m", model, "-o", masks),
+        ("train", *folders.values(), "-o", image),
+        ("train", *folders.values(), "-o", link),
+        ("train", data / "images" / "*1.png", data / "masks" / "*1_masks.tif", *held_out, "-o", masks),
+        ("train", *folders.values(), "-o", model, "--from", model),
+        ("train", *folders.values(), "-o", checkpoint, "--checkpoint", checkpoint),
+        ("train", *folders.values(), "-o", new, "--checkpoint", masks),
+    ):
+        before = [file.read_bytes() for file in (model, image, masks)]
+        message = str(invoke(*command, status=1).exception)
+        assert " must be another file than those that are read; got " in message
+        assert [file.read_bytes() for file in (model, image, masks)] == before
+    assert not checkpoint.exists()
+
+
+def test_memory_that_runs_out_is_one_line():
+    code = (
+        "import sys, flowseg.io, flowseg.cli\n"
+        "def fail(where): raise MemoryError\n"
+        "flowseg.io.find_files = fail\n"
+        "sys.argv = ['flowseg', 'flows', 'x', '--output', 'y']\n"
+        "flowseg.cli.main()"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.returncode == 1
+    assert result.stderr == "flowseg: what is worked on must fit into memory; it does not.\n"
 
 
 def test_an_output_folder_that_cannot_be_made(data, model, tmp_path):

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import tifffile
-from cli_tools import run
+from cli_tools import contents, invoke, run
 from skimage.io import imsave
 
 from flowseg import io, mend_masks, synthetic
@@ -63,6 +63,38 @@ def test_mended_masks(data):
     run("check", folder, "--mend", output, status=1)
     assert np.array_equal(tifffile.imread(output / first.name), mend_masks(masks).masks)
     run("check", output)
+
+
+def test_mended_masks_replace_nothing(data):
+    masks, images, other = data / "train" / "masks", data / "train" / "images", data / "other"
+    first = sorted(masks.iterdir())[0]
+    other.mkdir()
+    (data / "linked").mkdir()
+    (data / "linked" / first.name).symlink_to(first)
+    (other / "Zelle ä 3_masks.tif").symlink_to("nowhere")
+    for arguments, sentence in (
+        ((masks, images, "--mend", images), "--mend must be another folder than that of"),
+        ((masks, "--mend", masks), "--mend must be another folder than that of"),
+        ((data / "linked", "--mend", masks), "--mend must be another folder than that of"),
+        (
+            (masks, "--mend", other),
+            f"--mend must be a folder without files of these names; {other / 'Zelle ä 3_masks.tif'}",
+        ),
+        ((masks, "--mend", first), "--mend must be a folder, or lie in one"),
+    ):
+        before = contents(masks), contents(images), sorted(other.iterdir())
+        assert str(invoke("check", *arguments, status=1).exception).startswith(sentence)
+        assert (contents(masks), contents(images), sorted(other.iterdir())) == before
+
+
+def test_memory_that_runs_out_is_said_of_the_file(data, monkeypatch):
+    def fail(file):
+        raise MemoryError
+
+    monkeypatch.setattr("flowseg._cli_check.read_loose_masks", fail)
+    first = sorted((data / "train" / "masks").iterdir())[0]
+    line = invoke("check", first, status=1).stdout.splitlines()[0]
+    assert line == f"{first}: unreadable: what is worked on must fit into memory; it does not."
 
 
 def test_mended_masks_keep_pixels_to_ignore(data):

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import sys
 
 import numpy as np
@@ -109,6 +110,41 @@ def test_other_annotations(masks, tmp_path):
     assert "--from must be one of" in str(invoke("convert", folder, "-o", tmp_path, "--from", "x", status=1).exception)
 
 
+def test_folders_of_objects_among_others(masks, tmp_path):
+    labels = masks["cell 0"]
+    for name in ("a", "b"):
+        (tmp_path / "in" / name / ".ipynb_checkpoints").mkdir(parents=True)
+        for k in range(1, labels.max() + 1):
+            imsave(tmp_path / "in" / name / f"{k}.png", (labels == k).astype(np.uint8), check_contrast=False)
+    (tmp_path / "in" / ".git").mkdir()
+    for where, names in (("in", ["a", "b"]), ("in/[ab]", ["a", "b"]), ("in/a", ["a"])):
+        output = tmp_path / f"out {where[-1]}"
+        invoke("convert", tmp_path / where, "--from", "files", "-o", output)
+        assert_same(output, dict.fromkeys(names, labels))
+    again = ("convert", tmp_path / "in", "--from", "files", "-o", tmp_path / "out n", "--resume")
+    (tmp_path / "in" / "a" / ".hidden").touch()
+    assert "(2 of them done before)" in invoke(*again).stdout
+    (tmp_path / "in" / "a" / "1.png").unlink()
+    assert "(1 of them done before)" in invoke(*again).stdout
+    message = str(
+        invoke("convert", tmp_path / "in", "--from", "files", "-o", tmp_path / "in" / "a", status=1).exception
+    )
+    assert "--output must be another folder than that of" in message
+
+
+def test_images_are_not_overwritten(masks, tmp_path):
+    invoke("convert", tmp_path / "masks", "-o", tmp_path / "rois", "--to", "roi")
+    (tmp_path / "links").mkdir()
+    for file in (tmp_path / "masks").iterdir():
+        (tmp_path / "links" / file.name.replace("_masks", "")).symlink_to(file)
+    before = contents(tmp_path / "masks")
+    for images, output in (("masks", "masks"), ("links", "masks"), ("links", "links")):
+        arguments = ("convert", tmp_path / "rois" / "*0_rois.zip", "--images", tmp_path / images / "*0*.tif")
+        message = str(invoke(*arguments, "-o", tmp_path / output, "--overwrite", status=1).exception)
+        assert "--output must be another folder than that of" in message
+        assert contents(tmp_path / "masks") == before
+
+
 def test_convert_names_what_fails_and_does_the_rest(masks, tmp_path):
     (tmp_path / "masks" / "broken_masks.tif").write_bytes(b"nothing")
     result = invoke("convert", tmp_path / "masks", "-o", tmp_path / "out", "--to", "roi,coco", "--json", status=1)
@@ -169,6 +205,51 @@ def test_measure(masks, tmp_path):
     assert len(said["files"]) == 2
     message = str(invoke("measure", tmp_path / "masks", "-o", tmp_path / "x.txt", status=1).exception)
     assert "--output must end in .csv or .parquet" in message
+
+
+def test_measure_replaces_no_input(masks, tmp_path):
+    table = tmp_path / "masks.csv"
+    table.write_bytes((tmp_path / "masks" / "cell 0_masks.tif").read_bytes())
+    for arguments in ((table,), (tmp_path / "masks" / "cell 0_masks.tif", table)):
+        message = str(invoke("measure", *arguments, "-o", table, status=1).exception)
+        assert message == f"--output must be another file than those that are read; got {table}."
+
+
+def test_measure_a_name_that_is_no_text(masks, tmp_path):
+    names = [os.fsencode(tmp_path) + b"/masks/\xff\xc3\xa4.tif", tmp_path / "masks" / "cell 0_masks.tif"]
+    try:
+        os.rename(names[1], names[0])
+    except OSError:
+        pytest.skip("this file system wants names to be text")
+    for name in ("x.csv", "x.parquet"):
+        invoke("measure", tmp_path / "masks", "-o", tmp_path / name)
+    import pandas
+
+    for table in (pandas.read_csv(tmp_path / "x.csv"), pandas.read_parquet(tmp_path / "x.parquet")):
+        assert sorted(set(table["file"])) == ["\\xffä.tif", "cell 1_masks.tif", "cell 2_masks.tif"]
+
+
+def test_a_file_that_is_named_outright_is_not_left_out(masks, tmp_path):
+    _, labels, _ = masks.values()
+    folder = tmp_path / "in"
+    folder.mkdir()
+    tifffile.imwrite(folder / "a_overlay.tif", labels)
+    tifffile.imwrite(folder / "a_flows.tif", labels)
+    for name in ("a_overlay.tif", "a_flows.tif"):
+        invoke("mend", folder / name, "-o", tmp_path / f"mended {name}")
+        assert len([*(tmp_path / f"mended {name}").glob("a*_masks.tif")]) == 1
+        invoke("flows", folder / name, "-o", tmp_path / f"flows {name}")
+        assert (tmp_path / f"flows {name}" / name.replace(".tif", "_flows.tif")).is_file()
+        assert f"{labels.max()} objects of 1 files" in invoke("measure", folder / name, "-o", tmp_path / "x.csv").output
+        assert "1 images" in invoke("evaluate", folder / name, folder / name).output
+    for where in (folder, folder / "*.tif"):
+        for command in ("mend", "flows", "measure"):
+            result = invoke(command, where, "-o", tmp_path / "none.csv", status=1)
+            assert isinstance(result.exception, FileNotFoundError)
+            assert str(result.exception).endswith("a pattern of them; got pictures and flows only.")
+        result = invoke("convert", where, "-o", tmp_path / "none", "--from", "labels", status=1)
+        assert isinstance(result.exception, FileNotFoundError)
+    assert not (tmp_path / "none").exists()
 
 
 def test_masks_without_objects(tmp_path):

@@ -104,6 +104,16 @@ def test_every_file_that_cannot_be_compared_is_named_once(data):
     assert len(fails("evaluate", data / "masks", data / "found")) == 3
 
 
+def test_memory_that_runs_out(data, monkeypatch):
+    def fail(file):
+        raise MemoryError
+
+    monkeypatch.setattr("flowseg.io.read_masks", fail)
+    lines = fails("evaluate", data / "masks", data / "found")
+    assert len(lines) == 6
+    assert lines[0].endswith("Zelle ä 0_masks.tif: what is worked on must fit into memory; it does not.")
+
+
 def test_missing_partners_are_named(data):
     (data / "images" / "Zelle ä 3.png").unlink()
     (line,) = fails(
@@ -134,7 +144,10 @@ def test_options_that_cannot_be(data):
     (line,) = fails("evaluate", data / "masks", data / "found", "--report", data / "no" / "report.html")
     assert "must lie in a folder that exists" in line
     (line,) = fails("evaluate", data / "masks", data / "found", "--report", data / "masks")
-    assert "must be a file or not exist" in line
+    assert "--report must be a file" in line
+    (data / "link.html").symlink_to(data / "no" / "report.html")
+    (line,) = fails("evaluate", data / "masks", data / "found", "--report", data / "link.html")
+    assert "--report must lie in a folder that exists" in line
 
 
 def test_channels_of_the_images(data):

@@ -219,6 +219,19 @@ def test_no_permission(model, tmp_path):
     assert not list(closed.iterdir())
 
 
+def test_a_file_that_may_not_be_replaced(model, tmp_path):
+    """It is said before the files are read, let alone worked on."""
+    target = tmp_path / "old.safetensors"
+    for file in (target, tmp_path / "image.png", tmp_path / "masks.tif"):
+        file.touch()
+    target.chmod(0o444)
+    data = (tmp_path / "image.png", tmp_path / "masks.tif", "--output", target)
+    for arguments in (("train", *data), ("tune", *data, "--model", model)):
+        result = run_bound(*arguments)
+        assert result.returncode == 1
+        assert result.stderr == f"flowseg: {target} must be writable; it is not.\n"
+
+
 def test_a_full_disk(model, tmp_path):
     """A limit on the size of files stands for it: what is larger cannot be written to its end."""
     resource = pytest.importorskip("resource")

@@ -149,6 +149,12 @@ def test_image_and_masks_mistaken_for_each_other(nuclei, embryo):
     assert kinds(embryo[1], embryo[1]) == {"labels as image"}
 
 
+def test_images_of_no_numbers(nuclei, embryo):
+    for image, masks in (nuclei, embryo):
+        assert kinds(masks, np.where(image == image.max(), np.nan, image)) == {"image"}
+        assert kinds(masks, image.astype(str)) == {"image"}
+
+
 @pytest.mark.parametrize("shift", [(6, 5), (-9, 0), (0, 12)])
 def test_shifted(nuclei, embryo, shift):
     for image, masks in (nuclei, embryo):
@@ -161,7 +167,7 @@ def test_shifted(nuclei, embryo, shift):
 
 def test_every_kind_is_demonstrated_here():
     said = set(re.findall(r"``([a-z ]+)``", check_masks.__doc__.split("Notes\n")[1].split("Examples\n")[0]))
-    shown = {*ONE_WAY, "cut", "overflow", "colour", "shape", "picture", "labels as image", "shifted"}
+    shown = {*ONE_WAY, "cut", "overflow", "colour", "shape", "picture", "labels as image", "shifted", "image"}
     assert said == shown
 
 

@@ -36,6 +36,7 @@ SECOND_SEED = (
     "base",
     "quarter turns and flips only",
     "no change of light",
+    "no change of light but noise",
     "blur",
     "stretched up to 1.25",
     "uneven light",

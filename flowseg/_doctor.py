@@ -98,6 +98,11 @@ def check_masks(masks: ArrayLike, image: ArrayLike | None = None, *, min_size: i
         ``report.findings`` has ``kind`` (a word, below), ``message`` (a sentence), ``labels`` (a tuple: the objects
         that it is about) and ``wrong`` (False for a mere note). Printed, the report is one line each.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If ``min_size`` is no whole number of at least 0. What is wrong with masks and image is reported, not raised.
+
     See Also
     --------
     mend_masks : repair what can be repaired.

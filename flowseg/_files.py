@@ -29,12 +29,12 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     check_target(path)
     beside = path.with_name(f".{path.name[:40]}.{secrets.token_hex(8)}{path.suffix}")
     os.close(os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))  # less what the umask takes away
+    mode = (path if path.exists() else beside).stat().st_mode
     try:
         write(beside)
         with open(beside, "rb") as file:
             os.fsync(file.fileno())
-        if path.exists():
-            beside.chmod(path.stat().st_mode)
+        beside.chmod(mode)  # safetensors makes a file of its own, for nobody else to read
         os.replace(beside, path)
     except BaseException:
         beside.unlink(missing_ok=True)

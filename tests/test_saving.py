@@ -182,6 +182,14 @@ def test_an_interrupted_save_leaves_the_old_file(fitted, file, monkeypatch):
     assert [p.name for p in file.parent.iterdir()] == [file.name]
 
 
+def test_a_model_has_the_usual_permissions(fitted, file, tmp_path):
+    (tmp_path / "plain").touch()
+    assert file.stat().st_mode == (tmp_path / "plain").stat().st_mode
+    file.chmod(0o640)
+    fitted["FlowSegmenter"].save(file)
+    assert file.stat().st_mode & 0o777 == 0o640
+
+
 def test_a_disk_that_is_full_is_an_os_error(fitted, tmp_path, monkeypatch):
     def full_disk(weights, path, metadata):
         raise SafetensorError("Error while serializing: I/O error:\nNo space left on device")

@@ -138,6 +138,16 @@ def as_image(image: ArrayLike, name: str = "image") -> NDArray[Any]:
     return array
 
 
+def as_picture(picture: ArrayLike) -> NDArray[np.uint8]:
+    """Return an RGB picture as an array, or say why it is none."""
+    array = _as_array(picture, "picture")
+    if array.dtype != np.uint8:
+        raise TypeError(f"picture must be an array of uint8; got dtype {array.dtype}.")
+    if array.ndim != 3 or array.shape[2] != 3 or not array.size:
+        raise ValueError(f"picture must have shape (rows, columns, 3); got {array.shape}.")
+    return array
+
+
 def check_finite(array: NDArray[Any], name: str) -> None:
     """Raise ValueError when there is a NaN or an infinity."""
     if np.issubdtype(array.dtype, np.floating):

@@ -72,11 +72,7 @@ def write_picture(path: StrPath, picture: NDArray[np.uint8]) -> None:
     >>> image, masks = synthetic.cells((64, 64), 5, rng=0)
     >>> io.write_picture("outlines.png", plot.outlines(image, masks))
     """
-    array = np.asarray(picture)
-    if array.dtype != np.uint8:
-        raise TypeError(f"picture must be an array of uint8; got dtype {array.dtype}.")
-    if array.ndim != 3 or array.shape[2] != 3 or not array.size:
-        raise ValueError(f"picture must have shape (rows, columns, 3); got {array.shape}.")
+    array = _checks.as_picture(picture)
     if Path(path).suffix.lower() != ".png":
         raise ValueError(f"path must end in .png; got {path}.")
     _files.write_whole(Path(path), lambda beside: Image.fromarray(array).save(beside))

@@ -183,6 +183,7 @@ def test_written_files_have_the_usual_permissions(tmp_path):
             ValueError,
             r"picture must have shape \(rows, columns, 3\); got \(4, 4\)",
         ),
+        ("a.png", [[1, 2], [3]], ValueError, "picture must be an array; got rows of different lengths"),
         ("a.png", np.zeros((0, 4, 3), np.uint8), ValueError, r"got \(0, 4, 3\)"),
         ("a.jpg", np.zeros((4, 4, 3), np.uint8), ValueError, "path must end in .png; got .*a.jpg"),
     ],

@@ -47,7 +47,7 @@ class BoundarySegmenter(Segmenter):
     warm_start : bool
         Whether `fit` goes on from the weights that the segmenter has, if it is fitted, instead of new ones.
     random_state : int, numpy.random.RandomState, optional
-        Seed of the split, the first weights and the crops.
+        Seed of the split, the first weights and the crops, and of layers of a network of your own that have none.
     workers : int, optional
         Threads; by default all cores.
     verbose : int

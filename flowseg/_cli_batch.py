@@ -102,6 +102,8 @@ def plan_batch(
     entries = {} if different else old
     kept = _find_kept(tasks, entries) if resume else {}
     keeps = {file for task in tasks if task.name in kept for file in result_files(folder, task.name)}
+    if old_run is None:  # files that no command of ours is known to have made: only what takes their place removes them
+        keeps = set(present) - {file for task in tasks for file in task.results}
     batch = Batch(folder, run, n_threads, list(tasks), [file for file in present if file not in keeps], kept)
     batch.all_entries = {name: entry for name, entry in entries.items() if name not in names or name in kept}
     return batch

@@ -116,8 +116,10 @@ def _check_splits(images: list[Path], against: list[str]) -> Iterator[Finding]:
     for file in tqdm([*images, *sorted(others)], "comparing", disable=None, leave=False):
         try:
             seen[fingerprint(io.read_image(file))].append(file)
-        except (ValueError, TypeError, OSError, MemoryError):  # said already, or not ours to check
-            continue
+        except FAULTS as error:
+            if file in others:  # the images are checked already
+                reason = sentence_of(error)
+                yield Finding("unreadable", reason if str(file) in reason else f"{file}: {reason}")
     for files in seen.values():
         across = any(file in others for file in files) and any(file not in others for file in files)
         if len(files) > 1 and (across or not any(file in others for file in files)):

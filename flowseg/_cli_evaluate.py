@@ -14,7 +14,7 @@ from tqdm import tqdm
 from flowseg import _report, io
 from flowseg._cli_files import check_output_file, find_inputs
 from flowseg._cli_options import AsJson, Axes, Channel, Plane, Reading, Scene, Time, make_reading
-from flowseg._cli_stream import sentence_of
+from flowseg._cli_stream import FAULTS, sentence_of
 from flowseg._overlaps import find_overlaps, leave_out_ignored
 from flowseg._report_page import Compared, write_page
 
@@ -81,7 +81,7 @@ def _compare(files: list[Files], reading: Reading, *, flat: bool = False) -> Ite
     for one in tqdm(files, "comparing", disable=None, leave=False):
         try:
             compared = _compare_one(one, reading, flat)
-        except (ValueError, TypeError, OSError, MemoryError) as error:
+        except FAULTS as error:
             n_failed += 1
             typer.echo(f"flowseg: {sentence_of(error)}", err=True)
             continue

@@ -75,17 +75,18 @@ def measure(
     results = [*tqdm(passing, "measuring", total=len(pairs), disable=None, leave=False)]
     failures = [(str(pair[0]), result.reason) for pair, result in results if isinstance(result, Failure)]
     table = measuring.join(files, failures)
-    if table["file"].size or not failures:
+    written = bool(table["file"].size) or not failures
+    if written:
         io.write_table(output, table)
     n_files, n_objects = len(files) - len(failures), table["file"].size
     if as_json:
-        seconds = round(time.perf_counter() - began, 3)
-        said = {"command": "measure", "output": str(output), "objects": n_objects, "seconds": seconds}
+        said: dict[str, Any] = {"command": "measure", "output": str(output) if written else None, "objects": n_objects}
+        said["seconds"] = round(time.perf_counter() - began, 3)
         failed = {file for file, _ in failures}
         said["files"] = [str(file) for file in files if str(file) not in failed]
         said["failures"] = [{"file": file, "reason": reason} for file, reason in failures]
         typer.echo(json.dumps(said, indent=1))
-    else:
+    elif written:
         typer.echo(f"{n_objects} objects of {n_files} files, measured into {output}")
     report_failures(failures, len(pairs))
 

@@ -29,7 +29,7 @@ def run(folder: Path, epochs: int, make_progress: Callable[[int], Any]) -> list[
     new_images, true = (list(part) for part in zip(*unseen, strict=True))
     predicted = segmenter.predict(new_images)
 
-    model = folder / "model.safetensors"
+    model = folder / "demo.safetensors"
     picture = folder / "demo.png"
     segmenter.save(model)
     for k, labels in enumerate(predicted):

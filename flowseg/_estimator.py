@@ -145,7 +145,7 @@ class Segmenter(Predictor, Stored, BaseEstimator):
         working = self._sizes.working if goes_on else choose_working(self.diameter, typical)
         scale_factor(working, typical, "masks must have objects whose typical diameter is")
         if goes_on:
-            network = _training.copy_network(self.network_)
+            network = _training.copy_network(self.network_, seed=seed_weights)
         else:
             network = self._make_network(seed_weights, settings.crop_size)
         grid = self._find_grid(network)  # refuses a network that does not fit before it is trained

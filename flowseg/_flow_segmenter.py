@@ -68,8 +68,8 @@ class FlowSegmenter(Decoding):
     warm_start : bool
         Whether `fit` goes on from the weights that the segmenter has, if it is fitted, instead of new ones.
     random_state : int, numpy.random.RandomState, optional
-        Seed of the split, the first weights and the crops. The same seed on the same machine gives the same weights,
-        bit for bit.
+        Seed of the split, the first weights and the crops, and of layers of a network of your own that have none. The
+        same seed on the same machine gives the same weights, bit for bit.
     workers : int, optional
         Threads for flows and masks; by default all cores.
     verbose : int

@@ -62,7 +62,9 @@ def masks_from_roi(path: StrPath, shape: tuple[int, int]) -> NDArray[np.int32]:
         read = roifile.roiread(os.fspath(path))
     canvas = Canvas((rows, columns))
     for roi in read if isinstance(read, list) else [read]:
-        canvas.add_rings(_rings(roi, roifile, path))
+        rings = _rings(roi, roifile, path)
+        with _files.naming_what_is_damaged(Path(path), "ImageJ ROI file"):
+            canvas.add_rings(rings)
     return canvas.paint()
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import random
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -265,15 +267,31 @@ def make_network(
     """Build the network that a segmenter's parameter names, or copy the one that it holds or builds."""
     if isinstance(network, str):
         return _networks.BUILDERS[network](n_channels, n_outputs, filters=filters, seed=seed)
-    own = network if isinstance(network, keras.Model) else network(n_channels, n_outputs)
+    if isinstance(network, keras.Model):
+        own = network
+    else:
+        with _seeding(seed):
+            own = network(n_channels, n_outputs)
     _own_networks.check_network(own, n_channels=n_channels, n_outputs=n_outputs, crop_size=crop_size)
-    return copy_network(own)
+    return copy_network(own, seed=seed)
 
 
-def copy_network(network: keras.Model) -> keras.Model:
-    """The same layers with weights of their own."""
+@contextmanager
+def _seeding(seed: int | None) -> Iterator[None]:
+    """Keras takes seeds that nobody gave from Python's `random`: let them come of ours."""
+    before = random.getstate()
+    random.seed(seed)
     try:
-        copy = keras.models.clone_model(network)
+        yield
+    finally:
+        random.setstate(before)
+
+
+def copy_network(network: keras.Model, *, seed: int | None) -> keras.Model:
+    """The same layers with weights of their own; random layers (dropout, noise) draw from ``seed``."""
+    try:
+        with _seeding(seed):
+            copy = keras.models.clone_model(network)
     except Exception as error:  # whatever a user's layers raise
         reason = " ".join(str(error).split())[:200]
         raise ValueError(

@@ -312,7 +312,7 @@ def test_demo(tmp_path):
     result = run("demo", "--output", tmp_path / "demo", "--epochs", 1, cwd=tmp_path)
     assert "Average precision" in result.stdout
     names = {p.name for p in (tmp_path / "demo").iterdir()}
-    assert {"model.safetensors", "demo.png", "unseen_0_masks.tif"} <= names
+    assert {"demo.safetensors", "demo.png", "unseen_0_masks.tif"} <= names
     assert imread(tmp_path / "demo" / "demo.png").ndim == 3
 
 

@@ -55,6 +55,14 @@ def test_an_image_in_two_splits(data):
     assert "other name.png" in result.stdout
 
 
+def test_an_image_of_another_split_that_cannot_be_read(data):
+    train, val = data / "train", data / "val"
+    broken = val / "images" / "broken.png"
+    broken.write_bytes(b"no picture")
+    result = run("check", train / "masks", train / "images", "--against", val / "images", status=1)
+    assert result.stdout.startswith(f"unreadable: {broken}")
+
+
 def test_mended_masks(data):
     folder, output = data / "train" / "masks", data / "mended"
     first = sorted(folder.iterdir())[0]

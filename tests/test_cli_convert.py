@@ -207,6 +207,17 @@ def test_measure(masks, tmp_path):
     assert "--output must end in .csv or .parquet" in message
 
 
+def test_measure_of_nothing_that_can_be_read(masks, tmp_path):
+    for file in (tmp_path / "masks").iterdir():
+        file.write_bytes(b"")
+    result = invoke("measure", tmp_path / "masks", "-o", tmp_path / "a.csv", status=1)
+    assert "measured into" not in result.output
+    assert "3 of 3 files failed" in result.output
+    said = json.loads(invoke("measure", tmp_path / "masks", "-o", tmp_path / "a.csv", "--json", status=1).stdout)
+    assert (said["output"], said["files"]) == (None, [])
+    assert not (tmp_path / "a.csv").exists()
+
+
 def test_measure_replaces_no_input(masks, tmp_path):
     table = tmp_path / "masks.csv"
     table.write_bytes((tmp_path / "masks" / "cell 0_masks.tif").read_bytes())

@@ -120,6 +120,18 @@ def test_two_runs_are_not_mixed(model, tmp_path):
     assert len(entries) == 4
 
 
+def test_without_a_record_only_what_is_written_anew_is_replaced(model, tmp_path):
+    images, output = write_images(tmp_path / "in", 1), tmp_path / "out"
+    output.mkdir()
+    mine = {"image 000.geojson": b"mine", "coco.json": b"mine", "image 000_masks.tif": b"old"}
+    for name, content in mine.items():
+        (output / name).write_bytes(content)
+    invoke("predict", images, "--model", model, "--output", output, "--overwrite")
+    after = contents(output)
+    assert (after["image 000.geojson"], after["coco.json"]) == (b"mine", b"mine")
+    assert after["image 000_masks.tif"] != b"old"
+
+
 def test_more_images_of_the_same_run(model, tmp_path):
     images = write_images(tmp_path / "in", 3)
     for file in sorted(images.iterdir()):

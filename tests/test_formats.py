@@ -107,6 +107,9 @@ def test_regions_drawn_in_imagej(tmp_path):
     line.tofile(tmp_path / "c.roi")
     with pytest.raises(ValueError, match=r"c\.roi must hold regions with an area; got .*, a line"):
         flowseg.masks_from_roi(tmp_path / "c.roi", (24, 20))
+    roifile.ImagejRoi.frompoints([[2.5, np.nan], [8.5, 3.5], [8.5, 7.5]]).tofile(tmp_path / "d.roi")
+    with pytest.raises(ValueError, match=r"d\.roi must be a readable ImageJ ROI file; got: corners"):
+        flowseg.masks_from_roi(tmp_path / "d.roi", (24, 20))
 
 
 def test_geojson_there_and_back(real, odd, tmp_path):

@@ -1,4 +1,5 @@
 import pickle
+import random
 from copy import deepcopy
 from decimal import Decimal
 
@@ -267,6 +268,24 @@ class TestOwnNetwork:
         before = mine.get_weights()
         FlowSegmenter(network=lambda *_: mine, **small).fit(*zip(*pairs))
         assert all(np.array_equal(a, b) for a, b in zip(before, mine.get_weights()))
+
+    @pytest.mark.parametrize("form", ["function", "model"])
+    def test_random_state_seeds_layers_without_a_seed(self, form, pairs, small):
+        def build(n_channels, n_outputs):
+            inputs = keras.Input((None, None, n_channels))
+            x = layers.Dropout(0.5)(layers.Conv2D(4, 3, padding="same")(inputs))
+            return keras.Model(inputs, layers.Conv2D(n_outputs, 1)(x))
+
+        network = build if form == "function" else build(1, 3)
+        parameters = {**small, "network": network, "epochs": 1, "steps_per_epoch": 2}
+        random.seed(7)
+        expected, fitted = random.Random(7).random(), []
+        for seed in (3, 3, 4):
+            model = FlowSegmenter(**parameters | {"random_state": seed}).fit(*zip(*pairs))
+            fitted.append(model.network_.get_weights())
+        assert all(np.array_equal(a, b) for a, b in zip(fitted[0], fitted[1]))
+        assert not all(np.array_equal(a, b) for a, b in zip(fitted[0], fitted[2]))
+        assert random.random() == expected  # chance outside is left as it was
 
     def test_clone(self):
         assert isinstance(clone(FlowSegmenter(network=self.build())).network, keras.Model)

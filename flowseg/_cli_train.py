@@ -55,7 +55,10 @@ def train(
     boundary: Annotated[
         bool, typer.Option("--boundary", help="Train the three-class baseline instead of flows.")
     ] = False,
-    epochs: Annotated[int, typer.Option(help="Epochs of 50 steps of 8 crops; one takes 10 to 40 s on two cores.")] = 40,
+    epochs: Annotated[int, typer.Option(help="Epochs; one of 50 steps takes 10 to 40 s on two cores.")] = 40,
+    steps_per_epoch: Annotated[
+        int | None, typer.Option(help="Steps of 8 crops in an epoch.  [default: 50, or as the model had them]")
+    ] = None,
     diameter: Annotated[
         float | None,
         typer.Option(
@@ -106,6 +109,8 @@ def train(
     else:
         segmenter = load_to_train(first, [*given, *(["boundary"] if boundary else [])])
     segmenter.set_params(epochs=epochs, random_state=seed, workers=workers)
+    if steps_per_epoch is not None:
+        segmenter.set_params(steps_per_epoch=steps_per_epoch)
     n_objects = sum(count_objects(m) for m in pairs[1])
     if not as_json:
         typer.echo(f"{len(pairs[0])} images, {n_objects} objects")

@@ -3,6 +3,12 @@
 import os
 import subprocess
 import sys
+import warnings
+from contextlib import chdir, redirect_stderr, redirect_stdout
+from io import StringIO
+from unittest.mock import patch
+
+import pytest
 
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"} | {
     "COLUMNS": "100",
@@ -27,6 +33,26 @@ def run(*arguments, status=0, cwd=None, env=None, **options):
     assert status in (None, result.returncode), result.stdout + result.stderr
     assert "Traceback" not in result.stderr
     return result
+
+
+def run_here(*arguments, status=0, cwd="."):
+    """As `run`, in this process: no start of Python, the same lines and exit status."""
+    from flowseg.cli import main
+
+    out, errors = StringIO(), StringIO()
+    with (
+        patch.dict(os.environ, {name: ENVIRONMENT[name] for name in ("COLUMNS", "NO_COLOR")}),
+        patch.object(sys, "argv", command(*arguments)[2:]),
+        chdir(cwd),
+        warnings.catch_warnings(),
+        redirect_stdout(out),
+        redirect_stderr(errors),
+        pytest.raises(SystemExit) as ended,
+    ):
+        main()
+    code = ended.value.code or 0
+    assert status in (None, code), out.getvalue() + errors.getvalue()
+    return subprocess.CompletedProcess(arguments, code, out.getvalue(), errors.getvalue())
 
 
 def contents(folder):

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import tifffile
-from cli_tools import contents, invoke, run
+from cli_tools import contents, invoke, run, run_here
 from skimage.io import imsave
 
 from flowseg import io, mend_masks, synthetic
@@ -36,7 +36,7 @@ def test_faults_are_named_and_the_other_files_checked(data):
     tifffile.imwrite(first, (tifffile.imread(first) > 0).astype(np.uint8) * 255)
     second.write_bytes(second.read_bytes()[:-300])
     tifffile.imwrite(third, np.roll(tifffile.imread(third), 7, 0))
-    result = run("check", folder, data / "train" / "images", status=1)
+    result = run_here("check", folder, data / "train" / "images", status=1)
     lines = result.stdout.splitlines()
     assert lines[0].startswith(f"{first}: binary: ")
     assert lines[1].startswith(f"{second}: unreadable: ")
@@ -49,7 +49,7 @@ def test_an_image_in_two_splits(data):
     train, val = data / "train", data / "val"
     leaked = io.read_image(train / "images" / "Zelle ä 3.png")
     imsave(val / "images" / "other name.png", np.rot90(leaked), check_contrast=False)
-    result = run("check", train / "masks", train / "images", "--against", val / "images", status=1)
+    result = run_here("check", train / "masks", train / "images", "--against", val / "images", status=1)
     assert "leak: the same image, perhaps turned: " in result.stdout
     assert "Zelle ä 3.png" in result.stdout
     assert "other name.png" in result.stdout
@@ -59,7 +59,7 @@ def test_an_image_of_another_split_that_cannot_be_read(data):
     train, val = data / "train", data / "val"
     broken = val / "images" / "broken.png"
     broken.write_bytes(b"no picture")
-    result = run("check", train / "masks", train / "images", "--against", val / "images", status=1)
+    result = run_here("check", train / "masks", train / "images", "--against", val / "images", status=1)
     assert result.stdout.startswith(f"unreadable: {broken}")
 
 
@@ -68,9 +68,9 @@ def test_mended_masks(data):
     first = sorted(folder.iterdir())[0]
     masks = tifffile.imread(first)
     tifffile.imwrite(first, np.where(masks == masks.max(), 1, masks))
-    run("check", folder, "--mend", output, status=1)
+    run_here("check", folder, "--mend", output, status=1)
     assert np.array_equal(tifffile.imread(output / first.name), mend_masks(masks).masks)
-    run("check", output)
+    run_here("check", output)
 
 
 def test_mended_masks_replace_nothing(data):
@@ -112,7 +112,7 @@ def test_mended_masks_keep_pixels_to_ignore(data):
     tifffile.imwrite(first, masks)
     for command in (("check", first, "--mend"), ("mend", first, "--output")):
         output = data / command[0]
-        run(*command, output, status=None)
+        run_here(*command, output, status=None)
         mended = io.read_masks(output / first.name)
         assert (mended[:5, :5] == -1).all()
         assert mended.max() > 0
@@ -122,11 +122,11 @@ def test_json(data):
     folder = data / "train" / "masks"
     first = sorted(folder.iterdir())[0]
     tifffile.imwrite(first, tifffile.imread(first).astype(np.float32))
-    said = json.loads(run("check", first, "--json", status=1).stdout)
+    said = json.loads(run_here("check", first, "--json", status=1).stdout)
     assert [f["kind"] for f in said["files"][str(first)]] == ["dtype"]
     assert [f["kind"] for f in said["all"]] == ["few"]
 
 
 def test_against_needs_images(data):
-    result = run("check", data / "train" / "masks", "--against", data / "val" / "images", status=1)
+    result = run_here("check", data / "train" / "masks", "--against", data / "val" / "images", status=1)
     assert result.stderr == "flowseg: --against must come with IMAGES to compare; got none.\n"

@@ -1,3 +1,4 @@
+from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
@@ -17,9 +18,8 @@ def outputs_of(masks):
 
 
 @pytest.fixture
-def model(pairs, small):
-    images, masks = zip(*pairs)
-    return FlowSegmenter(**small).fit(images, masks)
+def model(fitted):
+    return deepcopy(fitted["FlowSegmenter"])
 
 
 class TestSizes:

@@ -41,7 +41,7 @@ class BoundarySegmenter(Segmenter):
     validation_fraction : float
         Share of the images to hold out when `fit` is given no validation pairs.
     patience : int, optional
-        Stop after this many epochs without a better validation loss; None trains all epochs.
+        Stop after this many epochs without a better validation loss; None, or where none is held out, trains all.
     min_size : int
         Objects of fewer pixels are dropped.
     warm_start : bool
@@ -62,7 +62,7 @@ class BoundarySegmenter(Segmenter):
     working_diameter_ : float
         Diameter, in pixels, that typical objects are scaled to.
     estimate_diameters_ : bool
-        What "auto" stands for.
+        Whether `predict` estimates diameters: the parameter, or what `fit` chose where that is "auto".
     history_ : dict of list of float
         Losses by epoch.
 
@@ -80,6 +80,7 @@ class BoundarySegmenter(Segmenter):
     (96, 96, 3)
     """
 
+    _kind = "BoundarySegmenter"
     _codec = BoundaryCodec()
 
     def __init__(

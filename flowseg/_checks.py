@@ -60,6 +60,11 @@ def as_countable(masks: ArrayLike, name: str, *, ndims: Sequence[int] = (2, 3)) 
 
 
 def _as_array(values: ArrayLike, name: str) -> NDArray[Any]:
+    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
+        raise ValueError(
+            f"{name} must have a value everywhere (pixels to ignore have negative labels); got a masked array with "
+            f"{np.ma.count_masked(values)} values masked."
+        )
     try:
         return np.asarray(values)
     except ValueError:
@@ -171,8 +176,16 @@ def check_same_length(first: Sequence[Any], second: Sequence[Any], names: tuple[
         )
 
 
+def as_plain(arrays: Any) -> Any:
+    """What is like an array without being one (of dask, zarr, xarray, pandas) as an array; a series as a list."""
+    if isinstance(arrays, Sequence | np.ndarray) or not hasattr(arrays, "__array__") or not hasattr(arrays, "ndim"):
+        return arrays
+    return list(arrays) if arrays.ndim == 1 else np.asarray(arrays)
+
+
 def as_list(arrays: Any, name: str) -> list[Any]:
     """Return a non-empty list of arrays; a single array is not a list."""
+    arrays = as_plain(arrays)
     if isinstance(arrays, np.ndarray) and arrays.ndim < 3 and not (arrays.dtype == object and arrays.ndim == 1):
         raise TypeError(f"{name} must be a list of arrays; got one array of shape {arrays.shape}.")
     if isinstance(arrays, str | bytes) or not isinstance(arrays, Sequence | np.ndarray):
@@ -311,7 +324,7 @@ def check_choice(value: Any, name: str, choices: Sequence[str]) -> None:
 
 def as_filters(filters: Any) -> list[int]:
     """Return filters per level as a list of integers."""
-    if isinstance(filters, str) or not hasattr(filters, "__len__") or len(filters) == 0:
+    if isinstance(filters, str) or not isinstance(filters, Sequence | np.ndarray) or np.size(filters) == 0:
         raise TypeError(f"filters must be a sequence of integers, one per level; got {filters!r}.")
     if len(filters) > MAX_LEVELS:
         raise ValueError(f"filters must be for at most {MAX_LEVELS} levels; got {len(filters)}.")

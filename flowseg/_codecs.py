@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 from skimage.measure import label as connected_pieces
 from skimage.segmentation import expand_labels, find_boundaries
 
@@ -55,6 +56,14 @@ class FlowCodec:
         return np.moveaxis(outputs[..., :2], -1, 0), outputs[..., 2]
 
 
+def _go_on(objects: NDArray[Any], unknown: NDArray[np.bool_]) -> NDArray[Any]:
+    """Objects that go on where nobody knows: what an unknown pixel cuts has no boundary there."""
+    if not unknown.any():
+        return objects
+    nearest = ndimage.distance_transform_edt(unknown, return_distances=False, return_indices=True)
+    return objects[tuple(nearest)]
+
+
 class BoundaryCodec:
     """Target: weight, then background, interior and boundary as 0 or 1. Output: a logit for each of the three."""
 
@@ -66,7 +75,7 @@ class BoundaryCodec:
         """Target of one label image; the boundary is a pixel wide inside each object and one outside."""
         _, number, _ = number_objects(masks)
         objects = number.reshape(masks.shape)
-        boundary = find_boundaries(objects, mode="thick")
+        boundary = find_boundaries(_go_on(objects, masks < 0), mode="thick")
         inside = objects > 0
         target = np.stack([masks >= 0, ~inside & ~boundary, inside & ~boundary, boundary], axis=-1)
         return np.ascontiguousarray(target, dtype=np.float32)

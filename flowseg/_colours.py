@@ -128,7 +128,11 @@ def outlines(image: ArrayLike, masks: ArrayLike) -> NDArray[np.uint8]:
 def image_colours(image: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     """The image that `outlines` draws on, for masks of a given shape."""
     array = _checks.as_image(image)
-    if array.ndim == 3 and array.shape[2] not in (1, 3):
+    if array.ndim not in (2, 3):
+        raise ValueError(f"image must have shape (rows, columns) or (rows, columns, channels); got {array.shape}.")
+    if array.ndim == 3 and array.shape[2] == 4:  # the fourth is opacity
+        array = array[..., :3]
+    elif array.ndim == 3 and array.shape[2] != 3:
         array = array[..., :1]
     _checks.check_same_shape(array.shape[:2], shape, "image", "masks")
     grey = np.zeros(array.shape) if array.min() == array.max() else normalize(array)

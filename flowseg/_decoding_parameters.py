@@ -26,9 +26,10 @@ class Decoding(Segmenter):
     def _fit_thresholds(self, images: list[NDArray[Any]], masks: list[NDArray[Any]]) -> None:
         # One by one: the outputs of all images can be more than fits into memory.
         split = (self._codec.split(self._find_outputs(image, None)[0]) for image in images)
-        self._learned = learn_decoding(
-            split, masks, self._given(), diameter=self.diameter_, n_iter=self.n_iter, workers=self.workers
-        )
+        given, before = self._given(), self._learned.thresholds
+        learned = learn_decoding(split, masks, given, diameter=self.diameter_, n_iter=self.n_iter, workers=self.workers)
+        kept = {name: getattr(before, name) for name in given}  # nobody chose these: "auto" is what it was
+        self._learned = replace(learned, thresholds=replace(learned.thresholds, **kept))
 
     def _thresholds(self) -> dict[str, Any]:
         """The parameters; NumPy's numbers as plain ones, so that they can be saved."""
@@ -41,27 +42,23 @@ class Decoding(Segmenter):
 
     @property
     def cellprob_threshold_(self) -> float:
-        """What "auto" stands for."""
-        self._check_fitted()
-        return self._learned.thresholds.cellprob_threshold
+        """The parameter, or what `fit` chose where that is "auto"."""
+        return self._in_effect().cellprob_threshold
 
     @property
     def flow_threshold_(self) -> float | None:
-        """What "auto" stands for."""
-        self._check_fitted()
-        return self._learned.thresholds.flow_threshold
+        """The parameter, or what `fit` chose where that is "auto"."""
+        return self._in_effect().flow_threshold
 
     @property
     def min_size_(self) -> int:
-        """What "auto" stands for."""
-        self._check_fitted()
-        return self._learned.thresholds.min_size
+        """The parameter, or what `fit` chose where that is "auto"."""
+        return self._in_effect().min_size
 
     @property
     def score_threshold_(self) -> float | None:
-        """What "auto" stands for."""
-        self._check_fitted()
-        return self._learned.thresholds.score_threshold
+        """The parameter, or what `fit` chose where that is "auto"."""
+        return self._in_effect().score_threshold
 
     def _reset_decoding(self) -> None:
         self._learned = Learned()
@@ -101,6 +98,9 @@ class Decoding(Segmenter):
         thresholds = replace(Thresholds(), **self._given() | {"score_threshold": None})
         return Decoder(thresholds, None, self.n_iter, self.workers).masks(*self._codec.split(outputs))
 
+    def _in_effect(self) -> Thresholds:
+        self._check_fitted()
+        return replace(self._learned.thresholds, **self._given())
+
     def _decoder(self) -> Decoder:
-        thresholds = replace(self._learned.thresholds, **self._given())
-        return Decoder(thresholds, self._learned.calibration, self.n_iter, self.workers)
+        return Decoder(self._in_effect(), self._learned.calibration, self.n_iter, self.workers)

@@ -49,6 +49,7 @@ def _as_it_is(value: Any) -> Any:
 class Segmenter(Predictor, Stored, BaseEstimator):
     """Base of `FlowSegmenter` and `BoundarySegmenter`; they add parameters, a codec and how outputs are decoded."""
 
+    _kind: str  # in model files, also of subclasses
     _codec: Any  # a flowseg._codecs.Codec
 
     # Parameters, stored by the subclasses' __init__ and checked by fit and predict.
@@ -135,6 +136,7 @@ class Segmenter(Predictor, Stored, BaseEstimator):
             )
         else:
             train, held_out = (image_list, mask_list), self._check_validation(validation)
+        _inputs.warn_of_patience(self.patience, len(held_out[0]))
         n_validation = sum(count_objects(m) for m in held_out[1])
         self._check_can_learn(n_validation, keep=goes_on)
 

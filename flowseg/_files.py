@@ -20,6 +20,11 @@ from safetensors.numpy import save_file
 DTYPE_NAMES = {"float32": "F32", "float16": "F16", "float64": "F64", "int32": "I32", "int64": "I64", "uint32": "U32"}
 
 
+def fits(stored: str, dtype: str) -> bool:
+    """Whether values of a type, by its name in a file, are kept exactly by weights of a dtype."""
+    return stored == DTYPE_NAMES.get(dtype) or (stored == "F32" and dtype == "float64")
+
+
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     """Let ``write`` fill a new file beside ``path``, then put it in the place of ``path`` in one step.
 
@@ -45,6 +50,8 @@ def check_target(path: Path) -> None:
     """Raise when a file can never be written to ``path``."""
     if not path.parent.is_dir():
         raise FileNotFoundError(f"{path} must lie in a folder that exists; {path.parent} does not.")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise PermissionError(f"{path} must lie in a folder that can be written to; {path.parent} cannot.")
     if path.exists() and not path.is_file():
         raise ValueError(f"{path} must be a file or not exist; it is something else.")
     if path.exists() and not os.access(path, os.W_OK):

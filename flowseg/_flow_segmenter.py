@@ -48,7 +48,7 @@ class FlowSegmenter(Decoding):
         Share of the images to hold out, for all that `fit` chooses, when it is given no validation pairs, rounded
         to whole images: 0.1 of five is none, and then the last weights stay.
     patience : int, optional
-        Stop after this many epochs without a better validation loss; None trains all epochs.
+        Stop after this many epochs without a better validation loss; None, or where none is held out, trains all.
     cellprob_threshold : float or "auto"
         Pixels with a larger logit are foreground. "auto" has `fit` choose it on the validation images; without
         enough of them it is 0.0.
@@ -87,7 +87,7 @@ class FlowSegmenter(Decoding):
         Diameter, in pixels, that typical objects are scaled to.
     estimate_diameters_ : bool
     cellprob_threshold_, flow_threshold_, min_size_, score_threshold_ : float, float or None, int, float or None
-        What "auto" stands for in `predict`.
+        What `predict` uses: the parameters, or what `fit` chose where they are "auto".
 
     See Also
     --------
@@ -104,6 +104,7 @@ class FlowSegmenter(Decoding):
     ((96, 96), dtype('int32'))
     """
 
+    _kind = "FlowSegmenter"
     _codec = FlowCodec()
 
     def __init__(

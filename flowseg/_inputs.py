@@ -57,6 +57,7 @@ def check_stack(images: Any, n_channels: int, name: str) -> None:
 
 def as_image_list(images: Any, n_channels: int) -> list[NDArray[Any]]:
     """Return a list or a stack of images as a list of (rows, columns, n_channels) arrays."""
+    images = _checks.as_plain(images)
     check_stack(images, n_channels, "images")
     items = _checks.as_list(images, "images")
     return [as_channels_last(image, n_channels, f"images[{i}]") for i, image in enumerate(items)]
@@ -66,6 +67,7 @@ def as_pairs(
     images: Any, masks: Any, *, n_channels: int, names: tuple[str, str] = ("images", "masks")
 ) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
     """Return images and masks as lists of arrays that fit each other."""
+    images = _checks.as_plain(images)
     check_stack(images, n_channels, names[0])
     image_items = _checks.as_list(images, names[0])
     mask_items = _checks.as_list(masks, names[1])
@@ -109,6 +111,14 @@ def warn_of_pieces(masks: Sequence[NDArray[Any]], stacklevel: int) -> None:
         )
 
 
+def warn_of_patience(patience: Any, n_held_out: int) -> None:
+    """Warn in one line of a patience that nothing can exhaust."""
+    if patience is not None and not n_held_out:
+        warnings.warn(
+            f"patience={patience} has no effect: no images are held out to measure a validation loss on.", stacklevel=3
+        )
+
+
 def check_callbacks(callbacks: Any) -> None:
     """Raise TypeError unless ``callbacks`` is a sequence of Keras callbacks."""
     if not isinstance(callbacks, Sequence) or not all(hasattr(c, "set_model") for c in callbacks):
@@ -130,7 +140,8 @@ def as_diameters(diameters: Any, n_images: int) -> list[float | str | None]:
 
 def _as_diameter(value: Any, name: str) -> float | str | None:
     if isinstance(value, str):
-        _checks.check_choice(value, name, (ESTIMATE,))
+        if value != ESTIMATE:
+            raise ValueError(f"{name} must be a number of pixels above 0, {ESTIMATE!r} or None; got {value!r}.")
         return value
     return _checks.as_number(value, name, low=0.0, open_low=True, none="the typical diameter")
 

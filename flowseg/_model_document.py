@@ -28,7 +28,7 @@ def describe(segmenter: Any, card: Mapping[str, Any] | None = None) -> dict[str,
     return {
         "format_version": FORMAT_VERSION,
         "flowseg_version": __version__,
-        "estimator": type(segmenter).__name__,
+        "estimator": segmenter._kind,
         "parameters": parameters,
         "learned": {"diameter": segmenter.diameter_} | segmenter._learned_decoding(),
         "history": segmenter.history_,
@@ -54,8 +54,8 @@ def _plain(name: str, value: Any) -> Any:
 
 def rebuild(cls: type[Any], document: dict[str, Any], path: str | os.PathLike[str], network: Any) -> Any:
     """Unfitted segmenter of class ``cls`` with the parameters of the document, which are checked."""
-    if document["estimator"] != cls.__name__:
-        raise ValueError(f"{path} must hold a {cls.__name__}; got a {document['estimator']}.")
+    if document["estimator"] != cls._kind:
+        raise ValueError(f"{path} must hold a {cls._kind}; got a {document['estimator']}.")
     parameters = dict(document["parameters"])
     known = set(cls().get_params(deep=False))
     if set(parameters) != known:

@@ -18,6 +18,9 @@ from flowseg import _checks
 # Share of the old running mean that batch normalisation keeps at each step; Keras' 0.99 lags behind in short trainings.
 NORM_MOMENTUM = 0.9
 
+# Whatever a user's keras.json says.
+CHANNELS_LAST = "channels_last"
+
 
 class _Seeds:
     """One seed after the other for the layers' initial weights; without a seed, chance."""
@@ -161,19 +164,18 @@ def _u_shape(
     skips = []
     for level in range(n_levels):
         if level > 0:
-            x = layers.MaxPooling2D(2, name=f"down_{level}")(x)
+            x = layers.MaxPooling2D(2, data_format=CHANNELS_LAST, name=f"down_{level}")(x)
         x = block(x, level, f"encoder_{level}")
         skips.append(x)
     for level in reversed(range(n_levels - 1)):
-        x = layers.UpSampling2D(2, interpolation="nearest", name=f"up_{level}")(x)
+        x = layers.UpSampling2D(2, interpolation="nearest", data_format=CHANNELS_LAST, name=f"up_{level}")(x)
         x = block(join(x, skips[level], level), level, f"decoder_{level}")
     return x
 
 
 def _convolve(x: Any, width: int, name: str, seeds: _Seeds, *, size: int = 3, bias: bool = False) -> Any:
-    return layers.Conv2D(width, size, padding="same", use_bias=bias, kernel_initializer=seeds.initializer(), name=name)(
-        x
-    )
+    common = {"padding": "same", "data_format": CHANNELS_LAST, "name": name}
+    return layers.Conv2D(width, size, use_bias=bias, kernel_initializer=seeds.initializer(), **common)(x)
 
 
 def _convolve_twice(x: Any, width: int, name: str, seeds: _Seeds) -> Any:

@@ -34,11 +34,10 @@ class Overlaps(NamedTuple):
         return self.intersection / self.union
 
 
-def find_overlaps(true: ArrayLike, predicted: ArrayLike) -> Overlaps:
+def find_overlaps(true: ArrayLike, predicted: ArrayLike, *, names: tuple[str, str] = ("true", "predicted")) -> Overlaps:
     """Compare two label images of the same shape; what `leave_out_ignored` leaves out does not count."""
-    a = _checks.as_countable(true, "true")
-    b = _checks.as_countable(predicted, "predicted")
-    _checks.check_same_shape(b.shape, a.shape, "predicted", "true")
+    a, b = (_checks.as_countable(masks, name) for masks, name in zip((true, predicted), names, strict=True))
+    _checks.check_same_shape(b.shape, a.shape, names[1], names[0])
     true_labels, true_index, true_areas = number_objects(a)
     predicted_labels, predicted_index, predicted_areas = number_objects(leave_out_ignored(a, b))
     both = (true_index > 0) & (predicted_index > 0)

@@ -42,7 +42,24 @@ SQUASHING = frozenset(
 )
 
 # Operations, by class name, that leave values as they are or nearly: what comes before them counts.
-PASSING = frozenset({"Activation", "Identity", "Dropout", "SpatialDropout2D", "GaussianNoise", "Cast"})
+PASSING = frozenset(
+    {
+        "Activation",
+        "Identity",
+        "Dropout",
+        "SpatialDropout2D",
+        "GaussianNoise",
+        "Cast",
+        "Concatenate",
+        "GetItem",
+        "Rescaling",
+        "Reshape",
+        "Permute",
+        "UpSampling2D",
+        "ZeroPadding2D",
+        "Cropping2D",
+    }
+)
 
 # By how many standard deviations of the image the probe of a network's reach is brighter than the image.
 PROBE_SHIFT = np.float32(20.0)
@@ -67,7 +84,7 @@ def check_network(network: Any, *, n_channels: int, n_outputs: int, crop_size: i
         raise ValueError(
             f"network must have weights of {', '.join(_files.DTYPE_NAMES)}; got {', '.join(sorted(unknown))}."
         )
-    activation = _last_activation(network)
+    activation = _last_activation(network.outputs[0])
     if activation is not None:
         raise ValueError(
             "network must end in a linear layer (flows are negative half of the time, and the losses take logits); "
@@ -76,22 +93,21 @@ def check_network(network: Any, *, n_channels: int, n_outputs: int, crop_size: i
     _try(network, (1, crop_size, crop_size, n_channels), n_outputs)
 
 
-def _last_activation(model: Any) -> str | None:
-    """Name of what squashes the model's output, if anything does."""
-    tensor = model.outputs[0]
-    while True:
-        operation, node, _ = tensor._keras_history
-        name = type(operation).__name__
-        if isinstance(operation, keras.Model):
-            return _last_activation(operation)
-        if name in SQUASHING:
-            return name
-        activation = getattr(operation, "activation", None)
-        if activation not in (None, keras.activations.linear):
-            return getattr(activation, "__name__", type(activation).__name__)
-        if name not in PASSING:
-            return None
-        tensor = operation._inbound_nodes[node].input_tensors[0]
+def _last_activation(tensor: Any) -> str | None:
+    """Name of what squashes a tensor of a model, or a part of its channels, if anything does."""
+    operation, node, index = tensor._keras_history
+    name = type(operation).__name__
+    if isinstance(operation, keras.Model):
+        return _last_activation(operation.outputs[index])
+    if name in SQUASHING:
+        return name
+    activation = getattr(operation, "activation", None)
+    if activation not in (None, keras.activations.linear):
+        return getattr(activation, "__name__", type(activation).__name__)
+    if name not in PASSING:
+        return None
+    found = map(_last_activation, operation._inbound_nodes[node].input_tensors)
+    return next((squashing for squashing in found if squashing is not None), None)
 
 
 def _try(network: Any, shape: tuple[int, ...], n_outputs: int) -> None:

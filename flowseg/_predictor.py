@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flowseg import _inputs
+from flowseg import _checks, _inputs
 from flowseg._sizes import Sizes, image_diameter, is_same_size, scale_factor
 
 # Outputs of the network, in the size of the image, and the factor that the image was scaled by for it.
@@ -36,9 +36,10 @@ class Predictor:
 
     @property
     def estimate_diameters_(self) -> bool:
-        """What "auto" stands for."""
+        """Whether `predict` estimates diameters that are not given: the parameter, or what `fit` chose for "auto"."""
         self._check_fitted()
-        return self._sizes.estimate
+        chosen = isinstance(self.estimate_diameters, str)
+        return self._sizes.estimate if chosen else bool(self.estimate_diameters)
 
     def predict(self, images: Any, *, diameters: Any = None) -> Any:
         """Segment images.
@@ -90,6 +91,7 @@ class Predictor:
         """Apply network and ``finish(outputs, factor)`` to one image, a list or a stack of them."""
         self._check_fitted()
         self._check_prediction_settings()
+        images = _checks.as_plain(images)
         if _inputs.is_one_image(images, self.n_channels):
             image = _inputs.as_channels_last(images, self.n_channels, "images")
             (diameter,) = _inputs.as_diameters(diameters, 1)
@@ -111,7 +113,7 @@ class Predictor:
 
     def _find_outputs(self, image: NDArray[Any], diameter: float | str | None) -> Pass:
         outputs, factor = self._first_pass(image, None if isinstance(diameter, str) else diameter)
-        by_default = diameter is None and self._estimates()
+        by_default = diameter is None and self.estimate_diameters_
         if not (by_default or isinstance(diameter, str)):
             return outputs, factor
         other = self._other_factor(outputs, factor, bounded=by_default)
@@ -119,10 +121,6 @@ class Predictor:
             return outputs, factor
         del outputs  # or both would be in memory
         return self._run_network(image, other), other
-
-    def _estimates(self) -> bool:
-        """Whether diameters are estimated where none are given."""
-        return self.estimate_diameters_ if isinstance(self.estimate_diameters, str) else bool(self.estimate_diameters)
 
     def _first_pass(self, image: NDArray[Any], diameter: float | None) -> Pass:
         factor = self._scale(self.diameter_ if diameter is None else diameter, "diameters must be")

@@ -17,7 +17,7 @@ from flowseg.metrics import match
 NORMAL_QUANTILE = 1.959964
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Reliability:
     """Scores of objects against the share that matches, in bins of the score; made by `reliability`.
 

@@ -105,7 +105,7 @@ def read_weights(path: str | os.PathLike[str], network: Any) -> None:
             shape = tuple(view.get_shape())
             if shape != array.shape:
                 raise ValueError(f"{path}: weight {name} must have shape {array.shape}; got {shape}.")
-            if view.get_dtype() != _files.DTYPE_NAMES.get(array.dtype.name):
+            if not _files.fits(view.get_dtype(), array.dtype.name):
                 raise ValueError(f"{path}: weight {name} must have dtype {array.dtype}; got {view.get_dtype()}.")
             value = opened.get_tensor(by_core[_core_name(name)])
             if not np.all(np.isfinite(value)):

@@ -91,9 +91,9 @@ def is_same_size(a: float, b: float) -> bool:
 
 def check_sizes(diameter: Any, estimate_diameters: Any) -> None:
     """Raise unless both parameters are "auto" or what else they can be."""
-    if not is_auto(diameter, "diameter"):
+    if not is_auto(diameter, "diameter", "a number"):
         _checks.as_number(diameter, "diameter", low=4.0)
-    if not is_auto(estimate_diameters, "estimate_diameters"):
+    if not is_auto(estimate_diameters, "estimate_diameters", "True, False"):
         _checks.check_flag(estimate_diameters, "estimate_diameters")
 
 

@@ -46,20 +46,20 @@ class Thresholds:
 
 def check_thresholds(cellprob_threshold: Any, flow_threshold: Any, min_size: Any, score_threshold: Any) -> None:
     """Raise unless each is "auto" or what `flows_to_masks` takes, a score a probability."""
-    if not is_auto(cellprob_threshold, "cellprob_threshold"):
+    if not is_auto(cellprob_threshold, "cellprob_threshold", "a number"):
         _checks.as_number(cellprob_threshold, "cellprob_threshold", low=-np.inf)
-    if not is_auto(flow_threshold, "flow_threshold"):
+    if not is_auto(flow_threshold, "flow_threshold", "a number, None"):
         _checks.as_number(flow_threshold, "flow_threshold", low=0.0, none="no flow check")
-    if not is_auto(min_size, "min_size"):
+    if not is_auto(min_size, "min_size", "an integer"):
         _checks.as_integer(min_size, "min_size", minimum=0)
-    if not is_auto(score_threshold, "score_threshold"):
+    if not is_auto(score_threshold, "score_threshold", "a number, None"):
         _checks.as_number(score_threshold, "score_threshold", low=0.0, high=1.0, none="keep all objects")
 
 
-def is_auto(value: Any, name: str) -> bool:
-    """Whether a parameter is left to fit; other words are refused."""
-    if isinstance(value, str):
-        _checks.check_choice(value, name, (AUTO,))
+def is_auto(value: Any, name: str, others: str) -> bool:
+    """Whether a parameter is left to fit; other words are refused, and ``others`` says what it can be."""
+    if isinstance(value, str) and value != AUTO:
+        raise ValueError(f"{name} must be {others} or {AUTO!r}; got {value!r}.")
     return isinstance(value, str)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -208,12 +208,24 @@ def _run_epochs(
             logs = {"loss": float(np.mean(losses))}
             hooks.on_train_batch_end(step, logs)
         if held_out is not None:
-            held = [float(network.test_on_batch(images, targets)) for images, targets in held_out.epoch(epoch)]
-            logs["val_loss"] = float(np.mean(held))
+            logs["val_loss"] = _validate(network, held_out.epoch(epoch), hooks)
         hooks.on_epoch_end(epoch, logs)
         if network.stop_training:
             break
     hooks.on_train_end(logs)
+
+
+def _validate(network: keras.Model, batches: Iterable[Any], hooks: keras.callbacks.CallbackList) -> float:
+    """Mean loss of batches that are not learned from."""
+    losses: list[float] = []
+    hooks.on_test_begin()
+    for step, (images, targets) in enumerate(batches):
+        hooks.on_test_batch_begin(step)
+        losses.append(float(network.test_on_batch(images, targets)))
+        hooks.on_test_batch_end(step, {"loss": losses[-1]})
+    mean = float(np.mean(losses))
+    hooks.on_test_end({"loss": mean})
+    return mean
 
 
 def _find_state(

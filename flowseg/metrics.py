@@ -8,7 +8,7 @@ is 0.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -33,7 +33,7 @@ __all__ = [
 PARTNER_IOU = 0.1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Match:
     """Objects found, missed and invented in one image; made by `match`.
 
@@ -155,12 +155,12 @@ def _match(overlaps: Overlaps, threshold: float) -> Match:
     )
 
 
-def pool(matches: Sequence[Match]) -> Match:
+def pool(matches: Iterable[Match]) -> Match:
     """Put the matches of several images together.
 
     Parameters
     ----------
-    matches : sequence of Match
+    matches : iterable of Match
         Of the same threshold.
 
     Returns
@@ -170,8 +170,8 @@ def pool(matches: Sequence[Match]) -> Match:
 
     Raises
     ------
-    ValueError
-        If there is no match, or their thresholds differ.
+    TypeError, ValueError
+        If there is no match, or their thresholds differ, or it is something else.
 
     Examples
     --------
@@ -181,16 +181,19 @@ def pool(matches: Sequence[Match]) -> Match:
     >>> metrics.pool([one, two]).f1
     0.5
     """
-    if len({m.threshold for m in matches}) != 1:
+    every = list(matches) if isinstance(matches, Iterable) else [matches]
+    if isinstance(matches, Match) or not all(isinstance(m, Match) for m in every):
+        raise TypeError(f"matches must be several of what match returns; got {matches!r}.")
+    if len({m.threshold for m in every}) != 1:
         raise ValueError("matches must be at least one, all of the same threshold.")
     return Match(
-        threshold=matches[0].threshold,
-        tp=sum(m.tp for m in matches),
-        fp=sum(m.fp for m in matches),
-        fn=sum(m.fn for m in matches),
-        pairs=np.concatenate([m.pairs for m in matches]),
-        pair_iou=np.concatenate([m.pair_iou for m in matches]),
-        iou=np.concatenate([m.iou for m in matches]),
+        threshold=every[0].threshold,
+        tp=sum(m.tp for m in every),
+        fp=sum(m.fp for m in every),
+        fn=sum(m.fn for m in every),
+        pairs=np.concatenate([m.pairs for m in every]),
+        pair_iou=np.concatenate([m.pair_iou for m in every]),
+        iou=np.concatenate([m.iou for m in every]),
     )
 
 
@@ -205,7 +208,7 @@ def _count_matches(
     levels = [_check_threshold(t) for t in thresholds]
     counts = np.zeros((len(truths), len(levels), 3), dtype=np.int64)
     for k, pair in enumerate(zip(truths, predictions, strict=True)):
-        overlaps = find_overlaps(*pair)
+        overlaps = find_overlaps(*pair, names=(f"true[{k}]", f"predicted[{k}]"))
         for m, level in enumerate(levels):
             result = _match(overlaps, level)
             counts[k, m] = result.tp, result.fp, result.fn

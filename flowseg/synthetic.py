@@ -52,8 +52,8 @@ def cells(
 
     Raises
     ------
-    ValueError
-        If the image has no room for so many cells.
+    TypeError, ValueError
+        If an argument is not what it should be, or the image has no room for so many cells.
 
     Examples
     --------
@@ -68,7 +68,10 @@ def cells(
     columns = _checks.as_integer(shape[1], "shape[1]", minimum=1)
     count = _checks.as_integer(n_cells, "n_cells", minimum=0)
     size = _checks.as_number(diameter, "diameter", low=4.0)
-    generator = np.random.default_rng(rng)
+    try:
+        generator = np.random.default_rng(rng)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"rng must be an integer of at least 0, a Generator or None; got {rng!r}.") from None
     centres, radii = _place(rows, columns, count, size, generator)
     masks = _draw_masks((rows, columns), centres, radii, generator)
     return _draw_image(masks, size, generator), masks
@@ -83,7 +86,7 @@ def _place(
     for k in range(count):
         for _ in range(MAX_ATTEMPTS):
             if k == 0 or rng.random() < NEW_CLUMPS:
-                place = rng.uniform((0, 0), (rows, columns))
+                place = rng.uniform((0, 0), (rows, columns)) * (rows > 1, columns > 1)  # the only place there is
             else:
                 other = rng.integers(k)
                 angle = rng.uniform(0, 2 * np.pi)

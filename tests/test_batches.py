@@ -113,6 +113,17 @@ def test_ignored_pixels_have_no_weight():
     assert np.array_equal(BoundaryCodec().encode(masks, workers=1)[..., 1:].sum(axis=-1), np.ones((10, 10)))
 
 
+def test_an_object_that_goes_on_where_nobody_knows_has_no_boundary_there():
+    masks = np.zeros((8, 12), int)
+    masks[1:4, 2:8], masks[5:, 2:] = 1, 2
+    seen = BoundaryCodec().encode(masks[:, :8], workers=1)
+    masks[:, 8:] = -1
+    beside = BoundaryCodec().encode(masks, workers=1)
+    assert np.array_equal(beside[:, :8], seen)
+    assert not beside[:, 8:, 0].any()
+    BoundaryCodec().encode(np.full((4, 4), -1), workers=1)
+
+
 def test_boundary_target_and_back(pairs):
     # Encoding and decoding without a network: nearly all objects come back.
     from flowseg import metrics

@@ -10,6 +10,12 @@ from flowseg import BoundarySegmenter, FlowSegmenter
 from flowseg._checkpoint import METADATA_KEY, read_state
 
 
+def test_a_folder_that_cannot_be_written_to_is_said_before_training(pairs, small, tmp_path, monkeypatch):
+    monkeypatch.setattr("os.access", lambda path, mode: str(path) != str(tmp_path))  # tests may run as root
+    with pytest.raises(PermissionError, match="must lie in a folder that can be written to"):
+        FlowSegmenter(**small).fit(*zip(*pairs), checkpoint=tmp_path / "c.safetensors")
+
+
 class Killed(Exception):
     pass
 

@@ -1,3 +1,4 @@
+from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
@@ -96,6 +97,19 @@ class TestSegmenter:
         assert masks_found.max() == objects["score"].size
         assert np.array_equal(model.predict(images[0]), masks_found)
 
+    def test_attributes_say_what_predict_uses(self, fitted, pairs):
+        model = deepcopy(fitted["FlowSegmenter"]).set_params(cellprob_threshold=2.5, flow_threshold=None)
+        assert (model.cellprob_threshold_, model.flow_threshold_) == (2.5, None)
+        before = model.set_params(cellprob_threshold="auto").cellprob_threshold_
+        model.set_params(cellprob_threshold=2.5).fit_thresholds(*zip(*pairs))
+        assert model.cellprob_threshold_ == 2.5
+        assert model.set_params(cellprob_threshold="auto", flow_threshold="auto").cellprob_threshold_ == before
+        assert model.flow_threshold_ == 0.4
+        assert [model.set_params(estimate_diameters=given).estimate_diameters_ for given in (True, False)] == [
+            True,
+            False,
+        ]
+
     def test_a_number_needs_scores(self, pairs, small):
         images, masks = zip(*pairs)
         with pytest.raises(
@@ -133,7 +147,7 @@ class TestSegmenter:
         images, masks = zip(*pairs)
         with pytest.raises(ValueError, match="score_threshold must be a number of at least 0 and at most 1 or None"):
             FlowSegmenter(**small, score_threshold=1.5).fit(images, masks)
-        with pytest.raises(ValueError, match="score_threshold must be one of 'auto'; got 'high'"):
+        with pytest.raises(ValueError, match="score_threshold must be a number, None or 'auto'; got 'high'"):
             FlowSegmenter(**small, score_threshold="high").fit(images, masks)
 
 

@@ -55,6 +55,13 @@ def test_large_logits_do_not_overflow():
     assert float(flowseg.flow_loss(y_true, -y_pred)) == pytest.approx(1e4)
 
 
+@pytest.mark.parametrize("loss", [flowseg.flow_loss, flowseg.boundary_loss])
+def test_half_precision_holds_the_sum_over_a_batch(loss):
+    true = np.ones((8, 128, 128, 4), np.float32)
+    found = np.zeros((8, 128, 128, 3), np.float16)
+    assert float(loss(true, found)) == pytest.approx(float(loss(true, found.astype(np.float32))), rel=1e-6)
+
+
 def test_no_squashing_anywhere():
     # The perfect prediction has negative components: its loss is that of the foreground alone.
     _, masks = flowseg.synthetic.cells((64, 64), 5, rng=0)

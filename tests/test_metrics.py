@@ -139,6 +139,15 @@ def test_pooled_and_per_image():
     )
 
 
+def test_matches_can_be_compared_and_pooled_as_they_come():
+    labels = [[1, 0], [0, 1]]
+    one = metrics.match(labels, labels)
+    assert one == one
+    assert len({one, metrics.match(labels, labels)}) == 2
+    assert metrics.pool(metrics.match(labels, labels) for _ in range(3)).tp == 3
+    assert np.array_equal(metrics.average_precision([np.ma.masked_equal(labels, 9)], [labels]), [1, 1, 1])
+
+
 def test_splits_and_merges():
     true = np.array([[1] * 10 + [0] + [2] * 5 + [3] * 5])
     predicted = np.array([[1] * 5 + [2] * 5 + [0] + [3] * 10])
@@ -163,6 +172,18 @@ def test_splits_and_merges():
         (lambda m: metrics.average_precision([m], [m], thresholds=0.5), TypeError, "thresholds must be a sequence"),
         (lambda m: metrics.match([[1, 2], [3]], m), ValueError, "true must be an array; got rows of different lengths"),
         (lambda m: metrics.pool([]), ValueError, "matches must be at least one"),
+        (lambda m: metrics.pool(metrics.match(m, m)), TypeError, "matches must be several of what match returns"),
+        (lambda m: metrics.pool([1, 2]), TypeError, r"matches must be several of what match returns; got \[1, 2\]"),
+        (
+            lambda m: metrics.average_precision([m, m], [m, m[:1]]),
+            ValueError,
+            r"predicted\[1\] must have the shape of true",
+        ),
+        (
+            lambda m: metrics.match(np.ma.masked_equal(m, 1), m),
+            ValueError,
+            "true must have a value everywhere .* 3 values",
+        ),
         (lambda m: metrics.splits_merges(m, m, overlap=2), ValueError, "overlap must be a number"),
     ],
 )

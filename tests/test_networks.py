@@ -106,6 +106,19 @@ def own_unet(activation=None, *, global_layer=False, channels=1, size=None, padd
             ValueError,
             "Relu",
         ),
+        # One head for the flows, one for the foreground.
+        (
+            lambda: layered(lambda x: layers.Concatenate()([x[..., :2], keras.ops.sigmoid(x[..., :1])])),
+            ValueError,
+            "Sigm",
+        ),
+        (lambda: layered(lambda x: layers.Concatenate()([layers.ReLU()(x)[..., :2], x[..., :1]])), ValueError, "ReLU"),
+        (lambda: layered(lambda x: layers.Rescaling(2.0, -1.0)(layers.Activation("tanh")(x))), ValueError, "got tanh"),
+        (
+            lambda: layered(lambda x: layers.UpSampling2D(2)(layers.ReLU()(layers.MaxPooling2D(2)(x)))),
+            ValueError,
+            "ReLU",
+        ),
         (lambda: layered(layers.Lambda(lambda x: x / 255)), ValueError, "layers that Keras can copy"),
         (lambda: layered(layers.Conv2D(3, 1, dtype="bfloat16")), ValueError, "weights of float32, .* got bfloat16"),
         (lambda: Subclassed(), TypeError, "must be a functional or sequential keras.Model .* got Subclassed"),
@@ -122,6 +135,30 @@ def own_unet(activation=None, *, global_layer=False, channels=1, size=None, padd
 def test_networks_that_do_not_fit(network, error, sentence):
     with pytest.raises(error, match=sentence):
         make_network(lambda *_: network(), n_channels=1, n_outputs=3, filters=(4,), seed=0, crop_size=32)
+
+
+def test_two_linear_heads():
+    def build(n_channels, n_outputs):
+        inputs = keras.Input((None, None, n_channels))
+        heads = [layers.Conv2D(n, 1)(layers.Conv2D(4, 3, padding="same", activation="relu")(inputs)) for n in (2, 1)]
+        return keras.Model(inputs, layers.Concatenate()(heads))
+
+    assert make_network(build, n_channels=1, n_outputs=3, filters=(4,), seed=0, crop_size=32).output_shape[-1] == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "usual", "other"),
+    [("image_data_format", "channels_last", "channels_first"), ("floatx", "float32", "float64")],
+)
+def test_settings_of_keras_that_a_user_has_changed(name, usual, other):
+    image, _ = flowseg.synthetic.cells((64, 64), 5, rng=0)
+    expected = flowseg.FlowSegmenter.from_pretrained("nuclei").predict(image)
+    getattr(keras.config, f"set_{name}")(other)
+    try:
+        found = flowseg.FlowSegmenter.from_pretrained("nuclei").predict(image)
+    finally:
+        getattr(keras.config, f"set_{name}")(usual)
+    assert np.array_equal(found, expected)
 
 
 def test_a_global_layer_is_found_out():

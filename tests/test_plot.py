@@ -81,6 +81,11 @@ def test_outlines_of_any_image():
         assert plot.outlines(image, masks).shape == (5, 5, 3)
     with pytest.raises(ValueError, match=r"image must have the shape of masks, \(5, 5\)"):
         plot.outlines(np.eye(4), masks)
+    colour = np.random.default_rng(1).random((5, 5, 3))
+    opaque = np.concatenate([colour, np.ones((5, 5, 1))], axis=2)
+    assert np.array_equal(plot.outlines(opaque, masks), plot.outlines(colour, masks))
+    with pytest.raises(ValueError, match=r"image must have shape \(rows, columns\) or .*; got \(5, 5, 3, 1\)"):
+        plot.outlines(colour[..., None], masks)
 
 
 def test_flow_colours_refuses():

@@ -291,6 +291,70 @@ class TestOwnNetwork:
         assert isinstance(clone(FlowSegmenter(network=self.build())).network, keras.Model)
 
 
+class Tested(keras.callbacks.Callback):
+    """Keeps what it hears of the validation."""
+
+    def on_test_begin(self, logs=None):
+        self.losses = getattr(self, "losses", [])
+        self.n_batches = 0
+
+    def on_test_batch_end(self, batch, logs=None):
+        self.n_batches += 1
+
+    def on_test_end(self, logs=None):
+        self.losses.append(logs["loss"])
+
+
+class LikeAnArray:
+    """As dask's and zarr's arrays are: an array if asked, no ndarray."""
+
+    def __init__(self, array):
+        self.array, self.shape, self.ndim = array, array.shape, array.ndim
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(self.array, dtype=dtype)
+
+
+def test_arrays_of_other_libraries(fitted, pairs):
+    pandas = pytest.importorskip("pandas")
+    model, image = fitted["FlowSegmenter"], pairs[0][0]
+    expected = model.predict(image)
+    assert np.array_equal(model.predict(LikeAnArray(image)), expected)
+    assert np.array_equal(model.predict(pandas.DataFrame(image)), expected)
+    assert np.array_equal(model.predict([LikeAnArray(image)])[0], expected)
+    assert np.array_equal(model.predict(LikeAnArray(np.stack([image, image])))[1], expected)
+    series = pandas.Series([image, image])
+    assert np.array_equal(model.predict(series)[1], expected)
+    assert model.score(series, pandas.Series([pairs[0][1]] * 2)) == model.score([image] * 2, [pairs[0][1]] * 2)
+
+
+def test_masked_pixels_are_not_taken_for_values(fitted, pairs):
+    image, masks = pairs[0]
+    hidden = np.ma.masked_array(image, mask=masks == 1)
+    with pytest.raises(ValueError, match="images must have a value everywhere .* got a masked array with"):
+        fitted["FlowSegmenter"].predict(hidden)
+    assert fitted["FlowSegmenter"].predict(np.ma.masked_array(image)).max() >= 0
+
+
+def test_a_subclass_loads_what_its_parent_saved(fitted, tmp_path):
+    class Mine(FlowSegmenter):
+        pass
+
+    assert isinstance(Mine.from_pretrained("nuclei"), Mine)
+    fitted["FlowSegmenter"].save(tmp_path / "a.safetensors")
+    Mine.load(tmp_path / "a.safetensors").save(tmp_path / "b.safetensors")
+    assert type(flowseg.load_segmenter(tmp_path / "b.safetensors")) is FlowSegmenter
+    with pytest.raises(ValueError, match="must hold a BoundarySegmenter; got a FlowSegmenter"):
+        BoundarySegmenter.load(tmp_path / "b.safetensors")
+
+
+def test_patience_without_validation_images_is_warned_of(pairs, small):
+    images, masks = zip(*pairs[:2])
+    with pytest.warns(UserWarning, match="patience=1 has no effect: no images are held out") as warned:
+        FlowSegmenter(**small | {"patience": 1, "epochs": 1}).fit(images, masks)
+    assert warned[0].filename == __file__
+
+
 class TestScikitLearn:
     def test_parameters(self):
         for cls in BOTH:
@@ -316,9 +380,12 @@ class TestScikitLearn:
         images, masks = zip(*pairs)
         seen = []
         stop = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(logs["loss"]))
+        tested = Tested()
         plateau = keras.callbacks.ReduceLROnPlateau()
-        model = FlowSegmenter(**small).fit(images, masks, callbacks=[stop, plateau])
+        model = FlowSegmenter(**small).fit(images, masks, callbacks=[stop, plateau, tested])
         assert model.history_["loss"] == pytest.approx(seen)
+        assert model.history_["val_loss"] == pytest.approx(tested.losses)
+        assert tested.n_batches > 0
 
 
 BAD_DATA = [
@@ -403,6 +470,7 @@ def test_bad_data(change, error, sentence, pairs, small):
         ({"n_iter": 10**20}, ValueError, "n_iter must be at most"),
         ({"flow_threshold": 10**400}, ValueError, "got a number too large for one"),
         ({"filters": "32"}, TypeError, "filters must be a sequence of integers"),
+        ({"filters": {16, 32}}, TypeError, "filters must be a sequence of integers"),
     ],
 )
 def test_bad_parameters(parameters, error, sentence, pairs, small):

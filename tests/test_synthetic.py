@@ -28,6 +28,11 @@ def test_seed():
     assert np.array_equal(first[0], synthetic.cells((64, 64), 6, rng=generator)[0])
 
 
+def test_one_pixel_wide():
+    assert synthetic.cells((1, 64), 1, diameter=4, rng=0)[1].max() == 1
+    assert synthetic.cells((64, 1), 1, diameter=4, rng=0)[1].max() == 1
+
+
 def test_no_cells():
     image, masks = synthetic.cells((20, 20), 0, rng=0)
     assert not masks.any()
@@ -41,6 +46,8 @@ def test_no_cells():
         (lambda: synthetic.cells((40, 40, 40), 5), ValueError, "shape must be two numbers"),
         (lambda: synthetic.cells((40, 0), 5), ValueError, r"shape\[1\] must be an integer of at least 1; got 0"),
         (lambda: synthetic.cells((40, 40), -1), ValueError, "n_cells must be an integer of at least 0"),
+        (lambda: synthetic.cells((40, 40), 1, rng="x"), TypeError, "rng must be an integer of at least 0, .* got 'x'"),
+        (lambda: synthetic.cells((40, 40), 1, rng=-1), ValueError, "rng must be an integer of at least 0, .* got -1"),
         (lambda: synthetic.cells((40, 40), 1, diameter=1), ValueError, "diameter must be a number of at least 4"),
     ],
 )

@@ -215,7 +215,7 @@ class TestSegmenter:
         with pytest.raises(ValueError, match="masks must hold at least one object; got 1 label images without any"):
             model.fit_thresholds([pairs[0][0]], [np.zeros_like(pairs[0][1])])
         for name in ("cellprob_threshold", "flow_threshold", "min_size"):
-            with pytest.raises(ValueError, match=f"{name} must be one of 'auto'; got 'best'"):
+            with pytest.raises(ValueError, match=f"{name} must be an? .* or 'auto'; got 'best'"):
                 FlowSegmenter(**{name: "best"}).fit([pairs[0][0]], [pairs[0][1]])
 
     def test_diameters_are_estimated(self, model, pairs):
@@ -234,7 +234,9 @@ class TestSegmenter:
         model.set_params(**dict.fromkeys(usual, "auto"))
         assert np.array_equal(estimated, model.predict(large, diameters=float(median)))
         assert known.shape == estimated.shape
-        with pytest.raises(ValueError, match="diameters must be one of 'estimate'; got 'guess'"):
+        with pytest.raises(
+            ValueError, match="diameters must be a number of pixels above 0, 'estimate' or None; got 'guess'"
+        ):
             model.predict(image, diameters="guess")
 
     def test_an_estimate_that_makes_no_sense(self, model, pairs, monkeypatch):

@@ -29,6 +29,12 @@ NAMES = {
     "cellpose nuclei estimated": "Cellpose 3.1.1.3, diameters estimated",
     "cellpose cells estimated": "Cellpose 3.1.1.3, diameters estimated",
 }
+TITLES = {
+    "dsb2018": "nuclei of many experiments",
+    "aitslab/nuclei": "large nuclei",
+    "aitslab/cells": "whole cells",
+    "dsb2018_histology": "stained tissue",
+}
 CURVES = {"flow": "from scratch", "flow:nuclei": "from the nuclei model"}
 COLOURS = {
     "flowseg, flows": "tab:blue",
@@ -96,7 +102,7 @@ def draw_scores(results: Results, sets: list[str], file: Path) -> None:
             if name not in seen:
                 ax.fill_between(THRESHOLDS, result["low"], result["high"], color=COLOURS[name], alpha=0.1, lw=0)
             seen.add(name)
-        ax.set(title=data, xlabel="IoU", ylim=(0, 1.02))
+        ax.set(title=TITLES[data], xlabel="IoU", ylim=(0, 1.02))
     np.atleast_1d(axes)[0].set_ylabel("average precision, pooled")
     figure.legend(list(lines.values()), list(lines), fontsize=8, ncols=3, loc="outside lower center")
     figure.savefig(file, dpi=110)

@@ -45,11 +45,8 @@ SECOND_SEED = (
     "batches of 4",
     "own size once",
     "cells",
-    "cells: quarter turns and flips only",
     "cells: diameter 36",
-    "cells: diameter 48",
     "large nuclei",
-    "large nuclei: diameter 32",
     "large nuclei: diameter 40",
 )
 

@@ -48,7 +48,6 @@ CHANGES: dict[str, dict[str, Any]] = {
     "neither turned, scaled nor lit": {"augment": False},
     "no change of light": LIGHT_AS_IT_IS,
     "no change of light but noise": NOISE_ONLY,
-    "upright, of one scale, no change of light": {"upright": True, "_training.SCALE_JITTER": 1.0, **LIGHT_AS_IT_IS},
     "filters 16, 32, 64, 128": {"filters": (16, 32, 64, 128)},
     "batches of 4": {"batch_size": 4},
     "batches of 16": {"batch_size": 16},
@@ -70,13 +69,11 @@ CHANGES |= {
     "cells: no change of light": {"data": CELLS, "diameter": 24.0, **LIGHT_AS_IT_IS},
     "cells: no change of light but noise": {"data": CELLS, "diameter": 24.0, **NOISE_ONLY},
     "cells: diameter 36": {"data": CELLS, "diameter": 36.0},
-    "cells: diameter 48": {"data": CELLS, "diameter": 48.0},
     "cells, own size once": {"data": CELLS, "diameter": 24.0, "_training.OWN_SIZE_SHOWN": 1},
     "cells, own size once: diameter 36": {"data": CELLS, "diameter": 36.0, "_training.OWN_SIZE_SHOWN": 1},
     "large nuclei": {"data": LARGE_NUCLEI, "diameter": 24.0},
     "large nuclei: no change of light": {"data": LARGE_NUCLEI, "diameter": 24.0, **LIGHT_AS_IT_IS},
     "large nuclei: no change of light but noise": {"data": LARGE_NUCLEI, "diameter": 24.0, **NOISE_ONLY},
-    "large nuclei: diameter 32": {"data": LARGE_NUCLEI, "diameter": 32.0},
     "large nuclei: diameter 40": {"data": LARGE_NUCLEI, "diameter": 40.0},
     "large nuclei, 1800 steps": {"data": LARGE_NUCLEI, "diameter": 24.0, "steps": 1800},
     "large nuclei, 1800 steps: diameter 40": {"data": LARGE_NUCLEI, "diameter": 40.0, "steps": 1800},
@@ -179,13 +176,6 @@ def stretched(largest: float) -> AbstractContextManager[Any]:
     return patch.object(_batches, "_random_turn", turn_stretched)
 
 
-def upright() -> AbstractContextManager[Any]:
-    """Crops not turned."""
-    from flowseg import _batches
-
-    return patch.object(_batches, "_random_turn", lambda _: np.eye(2))
-
-
 def turned_by_quarters() -> AbstractContextManager[Any]:
     """Crops turned by multiples of 90 degrees and flipped."""
     from flowseg import _batches
@@ -277,7 +267,6 @@ def averaging(keep: float) -> Any:
 PATCHES: dict[str, Callable[[Any], AbstractContextManager[Any]]] = {
     "turned": lambda _: turned_flows(),
     "quarters": lambda _: turned_by_quarters(),
-    "upright": lambda _: upright(),
     "order": interpolated,
     "crowded": crowded_more_often,
     "haze": hazed,

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from flowseg import _checks, io
 from flowseg._cli_record import RECORD_NAME, Entry, Record, Run, differences, digest, read_record
 from flowseg._cli_results import COCO_NAME, MasksOfFiles, result_files
-from flowseg._cli_stream import FAULTS, Failure, Stages, sentence_of, stream
+from flowseg._cli_stream import FAULTS, Failure, Stages, name_file, sentence_of, stream
 
 
 @dataclass(frozen=True)
@@ -225,7 +225,7 @@ def report_batch(batch: Batch, sentence: str, *, as_json: bool) -> None:
 def report_failures(failures: Sequence[tuple[str, str]], n_files: int) -> None:
     """One line per failure on standard error, then exit with status 1."""
     for file, reason in failures:
-        typer.echo(f"flowseg: {reason if file in reason else f'{file}: {reason}'}", err=True)
+        typer.echo(f"flowseg: {name_file(file, reason)}", err=True)
     if failures:
         typer.echo(f"flowseg: {len(failures)} of {n_files} files failed", err=True)
         raise typer.Exit(1)

@@ -16,7 +16,7 @@ from flowseg import io
 from flowseg._cli_annotations import read_loose_masks
 from flowseg._cli_batch import Task, check_folder
 from flowseg._cli_results import write_labels
-from flowseg._cli_stream import FAULTS, sentence_of
+from flowseg._cli_stream import FAULTS, name_file, sentence_of
 from flowseg._doctor import Finding, MasksReport, check_masks
 from flowseg._duplicates import fingerprint
 from flowseg._mending import mend_masks
@@ -118,8 +118,7 @@ def _check_splits(images: list[Path], against: list[str]) -> Iterator[Finding]:
             seen[fingerprint(io.read_image(file))].append(file)
         except FAULTS as error:
             if file in others:  # the images are checked already
-                reason = sentence_of(error)
-                yield Finding("unreadable", reason if str(file) in reason else f"{file}: {reason}")
+                yield Finding("unreadable", name_file(str(file), sentence_of(error)))
     for files in seen.values():
         across = any(file in others for file in files) and any(file not in others for file in files)
         if len(files) > 1 and (across or not any(file in others for file in files)):

@@ -73,12 +73,9 @@ def parse_number(text: str | None, option: str, word: str) -> float | str | None
 def check_output_file(output: Path, inputs: Iterable[Path | None], option: str = "--output") -> None:
     """Find out before the work, not after it, that the result cannot be written or would replace an input."""
     target = Path(os.path.realpath(output))  # where it is written: a link stays a link
-    if not target.parent.is_dir():
-        raise FileNotFoundError(f"{option} must lie in a folder that exists; {target.parent} does not.")
+    _files.check_folder_of(target, option)
     if target.is_dir():
         raise ValueError(f"{option} must be a file; {output} is a folder.")
-    if not os.access(target.parent, os.W_OK | os.X_OK):
-        raise PermissionError(f"{option} must lie in a folder that can be written to; {target.parent} cannot.")
     _files.check_target(target)
     if any(_is_same(target, Path(os.path.realpath(file))) for file in inputs if file is not None):
         raise ValueError(f"{option} must be another file than those that are read; got {output}.")

@@ -84,3 +84,8 @@ def _settle(item: T, future: Future[int] | Failure) -> tuple[T, int | Failure]:
 def sentence_of(error: BaseException) -> str:
     """The error in one line; its traceback, which holds on to images, is let go."""
     return " ".join(str(error).split()) or (NO_MEMORY if isinstance(error, MemoryError) else type(error).__name__)
+
+
+def name_file(file: str, reason: str) -> str:
+    """A reason that names the file it is about."""
+    return reason if file in reason else f"{file}: {reason}"

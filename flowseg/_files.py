@@ -46,12 +46,17 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
         raise
 
 
+def check_folder_of(path: Path, name: str) -> None:
+    """Raise, calling the file ``name``, when no file can be made in its folder."""
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"{name} must lie in a folder that exists; {path.parent} does not.")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise PermissionError(f"{name} must lie in a folder that can be written to; {path.parent} cannot.")
+
+
 def check_target(path: Path) -> None:
     """Raise when a file can never be written to ``path``."""
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"{path} must lie in a folder that exists; {path.parent} does not.")
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise PermissionError(f"{path} must lie in a folder that can be written to; {path.parent} cannot.")
+    check_folder_of(path, str(path))
     if path.exists() and not path.is_file():
         raise ValueError(f"{path} must be a file or not exist; it is something else.")
     if path.exists() and not os.access(path, os.W_OK):

@@ -57,7 +57,6 @@ def check_stack(images: Any, n_channels: int, name: str) -> None:
 
 def as_image_list(images: Any, n_channels: int) -> list[NDArray[Any]]:
     """Return a list or a stack of images as a list of (rows, columns, n_channels) arrays."""
-    images = _checks.as_plain(images)
     check_stack(images, n_channels, "images")
     items = _checks.as_list(images, "images")
     return [as_channels_last(image, n_channels, f"images[{i}]") for i, image in enumerate(items)]

@@ -181,8 +181,8 @@ def pool(matches: Iterable[Match]) -> Match:
     >>> metrics.pool([one, two]).f1
     0.5
     """
-    every = list(matches) if isinstance(matches, Iterable) else [matches]
-    if isinstance(matches, Match) or not all(isinstance(m, Match) for m in every):
+    every = list(matches) if isinstance(matches, Iterable) else [None]
+    if not all(isinstance(m, Match) for m in every):
         raise TypeError(f"matches must be several of what match returns; got {matches!r}.")
     if len({m.threshold for m in every}) != 1:
         raise ValueError("matches must be at least one, all of the same threshold.")

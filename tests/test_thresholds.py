@@ -214,8 +214,12 @@ class TestSegmenter:
     def test_bad_input(self, model, pairs):
         with pytest.raises(ValueError, match="masks must hold at least one object; got 1 label images without any"):
             model.fit_thresholds([pairs[0][0]], [np.zeros_like(pairs[0][1])])
-        for name in ("cellprob_threshold", "flow_threshold", "min_size"):
-            with pytest.raises(ValueError, match=f"{name} must be an? .* or 'auto'; got 'best'"):
+        for name, others in (
+            ("cellprob_threshold", "a number"),
+            ("flow_threshold", "a number, None"),
+            ("min_size", "an integer"),
+        ):
+            with pytest.raises(ValueError, match=f"{name} must be {others} or 'auto'; got 'best'"):
                 FlowSegmenter(**{name: "best"}).fit([pairs[0][0]], [pairs[0][1]])
 
     def test_diameters_are_estimated(self, model, pairs):

@@ -21,7 +21,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent / "accuracy"))
 
 from data import pack, read
-from scores import THRESHOLDS, difference, say_difference, score, write_results
+from scores import THRESHOLDS, difference, pooled, say_difference, score, write_results
 
 from flowseg import FlowSegmenter, plot
 
@@ -81,10 +81,10 @@ def write_table(results: dict[str, Any], file: Path) -> None:
                 if result is not base:
                     d = difference(result, base, np.array(result["groups"]))
                     gains = [say_difference(d, i) for i in COLUMNS]
-                pooled = " / ".join(f"{result['pooled'][i]:.3f}" for i in COLUMNS)
+                reached = " / ".join(f"{pooled(result)[i]:.3f}" for i in COLUMNS)
                 times = f"{result['seconds'] / base['seconds']:.1f}"
                 error = f"{result['expected_calibration_error']:.3f}"
-                writer.writerow([f"{said}: {name}", pooled, *gains, times, error])
+                writer.writerow([f"{said}: {name}", reached, *gains, times, error])
 
 
 def draw(results: dict[str, Any], file: Path) -> None:

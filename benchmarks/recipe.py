@@ -131,7 +131,7 @@ def write_table(results: dict[str, Any], file: Path) -> None:
 
     Trainings of one seed are compared with each other: they saw the same chance.
     """
-    from scores import THRESHOLDS, difference, say_difference
+    from scores import THRESHOLDS, difference, pooled, say_difference
 
     columns = (0.5, 0.75, 0.9)
     at = [THRESHOLDS.index(t) for t in columns]
@@ -151,8 +151,8 @@ def write_table(results: dict[str, Any], file: Path) -> None:
             if reference not in (None, result):
                 d = difference(result["estimated"], reference["estimated"], np.array(result["groups"]))
                 gains = [say_difference(d, i) for i in at]
-            pooled = [" / ".join(f"{result[way]['pooled'][i]:.3f}" for i in at) for way in ("plain", "estimated")]
-            writer.writerow([name, seed, result["steps"], *pooled, *gains])
+            reached = [" / ".join(f"{pooled(result[way])[i]:.3f}" for i in at) for way in ("plain", "estimated")]
+            writer.writerow([name, seed, result["steps"], *reached, *gains])
 
 
 def _reference(name: str) -> str:

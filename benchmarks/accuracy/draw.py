@@ -17,7 +17,7 @@ mpl.use("agg")
 import matplotlib.pyplot as plt
 import numpy as np
 from by_image import write_ahead, write_sizes
-from scores import THRESHOLDS, difference, say_difference
+from scores import THRESHOLDS, difference, pooled, say_difference
 
 NAMES = {
     "flowseg flow": "flowseg, flows",
@@ -72,7 +72,7 @@ def write_scores(results: Results, data: str, file: Path) -> None:
         writer = csv.writer(stream)
         writer.writerow(["AP at IoU", *(f"{t:g}" for t in THRESHOLDS), "F1", "splits", "merges"])
         for name, result in rows:
-            cells = [f"{v:.3f}" for v in result["pooled"]]
+            cells = [f"{v:.3f}" for v in pooled(result)]
             for i in AT:
                 cells[i] += f" ({result['low'][i]:.3f} to {result['high'][i]:.3f})"
             writer.writerow([name, *cells, f"{result['f1']:.3f}", result["splits"], result["merges"]])
@@ -94,11 +94,11 @@ def draw_scores(results: Results, sets: list[str], file: Path) -> None:
     figure, axes = plt.subplots(1, len(sets), figsize=(3.4 * len(sets), 4.0), sharey=True, layout="constrained")
     lines: dict[str, Any] = {}
     for ax, data in zip(np.atleast_1d(axes), sets, strict=True):
-        ceiling = results[f"{data} | ceiling"]["pooled"]
+        ceiling = pooled(results[f"{data} | ceiling"])
         (lines["true masks, there and back"],) = ax.plot(THRESHOLDS, ceiling, color="0.6", ls=":")
         seen = set()
         for name, result in jobs_of(results, data).values():
-            (lines[name],) = ax.plot(THRESHOLDS, result["pooled"], color=COLOURS[name], marker="o", ms=3)
+            (lines[name],) = ax.plot(THRESHOLDS, pooled(result), color=COLOURS[name], marker="o", ms=3)
             if name not in seen:
                 ax.fill_between(THRESHOLDS, result["low"], result["high"], color=COLOURS[name], alpha=0.1, lw=0)
             seen.add(name)
@@ -128,13 +128,13 @@ def write_curve(results: Results, table: Path, picture: Path) -> None:
         numbers = sorted({n for kind in CURVES for n in points[kind]})
         writer.writerow(["AP at IoU 0.5 / 0.75, images:", *numbers])
         for kind, label in CURVES.items():
-            pooled = {n: points[kind][n]["pooled"] for n in numbers if n in points[kind]}
-            cells = {n: f"{p[AT_HALF]:.3f} / {p[AT_THREE_QUARTERS]:.3f}" for n, p in pooled.items()}
+            reached = {n: pooled(points[kind][n]) for n in numbers if n in points[kind]}
+            cells = {n: f"{p[AT_HALF]:.3f} / {p[AT_THREE_QUARTERS]:.3f}" for n, p in reached.items()}
             writer.writerow([label, *(cells.get(n, "") for n in numbers)])
-            untrained = pooled.pop(0, None)
+            untrained = reached.pop(0, None)
             for ax, i in zip(axes, AT, strict=True):
-                (line,) = ax.plot(list(pooled), [p[i] for p in pooled.values()], marker="o", ms=4, label=label)
-                if untrained:
+                (line,) = ax.plot(list(reached), [p[i] for p in reached.values()], marker="o", ms=4, label=label)
+                if untrained is not None:
                     ax.axhline(untrained[i], color=line.get_color(), ls=":", label="the nuclei model as it is")
                 ax.set(title=f"IoU {THRESHOLDS[i]:g}", xlabel="annotated images", xscale="log")
                 ax.set_xticks([n for n in numbers if n], [str(n) for n in numbers if n])

@@ -26,6 +26,11 @@ def precision(counts: np.ndarray) -> np.ndarray:
     return total[:, 0] / np.maximum(total.sum(axis=1), 1)
 
 
+def pooled(result: dict[str, Any]) -> np.ndarray:
+    """Pooled average precision of a result, of its counts: what is stored is rounded, and would be rounded twice."""
+    return precision(np.array(result["counts"]))
+
+
 def score(true: list[np.ndarray], found: list[np.ndarray], groups: np.ndarray) -> dict[str, Any]:
     """Pooled average precision with its 95 % interval, mean over images, F1, splits, merges, counts per image."""
     counts = np.array([count(a, b) for a, b in zip(true, found, strict=True)])
@@ -51,9 +56,9 @@ def difference(a: dict[str, Any], b: dict[str, Any], groups: np.ndarray) -> dict
     first, second = np.array(a["counts"]), np.array(b["counts"])
     drawn = np.array([precision(first[s]) - precision(second[s]) for s in folds(groups, N_BOOTSTRAP, seed=0)])
     return {
-        "difference": (precision(first) - precision(second)).round(4).tolist(),
-        "low": np.quantile(drawn, 0.025, axis=0).round(4).tolist(),
-        "high": np.quantile(drawn, 0.975, axis=0).round(4).tolist(),
+        "difference": (precision(first) - precision(second)).tolist(),
+        "low": np.quantile(drawn, 0.025, axis=0).tolist(),
+        "high": np.quantile(drawn, 0.975, axis=0).tolist(),
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -98,7 +99,9 @@ class Checkpoint(keras.callbacks.Callback):
         """Note how it stands; the file is written whole or not at all."""
         self.state.epochs_done = epoch + 1
         for name, value in (logs or {}).items():
-            self.state.history.setdefault(name, []).append(float(value))
+            with suppress(TypeError, ValueError):  # other callbacks may add what is no number
+                number = float(value)
+                self.state.history.setdefault(name, []).append(number)
         if self.best is not None:
             self.state.best, self.state.wait = self.best.best, self.best.wait
             self.state.stopped = self.best.is_over

@@ -18,6 +18,7 @@ from flowseg import _checks, io
 from flowseg._cli_record import RECORD_NAME, Entry, Record, Run, differences, digest, read_record
 from flowseg._cli_results import COCO_NAME, MasksOfFiles, result_files
 from flowseg._cli_stream import FAULTS, Failure, Stages, name_file, sentence_of, stream
+from flowseg._files import is_unfinished
 
 
 @dataclass(frozen=True)
@@ -175,9 +176,8 @@ def run_batch(batch: Batch, stages: Stages[Task, Any, Any], title: str) -> None:
 def _leftovers(batch: Batch) -> list[Path]:
     """What a run that was killed while it wrote a file has left of it, under the names that `write_whole` gives."""
     names = [file.name for task in batch.tasks for file in result_files(batch.folder, task.name)]
-    beginnings = {f".{name[:40]}." for name in (*names, COCO_NAME, RECORD_NAME)}
     hidden = [file for file in batch.folder.iterdir() if file.name.startswith(".")]
-    return [file for file in hidden if file.name.removesuffix(file.suffix)[:-8] in beginnings]
+    return [file for file in hidden if is_unfinished(file, (*names, COCO_NAME, RECORD_NAME))]
 
 
 def _reading(read: Callable[[Task], Any]) -> Callable[[Task], tuple[str, Any]]:

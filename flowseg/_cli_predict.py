@@ -161,7 +161,7 @@ def predict(
 def _load(file: Path, parameters: list[tuple[str, Any]]) -> Any:
     from flowseg._segmenters import load_segmenter
 
-    segmenter = load_segmenter(file)
+    segmenter = load_segmenter(file).set_params(workers=None)
     for name, value in parameters:
         if value is not None:
             set_parameter(segmenter, name, None if value == NONE else value)

@@ -116,7 +116,7 @@ def train(
         typer.echo(f"{len(pairs[0])} images, {n_objects} objects")
     progress = make_progress(epochs * segmenter.steps_per_epoch)
     segmenter.fit(*pairs, validation=validation, callbacks=[progress], checkpoint=checkpoint)
-    segmenter.save(output)
+    segmenter.set_params(workers=None).save(output)  # what this machine has is nothing of the model's
     losses = segmenter.history_.get("val_loss", segmenter.history_["loss"])
     if as_json:
         said = {"images": len(pairs[0]), "objects": n_objects, "diameter": segmenter.diameter_, "loss": min(losses)}

@@ -45,7 +45,7 @@ def tune(
 ) -> None:
     """Choose the thresholds of a model anew and learn its scores, on images that it was not trained on.
 
-    Fifty objects are a start. The weights and the model card stay as they are. Example:
+    Fifty objects in several images are a start. The weights and the model card stay as they are. Example:
 
     flowseg tune images masks --model nuclei --output tuned.safetensors
     """

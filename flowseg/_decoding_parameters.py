@@ -12,7 +12,7 @@ from flowseg._codecs import FlowCodec
 from flowseg._decoding import Decoder, Learned, learn_decoding, read_learned
 from flowseg._estimator import LEAST_OBJECTS, Segmenter
 from flowseg._quality import Table
-from flowseg._thresholds import Thresholds, check_thresholds
+from flowseg._thresholds import SCORE_FOLDS, Thresholds, check_thresholds
 
 
 class Decoding(Segmenter):
@@ -23,13 +23,20 @@ class Decoding(Segmenter):
     n_iter: Any
     score_threshold: Any
 
-    def _fit_thresholds(self, images: list[NDArray[Any]], masks: list[NDArray[Any]]) -> None:
+    def _fit_thresholds(self, images: list[NDArray[Any]], masks: list[NDArray[Any]], before: Learned | None) -> None:
+        self._learned = self._learn(images, masks, before or Learned())
+
+    def _learn(self, images: list[NDArray[Any]], masks: list[NDArray[Any]], before: Learned) -> Learned:
+        """What images with known masks teach; what they do not stays as it was."""
         # One by one: the outputs of all images can be more than fits into memory.
         split = (self._codec.split(self._find_outputs(image, None)[0]) for image in images)
-        given, before = self._given(), self._learned.thresholds
+        given = self._given()
         learned = learn_decoding(split, masks, given, diameter=self.diameter_, n_iter=self.n_iter, workers=self.workers)
-        kept = {name: getattr(before, name) for name in given}  # nobody chose these: "auto" is what it was
-        self._learned = replace(learned, thresholds=replace(learned.thresholds, **kept))
+        untouched = {*given, *(["score_threshold"] if len(images) < SCORE_FOLDS else [])}
+        kept = {name: getattr(before.thresholds, name) for name in untouched}
+        if learned.calibration is None:
+            kept["score_threshold"] = None
+        return replace(learned, thresholds=replace(learned.thresholds, **kept))
 
     def _thresholds(self) -> dict[str, Any]:
         """The parameters; NumPy's numbers as plain ones, so that they can be saved."""
@@ -60,8 +67,10 @@ class Decoding(Segmenter):
         """The parameter, or what `fit` chose where that is "auto"."""
         return self._in_effect().score_threshold
 
-    def _reset_decoding(self) -> None:
+    def _reset_decoding(self) -> Learned:
+        before = getattr(self, "_learned", Learned())
         self._learned = Learned()
+        return before
 
     def _learned_decoding(self) -> dict[str, Any]:
         return super()._learned_decoding() | self._learned.as_document()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -119,6 +120,7 @@ class Segmenter(Predictor, Stored, BaseEstimator):
         >>> sorted(segmenter.history_), len(segmenter.history_["loss"])
         (['loss', 'val_loss'], 2)
         """
+        _checks.check_flag(self.warm_start, "warm_start")
         goes_on = bool(self.warm_start) and hasattr(self, "network_")
         if goes_on:
             self._check_fitted("Set warm_start to False to begin anew.")
@@ -150,7 +152,8 @@ class Segmenter(Predictor, Stored, BaseEstimator):
             network = _training.copy_network(self.network_, seed=seed_weights)
         else:
             network = self._make_network(seed_weights, settings.crop_size)
-        grid = self._find_grid(network)  # refuses a network that does not fit before it is trained
+        if not isinstance(self.network, str):
+            self._find_grid(_training.redrawn(network))  # refuses one that looks too far before it is trained
         samples, validation_samples = (
             _training.make_samples(*pairs, typical=typical, working=working, every_size=every_size)
             for pairs, every_size in ((train, settings.augment), (held_out, False))
@@ -167,13 +170,12 @@ class Segmenter(Predictor, Stored, BaseEstimator):
             same_start=goes_on or isinstance(self.network, str) or hasattr(self.network, "get_weights"),
         )
         new_sizes = Sizes(working, False, *bounds_of(sizes, working))
-        self._take(network, grid, typical, history, new_sizes, held_out, goes_on=goes_on)
+        self._take(network, typical, history, new_sizes, held_out, goes_on=goes_on)
         return self
 
     def _take(
         self,
         network: Any,
-        grid: Any,
         typical: float,
         history: dict[str, list[float]],
         sizes: Sizes,
@@ -184,7 +186,7 @@ class Segmenter(Predictor, Stored, BaseEstimator):
         """Set all that `fit` learns, or leave the segmenter as it was, whatever interrupts."""
         before = dict(self.__dict__)
         try:
-            self._set_fitted(network, grid, typical, history)
+            self._set_fitted(network, self._find_grid(network), typical, history)
             self._sizes = self._sizes.widened(sizes) if goes_on else sizes
             self._fit_decoding(*held_out, keep=goes_on)
         except BaseException:
@@ -198,17 +200,19 @@ class Segmenter(Predictor, Stored, BaseEstimator):
     def _fit_decoding(self, images: list[NDArray[Any]], masks: list[NDArray[Any]], *, keep: bool = False) -> None:
         """Learn from validation images what comes after the network, if they hold enough objects.
 
-        If not, nothing is known of it; with ``keep`` what was learned before stays.
+        If not, nothing is known of it; with ``keep`` what was learned before stays. One image teaches scores, but not
+        what others would gain: it is not enough to give up what is known.
         """
-        enough = sum(count_objects(m) for m in masks) >= LEAST_OBJECTS
-        if enough or not keep:
-            self._reset_decoding()
+        enough = sum(count_objects(m) for m in masks) >= LEAST_OBJECTS and not (keep and len(images) == 1)
+        if keep and not enough:
+            return
+        before = self._reset_decoding()
         if not enough:
             return
         if self.estimate_diameters:  # True or "auto"
             gain = self._gain_of_estimates(images, masks)
             self._sizes = replace(self._sizes, estimate=bool(gain[0] > standard_error(gain)))
-        self._fit_thresholds(images, masks)
+        self._fit_thresholds(images, masks, before if keep else None)
 
     def _gain_of_estimates(self, images: list[NDArray[Any]], masks: list[NDArray[Any]]) -> Score:
         """Score with estimated diameters less that without."""
@@ -223,11 +227,11 @@ class Segmenter(Predictor, Stored, BaseEstimator):
         n_true = np.array([count_objects(m) for m in masks])
         return score_found(twice, n_true) - score_found(once, n_true)
 
-    def _reset_decoding(self) -> None:
-        """Forget what is learned of decoding."""
+    def _reset_decoding(self) -> Any:
+        """Forget what is learned of decoding, and return it."""
 
-    def _fit_thresholds(self, images: list[NDArray[Any]], masks: list[NDArray[Any]]) -> None:
-        """Choose thresholds on images with known masks."""
+    def _fit_thresholds(self, images: list[NDArray[Any]], masks: list[NDArray[Any]], before: Any) -> None:
+        """Choose thresholds on images with known masks; what these cannot teach stays as it was ``before``."""
 
     def _learned_decoding(self) -> dict[str, Any]:
         """What `_fit_decoding` has learned, for the model file."""
@@ -282,7 +286,6 @@ class Segmenter(Predictor, Stored, BaseEstimator):
         rate = _checks.as_number(self.learning_rate, "learning_rate", low=0.0, open_low=True)
         _checks.as_number(self.validation_fraction, "validation_fraction", low=0.0, high=0.9)
         _checks.check_flag(self.augment, "augment")
-        _checks.check_flag(self.warm_start, "warm_start")
 
         from flowseg._training import TrainingSettings
 
@@ -314,7 +317,8 @@ class Segmenter(Predictor, Stored, BaseEstimator):
         file = _checks.as_path(checkpoint, "checkpoint")
         _files.check_target(file)
         state = read_state(file)
-        return (state.seeds if state and self.random_state is None else seeds), file
+        is_seed = isinstance(self.random_state, numbers.Integral)  # else it gives others every time
+        return (state.seeds if state and not is_seed else seeds), file
 
     def _draw_seeds(self) -> list[int]:
         return [int(s) for s in _checks.as_random_state(self.random_state).randint(0, 2**31 - 1000, size=3)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageSequence
 from safetensors import SafetensorError
 from safetensors.numpy import save_file
+
+# Bytes of chance in the name of a file that is not whole yet.
+TOKEN_BYTES = 8
 
 # What .safetensors calls the types of numbers that Keras' weights have and NumPy knows.
 DTYPE_NAMES = {"float32": "F32", "float16": "F16", "float64": "F64", "int32": "I32", "int64": "I64", "uint32": "U32"}
@@ -32,7 +35,7 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     """
     path = Path(os.path.realpath(path))  # a link stays a link
     check_target(path)
-    beside = path.with_name(f".{path.name[:40]}.{secrets.token_hex(8)}{path.suffix}")
+    beside = path.with_name(f"{_unfinished(path.name)}{secrets.token_hex(TOKEN_BYTES)}{path.suffix}")
     os.close(os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))  # less what the umask takes away
     mode = (path if path.exists() else beside).stat().st_mode
     try:
@@ -44,6 +47,17 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
+
+
+def _unfinished(name: str) -> str:
+    """How the name of a file begins while it is written."""
+    return f".{name[:40]}."
+
+
+def is_unfinished(file: Path, names: Iterable[str]) -> bool:
+    """Whether `write_whole` was writing one of ``names`` to this file, and was killed."""
+    beginning = file.name.removesuffix(file.suffix)[: -2 * TOKEN_BYTES]
+    return beginning in map(_unfinished, names)
 
 
 def check_folder_of(path: Path, name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, Self
 
 from flowseg import _checks, _inputs
@@ -273,8 +274,9 @@ class FlowSegmenter(Decoding):
 
         The network runs once per image, twice where diameters are estimated. The thresholds are the ones nearest to the
         usual ones (0.0, 0.4, 15, no score) of all whose average precision over all objects, mean of that at IoU 0.5,
-        0.75 and 0.9, is the largest or less than a standard error below it. `fit` does the same with its validation
-        images if these hold fifty objects.
+        0.75 and 0.9, is the largest or less than a standard error below it; of one image there is none, so it takes two
+        (and five for ``score_threshold``, which else stays as it was). `fit` does the same with its validation images
+        if these hold fifty objects.
 
         Parameters
         ----------
@@ -292,6 +294,12 @@ class FlowSegmenter(Decoding):
         TypeError, ValueError
             If the masks hold no object, or images and masks do not fit each other.
 
+        Warns
+        -----
+        UserWarning
+            If no object is found: then nothing changes. If there is one image only: it teaches the score, but the
+            thresholds are the usual ones.
+
         Examples
         --------
         >>> from flowseg import FlowSegmenter, synthetic
@@ -304,7 +312,13 @@ class FlowSegmenter(Decoding):
         image_list, mask_list = _inputs.as_pairs(images, masks, n_channels=self.n_channels)
         _inputs.check_has_objects(mask_list, "masks")
         _inputs.check_not_binary(mask_list, "masks")
-        self._fit_thresholds(image_list, mask_list)
+        learned = self._learn(image_list, mask_list, self._learned)
+        if learned.calibration is None:
+            warnings.warn("the segmenter finds no object in the images: it learns nothing of them.", stacklevel=2)
+            return self
+        if len(image_list) == 1:
+            warnings.warn("one image teaches scores, but not which thresholds others need: give more.", stacklevel=2)
+        self._learned = learned
         return self
 
     def _check_prediction_settings(self) -> None:

@@ -120,7 +120,9 @@ def warn_of_patience(patience: Any, n_held_out: int) -> None:
 
 def check_callbacks(callbacks: Any) -> None:
     """Raise TypeError unless ``callbacks`` is a sequence of Keras callbacks."""
-    if not isinstance(callbacks, Sequence) or not all(hasattr(c, "set_model") for c in callbacks):
+    if not isinstance(callbacks, Sequence) or not all(
+        hasattr(c, "set_model") and not isinstance(c, type) for c in callbacks
+    ):
         raise TypeError(f"callbacks must be a sequence of keras.callbacks.Callback; got {callbacks!r}.")
 
 
@@ -148,11 +150,15 @@ def _as_diameter(value: Any, name: str) -> float | str | None:
 def hold_out(
     images: list[NDArray[Any]], masks: list[NDArray[Any]], *, fraction: float, seed: int
 ) -> tuple[tuple[list[Any], list[Any]], tuple[list[Any], list[Any]]]:
-    """Split pairs into (training, held out) at random; an image with objects always stays for training."""
+    """Split pairs into (training, held out) at random.
+
+    An image with objects always stays for training, and those without any annotated pixel are the last to be held out.
+    """
     n_held_out = min(round(fraction * len(images)), len(images) - 1)
     shuffled = np.random.default_rng(seed).permutation(len(images)).tolist()
     first = next(i for i in shuffled if (masks[i] > 0).any())
-    order = [first, *(i for i in shuffled if i != first)]
+    others = [i for i in shuffled if i != first]
+    order = [first, *sorted(others, key=lambda i: bool((masks[i] >= 0).any()))]
     n_kept = len(images) - n_held_out
     kept, held_out = sorted(order[:n_kept]), sorted(order[n_kept:])
     return (

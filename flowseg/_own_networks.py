@@ -113,13 +113,17 @@ def _last_activation(tensor: Any) -> str | None:
 def _try(network: Any, shape: tuple[int, ...], n_outputs: int) -> None:
     """Run one empty crop: what does not work fails now, not in the middle of the training."""
     expected = (*shape[:3], n_outputs)
-    try:
-        found = tuple(network(np.zeros(shape, dtype=np.float32), training=False).shape)
-    except Exception as error:  # whatever a user's layers raise
-        reason = " ".join(str(error).split())[:200]
-        raise ValueError(f"network must run on crops of shape {shape}; it failed with: {reason}") from error
+    found = _run(network, np.zeros(shape, dtype=np.float32), f"crops of shape {shape}").shape
     if found != expected:
         raise ValueError(f"network must give outputs of shape {expected} for crops of shape {shape}; got {found}.")
+
+
+def _run(network: Any, batch: np.ndarray, kind: str) -> np.ndarray:
+    try:
+        return np.asarray(network(batch, training=False))
+    except Exception as error:  # whatever a user's layers raise
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(f"network must run on {kind}; it failed with: {reason}") from error
 
 
 def measure_receptive_radius(network: keras.Model, n_channels: int, *, step: int, largest: int) -> int:
@@ -133,7 +137,7 @@ def measure_receptive_radius(network: keras.Model, n_channels: int, *, step: int
     start = size // 2 // step * step
     core = slice(start, start + step)
     image = rng.standard_normal((1, size, size, n_channels)).astype(np.float32)
-    expected = np.asarray(network(image, training=False))[0, core, core]
+    expected = _run(network, image, f"any multiple of {step} rows and columns")[0, core, core]
     for radius in range(step, largest + 1, step):
         other = 10 * rng.standard_normal(image.shape).astype(np.float32) + PROBE_SHIFT  # a mean feels only its mean
         near = slice(start - radius, start + step + radius)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowseg import _losses, _networks, _own_networks
-from flowseg._batches import IGNORE, CropBatches, Sample
+from flowseg._batches import IGNORE, Batch, CropBatches, Sample
 from flowseg._checkpoint import Checkpoint, KeepBest, State, fingerprint, read_state
 from flowseg._codecs import Codec
 from flowseg._images import normalize, resize, resize_masks, scaled_shape
@@ -154,6 +155,13 @@ def train(
         n_crops = min(VALIDATION_CROPS, 4 * len(validation))
         n_batches = -(-n_crops // settings.batch_size)
         held_out = CropBatches(validation, **common, n_batches=n_batches, jitter=1.0, augment=False)
+        if not any(map(_counts, held_out.epoch(0))):  # the same crops in every epoch
+            warnings.warn(
+                "validation images hold no annotated pixel where crops were drawn: the last weights are kept.",
+                stacklevel=3,
+            )
+            held_out = None
+    if held_out is not None:
         patience = settings.epochs if settings.patience is None else settings.patience
         keep_best = KeepBest(patience, state.best, state.wait)
         chosen.append(keep_best)
@@ -204,9 +212,12 @@ def _run_epochs(
         losses = []
         for step, (images, targets) in enumerate(batches.epoch(epoch)):
             hooks.on_train_batch_begin(step)
+            network.reset_metrics()  # before Keras 3.15 the loss is a mean over all batches so far
             losses.append(float(network.train_on_batch(images, targets)))
             logs = {"loss": float(np.mean(losses))}
             hooks.on_train_batch_end(step, logs)
+            if network.stop_training:
+                break
         if held_out is not None:
             logs["val_loss"] = _validate(network, held_out.epoch(epoch), hooks)
         hooks.on_epoch_end(epoch, logs)
@@ -216,16 +227,22 @@ def _run_epochs(
 
 
 def _validate(network: keras.Model, batches: Iterable[Any], hooks: keras.callbacks.CallbackList) -> float:
-    """Mean loss of batches that are not learned from."""
+    """Mean loss of batches that are not learned from, where they hold anything that counts."""
     losses: list[float] = []
     hooks.on_test_begin()
-    for step, (images, targets) in enumerate(batches):
+    for step, (images, targets) in enumerate(b for b in batches if _counts(b)):
         hooks.on_test_batch_begin(step)
+        network.reset_metrics()
         losses.append(float(network.test_on_batch(images, targets)))
         hooks.on_test_batch_end(step, {"loss": losses[-1]})
     mean = float(np.mean(losses))
     hooks.on_test_end({"loss": mean})
     return mean
+
+
+def _counts(batch: Batch) -> bool:
+    """Whether any pixel is not to be ignored."""
+    return bool(batch[1][..., 0].any())
 
 
 def _find_state(
@@ -259,10 +276,15 @@ def _structure(layer: Any) -> Any:
     """What a network is made of, without names, which Keras counts up in every session, and how weights began."""
     if hasattr(layer, "layers"):
         return [_structure(part) for part in layer.layers]
-    plain = {
-        key: value for key, value in layer.get_config().items() if key != "name" and not key.endswith("_initializer")
-    }
-    return type(layer).__name__, plain, [tuple(w.shape) for w in layer.weights]
+    return type(layer).__name__, _without_names(layer.get_config()), [tuple(w.shape) for w in layer.weights]
+
+
+def _without_names(config: Any) -> Any:
+    """The same of a layer's configuration, and of those of the layers in it."""
+    if isinstance(config, dict):
+        left = [key for key in config if key != "name" and not str(key).endswith("_initializer")]
+        return {key: _without_names(config[key]) for key in left}
+    return [_without_names(value) for value in config] if isinstance(config, list | tuple) else config
 
 
 def _check_converged(network: keras.Model, learning_rate: float) -> None:
@@ -286,6 +308,16 @@ def make_network(
             own = network(n_channels, n_outputs)
     _own_networks.check_network(own, n_channels=n_channels, n_outputs=n_outputs, crop_size=crop_size)
     return copy_network(own, seed=seed)
+
+
+def redrawn(network: keras.Model) -> keras.Model:
+    """A copy whose trainable weights are none that anyone chose, zeros least of all: what it can look at shows."""
+    rng = np.random.default_rng(0)
+    copy = copy_network(network, seed=0)
+    for weight in copy.trainable_weights:
+        spread = 1 / np.sqrt(np.prod(weight.shape[:-1])) if len(weight.shape) > 1 else 0.1
+        weight.assign(weight + spread * rng.standard_normal(weight.shape).astype(weight.dtype))
+    return copy
 
 
 @contextmanager

@@ -79,15 +79,31 @@ def test_what_callbacks_change_is_kept(options, pairs, tmp_path):
     assert all(np.array_equal(a, b) for a, b in zip(whole.network_.get_weights(), model.network_.get_weights()))
 
 
-def test_chance_is_kept_when_nobody_gave_a_seed(options, pairs, tmp_path):
+@pytest.mark.parametrize("chance", [None, np.random.RandomState(3)], ids=["none", "generator"])
+def test_chance_is_kept_when_nobody_gave_a_seed(chance, options, pairs, tmp_path):
     images, masks = zip(*pairs)
     file = tmp_path / "training.safetensors"
-    model = FlowSegmenter(**(options | {"random_state": None}))
+    model = FlowSegmenter(**(options | {"random_state": chance}))
     with pytest.raises(Killed):
         model.fit(images, masks, callbacks=[KillIn(2)], checkpoint=file)
     model.fit(images, masks, checkpoint=file)
-    again = FlowSegmenter(**(options | {"random_state": None})).fit(images, masks, checkpoint=file)
+    again = FlowSegmenter(**(options | {"random_state": chance})).fit(images, masks, checkpoint=file)
     assert all(np.array_equal(a, b) for a, b in zip(model.network_.get_weights(), again.network_.get_weights()))
+
+
+def test_layers_in_layers_are_the_same_whatever_keras_calls_them(options, pairs, tmp_path):
+    def build(n_channels, n_outputs):
+        inputs = keras.Input((None, None, n_channels))
+        x = keras.layers.SpectralNormalization(keras.layers.Conv2D(4, 3, padding="same"))(inputs)
+        return keras.Model(inputs, keras.layers.Conv2D(n_outputs, 1)(x))
+
+    images, masks = zip(*pairs)
+    file = tmp_path / "training.safetensors"
+    model = FlowSegmenter(**(options | {"network": build}))
+    with pytest.raises(Killed):
+        model.fit(images, masks, callbacks=[KillIn(1)], checkpoint=file)
+    model.fit(images, masks, checkpoint=file)
+    assert len(model.history_["loss"]) == options["epochs"]
 
 
 def test_patience_is_remembered(options, pairs, tmp_path):

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from skimage.io import imsave
 from flowseg import __version__, io, synthetic
 from flowseg._cli_record import RECORD_NAME, read_record
 from flowseg._cli_stream import MOST_FINISHING, Failure, Stages, stream
+from flowseg._files import write_whole
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +44,20 @@ def listed(folder):
     return list(folder.iterdir()) if folder.is_dir() else []
 
 
+def leave_half(path):
+    """What a kill may leave of a file."""
+
+    def write(beside):
+        beside.write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "unlink", lambda *args, **options: None)  # nobody is left to clear up
+        with pytest.raises(KeyboardInterrupt):
+            write_whole(path, write)
+    assert [file for file in path.parent.iterdir() if file.name.startswith(f".{path.name}.")]
+
+
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_interrupted_and_gone_on_with(how, model, tmp_path):
     images = write_images(tmp_path / "in", 60)
@@ -59,7 +75,7 @@ def test_interrupted_and_gone_on_with(how, model, tmp_path):
     times = {name: (broken / f"{name}_masks.tif").stat().st_mtime_ns for name in entries}
     if how == signal.SIGINT:
         assert not [file for file in broken.iterdir() if file.name.startswith(".")]
-    (broken / ".image 059_masks.tif.abcdefgh.tif").write_bytes(b"half")  # what a kill may leave of a file
+    leave_half(broken / "image 059_masks.tif")
     again = invoke(*arguments, broken)
     assert f"in 60 images ({len(entries)} of them done before)" in again.stdout
     assert {name: (broken / f"{name}_masks.tif").stat().st_mtime_ns for name in entries} == times

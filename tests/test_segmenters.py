@@ -13,6 +13,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 
 import flowseg
 from flowseg import BoundarySegmenter, FlowSegmenter
+from flowseg._inputs import hold_out
 
 BOTH = [FlowSegmenter, BoundarySegmenter]
 
@@ -263,6 +264,36 @@ class TestOwnNetwork:
             FlowSegmenter(network=global_network, **small).fit(*zip(*pairs), callbacks=[callback])
         assert not seen
 
+    def test_what_begins_at_zero_counts_too(self, pairs, small, tmp_path):
+        def build(n_channels, n_outputs, *, everywhere=False):
+            inputs = keras.Input((None, None, n_channels))
+            x = layers.Conv2D(4, 3, padding="same")(inputs)
+            if everywhere:
+                branch = layers.Conv2D(4, 1, kernel_initializer="zeros")
+                x = x + branch(layers.GlobalAveragePooling2D(keepdims=True)(x))
+            else:
+                x = layers.UpSampling2D(64)(layers.MaxPooling2D(64)(x)) + x
+            return keras.Model(inputs, layers.Conv2D(n_outputs, 1, kernel_initializer="zeros")(x))
+
+        with pytest.raises(ValueError, match="depend on a bounded neighbourhood"):
+            FlowSegmenter(network=lambda *n: build(*n, everywhere=True), **small).fit(*zip(*pairs))
+        model = FlowSegmenter(network=build, **small).fit(*zip(*pairs))
+        model.save(tmp_path / "own.safetensors")
+        assert FlowSegmenter.load(tmp_path / "own.safetensors", network=build)._grid == model._grid
+
+    def test_more_poolings_than_tiles_allow(self, pairs, small):
+        def build(n_channels, n_outputs):
+            inputs = keras.Input((None, None, n_channels))
+            x = inputs
+            for _ in range(7):
+                x = layers.MaxPooling2D(2)(x)
+            x = layers.Concatenate()([layers.UpSampling2D(2**7)(x), inputs])
+            return keras.Model(inputs, layers.Conv2D(n_outputs, 1)(x))
+
+        sentence = "network must run on any multiple of 64 rows and columns; it failed with"
+        with pytest.raises(ValueError, match=sentence):
+            FlowSegmenter(**small | {"network": build, "crop_size": 128}).fit(*zip(*pairs))
+
     def test_what_a_function_returns_is_not_trained_itself(self, pairs, small):
         mine = self.build()
         before = mine.get_weights()
@@ -387,6 +418,61 @@ class TestScikitLearn:
         assert model.history_["val_loss"] == pytest.approx(tested.losses)
         assert tested.n_batches > 0
 
+    def test_callbacks_that_stop_and_note(self, pairs, small):
+        images, masks = zip(*pairs)
+        steps = []
+
+        class Stop(keras.callbacks.Callback):
+            def on_train_batch_end(self, batch, logs=None):
+                steps.append(batch)
+                self.model.stop_training = len(steps) == 2
+
+            def on_epoch_end(self, epoch, logs=None):
+                logs |= {"remark": "soon enough", "n": 2}
+
+        model = FlowSegmenter(**small).fit(images, masks, callbacks=[Stop()])
+        assert steps == [0, 1]
+        assert set(model.history_) == {"loss", "val_loss", "n"}
+
+    def test_losses_are_of_each_batch_whatever_keras_sums_up(self, pairs, small, monkeypatch):
+        # Until Keras 3.15 train_on_batch and test_on_batch give means over all batches since the metrics were reset.
+        images, masks = zip(*pairs)
+        expected = FlowSegmenter(**small).fit(images, masks).history_
+        for name in ("train_on_batch", "test_on_batch"):
+            whole = getattr(keras.Model, name)
+
+            def summed_up(network, *batch, whole=whole):
+                since = getattr(network, "since", [])
+                network.since = [*since, whole(network, *batch)]
+                return np.mean(network.since)
+
+            monkeypatch.setattr(keras.Model, name, summed_up)
+        whole_reset = keras.Model.reset_metrics
+
+        def reset(network):
+            network.since = []
+            whole_reset(network)
+
+        monkeypatch.setattr(keras.Model, "reset_metrics", reset)
+        assert FlowSegmenter(**small).fit(images, masks).history_ == expected
+
+
+def test_held_out_images_without_annotations(pairs, small):
+    images, masks = zip(*pairs)
+    blank = [np.full_like(m, -1) for m in masks]
+    # They are the last to be held out ...
+    _, (_, held_out) = hold_out(list(images), [*blank[:4], *masks[4:]], fraction=0.25, seed=0)
+    assert len(held_out) == 2
+    assert all((m >= 0).any() for m in held_out)
+    # ... and where nothing else is, no weights are preferred for a loss of nothing.
+    corner = blank[0].copy()
+    corner[:3, :3] = masks[0].max() + 1
+    large = np.pad(images[0], ((0, 400), (0, 400)), mode="symmetric")
+    sparse = np.pad(corner, ((0, 400), (0, 400)), constant_values=-1)
+    with pytest.warns(UserWarning, match="hold no annotated pixel where crops were drawn: the last weights are kept"):
+        model = FlowSegmenter(**small).fit(images[:4], masks[:4], validation=([large], [sparse]))
+    assert set(model.history_) == {"loss"}
+
 
 BAD_DATA = [
     (
@@ -496,7 +582,7 @@ def test_other_forms_of_lists(pairs, small, fitted):
     assert len(fitted["FlowSegmenter"].predict(ragged)) == 2
     with pytest.raises(TypeError, match="images must be a list of arrays; got dict"):
         FlowSegmenter(**small).fit({"a": images[0]}, {"a": masks[0]})
-    for callbacks in (5, keras.callbacks.TerminateOnNaN(), [1]):
+    for callbacks in (5, keras.callbacks.TerminateOnNaN(), [1], [keras.callbacks.TerminateOnNaN]):
         with pytest.raises(TypeError, match="callbacks must be a sequence of keras.callbacks.Callback"):
             FlowSegmenter(**small).fit(images, masks, callbacks=callbacks)
 

@@ -7,6 +7,7 @@ from skimage import segmentation
 import flowseg
 from flowseg import FlowSegmenter, metrics, synthetic
 from flowseg._decoding import Decoder, learn_decoding
+from flowseg._overlaps import count_objects
 from flowseg._quality import calibrate, describe_objects
 from flowseg._selection import IOU_THRESHOLDS, best_iou, is_judged
 from flowseg._thresholds import Thresholds, choose_thresholds
@@ -210,6 +211,33 @@ class TestSegmenter:
         model = FlowSegmenter(**small, validation_fraction=0.0).fit(images, masks)
         assert (model.cellprob_threshold_, model.flow_threshold_, model.min_size_) == (0.0, 0.4, 15)
         assert np.isnan(model.predict_objects(images[0])[1]["score"]).all()
+
+    def test_what_too_few_images_cannot_teach_stays(self, pairs):
+        # Fifty cells and more of one image, and of two of them: neither says what others need.
+        image, masks = synthetic.cells((256, 256), 80, rng=0)
+        assert count_objects(masks) >= 50
+        model = FlowSegmenter.from_pretrained("nuclei").set_params(epochs=1, steps_per_epoch=1, learning_rate=1e-9)
+        estimate, thresholds = model._sizes.estimate, model._learned.thresholds
+        assert (estimate, thresholds.score_threshold) == (True, 0.5)
+        model.fit([image], [masks], validation=([image], [masks]))
+        assert (model._sizes.estimate, model._learned.thresholds) == (estimate, thresholds)
+        model.fit([image], [masks], validation=([image] * 2, [masks] * 2))
+        assert model.score_threshold_ == 0.5
+        calibration = model._learned.calibration
+        with pytest.warns(UserWarning, match="one image teaches scores, but not which thresholds others need"):
+            model.fit_thresholds([image], [masks])
+        assert model.score_threshold_ == 0.5
+        assert model._learned.calibration != calibration
+
+    def test_where_nothing_is_found_nothing_is_learned(self, pairs, tmp_path):
+        model = FlowSegmenter.from_pretrained("nuclei")
+        learned = model._learned
+        model.set_params(cellprob_threshold=100.0, score_threshold=None)
+        with pytest.warns(UserWarning, match="the segmenter finds no object in the images: it learns nothing of them"):
+            model.fit_thresholds(*zip(*pairs[:2]))
+        assert model._learned == learned
+        model.save(tmp_path / "model.safetensors")
+        assert FlowSegmenter.load(tmp_path / "model.safetensors")._learned == learned
 
     def test_bad_input(self, model, pairs):
         with pytest.raises(ValueError, match="masks must hold at least one object; got 1 label images without any"):

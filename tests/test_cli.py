@@ -326,9 +326,9 @@ def test_demo(tmp_path):
 def test_pretrained_from_the_shell(data, tmp_path):
     file = tmp_path / "tuned.safetensors"
     checkpoint = tmp_path / "state.safetensors"
-    images, masks = data / "images", data / "masks"
+    images, masks = data / "images" / "*[01].png", data / "masks" / "*[01]_masks.tif"
     result = run_here("predict", images, "-m", "nuclei", "-o", tmp_path / "found", "--diameter", "estimate", "--tta")
-    assert "objects in 6 images" in result.stdout
+    assert "objects in 2 images" in result.stdout
     passes = {}
     for option in ("--estimate", "--no-estimate"):
         invoke("predict", images, "-m", "nuclei", "-o", tmp_path / option, option, "--also", "flows", "--no-overlay")

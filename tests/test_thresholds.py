@@ -216,7 +216,8 @@ class TestSegmenter:
         # Fifty cells and more of one image, and of two of them: neither says what others need.
         image, masks = synthetic.cells((256, 256), 80, rng=0)
         assert count_objects(masks) >= 50
-        model = FlowSegmenter.from_pretrained("nuclei").set_params(epochs=1, steps_per_epoch=1, learning_rate=1e-9)
+        model = FlowSegmenter.from_pretrained("nuclei")
+        model.set_params(epochs=1, steps_per_epoch=1, batch_size=1, crop_size=64, learning_rate=1e-9)
         estimate, thresholds = model._sizes.estimate, model._learned.thresholds
         assert (estimate, thresholds.score_threshold) == (True, 0.5)
         model.fit([image], [masks], validation=([image], [masks]))

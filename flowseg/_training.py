@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -148,20 +148,21 @@ def train(
         jitter=SCALE_JITTER if settings.augment else 1.0,
         augment=settings.augment,
     )
-    held_out, keep_best = None, None
+    held_out: list[Batch] = []
+    keep_best = None
     first_step = state.epochs_done * settings.steps_per_epoch
     chosen = [_CosineRate(settings.epochs * settings.steps_per_epoch, settings.learning_rate, first_step)]
     if validation:
         n_crops = min(VALIDATION_CROPS, 4 * len(validation))
         n_batches = -(-n_crops // settings.batch_size)
-        held_out = CropBatches(validation, **common, n_batches=n_batches, jitter=1.0, augment=False)
-        if not any(map(_counts, held_out.epoch(0))):  # the same crops in every epoch
+        upright = CropBatches(validation, **common, n_batches=n_batches, jitter=1.0, augment=False)
+        held_out = [batch for batch in upright.epoch(0) if _counts(batch)]  # the same crops in every epoch
+        if not held_out:
             warnings.warn(
                 "validation images hold no annotated pixel where crops were drawn: the last weights are kept.",
                 stacklevel=3,
             )
-            held_out = None
-    if held_out is not None:
+    if held_out:
         patience = settings.epochs if settings.patience is None else settings.patience
         keep_best = KeepBest(patience, state.best, state.wait)
         chosen.append(keep_best)
@@ -185,7 +186,7 @@ def train(
 def _run_epochs(
     network: keras.Model,
     batches: CropBatches,
-    held_out: CropBatches | None,
+    held_out: list[Batch],
     settings: TrainingSettings,
     callbacks: list[Any],
     *,
@@ -218,19 +219,19 @@ def _run_epochs(
             hooks.on_train_batch_end(step, logs)
             if network.stop_training:
                 break
-        if held_out is not None:
-            logs["val_loss"] = _validate(network, held_out.epoch(epoch), hooks)
+        if held_out:
+            logs["val_loss"] = _validate(network, held_out, hooks)
         hooks.on_epoch_end(epoch, logs)
         if network.stop_training:
             break
     hooks.on_train_end(logs)
 
 
-def _validate(network: keras.Model, batches: Iterable[Any], hooks: keras.callbacks.CallbackList) -> float:
-    """Mean loss of batches that are not learned from, where they hold anything that counts."""
+def _validate(network: keras.Model, batches: list[Batch], hooks: keras.callbacks.CallbackList) -> float:
+    """Mean loss of batches that are not learned from."""
     losses: list[float] = []
     hooks.on_test_begin()
-    for step, (images, targets) in enumerate(b for b in batches if _counts(b)):
+    for step, (images, targets) in enumerate(batches):
         hooks.on_test_batch_begin(step)
         network.reset_metrics()
         losses.append(float(network.test_on_batch(images, targets)))

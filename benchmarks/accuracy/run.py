@@ -63,7 +63,9 @@ def list_jobs() -> list[Job]:
         ]
     # Whole cells are larger than what StarDist's network sees at full size.
     jobs.append(Job("aitslab/cells", "stardist", "scaled", 0, MINUTES))
-    jobs += [Job("dsb2018_histology", "flowseg", "flow", seed, MINUTES) for seed in (0, 1)]
+    jobs += [
+        Job("dsb2018_histology", "flowseg", kind, seed, MINUTES) for kind in ("flow", "boundary") for seed in (0, 1)
+    ]
     jobs.append(Job("aitslab/nuclei", "flowseg", "flow:nuclei@0", 0, CURVE_MINUTES))  # as it is
     for n in CURVE_IMAGES:
         jobs += [Job("aitslab/nuclei", "flowseg", f"{kind}@{n}", 0, CURVE_MINUTES) for kind in ("flow", "flow:nuclei")]

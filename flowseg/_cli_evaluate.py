@@ -63,7 +63,7 @@ def evaluate(
         check_output_file(report, [file for one in files for file in one], "--report")
         results = write_page(report, _compare(files, reading, flat=True), len(files), f"{predicted} against {true}")
     scores = _report.summarize(results)
-    typer.echo(json.dumps(scores, indent=1) if as_json else _report.as_table(scores))
+    typer.echo(json.dumps(_report.as_document(scores), indent=1) if as_json else _report.as_table(scores))
 
 
 def _find(true: str, predicted: str, images: str | None) -> list[Files]:

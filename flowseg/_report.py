@@ -19,6 +19,7 @@ CURVE = tuple(k / 20 for k in range(10, 20))
 THRESHOLDS = (0.5, 0.6, 0.7, 0.75, 0.8, 0.9)
 SHOWN = [CURVE.index(t) for t in THRESHOLDS]
 AT_HALF = ("precision", "recall", "f1", "panoptic_quality")
+# Of numbers in a document; what is shown with fewer is rounded once, of the whole number.
 DECIMALS = 4
 
 Arrays = dict[str, NDArray[np.float64]]
@@ -152,7 +153,16 @@ def _ratio(part: NDArray[Any], whole: NDArray[Any], others: NDArray[Any] | float
 
 
 def _plain(values: NDArray[Any]) -> Any:
-    return np.round(values, DECIMALS).tolist()
+    return np.asarray(values).tolist()
+
+
+def as_document(scores: Any) -> Any:
+    """The same with numbers of so many decimals."""
+    if isinstance(scores, dict):
+        return {name: as_document(value) for name, value in scores.items()}
+    if isinstance(scores, list):
+        return [as_document(value) for value in scores]
+    return round(scores, DECIMALS) if isinstance(scores, float) else scores
 
 
 def as_table(scores: dict[str, Any]) -> str:

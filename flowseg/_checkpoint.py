@@ -83,7 +83,6 @@ class Checkpoint(keras.callbacks.Callback):
 
     def restore(self, path: Path, network: keras.Model) -> None:
         """Take variables and best weights from the file; ValueError where some are missing or do not fit."""
-        network.optimizer.build(network.trainable_variables)
         try:
             with safe_open(path, framework="numpy") as opened:
                 for group, targets in (("network", variables_of(network)), ("optimizer", network.optimizer.variables)):

@@ -315,7 +315,7 @@ class Segmenter(Predictor, Stored, BaseEstimator):
         from flowseg._checkpoint import read_state
 
         file = _checks.as_path(checkpoint, "checkpoint")
-        _files.check_target(file)
+        _files.check_target(file, f"checkpoint {file}")
         state = read_state(file)
         is_seed = isinstance(self.random_state, numbers.Integral)  # else it gives others every time
         return (state.seeds if state and not is_seed else seeds), file

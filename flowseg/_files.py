@@ -68,13 +68,15 @@ def check_folder_of(path: Path, name: str) -> None:
         raise PermissionError(f"{name} must lie in a folder that can be written to; {path.parent} cannot.")
 
 
-def check_target(path: Path) -> None:
-    """Raise when a file can never be written to ``path``."""
-    check_folder_of(path, str(path))
+def check_target(path: Path, name: str = "") -> None:
+    """Raise, calling the file ``name``, when it can never be written to ``path``."""
+    name = name or str(path)
+    check_folder_of(path, name)
     if path.exists() and not path.is_file():
-        raise ValueError(f"{path} must be a file or not exist; it is something else.")
+        kind = "a folder" if path.is_dir() else "something else"
+        raise ValueError(f"{name} must be a file or not exist; it is {kind}.")
     if path.exists() and not os.access(path, os.W_OK):
-        raise PermissionError(f"{path} must be writable; it is not.")
+        raise PermissionError(f"{name} must be writable; it is not.")
 
 
 def write_tiff(path: Path, array: NDArray[Any], pixel_size: tuple[float, float] | None = None) -> None:

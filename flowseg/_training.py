@@ -172,6 +172,7 @@ def train(
         loss=getattr(_losses, codec.loss_name),
         jit_compile=False,
     )
+    network.optimizer.build(network.trainable_variables)  # a step that had to make them would be traced twice
     if checkpoint is not None and state.epochs_done:
         account.restore(checkpoint, network)
     if state.stopped or state.epochs_done == settings.epochs:

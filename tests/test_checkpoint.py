@@ -135,6 +135,8 @@ def test_another_training_or_another_file(options, pairs, tmp_path):
         FlowSegmenter(**options).fit(images, masks, checkpoint=other)
     with pytest.raises(FileNotFoundError, match="must lie in a folder that exists"):
         FlowSegmenter(**options).fit(images, masks, checkpoint=tmp_path / "no" / "file")
+    with pytest.raises(ValueError, match=r"^checkpoint \. must be a file or not exist; it is a folder\.$"):
+        FlowSegmenter(**options).fit(images, masks, checkpoint="")
     assert other.read_bytes() == b"notes"
 
 

@@ -42,8 +42,8 @@ def test_real_nuclei(nuclei, shared):
     images = [imread(folder / "images" / f"{file.stem}.png") for file in labels]
     masks = [tifffile.imread(file) for file in labels]
     precision = metrics.average_precision(masks, nuclei.predict(images), thresholds=[0.5, 0.75])
-    assert precision[0] >= 0.74  # what its card says, less rounding on other machines
-    assert precision[1] >= 0.54
+    assert precision[0] >= 0.79  # what its card says, less rounding on other machines
+    assert precision[1] >= 0.59
 
 
 def test_it_is_a_start_for_training(nuclei, pairs):

@@ -67,7 +67,7 @@ def jobs_of(results: Results, data: str) -> dict[str, tuple[str, dict[str, Any]]
 def write_scores(results: Results, data: str, file: Path) -> None:
     """One row per tool; intervals at IoU 0.5 and 0.75."""
     rows = [("true masks, there and back", results[f"{data} | ceiling"])]
-    rows += [(name, result) for name, (_, result) in jobs_of(results, data).items()]
+    rows += [(name + _by_length(result), result) for name, (_, result) in jobs_of(results, data).items()]
     with open(file, "w", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow(["AP at IoU", *(f"{t:g}" for t in THRESHOLDS), "F1", "splits", "merges"])
@@ -76,6 +76,11 @@ def write_scores(results: Results, data: str, file: Path) -> None:
             for i in AT:
                 cells[i] += f" ({result['low'][i]:.3f} to {result['high'][i]:.3f})"
             writer.writerow([name, *cells, f"{result['f1']:.3f}", result["splits"], result["merges"]])
+
+
+def _by_length(result: dict[str, Any]) -> str:
+    """What marks a training whose minutes did not count."""
+    return ", by its length" if result.get("epochs_given") else ""
 
 
 def write_differences(ours: Results, others: Results, groups: np.ndarray, file: Path) -> None:
@@ -102,7 +107,8 @@ def draw_scores(results: Results, sets: list[str], file: Path) -> None:
             if name not in seen:
                 ax.fill_between(THRESHOLDS, result["low"], result["high"], color=COLOURS[name], alpha=0.1, lw=0)
             seen.add(name)
-        ax.set(title=TITLES[data], xlabel="IoU", ylim=(0, 1.02))
+        marked = all(_by_length(result) for _, result in jobs_of(results, data).values())
+        ax.set(title=TITLES[data] + ", by length" * marked, xlabel="IoU", ylim=(0, 1.02))
     np.atleast_1d(axes)[0].set_ylabel("average precision, pooled")
     figure.legend(list(lines.values()), list(lines), fontsize=8, ncols=3, loc="outside lower center")
     figure.savefig(file, dpi=110)

@@ -43,6 +43,7 @@ SECOND_SEED = (
     "learning rate 3e-3",
     "crops of 96, batches of 14",
     "batches of 4",
+    "resunet",
     "own size once",
     "cells",
     "cells: diameter 36",

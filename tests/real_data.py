@@ -32,8 +32,8 @@ def read_pair(folder, row):
     return (tifffile.imread(path) if masks.ndim == 3 else io.read_image(path)), masks
 
 
-def label_images(shared, name, at_most=None):
-    """Name and masks of the annotated images of a set: of all of them, or of some that are spread evenly."""
+def label_images(shared, name):
+    """Name and masks of every annotated image of a set."""
     folder, rows = rows_of(shared, name)
-    for row in rows[:: -(-len(rows) // at_most) if at_most else 1]:
+    for row in rows:
         yield row["id"], tifffile.imread(folder / row["label"])

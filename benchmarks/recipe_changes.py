@@ -60,6 +60,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "1800 steps: neither turned, scaled nor lit": {"steps": 1800, "augment": False},
     "1800 steps: crops of 96, batches of 14": {"steps": 1800, "crop_size": 96, "batch_size": 14},
     "1800 steps: no change of light": {"steps": 1800, **LIGHT_AS_IT_IS},
+    "1800 steps: blur, stretched, uneven light": {"steps": 1800, "blur": 1.5, "stretched": 1.25, "uneven": 0.4},
 }
 # The same on other sets, where objects are larger.
 CELLS, LARGE_NUCLEI = "aitslab/cells", "aitslab/nuclei"

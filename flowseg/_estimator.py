@@ -6,6 +6,7 @@ import numbers
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -216,16 +217,21 @@ class Segmenter(Predictor, Stored, BaseEstimator):
 
     def _gain_of_estimates(self, images: list[NDArray[Any]], masks: list[NDArray[Any]]) -> Score:
         """Score with estimated diameters less that without."""
-        once, twice = [], []
+        typical: list[NDArray[np.float64]] = []
+        estimated: list[NDArray[np.float64]] = []
         for image, true in zip(images, masks, strict=True):
-            outputs, factor = self._first_pass(image, None)
-            once.append(best_iou(true, self._decode(outputs, factor)))
-            other = self._other_factor(outputs, factor, bounded=True)
-            del outputs
-            again = None if other is None else self._decode(self._run_network(image, other), other)
-            twice.append(once[-1] if again is None else best_iou(true, again))
+            outputs, factor = self._estimate(image, bounded=True, look=partial(self._judge, typical, true))
+            if factor == self._sizes.working / self.diameter_:
+                estimated.append(typical[-1])
+            else:
+                self._judge(estimated, true, outputs, factor)
         n_true = np.array([count_objects(m) for m in masks])
-        return score_found(twice, n_true) - score_found(once, n_true)
+        return score_found(estimated, n_true) - score_found(typical, n_true)
+
+    def _judge(
+        self, into: list[NDArray[np.float64]], true: NDArray[Any], outputs: NDArray[np.float32], factor: float
+    ) -> None:
+        into.append(best_iou(true, self._decode(outputs, factor)))
 
     def _reset_decoding(self) -> Any:
         """Forget what is learned of decoding, and return it."""

@@ -272,11 +272,11 @@ class FlowSegmenter(Decoding):
     def fit_thresholds(self, images: Any, masks: Any) -> Self:
         """Choose the thresholds that are "auto" and learn the score of objects, on images the network has not seen.
 
-        The network runs once per image, twice where diameters are estimated. The thresholds are the ones nearest to the
-        usual ones (0.0, 0.4, 15, no score) of all whose average precision over all objects, mean of that at IoU 0.5,
-        0.75 and 0.9, is the largest or less than a standard error below it; of one image there is none, so it takes two
-        (and five for ``score_threshold``, which else stays as it was). `fit` does the same with its validation images
-        if these hold fifty objects.
+        The network runs once per image, more often where diameters are estimated. The thresholds are the ones nearest
+        to the usual ones (0.0, 0.4, 15, no score) of all whose average precision over all objects, mean of that at IoU
+        0.5, 0.75 and 0.9, is the largest or less than a standard error below it; of one image there is none, so it
+        takes two (and five for ``score_threshold``, which else stays as it was). `fit` does the same with its
+        validation images if these hold fifty objects.
 
         Parameters
         ----------

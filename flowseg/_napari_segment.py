@@ -53,7 +53,7 @@ class SegmentPanel(QWidget):
             "Typical diameter of the objects; 0: as in training, or an estimate if the model is made for it"
         )
         self.estimate = QCheckBox("Estimate it from the image")
-        self.estimate.setToolTip("Segment twice: the first time to see how large the objects are")
+        self.estimate.setToolTip("Segment more than once: first to see how large the objects are")
         self.estimate.toggled.connect(self.diameter.setDisabled)
         self.flows = QCheckBox("Add a layer of the flows")
         self.flows.setToolTip("Every pixel in the colour of the direction that its flow has")

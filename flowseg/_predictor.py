@@ -1,4 +1,4 @@
-"""How a fitted segmenter runs its network over images: at which size, once or twice, and what is made of it."""
+"""How a fitted segmenter runs its network over images: at which size, how often, and what is made of it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowseg import _checks, _inputs
-from flowseg._sizes import Sizes, image_diameter, is_same_size, scale_factor
+from flowseg._sizes import MOST_PASSES, Sizes, image_diameter, scale_factor
 
 # Outputs of the network, in the size of the image, and the factor that the image was scaled by for it.
 Pass = tuple[NDArray[np.float32], float]
@@ -52,7 +52,8 @@ class Predictor:
             Typical diameter in pixels of the objects in each image, or one for all. "estimate": the median diameter
             of what a first pass finds. None (also for a single image) is the one of the training images, `diameter_`,
             or with `estimate_diameters` an estimate, kept within the sizes that the training images had. An estimate
-            costs a second pass where it is not within a tenth of `diameter_`.
+            costs a second pass where it is not within a tenth of `diameter_`, and further ones, each at a coarser
+            scale, as long as the objects turn out larger.
 
         Returns
         -------
@@ -112,33 +113,39 @@ class Predictor:
         return finish(*self._find_outputs(image, diameter))
 
     def _find_outputs(self, image: NDArray[Any], diameter: float | str | None) -> Pass:
-        outputs, factor = self._first_pass(image, None if isinstance(diameter, str) else diameter)
         by_default = diameter is None and self.estimate_diameters_
-        if not (by_default or isinstance(diameter, str)):
-            return outputs, factor
-        other = self._other_factor(outputs, factor, bounded=by_default)
-        if other is None:
-            return outputs, factor
-        del outputs  # or both would be in memory
-        return self._run_network(image, other), other
+        if by_default or isinstance(diameter, str):
+            return self._estimate(image, bounded=by_default)
+        return self._pass_for(image, self.diameter_ if diameter is None else diameter)
 
-    def _first_pass(self, image: NDArray[Any], diameter: float | None) -> Pass:
-        factor = self._scale(self.diameter_ if diameter is None else diameter, "diameters must be")
+    def _estimate(
+        self, image: NDArray[Any], *, bounded: bool, look: Callable[[NDArray[np.float32], float], None] | None = None
+    ) -> Pass:
+        """The pass that is made for objects as large as those it finds; ``look`` is shown the first one."""
+        outputs, factor = self._pass_for(image, self.diameter_)
+        if look is not None:
+            look(outputs, factor)
+        for n in range(1, MOST_PASSES):
+            seen = self._sizes.working / factor
+            size = self._sizes.next_pass(seen, self._measure(outputs, factor), first=n == 1, bounded=bounded)
+            if size is None:
+                break
+            del outputs  # or both would be in memory
+            outputs, factor = self._pass_for(image, size, "the estimated diameter of an image must be")
+            if size < seen:
+                break
+        return outputs, factor
+
+    def _pass_for(self, image: NDArray[Any], size: float, subject: str = "diameters must be") -> Pass:
+        """The network's pass over an image with objects of diameter ``size``."""
+        factor = self._scale(size, subject)
         return self._run_network(image, factor), factor
-
-    def _other_factor(self, outputs: NDArray[np.float32], factor: float, *, bounded: bool) -> float | None:
-        """Factor for a second pass, by what the first one found; None if it had the right size or found nothing."""
-        size = self._measure(outputs, factor)
-        size = self._sizes.bound(size) if bounded else self._sizes.bound_enlargement(size)
-        if np.isnan(size) or is_same_size(size, self._sizes.working / factor):
-            return None
-        return self._scale(size, "the estimated diameter of an image must be")
 
     def _check_decoding(self) -> None:
         """Raise where parameters ask for what fit has not learned."""
 
     def _measure(self, outputs: NDArray[np.float32], factor: float) -> float:
-        """Diameter of what a first pass found."""
+        """Diameter of what a pass found."""
         return image_diameter(self._decode_plainly(outputs, factor))
 
     def _all_ways(self) -> bool:

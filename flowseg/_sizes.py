@@ -24,8 +24,11 @@ EXTREME_SCALE = 1 / 32
 # No image is enlarged more than this for the size of its own objects: a stray pixel is no object of one pixel.
 MAX_ENLARGEMENT = 4.0
 
-# Sizes that differ by less than this factor are one: no second pass is made for an estimate so near.
+# Sizes that differ by less than this factor are one: no other pass is made for an estimate so near.
 SAME_SIZE = 1.1
+
+# Passes of an estimate at most. Each after the second is farther off than the one before, which is cheaper.
+MOST_PASSES = 8
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,26 @@ class Sizes:
     def bound_enlargement(self, diameter: float) -> float:
         """The nearest diameter that an image is not enlarged too much for."""
         return max(diameter, min(self.low, self.working / MAX_ENLARGEMENT))
+
+    def next_pass(self, seen: float, found: float, *, first: bool, bounded: bool) -> float | None:
+        """Diameter that the next pass of an estimate should be made for; None if the last one is the one to keep.
+
+        A network sees objects far larger than those that it is set for in pieces, and calls them smaller than they are:
+        so estimates are made anew as long as they grow.
+
+        Parameters
+        ----------
+        seen, found : float
+            Diameter that the last pass was made for, and that of what it found (NaN: nothing).
+        first : bool
+            Whether it was the first one: only its estimate may be smaller, and have an image enlarged.
+        bounded : bool
+            Whether to stay within the diameters of the training images.
+        """
+        if np.isnan(found):
+            return None
+        size = self.bound(found) if bounded else self.bound_enlargement(found)
+        return None if is_same_size(size, seen) or (size < seen and not first) else size
 
 
 def image_diameter(masks: NDArray[Any]) -> float:

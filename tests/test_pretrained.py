@@ -3,9 +3,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from real_data import read_pair, rows_of
 from safetensors import safe_open
+from skimage.transform import resize
 
-from flowseg import FlowSegmenter, metrics, synthetic
+from flowseg import FlowSegmenter, diameters, metrics, synthetic
 from flowseg._pretrained import pretrained_file, pretrained_names
 
 
@@ -44,6 +46,18 @@ def test_real_nuclei(nuclei, shared):
     precision = metrics.average_precision(masks, nuclei.predict(images), thresholds=[0.5, 0.75])
     assert precision[0] >= 0.79  # what its card says, less rounding on other machines
     assert precision[1] >= 0.59
+
+
+def test_real_nuclei_of_150_pixels(nuclei, shared):
+    # In the first pass they seem to be 56 pixels across.
+    folder, rows = rows_of(shared, "dsb2018")
+    row = next(row for row in rows if row["id"] == "dsb_003cee89")
+    image, masks = (part[:100, :100] for part in read_pair(folder, row))
+    side = round(100 * 150 / np.median(diameters(masks)))
+    large = resize(image.astype(np.float32), (side, side), order=1)
+    true = resize(masks, (side, side), order=0, anti_aliasing=False, preserve_range=True).astype(int)
+    found = nuclei.predict(large, diameters="estimate")
+    assert metrics.average_precision([true], [found], thresholds=[0.5])[0] > 0.85
 
 
 def test_it_is_a_start_for_training(nuclei, pairs):

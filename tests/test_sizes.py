@@ -22,6 +22,31 @@ def model(fitted):
     return deepcopy(fitted["FlowSegmenter"])
 
 
+def estimate_twice_the_size(model, monkeypatch, first, second):
+    """Let a first pass give one kind of outputs (by the identity of images) and say that objects are larger."""
+    typical = model._sizes.working / model.diameter_
+    model._sizes = replace(model._sizes, low=1.0, high=1000.0)
+    monkeypatch.setattr(model, "_measure", lambda *_: 2 * model.diameter_)
+    monkeypatch.setattr(
+        model, "_run_network", lambda image, factor: (first if factor == typical else second)[id(image)]
+    )
+
+
+def watch_passes(model, monkeypatch, found):
+    """Let passes find objects of these diameters, by the one that each is made for; gives those of the passes made."""
+    seen = []
+
+    def run(image, factor):
+        seen.append(model._sizes.working / factor)
+        return np.full((*image.shape[:2], 3), seen[-1], np.float32)
+
+    monkeypatch.setattr(model, "_run_network", run)
+    monkeypatch.setattr(model, "_measure", lambda outputs, _: found[round(float(outputs[0, 0, 0]))])
+    model.diameter_ = 20.0
+    model._sizes = Sizes(24.0, True, 10.0, 90.0)
+    return seen
+
+
 class TestSizes:
     def test_bound(self):
         sizes = Sizes(24.0, True, 10.0, 30.0)
@@ -125,14 +150,12 @@ class TestEstimates:
         poor = [np.where(m % 3 == 0, 0, m) for m in masks]
         known = {"first": (masks, poor), "second": (poor, masks), "neither": (masks, masks)}[better]
         passes = [{id(i): outputs_of(m) for i, m in zip(images, part, strict=True)} for part in known]
-        monkeypatch.setattr(model, "_first_pass", lambda image, diameter: (passes[0][id(image)], 1.0))
-        monkeypatch.setattr(model, "_other_factor", lambda *_, bounded: 1.0)
-        monkeypatch.setattr(model, "_run_network", lambda image, factor: passes[1][id(image)])
+        estimate_twice_the_size(model, monkeypatch, *passes)
         model._fit_decoding(images, masks)
         assert model.estimate_diameters_ is (better == "second")
 
     def test_with_few_objects_it_stays_off(self, model, pairs, monkeypatch):
-        monkeypatch.setattr(model, "_first_pass", None)  # the network does not run
+        monkeypatch.setattr(model, "_run_network", None)
         image, masks = pairs[0]
         model._fit_decoding([image], [masks])
         assert model.estimate_diameters_ is False
@@ -153,8 +176,8 @@ class TestEstimates:
         with pytest.raises(ValueError, match="the estimated diameter of an image must be within a factor of 32"):
             model.predict(image, diameters="estimate")
 
-    @pytest.mark.parametrize("factor", [1.05, float("nan")])
-    def test_the_right_size_and_nothing_found_need_no_second_pass(self, factor, model, pairs, monkeypatch):
+    @pytest.mark.parametrize(("factor", "diameters"), [(1.05, "estimate"), (1.05, None), (float("nan"), None)])
+    def test_the_right_size_and_nothing_found_need_no_second_pass(self, factor, diameters, model, pairs, monkeypatch):
         seen = []
         run = model._run_network
         monkeypatch.setattr(model, "_run_network", lambda image, factor: seen.append(factor) or run(image, factor))
@@ -165,12 +188,35 @@ class TestEstimates:
     def test_one_image_decides_nothing(self, model, pairs, monkeypatch):
         masks = np.kron(np.arange(1, 65).reshape(8, 8), np.ones((12, 12), int))
         poor = np.where(masks % 3 == 0, 0, masks)
-        monkeypatch.setattr(model, "_first_pass", lambda image, diameter: (outputs_of(poor), 1.0))
-        monkeypatch.setattr(model, "_other_factor", lambda *_, bounded: 1.0)
-        monkeypatch.setattr(model, "_run_network", lambda image, factor: outputs_of(masks))
-        model._fit_decoding([pairs[0][0]], [masks])
+        image = pairs[0][0]
+        estimate_twice_the_size(model, monkeypatch, {id(image): outputs_of(poor)}, {id(image): outputs_of(masks)})
+        model._fit_decoding([image], [masks])
         assert model.estimate_diameters_ is False
         assert model._learned.thresholds == Thresholds()
+
+    @pytest.mark.parametrize(
+        ("found", "default", "asked"),
+        [
+            ({20: 60, 60: 150, 90: 200, 150: 148}, [20, 60, 90], [20, 60, 150]),  # larger than they looked
+            ({20: 60, 60: 55}, [20, 60], [20, 60]),
+            ({20: 60, 60: 50}, [20, 60], [20, 60]),  # not back again
+            ({20: 12}, [20, 12], [20, 12]),  # smaller: that is the last
+            ({20: 5}, [20, 10], [20, 6]),
+            ({20: 60, 60: np.nan}, [20, 60], [20, 60]),
+            ({20: np.nan}, [20], [20]),
+        ],
+    )
+    def test_passes(self, found, default, asked, model, monkeypatch):
+        for diameter, expected in ((None, default), ("estimate", asked)):
+            seen = watch_passes(model, monkeypatch, found)
+            outputs, factor = model._find_outputs(np.zeros((9, 9, 1)), diameter)
+            assert seen == pytest.approx(expected)
+            assert (outputs[0, 0, 0], 24.0 / factor) == pytest.approx((expected[-1], expected[-1]))
+
+    def test_passes_come_to_an_end(self, model, monkeypatch):
+        seen = watch_passes(model, monkeypatch, {k: 1.2 * k for k in range(1000)})
+        model._find_outputs(np.zeros((9, 9, 1)), "estimate")
+        assert len(seen) == 8
 
     @pytest.mark.parametrize("cls", [FlowSegmenter, BoundarySegmenter])
     def test_kept_in_the_model_file(self, cls, pairs, small, tmp_path):
@@ -199,7 +245,7 @@ class TestEstimates:
         assert seen[1] == pytest.approx(4.0)
 
     def test_an_estimate_depends_on_nothing_that_is_chosen_by_it(self, model, pairs):
-        outputs = model._first_pass(pairs[0][0][..., None], None)
+        outputs = model._pass_for(pairs[0][0][..., None], model.diameter_)
         before = model._measure(*outputs)
         model._learned = replace(model._learned, thresholds=Thresholds(2.0, 0.1, 400, None))
         assert model._measure(*outputs) == before

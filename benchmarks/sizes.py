@@ -1,0 +1,108 @@
+"""Objects from 8 to 150 pixels across: what the model that ships finds if it is told their size, and if it is not.
+
+python benchmarks/sizes.py DATA --json benchmarks/sizes.json [--table docs/tables/sizes.csv]
+
+Images of DSB 2018 that are to choose on, cut to eight of their objects' diameters and resized so that the median
+diameter is the wanted one. ``--table`` only writes what the JSON file holds.
+"""
+
+import argparse
+import csv
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from skimage.transform import resize
+
+sys.path.insert(0, str(Path(__file__).parent / "accuracy"))
+
+from data import pack, read
+from scores import THRESHOLDS, count, precision, write_results
+
+from flowseg import FlowSegmenter, diameters
+
+SIZES = (8, 12, 17, 24, 48, 94, 150)
+COLUMNS = [THRESHOLDS.index(t) for t in (0.5, 0.75, 0.9)]
+
+# Diameters across a cut-out, the least objects in it, and of how many such images one is taken: each passes through
+# the network some twenty times, the largest at 6 megapixels.
+ACROSS = 8
+LEAST_OBJECTS = 5
+EVERY = 3
+
+# Below this much there is no outline left to enlarge.
+LEAST_DIAMETER = 12.0
+
+Pair = tuple[NDArray[Any], NDArray[Any]]
+
+
+def cut_outs(file: Path) -> list[Pair]:
+    """Images with masks, few objects in each."""
+    pairs = []
+    for image, masks in zip(read(file, "choose", "image"), read(file, "choose", "mask"), strict=True):
+        side = round(ACROSS * np.median(diameters(masks))) if masks.any() else 0
+        part = masks[:side, :side]
+        if np.unique(part).size > LEAST_OBJECTS and np.median(diameters(part)) >= LEAST_DIAMETER:
+            pairs.append((image[:side, :side], part))
+    return pairs[::EVERY]
+
+
+def resized(pair: Pair, diameter: float) -> Pair:
+    """An image and its masks with objects of this median diameter."""
+    image, masks = pair
+    factor = diameter / np.median(diameters(masks))
+    shape = tuple(round(n * factor) for n in masks.shape)
+    image = resize(image.astype(np.float32), shape, order=1, anti_aliasing=factor < 1)
+    return image, resize(masks, shape, order=0, anti_aliasing=False, preserve_range=True).astype(masks.dtype)
+
+
+def measure(segmenter: FlowSegmenter, pairs: list[Pair], diameter: float) -> dict[str, list[float]]:
+    """Pooled average precision when told, by default, and when asked to estimate."""
+    images, true = zip(*[resized(pair, diameter) for pair in pairs], strict=True)
+    result = {}
+    for name, given in (("told", diameter), ("default", None), ("estimated", "estimate")):
+        found = segmenter.predict(list(images), diameters=given)
+        result[name] = precision(np.array([count(a, b) for a, b in zip(true, found, strict=True)])).round(4).tolist()
+    return result
+
+
+def write_table(results: dict[str, dict[str, list[float]]], file: Path) -> None:
+    """A row per size, a column per way."""
+    with open(file, "w", newline="") as stream:
+        writer = csv.writer(stream)
+        heads = " / ".join(f"{THRESHOLDS[i]:g}" for i in COLUMNS)
+        writer.writerow([f"pixels across; AP at IoU {heads}", *next(iter(results.values()))])
+        for size, ways in results.items():
+            writer.writerow([size, *(" / ".join(f"{values[i]:.3f}" for i in COLUMNS) for values in ways.values())])
+
+
+def main() -> None:
+    """Measure sizes that the JSON file does not hold, or write what it holds."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, help="folder that holds dsb2018")
+    parser.add_argument("--json", type=Path, required=True, help="results, kept after every size")
+    parser.add_argument("--table", type=Path, help="only write what the JSON file holds as a table (CSV)")
+    options = parser.parse_args()
+    results = json.loads(options.json.read_text()) if options.json.exists() else {}
+    if options.table:
+        write_table(results, options.table)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "packed.npz"
+        pack(options.data, "dsb2018", file)
+        pairs = cut_outs(file)
+    segmenter = FlowSegmenter.from_pretrained("nuclei")
+    for size in SIZES:
+        if str(size) not in results:
+            results[str(size)] = measure(segmenter, pairs, size)
+            write_results(results, options.json)
+            print(size, results[str(size)], flush=True)
+    print(f"{len(pairs)} images with {sum(np.unique(m).size - 1 for _, m in pairs)} objects")
+
+
+if __name__ == "__main__":
+    main()

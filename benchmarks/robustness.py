@@ -22,7 +22,7 @@ from scipy import ndimage
 sys.path.insert(0, str(Path(__file__).parent / "accuracy"))
 
 from data import pack, read
-from scores import THRESHOLDS, count, precision, write_results
+from scores import THRESHOLDS, pooled_precision, write_results
 
 from flowseg import FlowSegmenter, load_segmenter, normalize
 
@@ -44,8 +44,7 @@ def measure(segmenter: FlowSegmenter, images: list[Image], true: list[np.ndarray
     for name, change in CHANGES.items():
         rng = np.random.default_rng(0)
         found = segmenter.predict([change(image, rng) for image in images])
-        counts = np.array([count(a, b) for a, b in zip(true, found, strict=True)])
-        results[name] = precision(counts).round(4).tolist()
+        results[name] = pooled_precision(true, found)
     return results
 
 

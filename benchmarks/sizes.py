@@ -21,7 +21,7 @@ from skimage.transform import resize
 sys.path.insert(0, str(Path(__file__).parent / "accuracy"))
 
 from data import pack, read
-from scores import THRESHOLDS, count, precision, write_results
+from scores import THRESHOLDS, pooled_precision, write_results
 
 from flowseg import FlowSegmenter, diameters
 
@@ -66,7 +66,7 @@ def measure(segmenter: FlowSegmenter, pairs: list[Pair], diameter: float) -> dic
     result = {}
     for name, given in (("told", diameter), ("default", None), ("estimated", "estimate")):
         found = segmenter.predict(list(images), diameters=given)
-        result[name] = precision(np.array([count(a, b) for a, b in zip(true, found, strict=True)])).round(4).tolist()
+        result[name] = pooled_precision(true, found)
     return result
 
 

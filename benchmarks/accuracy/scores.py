@@ -1,6 +1,7 @@
 """The scorer, the same for all tools."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,11 @@ def precision(counts: np.ndarray) -> np.ndarray:
 def pooled(result: dict[str, Any]) -> np.ndarray:
     """Pooled average precision of a result, of its counts: what is stored is rounded, and would be rounded twice."""
     return precision(np.array(result["counts"]))
+
+
+def pooled_precision(true: Sequence[np.ndarray], found: Sequence[np.ndarray]) -> list[float]:
+    """That of some images, without all the rest that `score` gives."""
+    return precision(np.array([count(a, b) for a, b in zip(true, found, strict=True)])).round(4).tolist()
 
 
 def score(true: list[np.ndarray], found: list[np.ndarray], groups: np.ndarray) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from flowseg import FlowSegmenter
 
 EPOCHS = 100
 SEED = 0
+SPLITS = ("train", "choose", "report")
 CARD = {
     "name": "nuclei",
     "data": "2018 Data Science Bowl, stage 1 (BBBC038v1), fluorescence images only, with the mask corrections of "
@@ -56,8 +57,6 @@ def main() -> None:
     checkpoint.unlink()
     print(kept)
 
-
-SPLITS = ("train", "choose", "report")
 
 if __name__ == "__main__":
     main()

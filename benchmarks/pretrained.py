@@ -21,7 +21,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent / "accuracy"))
 
 from data import pack, read
-from scores import THRESHOLDS, difference, pooled, say_difference, score, write_results
+from scores import SHOWN, difference, pooled, say_difference, say_precision, say_thresholds, score, write_results
 
 from flowseg import FlowSegmenter, plot
 
@@ -34,7 +34,6 @@ WAYS: dict[str, dict[str, Any]] = {
     "all objects kept, whatever their score": {"score_threshold": None},
     "test-time augmentation": {"test_time_augmentation": True},
 }
-COLUMNS = [THRESHOLDS.index(t) for t in (0.5, 0.75, 0.9)]
 
 
 def measure(file: Path, split: str) -> dict[str, dict[str, Any]]:
@@ -69,19 +68,20 @@ def measure(file: Path, split: str) -> dict[str, dict[str, Any]]:
 
 def write_table(results: dict[str, Any], file: Path) -> None:
     """A row per way and split."""
-    heads = " / ".join(f"{THRESHOLDS[i]:g}" for i in COLUMNS)
     with open(file, "w", newline="") as stream:
         writer = csv.writer(stream)
-        writer.writerow(["", f"AP at IoU {heads}", "gain at 0.5", "gain at 0.75", "gain at 0.9", "time", "ECE"])
+        writer.writerow(
+            ["", f"AP at IoU {say_thresholds(SHOWN)}", "gain at 0.5", "gain at 0.75", "gain at 0.9", "time", "ECE"]
+        )
         for split, said in SPLITS.items():
             base = results[f"{split} | {DEFAULTS}"]
             for name in WAYS:
                 result = results[f"{split} | {name}"]
-                gains = [""] * len(COLUMNS)
+                gains = [""] * len(SHOWN)
                 if result is not base:
                     d = difference(result, base, np.array(result["groups"]))
-                    gains = [say_difference(d, i) for i in COLUMNS]
-                reached = " / ".join(f"{pooled(result)[i]:.3f}" for i in COLUMNS)
+                    gains = [say_difference(d, i) for i in SHOWN]
+                reached = say_precision(pooled(result), SHOWN)
                 times = f"{result['seconds'] / base['seconds']:.1f}"
                 error = f"{result['expected_calibration_error']:.3f}"
                 writer.writerow([f"{said}: {name}", reached, *gains, times, error])

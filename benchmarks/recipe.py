@@ -152,27 +152,23 @@ def write_table(results: dict[str, Any], file: Path) -> None:
 
     Trainings of one seed are compared with each other: they saw the same chance.
     """
-    from scores import THRESHOLDS, difference, pooled, say_difference
+    from scores import SHOWN, THRESHOLDS, difference, pooled, say_difference, say_precision, say_thresholds
 
-    columns = (0.5, 0.75, 0.9)
-    at = [THRESHOLDS.index(t) for t in columns]
-    heads = " / ".join(f"{t:g}" for t in columns)
+    heads = ["change", "seed", "steps", f"one size, {say_thresholds(SHOWN)}", "estimated"]
     order = [f"{name} | seed {seed}" for name in CHANGES for seed in (0, 1)]
     with open(file, "w", newline="") as stream:
         writer = csv.writer(stream)
-        writer.writerow(
-            ["change", "seed", "steps", f"one size, {heads}", "estimated", *(f"gain at {t:g}" for t in columns)]
-        )
+        writer.writerow([*heads, *(f"gain at {THRESHOLDS[i]:g}" for i in SHOWN)])
         for key in order:
             if key not in results:
                 continue
             name, _, seed = key.partition(" | seed ")
             result, reference = results[key], results.get(f"{_reference(name)} | seed {seed}")
-            gains = [""] * len(at)
+            gains = [""] * len(SHOWN)
             if reference not in (None, result):
                 d = difference(result["estimated"], reference["estimated"], np.array(result["groups"]))
-                gains = [say_difference(d, i) for i in at]
-            reached = [" / ".join(f"{pooled(result[way])[i]:.3f}" for i in at) for way in ("plain", "estimated")]
+                gains = [say_difference(d, i) for i in SHOWN]
+            reached = [say_precision(pooled(result[way]), SHOWN) for way in ("plain", "estimated")]
             writer.writerow([name, seed, result["steps"], *reached, *gains])
 
 

@@ -22,7 +22,7 @@ from scipy import ndimage
 sys.path.insert(0, str(Path(__file__).parent / "accuracy"))
 
 from data import pack, read
-from scores import THRESHOLDS, pooled_precision, write_results
+from scores import SHOWN, pooled_precision, say_precision, say_thresholds, write_results
 
 from flowseg import FlowSegmenter, load_segmenter, normalize
 
@@ -35,7 +35,6 @@ CHANGES: dict[str, Callable[[Image, np.random.Generator], Image]] = {
     "noise 0.15": lambda image, rng: image + np.float32(0.15) * rng.standard_normal(image.shape, np.float32),
     "blur of 1 pixel": lambda image, _: ndimage.gaussian_filter(image, 1.0),
 }
-COLUMNS = [THRESHOLDS.index(t) for t in (0.5, 0.75, 0.9)]
 
 
 def measure(segmenter: FlowSegmenter, images: list[Image], true: list[np.ndarray]) -> dict[str, list[float]]:
@@ -50,12 +49,11 @@ def measure(segmenter: FlowSegmenter, images: list[Image], true: list[np.ndarray
 
 def write_table(results: dict[str, dict[str, list[float]]], file: Path) -> None:
     """A row per change, a column per model."""
-    heads = " / ".join(f"{THRESHOLDS[i]:g}" for i in COLUMNS)
     with open(file, "w", newline="") as stream:
         writer = csv.writer(stream)
-        writer.writerow([f"AP at IoU {heads}", *results])
+        writer.writerow([f"AP at IoU {say_thresholds(SHOWN)}", *results])
         for name in CHANGES:
-            writer.writerow([name, *(" / ".join(f"{r[name][i]:.3f}" for i in COLUMNS) for r in results.values())])
+            writer.writerow([name, *(say_precision(r[name], SHOWN) for r in results.values())])
 
 
 def main() -> None:

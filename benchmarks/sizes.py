@@ -21,12 +21,11 @@ from skimage.transform import resize
 sys.path.insert(0, str(Path(__file__).parent / "accuracy"))
 
 from data import pack, read
-from scores import THRESHOLDS, pooled_precision, write_results
+from scores import SHOWN, pooled_precision, say_precision, say_thresholds, write_results
 
 from flowseg import FlowSegmenter, diameters
 
 SIZES = (8, 12, 17, 24, 48, 94, 150, 300)
-COLUMNS = [THRESHOLDS.index(t) for t in (0.5, 0.75, 0.9)]
 
 # Diameters across a cut-out, the least objects in it, and of how many such images one is taken: each passes through
 # the network some twenty times, the largest at more than 20 megapixels.
@@ -74,10 +73,9 @@ def write_table(results: dict[str, dict[str, list[float]]], file: Path) -> None:
     """A row per size, a column per way."""
     with open(file, "w", newline="") as stream:
         writer = csv.writer(stream)
-        heads = " / ".join(f"{THRESHOLDS[i]:g}" for i in COLUMNS)
-        writer.writerow([f"pixels across; AP at IoU {heads}", *next(iter(results.values()))])
+        writer.writerow([f"pixels across; AP at IoU {say_thresholds(SHOWN)}", *next(iter(results.values()))])
         for size, ways in results.items():
-            writer.writerow([size, *(" / ".join(f"{values[i]:.3f}" for i in COLUMNS) for values in ways.values())])
+            writer.writerow([size, *(say_precision(values, SHOWN) for values in ways.values())])
 
 
 def main() -> None:

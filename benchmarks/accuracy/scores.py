@@ -14,6 +14,9 @@ from flowseg import metrics
 THRESHOLDS = (0.5, 0.6, 0.7, 0.75, 0.8, 0.9)
 N_BOOTSTRAP = 1000
 
+# Where in these the ones stand that most tables show.
+SHOWN = [THRESHOLDS.index(t) for t in (0.5, 0.75, 0.9)]
+
 
 def count(true: np.ndarray, found: np.ndarray) -> list[list[int]]:
     """True positives, false positives, false negatives of one image at each threshold."""
@@ -66,6 +69,16 @@ def difference(a: dict[str, Any], b: dict[str, Any], groups: np.ndarray) -> dict
         "low": np.quantile(drawn, 0.025, axis=0).tolist(),
         "high": np.quantile(drawn, 0.975, axis=0).tolist(),
     }
+
+
+def say_thresholds(at: Sequence[int]) -> str:
+    """Some of the thresholds, for the head of a column of `say_precision`."""
+    return " / ".join(f"{THRESHOLDS[i]:g}" for i in at)
+
+
+def say_precision(values: Sequence[float] | np.ndarray, at: Sequence[int]) -> str:
+    """Average precision at some of the thresholds."""
+    return " / ".join(f"{values[i]:.3f}" for i in at)
 
 
 def say_difference(found: dict[str, list[float]], i: int) -> str:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from flowseg import _files
+from flowseg._image_source import Index, Source, pick
 from flowseg._optional import need
 from flowseg._scenes import choose_scene
 
@@ -28,15 +34,22 @@ def is_vendor_file(path: Path) -> bool:
     return path.suffix.lower() in READERS
 
 
-def read_scene(path: Path, scene: int | str | None) -> tuple[Any, str]:
-    """One scene as an array that is read when it is computed (dask), and the names of its axes.
+@contextmanager
+def open_scene(path: Path, scene: int | str | None) -> Iterator[Source]:
+    """Open one scene, of which only what is chosen is read.
 
     Colour pictures are read at once: read later, bioio-czi 3.0 gives the first colour three times.
     """
     image = _open(path, scene)
     with _files.naming_what_is_damaged(path, "image file"):
         axes = str(image.dims.order)
-        return (image.data if "S" in axes else image.dask_data), axes
+        array = image.data if "S" in axes else image.dask_data
+
+    def read(index: Index) -> NDArray[Any]:
+        with _files.naming_what_is_damaged(path, "image file"):
+            return np.asarray(pick(array, index))
+
+    yield Source(path, axes, tuple(array.shape), array.dtype, read)
 
 
 def scene_pixel_size(path: Path, scene: int | str | None) -> tuple[float, float] | None:
@@ -57,8 +70,6 @@ def _is_calibrated(path: Path) -> bool:
 
 def _open(path: Path, scene: int | str | None) -> Any:
     """A bioio.BioImage, set to the scene."""
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} must be an image file; there is none.")
     bioio = need("bioio", "bioio")
     reader = READERS[path.suffix.lower()]
     if path.suffix.lower() not in need("bioio.plugins", "bioio").get_plugins(use_cache=True):

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowseg import _checks
-from flowseg._image_parts import choose_part, open_image
+from flowseg._image_parts import AXES, choose_part, open_image
 from flowseg._image_source import Source, check_memory
 from flowseg._masks import masks_from_rgb
 
@@ -94,9 +94,7 @@ def read_image(
         part = choose_part(source, axes=axes, channel=channel, z=z, t=t)
         if sorted(part.axes.replace("S", "C")) not in (["X", "Y"], ["C", "X", "Y"]):
             raise ValueError(
-                f"{path} must be one image; it has axes {part.axes} of shape {part.shape}. Choose a plane with z, a "
-                "time with t, a channel with channel, or name the axes with axes: T time, Z planes, C channels, Y "
-                "rows, X columns, S colour."
+                f"{path} must be one image; it has axes {part.axes} of shape {part.shape}. {_advice(part.axes)}"
             )
         array = part.read()
     array = array.transpose([part.axes.index(name) for name in ("Y", "X", "C", "S") if name in part.axes])
@@ -236,6 +234,20 @@ def read_labels(
     while array.ndim > 3 and array.shape[0] == 1:
         array, names = array[0], names[1:]
     return array, names[: array.ndim]
+
+
+def _advice(names: str) -> str:
+    """What to do about axes that are too many for an image."""
+    choices = {"Z": "a plane with z", "T": "a time with t", "C": "a channel with channel"}
+    chosen = [said for name, said in choices.items() if name in names and (name != "C" or "S" in names)]
+    unnamed = [name for name in names if name not in AXES]
+    advice = f"Choose {', '.join(chosen)}." if chosen else ""
+    if unnamed:
+        advice += (
+            f"{' ' if chosen else ''}Say with axes what {', '.join(sorted(set(unnamed)))} is, one letter per axis of the "
+            "file: T time, Z planes, C channels, Y rows, X columns, S colour."
+        )
+    return advice
 
 
 def _planes_or_colours(source: Source, names: str) -> str:

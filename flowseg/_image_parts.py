@@ -84,12 +84,16 @@ def choose_part(
     t: int | None = None,
     keep: str = "",
 ) -> Part:
-    """What is asked for of an image; axes of length 1 are left out, but for rows, columns and those to ``keep``."""
+    """What is asked for of an image.
+
+    Axes of length 1 are left out, but for rows and columns, and for the first if it is the one to ``keep``.
+    """
     names = source.axes if axes is None else _as_axes(axes, source)
     if names.count("Y") != 1 or names.count("X") != 1:
         raise ValueError(f"{source.path} must have rows and columns; it has axes {names} of shape {source.shape}.")
     index: list[Any] = [
-        0 if n == 1 and name not in "YX" + keep else EVERYTHING for n, name in zip(source.shape, names, strict=True)
+        0 if n == 1 and name not in "YX" + keep * (i == 0) else EVERYTHING
+        for i, (n, name) in enumerate(zip(source.shape, names, strict=True))
     ]
     for letters, option, value in (("Z", "z", z), ("T", "t", t), ("CS", "channel", channel)):
         if value is None:

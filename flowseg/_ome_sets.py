@@ -18,9 +18,9 @@ def n_images(text: str) -> int:
 
 def missing_plane(path: Path, text: str, image: int, plane: int) -> ValueError:
     """The error of a plane, by its number in the image, that no file of the set holds."""
-    found = _find(text, image, plane)
+    found = _find(text, image, plane) if text else None
     if found is None or not found[0]:
-        return ValueError(f"{path} must hold every plane that is read; plane {plane} is in none of its pages.")
+        return ValueError(f"{path} must hold every plane that is read; plane {plane} is missing.")
     name, _ = found
     lies = "which lacks it" if (path.parent / name).is_file() else "which is missing"
     return ValueError(
@@ -30,7 +30,7 @@ def missing_plane(path: Path, text: str, image: int, plane: int) -> ValueError:
 
 def check_partner(path: Path, text: str, image: int, plane: int, partner: Path) -> None:
     """Refuse a file that has the name of one of the set, but is another's."""
-    found = _find(text, image, plane)
+    found = _find(text, image, plane) if text else None
     if found is None or not found[1]:
         return
     with tifffile.TiffFile(partner) as file:

@@ -79,7 +79,8 @@ def check_target(path: Path, name: str = "") -> None:
 
 def write_tiff(path: Path, array: NDArray[Any], pixel_size: tuple[float, float] | None = None) -> None:
     """Write an array as a zlib-compressed TIFF, whole or not at all; ``pixel_size``: height, width in micrometres."""
-    said: dict[str, Any] = {"compression": "zlib", "photometric": "minisblack"}
+    axes = "Q" * (array.ndim - 2) + "YX"  # said outright: an array of shape (n, rows, 1) could be an image, too
+    said: dict[str, Any] = {"compression": "zlib", "photometric": "minisblack", "metadata": {"axes": axes}}
     if pixel_size is not None:  # pixels per centimetre, across and down: the unit that TIFF has
         said |= {"resolution": (1e4 / pixel_size[1], 1e4 / pixel_size[0]), "resolutionunit": "CENTIMETER"}
     write_whole(path, lambda beside: tifffile.imwrite(beside, array, **said))

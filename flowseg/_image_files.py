@@ -240,14 +240,14 @@ def _advice(names: str) -> str:
     """What to do about axes that are too many for an image."""
     choices = {"Z": "a plane with z", "T": "a time with t", "C": "a channel with channel"}
     chosen = [said for name, said in choices.items() if name in names and (name != "C" or "S" in names)]
-    unnamed = [name for name in names if name not in AXES]
-    advice = f"Choose {', '.join(chosen)}." if chosen else ""
+    unnamed = ", ".join(sorted({name for name in names if name not in AXES}))
+    advice = f"Choose {', '.join(chosen)}. " if chosen else ""
     if unnamed:
         advice += (
-            f"{' ' if chosen else ''}Say with axes what {', '.join(sorted(set(unnamed)))} is, one letter per axis of the "
-            "file: T time, Z planes, C channels, Y rows, X columns, S colour."
+            f"Say with axes what {unnamed} is, one letter per axis: T time, Z planes, C channels, Y rows, X columns, S "
+            "colour."
         )
-    return advice
+    return advice.rstrip()
 
 
 def _planes_or_colours(source: Source, names: str) -> str:

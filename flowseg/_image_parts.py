@@ -98,7 +98,8 @@ def choose_part(
     for letters, option, value in (("Z", "z", z), ("T", "t", t), ("CS", "channel", channel)):
         if value is None:
             continue
-        place = next((names.index(letter) for letter in letters if letter in names), None)
+        places = [names.index(letter) for letter in letters if letter in names]
+        place = max(places, key=lambda i: source.shape[i] > 1, default=None)
         n = 1 if place is None else source.shape[place]
         chosen = _as_numbers(value, option)
         if max(chosen) >= n:

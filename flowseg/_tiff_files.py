@@ -140,33 +140,33 @@ def _transform(path: Path, series: Any, labels: bool) -> Callable[[NDArray[Any]]
     if kind not in (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, MASK) and not (kind == YCBCR and is_jpeg):
         name = getattr(page.photometric, "name", kind)
         raise ValueError(f"{path} must be grey or RGB; its colours are {name}. Convert it to RGB.")
-    if labels or kind not in (WHITE_IS_ZERO, PALETTE):
+    if labels or kind not in (WHITE_IS_ZERO, PALETTE) or page.dtype == bool:  # bits are marks: 1 is what is marked
         return None
     if kind == WHITE_IS_ZERO:
         return _inversion(path, page)
     if series.kind in VALUES_WITH_PALETTE or COLOUR_MAP not in page.tags:
         return None
     colours = np.asarray(page.colormap)
-    table = np.ascontiguousarray(
-        (colours >> 8 if colours.max() > np.iinfo(np.uint8).max else colours).astype(np.uint8).T
-    )
-    return lambda values: table[values.astype(np.intp)]
+    table = (colours >> 8 if colours.max() > np.iinfo(np.uint8).max else colours).astype(np.uint8).T
+    return None if _is_one_hue(table) else lambda values: table[values.astype(np.intp)]
+
+
+def _is_one_hue(table: NDArray[np.uint8]) -> bool:
+    """Whether a palette shows grey values in one colour, brighter and brighter: Leica's program writes such files."""
+    used = [channel.astype(int) for channel in table.T if channel.any()]
+    return len(used) in (1, 2) and np.array_equal(used[0], used[-1]) and bool(np.all(np.diff(used[0]) >= 0))
 
 
 def _inversion(path: Path, page: Any) -> Callable[[NDArray[Any]], NDArray[Any]]:
     """White becomes the largest value; an opacity stays."""
-    if page.dtype.kind not in "iub":
+    if page.dtype.kind not in "iu":
         raise ValueError(
             f"{path} must have 0 as black: where 0 is white, floats have no scale. Invert it and save it so."
         )
     n_colours = page.samplesperpixel - len(page.extrasamples)
     samples = page.axes.find("S")
     # Bits that no value has stay 0; of signed values the lowest becomes the highest.
-    bits = (
-        page.dtype.type(2**page.bitspersample - 1)
-        if page.dtype.kind == "u"
-        else page.dtype.type(-1 if page.dtype.kind == "i" else 1)
-    )
+    bits = page.dtype.type(-1 if page.dtype.kind == "i" else 2**page.bitspersample - 1)
 
     def invert(values: NDArray[Any]) -> NDArray[Any]:
         inverted = np.bitwise_xor(values, bits)

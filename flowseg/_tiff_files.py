@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import logging
-import threading
+import os
+import struct
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,47 +42,24 @@ def is_tiff(path: Path) -> bool:
 def open_series(path: Path, scene: int | str | None) -> Iterator[tuple[tifffile.TiffFile, Any, int]]:
     """Open a TIFF: the file, the series to read and its number among the file's images."""
     check_content(path, "TIFF")
-    with _complaints() as complaints:
+    with _files.naming_what_is_damaged(path, "TIFF file"):
+        file = tifffile.TiffFile(path)
+    with file:
         with _files.naming_what_is_damaged(path, "TIFF file"):
-            file = tifffile.TiffFile(path)
-        with file:
-            with _files.naming_what_is_damaged(path, "TIFF file"):
-                everything = list(file.series)
-            images = [one for one in everything if not (one.keyframe.is_reduced or one.keyframe.is_mask)] or everything
-            _check_complete(path, file, images, complaints)
-            first = scene is None and images[0].kind in SLIDES
-            number = choose_scene([_name(i, one) for i, one in enumerate(images)], 0 if first else scene, path)
-            yield file, images[number], number
-
-
-@contextmanager
-def _complaints() -> Iterator[list[str]]:
-    """What tifffile logs as an error of a file that it goes on to read as far as it can."""
-    found: list[str] = []
-    thread = threading.get_ident()
-
-    class Listener(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            text = record.getMessage()
-            if record.thread == thread and record.levelno >= logging.ERROR and "TiffTag" not in text:
-                found.append(text.partition("> ")[2] or text)
-
-    listener = Listener()
-    logging.getLogger("tifffile").addHandler(listener)
-    try:
-        yield found
-    finally:
-        logging.getLogger("tifffile").removeHandler(listener)
+            everything = list(file.series)
+        images = [one for one in everything if not (one.keyframe.is_reduced or one.keyframe.is_mask)] or everything
+        _check_complete(path, file, images)
+        first = scene is None and images[0].kind in SLIDES
+        number = choose_scene([_name(i, one) for i, one in enumerate(images)], 0 if first else scene, path)
+        yield file, images[number], number
 
 
 def _name(number: int, series: Any) -> str:
     return series.name or f"{number}: {' x '.join(map(str, series.shape))} {series.dtype}"
 
 
-def _check_complete(path: Path, file: tifffile.TiffFile, images: Sequence[Any], complaints: Sequence[str]) -> None:
+def _check_complete(path: Path, file: tifffile.TiffFile, images: Sequence[Any]) -> None:
     """Refuse a file that says that it holds more than is found."""
-    if complaints:
-        raise ValueError(f"{path} must be a complete TIFF file; it is cut short or damaged: {complaints[0]}.")
     if not images:
         raise ValueError(f"{path} must hold an image; it has none.")
     kinds = {one.kind for one in images}
@@ -91,9 +68,23 @@ def _check_complete(path: Path, file: tifffile.TiffFile, images: Sequence[Any], 
             f"{path} must hold the {n_images(file.ome_metadata)} images that its OME metadata describe; only "
             f"{len(images)} can be read. Put all files of the set into one folder, under their own names."
         )
+    with _files.naming_what_is_damaged(path, "TIFF file"):
+        is_broken = bool(kinds & {"generic", "uniform"}) and _is_broken(file)
+    if is_broken:
+        raise ValueError(f"{path} must hold all of its pages; it is cut short. Copy or export it again.")
     described = (file.imagej_metadata or {}).get("images", 1) if file.is_imagej else 1
     if kinds == {"generic"} and sum(len(one) for one in images) < described:
         raise ValueError(f"{path} must hold the {described} planes that ImageJ describes; it is cut short.")
+
+
+def _is_broken(file: tifffile.TiffFile) -> bool:
+    """Whether the last page names a next one: tifffile stops in silence where that does not lie in the file."""
+    layout, stream = file.tiff, file.filehandle
+    stream.seek(file.pages[len(file.pages) - 1].offset)
+    (n_tags,) = struct.unpack(layout.tagnoformat, stream.read(layout.tagnosize))
+    stream.seek(n_tags * layout.tagsize, os.SEEK_CUR)
+    offset = stream.read(layout.offsetsize)
+    return len(offset) < layout.offsetsize or any(offset)
 
 
 @contextmanager

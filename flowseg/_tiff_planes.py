@@ -33,6 +33,8 @@ class Planes:
         self.path, self.file, self.series, self.number, self.transform = path, file, series, number, transform
         shape, page_shape = tuple(series.shape), tuple(series.keyframe.shape)
         size = math.prod(page_shape)
+        if not size:
+            raise ValueError(f"{path} must have rows and columns; it has shape {shape}.")
         starts = [i for i in range(len(shape) + 1) if math.prod(shape[i:]) == size]
         n_pages = math.prod(shape) // size
         self.is_contiguous = series.dataoffset is not None and series.transform is None
@@ -77,7 +79,8 @@ class Planes:
         return np.memmap(self.path, dtype, "r", offset, self.page_shape)
 
     def _decode_page(self, plane: int) -> NDArray[Any]:
-        page = self.series[plane]
+        with _files.naming_what_is_damaged(self.path, "TIFF file"):
+            page = self.series[plane]
         if page is None:
             raise missing_plane(self.path, self.file.ome_metadata or "", self.number, plane)
         partner = Path(page.parent.filehandle.path)
@@ -92,11 +95,12 @@ class Planes:
 def _check_segments(page: Any, path: Path) -> None:
     """Refuse strips and tiles that lie beyond the end of the file, or nowhere."""
     size = os.path.getsize(path)
-    places = list(zip(page.dataoffsets, page.databytecounts, strict=False))
+    with _files.naming_what_is_damaged(path, "TIFF file"):
+        places = list(zip(page.dataoffsets, page.databytecounts, strict=False))
+        n_expected = 1 if page.is_contiguous else math.prod(page.keyframe.chunked)
     if any(offset + count > size for offset, count in places):
         raise ValueError(f"{path} must hold all of its pixels; it is cut short. Copy or export it again.")
     absent = sum(count == 0 or offset == 0 for offset, count in places)
-    n_expected = 1 if page.is_contiguous else math.prod(page.keyframe.chunked)
     absent += max(n_expected - len(places), 0)
     if absent and page.keyframe.is_tiled and len(places) == n_expected and absent < n_expected:
         warnings.warn(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from flowseg import _checks, _files
 from flowseg._merging import Canvas
+from flowseg._tiff_files import read_tiff
 
 StrPath = str | os.PathLike[str]
 
@@ -150,7 +151,7 @@ def _read_masks(stream: IO[bytes]) -> NDArray[Any]:
 
 
 def _labels_of_flows(file: Path) -> NDArray[np.int32]:
-    array, _ = _files.read_tiff(file)
+    array = read_tiff(file)
     if array.ndim not in (3, 4) or array.shape[0] < 3 + array.ndim - 2:
         raise ValueError(f"{file} must hold labels, foreground and flows, shape (4, rows, columns); got {array.shape}.")
     labels = array[0]

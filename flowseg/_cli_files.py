@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import tifffile
 from tqdm import tqdm
 
 from flowseg import _files, io
 from flowseg._cli_options import Reading
+from flowseg._image_files import check_image_memory
 from flowseg._pretrained import pretrained_file, pretrained_names
 
 # Bytes per pixel that segmenting an image takes beside the image itself, at the least: outputs of the network (three
@@ -100,6 +99,11 @@ def find_pairs(images: str, masks: str) -> list[tuple[Path, Path]]:
 def read_pairs(pairs: list[tuple[Path, Path]], reading: Reading) -> tuple[list[Any], list[Any]]:
     """Images and masks, checked against each other."""
     read = [(reading.read(a), io.read_masks(b)) for a, b in tqdm(pairs, "reading", disable=None, leave=False)]
+    if any(image.ndim == 3 for image, _ in read):  # among pictures in colour, one without keeps its three channels
+        read = [
+            (reading.read(a, keep_color=True) if image.ndim == 2 else image, labels)
+            for (a, _), (image, labels) in zip(pairs, read, strict=True)
+        ]
     for (a, b), (image, labels) in zip(pairs, read, strict=True):
         if image.shape[:2] != labels.shape:
             raise ValueError(f"{b} must have the rows and columns of {a}, {image.shape[:2]}; got {labels.shape}.")
@@ -146,22 +150,17 @@ def without_overlays(files: list[Path]) -> list[Path]:
     ]
 
 
-def check_memory(file: Path) -> None:
+def check_memory(file: Path, reading: Reading) -> None:
     """Refuse an image that this machine can never segment, before it is read: running out of memory ends everything."""
-    if not hasattr(os, "sysconf") or file.suffix.lower() not in (".tif", ".tiff"):
-        return  # Pillow, which reads the others, has a limit of its own
-    with _files.naming_what_is_damaged(file, "TIFF file"), tifffile.TiffFile(file) as tiff:
-        if not tiff.series:
-            raise ValueError("a TIFF without an image")
-        series = tiff.series[0]
-        n_pixels = math.prod(length for axis, length in zip(series.axes, series.shape, strict=True) if axis in "YX")
-        needed = math.prod(series.shape) * series.dtype.itemsize + n_pixels * BYTES_PER_PIXEL
-    available = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    if needed > available:
-        raise MemoryError(
-            f"{file} must fit into memory; with shape {series.shape} it takes about {needed / 1e9:.0f} GB, this "
-            f"machine has {available / 1e9:.0f} GB."
-        )
+    check_image_memory(
+        file,
+        BYTES_PER_PIXEL,
+        axes=reading.axes,
+        channel=reading.channel,
+        z=reading.z,
+        t=reading.t,
+        scene=reading.scene,
+    )
 
 
 def make_progress(n_steps: int) -> Any:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
 from numpy.typing import NDArray
 
@@ -94,10 +93,18 @@ class Reading:
     t: int | None = None
     scene: int | str | None = None
 
-    def read(self, file: Path) -> NDArray[Any]:
-        """The image of a file; one of single bits as numbers 0 and 1."""
-        image = io.read_image(file, axes=self.axes, channel=self.channel, z=self.z, t=self.t, scene=self.scene)
-        return image.astype(np.uint8) if image.dtype == bool else _checks.as_image(image, str(file))
+    def read(self, file: Path, *, keep_color: bool = False) -> NDArray[Any]:
+        """The image of a file; see `read_image`."""
+        image = io.read_image(
+            file,
+            axes=self.axes,
+            channel=self.channel,
+            z=self.z,
+            t=self.t,
+            scene=self.scene,
+            keep_color=keep_color,
+        )
+        return _checks.as_image(image, str(file))
 
     def read_pixel_size(self, file: Path) -> tuple[float, float] | None:
         """Height and width of a pixel in micrometres, where the file says it."""

@@ -204,8 +204,8 @@ class Prediction:
     def read(self, task: Task) -> Loaded:
         """The image of the file, if the model can take it."""
         (file,) = task.sources
-        check_memory(file)
-        image = self.reading.read(file)
+        check_memory(file, self.reading)
+        image = self.reading.read(file, keep_color=self.segmenter.n_channels > 1)
         channels = 1 if image.ndim == 2 else image.shape[2]
         if channels != self.segmenter.n_channels:
             raise ValueError(

@@ -1,4 +1,4 @@
-"""Write a file whole or not at all; read and write TIFF arrays, write named arrays."""
+"""Write a file whole or not at all; write TIFF arrays and named arrays."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import tifffile
 from numpy.typing import NDArray
-from PIL import Image, ImageSequence
 from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
@@ -81,7 +79,8 @@ def check_target(path: Path, name: str = "") -> None:
 
 def write_tiff(path: Path, array: NDArray[Any], pixel_size: tuple[float, float] | None = None) -> None:
     """Write an array as a zlib-compressed TIFF, whole or not at all; ``pixel_size``: height, width in micrometres."""
-    said: dict[str, Any] = {"compression": "zlib", "photometric": "minisblack"}
+    axes = "Q" * (array.ndim - 2) + "YX"  # said outright: an array of shape (n, rows, 1) could be an image, too
+    said: dict[str, Any] = {"compression": "zlib", "photometric": "minisblack", "metadata": {"axes": axes}}
     if pixel_size is not None:  # pixels per centimetre, across and down: the unit that TIFF has
         said |= {"resolution": (1e4 / pixel_size[1], 1e4 / pixel_size[0]), "resolutionunit": "CENTIMETER"}
     write_whole(path, lambda beside: tifffile.imwrite(beside, array, **said))
@@ -109,29 +108,3 @@ def naming_what_is_damaged(path: Path, kind: str) -> Iterator[None]:
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(f"{path} must be a readable {kind}; got: {reason}") from error
-
-
-def read_tiff(path: Path, number: int = 0) -> tuple[NDArray[Any], str]:
-    """Read one series of a TIFF and its axes (Y rows, X columns, S samples of colour, ...).
-
-    Raise ValueError when it is damaged or no TIFF.
-    """
-    with naming_what_is_damaged(path, "TIFF file"):
-        try:
-            with tifffile.TiffFile(path) as file:
-                if not file.series:
-                    raise ValueError("it holds no image")
-                series = file.series[number]
-                return np.asarray(series.asarray()), series.axes
-        except ValueError as error:
-            if "imagecodecs" not in str(error) or number:
-                raise
-            return _read_with_pillow(path)
-
-
-def _read_with_pillow(path: Path) -> tuple[NDArray[Any], str]:
-    """Read a TIFF whose compression (LZW, say) tifffile leaves to an optional package."""
-    with Image.open(path) as file:
-        array = np.stack([np.asarray(page) for page in ImageSequence.Iterator(file)])
-    axes = "QYXS"[: array.ndim]
-    return (array[0], axes[1:]) if len(array) == 1 else (array, axes)

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from flowseg import _checks, _diffusion, _files
 from flowseg._parallel import run_parts, split_by_cost
 from flowseg._pieces import Pieces, find_pieces
+from flowseg._tiff_files import read_tiff
 
 # Objects are shared out over threads in at most so many parts of equal cost, whatever the number of threads, and of at
 # least so many seconds (a guess), since a part has a price too.
@@ -235,7 +236,7 @@ def _cached_stack(labels: ArrayLike, path: Path, workers: int | None, name: str)
         stack = _label_stack(labels, workers, name)
         _files.write_tiff(path, stack)
         return stack
-    stack, _ = _files.read_tiff(path)
+    stack = read_tiff(path)
     array = np.asarray(labels)
     if stack.dtype != np.float32 or stack.ndim not in (3, 4) or stack.shape[0] != stack.ndim + 1:
         raise ValueError(

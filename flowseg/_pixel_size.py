@@ -9,7 +9,8 @@ from xml.etree import ElementTree
 import tifffile
 
 from flowseg import _checks, _files
-from flowseg._scenes import tiff_scene
+from flowseg._image_source import TRANSPOSED
+from flowseg._tiff_files import is_tiff, open_series, orientation_of
 from flowseg._vendor_files import is_vendor_file, scene_pixel_size
 
 # Micrometres per unit, by the names that OME and ImageJ give them.
@@ -58,13 +59,12 @@ def read_pixel_size(path: str | os.PathLike[str], *, scene: int | str | None = N
     if is_vendor_file(file):
         size = scene_pixel_size(file, scene)
         return None if size is None else _valid(*size)
-    if file.suffix.lower() not in (".tif", ".tiff"):
+    if not is_tiff(file):
         return None
-    number = tiff_scene(file, scene)
-    with _files.naming_what_is_damaged(file, "TIFF file"), tifffile.TiffFile(file) as tiff:
-        if tiff.ome_metadata:
-            return _from_ome(tiff.ome_metadata, number)
-        return _from_tags(tiff)
+    with open_series(file, scene) as (tiff, series, number):
+        with _files.naming_what_is_damaged(file, "TIFF file"):
+            size = _from_ome(tiff.ome_metadata, number) if tiff.ome_metadata else _from_tags(tiff)
+        return size[::-1] if size and orientation_of(series.keyframe) in TRANSPOSED else size
 
 
 def _from_ome(text: str, number: int) -> PixelSize | None:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import tifffile
-
-from flowseg import _checks, _files
+from flowseg import _checks
 
 # Scenes that one sentence names.
 NAMED = 8
@@ -26,10 +24,3 @@ def choose_scene(names: Sequence[str], scene: int | str | None, path: Path) -> i
     elif _checks.as_integer(scene, "scene", minimum=0) < len(names):
         return int(scene)
     raise ValueError(f"scene must be below {len(names)} or a name that one scene of {path} has, {said}; got {scene!r}.")
-
-
-def tiff_scene(path: Path, scene: int | str | None) -> int:
-    """Number of the series of a TIFF to read: the first, unless OME's metadata say that there are several images."""
-    with _files.naming_what_is_damaged(path, "TIFF file"), tifffile.TiffFile(path) as file:
-        names = [one.name for one in file.series] if file.is_ome or scene is not None else [""]
-    return choose_scene(names, scene, path)

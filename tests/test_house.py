@@ -41,6 +41,7 @@ LEVELS = [
         "_masks",
         "_mending",
         "_merging",
+        "_names",
         "_objects",
         "_optional",
         "_overlaps",

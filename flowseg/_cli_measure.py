@@ -15,7 +15,8 @@ from tqdm import tqdm
 
 from flowseg import _checks, io
 from flowseg._cli_batch import report_failures
-from flowseg._cli_files import check_output_file, find_inputs
+from flowseg._cli_files import check_output_file
+from flowseg._cli_inputs import check_not_swapped, find_masks, find_masks_with_images
 from flowseg._cli_options import (
     AsJson,
     Axes,
@@ -41,7 +42,7 @@ def measure(
     masks: MasksArgument,
     output: Annotated[Path, typer.Option("--output", "-o", help="Table to write: .csv or .parquet.")],
     images: Annotated[
-        str | None, typer.Argument(metavar="[IMAGES]", help="Images of the same names, for columns of intensity.")
+        str | None, typer.Argument(metavar="IMAGES", help="Images of the same names, for columns of intensity.")
     ] = None,
     channel: Channel = None,
     z: Plane = None,
@@ -63,10 +64,14 @@ def measure(
     if output.suffix.lower() == ".parquet":
         need(NEEDS["parquet"], "formats")
     reading = make_reading(axes, channel, z, t, scene)
-    files = find_inputs(masks)
-    pairs: list[Pair] = [(file, None) for file in files]
-    if images is not None:
-        pairs = [*io.pair_files(files, find_inputs(images))]
+    pairs: list[Pair]
+    if images is None:
+        pairs = [(file, None) for file in find_masks([masks])]
+    else:
+        both = find_masks_with_images(masks, images)
+        check_not_swapped(both[0][1], both[0][0], reading)
+        pairs = [*both]
+    files = [file for file, _ in pairs]
     check_output_file(output, [file for pair in pairs for file in pair])
     measuring = Measuring(reading)
     passing = stream(

@@ -12,14 +12,15 @@ import typer
 from numpy.typing import NDArray
 
 from flowseg import io
-from flowseg._cli_batch import Task, count_done, plan_batch, report_batch, run_batch, write_coco
+from flowseg._cli_batch import Task, count_done, made_files, make_tasks, plan_batch, report_batch, run_batch, write_coco
 from flowseg._cli_files import check_memory, model_file, parse_number, set_parameter
+from flowseg._cli_inputs import find_images
 from flowseg._cli_options import (
     AsJson,
     Axes,
     Channel,
     FileWorkers,
-    ImagesArgument,
+    ImageFiles,
     OutputFolder,
     Overwrite,
     Plane,
@@ -38,7 +39,6 @@ from flowseg._cli_results import (
     complete_kinds,
     parse_kinds,
     result_file,
-    result_files,
     write_results,
 )
 from flowseg._cli_stream import Stages
@@ -56,7 +56,7 @@ def _complete_also(incomplete: str) -> list[str]:
 
 
 def predict(
-    images: ImagesArgument,
+    images: ImageFiles,
     model: Annotated[
         str,
         typer.Option(
@@ -142,7 +142,7 @@ def predict(
         ("estimate_diameters", estimate_diameters),
     ]
     options = [*parameters, *vars(reading).items(), ("diameter", size), ("also", ",".join(kinds))]
-    tasks = [Task((image,), image.stem, result_files(output, image.stem, kinds)) for image in io.find_files(images)]
+    tasks = make_tasks(find_images(images, made_files(output)), output, kinds)
     run = describe_run("predict", file, options)
     batch = plan_batch(output, run, tasks, resume=resume, overwrite=overwrite, workers=workers)
     work = Prediction(_load(file, [*parameters, ("workers", workers)]), reading, size, kinds, output)

@@ -12,7 +12,6 @@ from flowseg._cli_files import (
     check_model_output,
     check_output_file,
     count_channels,
-    find_pairs,
     load_to_train,
     make_progress,
     model_file,
@@ -20,6 +19,7 @@ from flowseg._cli_files import (
     read_pairs,
     segmenter_class,
 )
+from flowseg._cli_inputs import find_pairs
 from flowseg._cli_options import (
     AsJson,
     Axes,

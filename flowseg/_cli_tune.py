@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from flowseg._cli_files import check_model_output, find_pairs, model_file, read_pairs
+from flowseg._cli_files import check_model_output, model_file, read_pairs
+from flowseg._cli_inputs import find_pairs
 from flowseg._cli_options import (
     AsJson,
     Axes,

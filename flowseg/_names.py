@@ -20,6 +20,8 @@ OTHER_WORDS = r"rois|objects"
 GAP = r"[ _.-]+"
 # The Cell Tracking Challenge: t012.tif with man_seg012.tif.
 FRAME = re.compile(r"^t(\d{3,4})$")
+# QuPath: a.tif.geojson is of a.tif.
+INNER = re.compile(r"^(.+)\.(?:tiff?|png|jpe?g|bmp|czi|nd2|lif|svs|ndpi)$", re.IGNORECASE)
 
 
 def _after(words: str) -> re.Pattern[str]:
@@ -63,17 +65,16 @@ def is_masks_name(path: Path) -> bool:
 def names_of(path: Path) -> list[str]:
     """Names of images that a file may belong to, the likeliest first: its own, then without the words of its kind."""
     names = [stem_of(path)]
-    while (rest := _strip(names[-1], (*OF_MASKS, *OF_IMAGES))) is not None:
+    while names[-1] and (rest := _strip(names[-1], (INNER, *OF_MASKS, *OF_ANNOTATIONS, *OF_IMAGES))) is not None:
         names.append(rest)
-        if not rest:
-            break
     return names
 
 
 def bare_name(path: Path) -> str:
     """Name of the image that masks or another annotation are of."""
     stem = stem_of(path)
-    return _strip(stem, (*OF_ANNOTATIONS, OF_MASKS[0])) or stem
+    bare = _strip(stem, (*OF_ANNOTATIONS, OF_MASKS[0])) or stem
+    return _strip(bare, (INNER,)) or bare
 
 
 def picture_of(path: Path) -> str | None:

@@ -6,6 +6,7 @@ import glob
 import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from itertools import takewhile
 from pathlib import Path
 
 from flowseg import _checks
@@ -67,22 +68,17 @@ def find_files(where: StrPath | Sequence[StrPath], *, kind: str | None = None) -
     if not kept:
         other = {"images": "masks", "masks": "images"}.get(kind or "", "pictures")
         raise FileNotFoundError(
-            f"{_list_files(places)} must name {kind or 'images or masks'}; there are only {other}, pictures and flows "
-            f"of them, {_list_files(found)}."
+            f"{list_files(places)} must name {kind or 'images or masks'}; there are only {other}, pictures and flows "
+            f"of them, {list_files(found)}."
         )
     return sorted(kept)
 
 
 def _find(where: str) -> list[Path]:
-    """Files that one path or pattern names."""
-    path = Path(where)
-    if path.is_file():
-        return [path]
-    if path.is_dir():
-        return _list_folder(path) or _refuse_empty(path)
-    matched = [Path(name) for name in glob.glob(where, recursive=True)]
-    found = [file for file in matched if file.is_file() and _is_image_name(file)]
-    found = found or [file for folder in matched if folder.is_dir() for file in _list_folder(folder)]
+    """Files that one path or pattern names; at least one."""
+    found = glob_files(where)
+    if not found and Path(where).is_dir():
+        _refuse_empty(Path(where))
     if not found:
         raise FileNotFoundError(
             f"{where!r} must name an image file, a folder or a pattern of them ({', '.join(SUFFIXES)}); got none."
@@ -90,11 +86,23 @@ def _find(where: str) -> list[Path]:
     return found
 
 
+def glob_files(where: str) -> list[Path]:
+    """Image files that one path or pattern names; a file that is named outright need not be called one."""
+    path = Path(where)
+    if path.is_file():
+        return [path]
+    if path.is_dir():
+        return _list_folder(path)
+    matched = [Path(name) for name in glob.glob(where, recursive=True)]
+    found = [file for file in matched if file.is_file() and _is_image_name(file)]
+    return found or [file for folder in matched if folder.is_dir() for file in _list_folder(folder)]
+
+
 def _list_folder(folder: Path) -> list[Path]:
     return [file for file in folder.iterdir() if _is_image_name(file) and file.is_file()]
 
 
-def _refuse_empty(folder: Path) -> list[Path]:
+def _refuse_empty(folder: Path) -> None:
     """Say what there is in a folder without image files."""
     deeper = folder / "*" / "*"
     inside = [name for name in glob.glob(str(Path(glob.escape(str(folder))) / "*" / "*")) if _is_image_name(Path(name))]
@@ -182,11 +190,35 @@ def match_files(first: Sequence[StrPath], second: Sequence[StrPath], names: tupl
         common = [file for file in a if os.path.realpath(file) in {os.path.realpath(other) for other in b}]
         if not a or not b or len(common) == len(a):
             raise ValueError(
-                f"{names[0]} and {names[1]} must be different files; got {_list_files(common or first)} as both."
+                f"{names[0]} and {names[1]} must be different files; got {list_files(common or first)} as both."
             )
     if len(a) == len(b) == 1:
         return [(a[0], b[0])]
     return _match(a, b)
+
+
+def nearest_files(first: Sequence[Path], second: Sequence[Path], name: str) -> dict[Path, Path]:
+    """For each of the first the one of the second whose name is nearest; others of the second are allowed.
+
+    An error calls the second ``name``.
+    """
+    if len(first) == len(second) == 1:
+        return {first[0]: second[0]}
+    partners: dict[Path, list[Path]] = {}
+    for near in _rank(list(first), list(second)):
+        found: dict[Path, list[Path]] = defaultdict(list)
+        for file, other in near:
+            found[file].append(other)
+        partners = dict(found) | partners
+    alone = [file for file in first if file not in partners]
+    if alone:
+        raise ValueError(
+            f"{name} must hold an image of the same name for every file; got none for {list_files(alone)}."
+        )
+    several = [other for file in first if len(partners[file]) > 1 for other in partners[file]]
+    if several:
+        raise ValueError(f"{name} must hold one image of a name; got several: {list_files(several)}.")
+    return {file: partners[file][0] for file in first}
 
 
 def _match(first: list[Path], second: list[Path]) -> list[tuple[Path, Path]]:
@@ -203,9 +235,9 @@ def _match(first: list[Path], second: list[Path]) -> list[tuple[Path, Path]]:
         taken.update(b for _, b in free)
     alone = [file for file in first if file not in partners] + [file for file in second if file not in taken]
     if alone:
-        raise ValueError(f"every file must have a partner of the same name; these have none: {_list_files(alone)}.")
+        raise ValueError(f"every file must have a partner of the same name; these have none: {list_files(alone)}.")
     if several:
-        raise ValueError(f"every file must have one partner; these fit in several ways: {_list_files(several)}.")
+        raise ValueError(f"every file must have one partner; these fit in several ways: {list_files(several)}.")
     return [(file, partners[file]) for file in first]
 
 
@@ -234,13 +266,17 @@ def _rank(first: list[Path], second: list[Path]) -> list[list[tuple[Path, Path]]
 def _places(files: Iterable[Path]) -> dict[Path, tuple[str, ...]]:
     """Folders of the files, less what they all begin and end with."""
     parts = {file: Path(os.path.abspath(file.parent)).parts for file in files}
-    every = set(parts.values())
-    begin = len(os.path.commonprefix(list(every)))
-    end = len(os.path.commonprefix([part[begin:][::-1] for part in every]))
+    begin = _count_same(parts.values())
+    end = _count_same([part[begin:][::-1] for part in parts.values()])
     return {file: part[begin : len(part) - end] for file, part in parts.items()}
 
 
-def _list_files(files: Sequence[StrPath]) -> str:
+def _count_same(parts: Iterable[tuple[str, ...]]) -> int:
+    """With how many folders all paths begin."""
+    return sum(1 for _ in takewhile(lambda names: len(set(names)) == 1, zip(*parts, strict=False)))
+
+
+def list_files(files: Sequence[StrPath]) -> str:
     """Files for a sentence: five, and how many more."""
     named = ", ".join(str(file) for file in files[:NAMED])
     return named if len(files) <= NAMED else f"{named} and {len(files) - NAMED} more"

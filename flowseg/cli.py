@@ -12,6 +12,7 @@ import typer
 
 from flowseg import __version__
 from flowseg._cli_check import check
+from flowseg._cli_commands import Command, Group
 from flowseg._cli_convert import convert
 from flowseg._cli_evaluate import evaluate
 from flowseg._cli_flows import flows
@@ -26,6 +27,7 @@ from flowseg._quiet import hush_native_libraries
 
 app = typer.Typer(
     name="flowseg",
+    cls=Group,
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
@@ -85,7 +87,7 @@ def _options(
 
 
 for command in (check, mend, convert, train, tune, predict, evaluate, measure, flows, info, demo):
-    app.command()(command)
+    app.command(cls=Command)(command)
 
 
 if __name__ == "__main__":

@@ -237,7 +237,7 @@ def report_batch(batch: Batch, sentence: str, *, as_json: bool) -> None:
     """Say what was done and what failed; exit with status 1 when something did."""
     if as_json:
         typer.echo(json.dumps(_document(batch), indent=1))
-    else:
+    elif batch.entries or not batch.failures:
         typer.echo(sentence)
     report_failures(batch.failures, len(batch.tasks))
 

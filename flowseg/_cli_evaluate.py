@@ -14,7 +14,7 @@ from tqdm import tqdm
 from flowseg import _report, io
 from flowseg._cli_files import check_output_file
 from flowseg._cli_inputs import find_masks_with_masks, find_partners, result_names
-from flowseg._cli_options import AsJson, Axes, Channel, Plane, Reading, Scene, Time, make_reading
+from flowseg._cli_options import READ, WRITE, AsJson, Axes, Channel, Plane, Reading, Scene, Time, make_reading
 from flowseg._cli_stream import FAULTS, sentence_of
 from flowseg._overlaps import find_overlaps, leave_out_ignored
 from flowseg._report_page import Compared, write_page
@@ -33,10 +33,13 @@ def evaluate(
     true: Annotated[str, typer.Argument(metavar="TRUE", help="True label images: file, folder or pattern.")],
     predicted: Annotated[str, typer.Argument(metavar="PREDICTED", help="Predicted label images with the same names.")],
     images: Annotated[
-        str | None, typer.Option(help="The images with the same names, to be seen in the report.")
+        str | None, typer.Option(help="The images with the same names, to be seen in the report.", rich_help_panel=READ)
     ] = None,
     report: Annotated[
-        Path | None, typer.Option(help="HTML file to write: scores, and every image with what went wrong in it.")
+        Path | None,
+        typer.Option(
+            help="HTML file to write: scores, and every image with what went wrong in it.", rich_help_panel=WRITE
+        ),
     ] = None,
     channel: Channel = None,
     z: Plane = None,

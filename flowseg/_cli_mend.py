@@ -23,7 +23,7 @@ from flowseg._overlaps import count_objects
 def mend(
     masks: MaskFiles,
     output: OutputFolder,
-    min_size: Annotated[int, typer.Option(help="Drop objects of fewer pixels.")] = 5,
+    min_size: Annotated[int, typer.Option(help="Drop objects of fewer pixels.", rich_help_panel="How to repair")] = 5,
     resume: Resume = False,
     overwrite: Overwrite = False,
     workers: FileWorkers = None,

@@ -20,7 +20,7 @@ from flowseg._cli_measure import measure
 from flowseg._cli_mend import mend
 from flowseg._cli_model import demo, info
 from flowseg._cli_predict import predict
-from flowseg._cli_stream import FAULTS, sentence_of
+from flowseg._cli_stream import FAULTS, sentence_of, shell_words
 from flowseg._cli_train import train
 from flowseg._cli_tune import tune
 from flowseg._quiet import hush_native_libraries
@@ -67,7 +67,7 @@ def _show_warning(
     file: TextIO | None = None,  # noqa: ARG001
     line: str | None = None,  # noqa: ARG001
 ) -> None:
-    typer.echo(f"flowseg: note: {' '.join(str(message).split())}", err=True)
+    typer.echo(f"flowseg: note: {shell_words(' '.join(str(message).split()))}", err=True)
 
 
 def _show_version(value: bool) -> None:

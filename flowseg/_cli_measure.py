@@ -146,7 +146,7 @@ class Measuring:
             elif table:
                 tables.append({"file": np.full(table["label"].size, _as_text(name)), **table})
         columns = dict.fromkeys(name for table in tables for name in table) or {"file": None}
-        return {name: np.concatenate([_column(table, name) for table in tables] or [[]]) for name in columns}
+        return {name: _join([_column(table, name) for table in tables]) for name in columns}
 
 
 def _in_pixels(table: Table) -> list[str]:

@@ -37,7 +37,7 @@ def _complete_to(incomplete: str) -> list[str]:
 def convert(
     annotations: Annotated[
         list[str],
-        typer.Argument(metavar="ANNOTATIONS...", help="Files of annotations, folders or patterns of them."),
+        typer.Argument(metavar="ANNOTATIONS", help="Files of annotations, folders or patterns of them."),
     ],
     output: OutputFolder,
     to: Annotated[

@@ -42,11 +42,11 @@ MasksArgument = Annotated[
 ]
 ImageFiles = Annotated[
     list[str],
-    typer.Argument(metavar="IMAGES...", help="Image files, folders of images, or patterns such as 'a/*.tif'."),
+    typer.Argument(metavar="IMAGES", help="Image files, folders of images, or patterns such as 'a/*.tif'."),
 ]
 MaskFiles = Annotated[
     list[str],
-    typer.Argument(metavar="MASKS...", help="Label images or coloured annotations: files, folders or patterns."),
+    typer.Argument(metavar="MASKS", help="Label images or coloured annotations: files, folders or patterns."),
 ]
 OutputFolder = Annotated[
     Path,

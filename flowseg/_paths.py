@@ -69,7 +69,7 @@ def find_files(where: StrPath | Sequence[StrPath], *, kind: str | None = None) -
         other = {"images": "masks", "masks": "images"}.get(kind or "", "pictures")
         raise FileNotFoundError(
             f"{list_files(places)} must name {kind or 'images or masks'}; there are only {other}, pictures and flows "
-            f"of them, {list_files(found)}."
+            f"of them, {list_files(sorted(found))}."
         )
     return sorted(kept)
 

@@ -71,7 +71,7 @@ def test_thresholds_switched_off(data, model, tmp_path):
 def test_boundary_baseline(data, tmp_path):
     model = tmp_path / "b.safetensors"
     run_here("train", data / "images", data / "masks", "-o", model, "--boundary", *SHORT, "--filters", "4,8")
-    assert json.loads(run_here("info", model).stdout)["estimator"] == "BoundarySegmenter"
+    assert json.loads(run_here("info", model, "--json").stdout)["estimator"] == "BoundarySegmenter"
     run_here("predict", data / "images" / "Zelle ä 1.png", "-m", model, "-o", tmp_path)
     assert tifffile.imread(tmp_path / "Zelle ä 1_masks.tif").shape == (96, 104)
 
@@ -114,7 +114,7 @@ def test_flows_of_coloured_annotations(tmp_path):
 
 
 def test_info(model):
-    document = json.loads(run_here("info", model).stdout)
+    document = json.loads(run_here("info", model, "--json").stdout)
     assert document["estimator"] == "FlowSegmenter"
     assert document["epochs_trained"] == 1
     assert document["parameters"]["filters"] == [8, 16]

@@ -259,7 +259,7 @@ def test_a_file_that_is_named_outright_is_not_left_out(masks, tmp_path):
         for command in ("mend", "flows", "measure"):
             result = invoke(command, where, "-o", tmp_path / "none.csv", status=1)
             assert isinstance(result.exception, FileNotFoundError)
-            assert str(result.exception).endswith("a pattern of them; got pictures and flows only.")
+            assert "there are only images, pictures and flows of them" in str(result.exception)
         result = invoke("convert", where, "-o", tmp_path / "none", "--from", "labels", status=1)
         assert isinstance(result.exception, FileNotFoundError)
     assert not (tmp_path / "none").exists()

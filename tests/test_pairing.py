@@ -41,7 +41,7 @@ def names(files):
     ],
 )
 def test_pairs(pairs):
-    split = [re.fullmatch(r"(.+?\.(?:tiff?|TIF)) (.+)", pair).groups() for pair in pairs]
+    split = [re.fullmatch(r"(.+?\.(?:tiff?|TIF|png)) (.+)", pair).groups() for pair in pairs]
     wanted = [(Path(a), Path(b)) for a, b in split]
     assert io.pair_files([a for a, _ in wanted], [b for _, b in wanted][::-1]) == wanted
     assert io.pair_files([b for _, b in wanted], [a for a, _ in wanted][::-1]) == [(b, a) for a, b in wanted]

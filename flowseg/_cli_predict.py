@@ -16,6 +16,8 @@ from flowseg._cli_batch import Task, count_done, made_files, make_tasks, plan_ba
 from flowseg._cli_files import check_memory, model_file, parse_number, set_parameter
 from flowseg._cli_inputs import find_images
 from flowseg._cli_options import (
+    SEGMENT,
+    WRITE,
     AsJson,
     Axes,
     Channel,
@@ -64,6 +66,7 @@ def predict(
             "-m",
             help="Model file that flowseg train wrote, or a pretrained one: nuclei.",
             autocompletion=complete_model,
+            rich_help_panel=SEGMENT,
         ),
     ],
     output: OutputFolder,
@@ -72,14 +75,18 @@ def predict(
         typer.Option(
             help=f"Results to write beside the masks, with commas between: {', '.join(ALSO)}.",
             autocompletion=_complete_also,
+            rich_help_panel=WRITE,
         ),
     ] = None,
-    overlay: Annotated[bool, typer.Option(help="Write pictures of the outlines on the images.")] = True,
+    overlay: Annotated[
+        bool, typer.Option(help="Write pictures of the outlines on the images.", rich_help_panel=WRITE)
+    ] = True,
     diameter: Annotated[
         str | None,
         typer.Option(
             help="Typical diameter of the objects in pixels, or 'estimate'; by default that of the training images or, "
-            "with a model that was better with them, an estimate within their sizes."
+            "with a model that was better with them, an estimate within their sizes.",
+            rich_help_panel=SEGMENT,
         ),
     ] = None,
     estimate_diameters: Annotated[
@@ -87,27 +94,41 @@ def predict(
         typer.Option(
             "--estimate/--no-estimate",
             help="Whether diameters are estimated where --diameter is not given; by default as chosen in training.",
+            rich_help_panel=SEGMENT,
         ),
     ] = None,
     cellprob_threshold: Annotated[
-        float | None, typer.Option(help="Higher finds fewer, smaller objects; by default as chosen in training.")
+        float | None,
+        typer.Option(
+            help="Higher finds fewer, smaller objects; by default as chosen in training.", rich_help_panel=SEGMENT
+        ),
     ] = None,
     flow_threshold: Annotated[
         str | None,
-        typer.Option(help="Lower drops more doubtful objects, 'none' keeps all; by default as chosen in training."),
+        typer.Option(
+            help="Lower drops more doubtful objects, 'none' keeps all; by default as chosen in training.",
+            rich_help_panel=SEGMENT,
+        ),
     ] = None,
     min_size: Annotated[
-        int | None, typer.Option(help="Drop objects of fewer pixels; by default as chosen in training.")
+        int | None,
+        typer.Option(help="Drop objects of fewer pixels; by default as chosen in training.", rich_help_panel=SEGMENT),
     ] = None,
     score_threshold: Annotated[
         str | None,
         typer.Option(
             help="Drop objects that are real with less than this probability, 'none' keeps all; by default as chosen "
-            "in training."
+            "in training.",
+            rich_help_panel=SEGMENT,
         ),
     ] = None,
     test_time_augmentation: Annotated[
-        bool, typer.Option("--tta", help="Mean over the image turned and flipped: a little better, eight times slower.")
+        bool,
+        typer.Option(
+            "--tta",
+            help="Mean over the image turned and flipped: a little better, eight times slower.",
+            rich_help_panel=SEGMENT,
+        ),
     ] = False,
     channel: Channel = None,
     z: Plane = None,

@@ -12,6 +12,8 @@ import typer
 from flowseg._cli_files import check_model_output, model_file, read_pairs
 from flowseg._cli_inputs import find_pairs
 from flowseg._cli_options import (
+    READ,
+    WRITE,
     AsJson,
     Axes,
     Channel,
@@ -33,9 +35,17 @@ def tune(
     masks: MasksArgument,
     model: Annotated[
         str,
-        typer.Option("--model", "-m", help="Model file, or a pretrained one: nuclei.", autocompletion=complete_model),
+        typer.Option(
+            "--model",
+            "-m",
+            help="Model file, or a pretrained one: nuclei.",
+            autocompletion=complete_model,
+            rich_help_panel=READ,
+        ),
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Model file to write (.safetensors).")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Model file to write (.safetensors).", rich_help_panel=WRITE)
+    ],
     channel: Channel = None,
     z: Plane = None,
     t: Time = None,

@@ -82,6 +82,10 @@ def picture_of(path: Path) -> str | None:
     return _strip(stem_of(path), OF_PICTURES)
 
 
+def _picture_word(path: Path, of: str) -> str:
+    return stem_of(path)[len(of) :].lower()
+
+
 def image_names(stem: str) -> set[str]:
     """Names that an image has, with and without the word for images."""
     rest = _strip(stem, OF_IMAGES)
@@ -102,7 +106,9 @@ class Folder:
         self._images = {name for file in every for name in image_names(stem_of(file))}
         rests = [rest for file in every if (rest := _strip(stem_of(file), OF_MASKS)) is not None]
         self._masks = {name for rest in rests for name in image_names(rest)}
-        self._all = Counter(name for file in every for name in {*names_of(file), picture_of(file)})
+        beside = Counter(name for file in every for name in {*names_of(file), picture_of(file)})
+        shown = {file: of for file in every if (of := picture_of(file)) is not None and beside[of] > 1}
+        self._words = {_picture_word(file, of) for file, of in shown.items()}
         self._tiffs = {stem_of(file) for file in every if file.suffix.lower() in (".tif", ".tiff")}
 
     @property
@@ -111,10 +117,13 @@ class Folder:
         return bool(self._images & self._masks)
 
     def is_picture(self, file: Path) -> bool:
-        """Whether a file shows or repeats another: outlines or flows beside masks, masks as PNG beside TIFF."""
+        """Whether a file shows or repeats another: outlines or flows beside masks, masks as PNG beside TIFF.
+
+        Where one file is a picture of another, so are those of the same word whose masks are missing.
+        """
         of = picture_of(file)
         repeated = file.suffix.lower() == ".png" and is_masks_name(file) and stem_of(file) in self._tiffs
-        return repeated or (of is not None and self._all[of] > 1)
+        return repeated or (of is not None and _picture_word(file, of) in self._words)
 
     def is_masks(self, file: Path) -> bool:
         """Whether a file holds the masks of another."""

@@ -337,8 +337,11 @@ def test_pretrained_from_the_shell(data, tmp_path):
     options = ["--from", "nuclei", "-o", file, *SHORT, "--checkpoint", checkpoint]
     run_here("train", images, masks, *options)
     assert checkpoint.is_file()
-    assert json.loads(run_here("info", file).stdout)["parameters"]["warm_start"]
-    assert "CC0" in run_here("info", "nuclei").stdout
+    assert json.loads(run_here("info", file, "--json").stdout)["parameters"]["warm_start"]
+    said = run_here("info", "nuclei").stdout
+    assert "CC0" in said
+    assert "typical diameter 17.0 pixels" in said
+    assert "score_threshold 0.5" in said
     result = run_here("train", images, masks, *options, "--filters", "8,16", status=1)
     assert "flowseg: --filters cannot be given with --from" in result.stderr
     result = run_here("predict", images, "-m", "nucleus", "-o", tmp_path / "x", status=1)

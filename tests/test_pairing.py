@@ -99,7 +99,7 @@ def test_a_side_that_is_not_there(tmp_path):
 
 
 def test_pictures_are_left_out_only_beside_what_they_show(tmp_path):
-    touch(tmp_path, "blood_flows.tif", "x_overlay.png", "x.tif")
+    touch(tmp_path, "blood_flows.tif", "x_overlay.png", "x.tif", "masks_are_lost_overlay.png")
     assert names(io.find_files(tmp_path)) == ["blood_flows.tif", "x.tif"]
 
 

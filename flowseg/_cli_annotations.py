@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,12 @@ from flowseg._annotation_files import (
     masks_from_mat,
 )
 from flowseg._cellpose_files import masks_from_cellpose
-from flowseg._cli_files import without_overlays
 from flowseg._coco import masks_from_coco
 from flowseg._geojson import masks_from_geojson
 from flowseg._image_files import read_array
 from flowseg._masks import masks_from_rgb
-from flowseg._paths import MASK_ENDINGS, SUFFIXES
+from flowseg._names import bare_name
+from flowseg._paths import SUFFIXES, identity, keep_kind, list_files
 from flowseg._roi import masks_from_roi
 
 # Kind of annotation -> how the names of its files end; that of "files" is a folder of one file per object.
@@ -51,27 +51,31 @@ BY_NAME = (
 BY_KEY = (("annotations", "coco"), ("interval", "labkit"), ("type", "geojson"))
 # One file of these holds the masks of several images.
 OF_SEVERAL = {"coco": masks_from_coco, "cvat": masks_from_cvat}
-# What may stand behind an image's name in the name of its annotation, beside what masks have.
-NAME_ENDINGS = (*MASK_ENDINGS, "_rois", "_outlines", "_flows", "_objects")
 
 
-def bare_name(file: Path) -> str:
+def image_name(file: Path) -> str:
     """The name of the image that an annotation is of."""
     if file.is_dir():
         return file.parent.name if file.name == "masks" else file.name
-    for ending in NAME_ENDINGS:
-        if file.stem.endswith(ending) and file.stem != ending:
-            return file.stem.removesuffix(ending)
-    return file.stem
+    return bare_name(file)
 
 
-def find_annotations(where: str, kind: str | None) -> list[tuple[Path, str]]:
+def image_folder(file: Path) -> Path:
+    """The folder in which an annotation, or the folder that is one, lies."""
+    return file.parent.parent if file.is_dir() and file.name == "masks" else file.parent
+
+
+def find_annotations(where: Sequence[str], kind: str | None) -> list[tuple[Path, str]]:
     """Files of annotations and their kinds; with a kind given only those that can be of it."""
-    files = _find_folders(where) if kind == "files" else _find_all(where, _endings(kind))
-    found = [(file, kind or _find_kind(file)) for file in files]
+    find = _find_folders if kind == "files" else partial(_find_all, endings=_endings(kind))
+    files = list({identity(file): file for place in where for file in find(place)}.values())
+    if kind in ("labels", "binary") and (len(where) > 1 or not Path(where[0]).is_file()):
+        files = keep_kind(files, "masks") or _refuse(where)
+    found = [(file, kind or _find_kind(file)) for file in sorted(files)]
     kinds = sorted({kind for _, kind in found})
     if len(kinds) > 1:
-        raise ValueError(f"--from must say which annotations of {where} are meant: {', '.join(kinds)}; got none.")
+        said = f"annotations of {list_files(where)} are meant: {', '.join(kinds)}"
+        raise ValueError(f"--from must say which {said}; got none.")
     return found
 
 
@@ -83,16 +87,23 @@ def _find_all(where: str, endings: tuple[str, ...]) -> list[Path]:
     path = Path(where)
     if where and path.is_file():
         return [path]
-    candidates = path.iterdir() if where and path.is_dir() else map(Path, glob.glob(where, recursive=True))
-    found = [p for p in candidates if p.is_file() and p.name.lower().endswith(endings) and not p.name.startswith(".")]
-    found = [p for p in found if not p.stem.endswith("_overlay")]
-    found = sorted(without_overlays(found) if endings == SUFFIXES else found)
-    if not found:
-        raise FileNotFoundError(
-            f"{where!r} must name a file of annotations, a folder or a pattern of them; got none. --from files takes "
-            "folders of one file per object."
-        )
-    return found
+    matched = [path] if where and path.is_dir() else [Path(name) for name in glob.glob(where, recursive=True)]
+    found = _pick_endings(matched, endings) or _pick_endings(
+        [file for folder in matched if folder.is_dir() for file in folder.iterdir()], endings
+    )
+    return found or _refuse([where])
+
+
+def _pick_endings(files: Sequence[Path], endings: tuple[str, ...]) -> list[Path]:
+    named = [file for file in files if file.name.lower().endswith(endings) and not file.name.startswith(".")]
+    return [file for file in named if file.is_file() and not file.stem.endswith("_overlay")]
+
+
+def _refuse(where: Sequence[str]) -> list[Path]:
+    raise FileNotFoundError(
+        f"'{list_files(where)}' must name a file of annotations, a folder or a pattern of them; got none. --from files "
+        "takes folders of one file per object."
+    )
 
 
 def _find_folders(where: str) -> list[Path]:

@@ -8,17 +8,19 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import typer
 from tqdm import tqdm
 
 from flowseg import _checks, io
+from flowseg._cli_inputs import result_names
 from flowseg._cli_record import RECORD_NAME, Entry, Record, Run, differences, digest, read_record
 from flowseg._cli_results import COCO_NAME, MasksOfFiles, result_files
 from flowseg._cli_stream import FAULTS, Failure, Stages, name_file, sentence_of, stream
 from flowseg._files import is_unfinished
+from flowseg._names import stem_of
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,22 @@ class Task:
     @property
     def image_name(self) -> str:
         """The name of the image, as far as it is known."""
-        return self.part or self.sources[-1].name
+        return self.part or str(PurePosixPath(self.name).parent / self.sources[-1].name)
+
+
+def make_tasks(
+    files: Sequence[Path], folder: Path, kinds: Sequence[str], bare: Callable[[Path], str] = stem_of
+) -> list[Task]:
+    """One task per file; ``bare`` makes the names of results out of those of files."""
+    return [
+        Task((file,), name, result_files(folder, name, kinds))
+        for file, name in zip(files, result_names(files, bare), strict=True)
+    ]
+
+
+def made_files(folder: Path) -> list[Path]:
+    """Results that the folder's record speaks of: a pattern may find them among the images of the next run."""
+    return [file for name in read_record(folder)[1] for file in result_files(folder, name)]
 
 
 @dataclass
@@ -112,9 +129,9 @@ def plan_batch(
 
 def check_folder(folder: Path, tasks: Sequence[Task], option: str = "--output") -> None:
     """Refuse a folder that holds an input or cannot be written to, and inputs of the same name."""
-    place = folder.resolve()
     seen: dict[str, Path] = {}
     for task in tasks:
+        place = (folder / task.name).parent.resolve()
         for source in task.sources:
             real = source.resolve()
             if place in (source.parent.resolve(), real if real.is_dir() else real.parent):
@@ -153,7 +170,8 @@ def _find_kept(tasks: Sequence[Task], entries: dict[str, Entry]) -> dict[str, En
 def run_batch(batch: Batch, stages: Stages[Task, Any, Any], title: str) -> None:
     """Do what there is to do; what fails is noted and the rest done."""
     began = time.perf_counter()
-    batch.folder.mkdir(parents=True, exist_ok=True)
+    for place in {(batch.folder / task.name).parent for task in batch.tasks}:
+        place.mkdir(parents=True, exist_ok=True)
     for file in [*batch.to_remove, *_leftovers(batch)]:
         file.unlink(missing_ok=True)
     record = Record(batch.folder, batch.run, batch.all_entries.values())
@@ -175,9 +193,11 @@ def run_batch(batch: Batch, stages: Stages[Task, Any, Any], title: str) -> None:
 
 def _leftovers(batch: Batch) -> list[Path]:
     """What a run that was killed while it wrote a file has left of it, under the names that `write_whole` gives."""
-    names = [file.name for task in batch.tasks for file in result_files(batch.folder, task.name)]
-    hidden = [file for file in batch.folder.iterdir() if file.name.startswith(".")]
-    return [file for file in hidden if is_unfinished(file, (*names, COCO_NAME, RECORD_NAME))]
+    names: dict[Path, list[str]] = {batch.folder: [COCO_NAME, RECORD_NAME]}
+    for file in (file for task in batch.tasks for file in result_files(batch.folder, task.name)):
+        names.setdefault(file.parent, []).append(file.name)
+    hidden = [file for folder in names for file in folder.iterdir() if file.name.startswith(".")]
+    return [file for file in hidden if is_unfinished(file, names[file.parent])]
 
 
 def _reading(read: Callable[[Task], Any]) -> Callable[[Task], tuple[str, Any]]:
@@ -217,7 +237,7 @@ def report_batch(batch: Batch, sentence: str, *, as_json: bool) -> None:
     """Say what was done and what failed; exit with status 1 when something did."""
     if as_json:
         typer.echo(json.dumps(_document(batch), indent=1))
-    else:
+    elif batch.entries or not batch.failures:
         typer.echo(sentence)
     report_failures(batch.failures, len(batch.tasks))
 

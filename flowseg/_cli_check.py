@@ -15,11 +15,14 @@ from tqdm import tqdm
 from flowseg import io
 from flowseg._cli_annotations import read_loose_masks
 from flowseg._cli_batch import Task, check_folder
+from flowseg._cli_inputs import find_masks, find_masks_with_images, result_names
+from flowseg._cli_options import READ, RUN, WRITE, AsJson
 from flowseg._cli_results import write_labels
 from flowseg._cli_stream import FAULTS, name_file, sentence_of
 from flowseg._doctor import Finding, MasksReport, check_masks
 from flowseg._duplicates import fingerprint
 from flowseg._mending import mend_masks
+from flowseg._paths import identity, list_files
 
 # With fewer objects in all there is little to learn from.
 FEW_OBJECTS = 50
@@ -27,15 +30,21 @@ FEW_OBJECTS = 50
 
 def check(
     masks: Annotated[str, typer.Argument(metavar="MASKS", help="Label images: file, folder or pattern.")],
-    images: Annotated[str | None, typer.Argument(metavar="[IMAGES]", help="Their images, by the same names.")] = None,
+    images: Annotated[str | None, typer.Argument(metavar="IMAGES", help="Their images, by the same names.")] = None,
     against: Annotated[
-        list[str] | None, typer.Option(help="Images of another split, which must not be among IMAGES; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            help="Images of another split, which must not be among IMAGES; may be repeated.", rich_help_panel=READ
+        ),
     ] = None,
-    min_size: Annotated[int, typer.Option(help="Report objects of fewer pixels.")] = 5,
+    min_size: Annotated[int, typer.Option(help="Report objects of fewer pixels.", rich_help_panel=RUN)] = 5,
     mend: Annotated[
-        Path | None, typer.Option(help="Folder to write repaired masks to: one piece each, no specks, no holes.")
+        Path | None,
+        typer.Option(
+            help="Folder to write repaired masks to: one piece each, no specks, no holes.", rich_help_panel=WRITE
+        ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of lines.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Look for what is wrong with annotations; exit status 1 when something is.
 
@@ -46,13 +55,12 @@ def check(
     """
     if against and images is None:
         raise ValueError("--against must come with IMAGES to compare; got none.")
-    files = io.find_files(masks)
-    partners: dict[Path, Path] = dict(io.pair_files(files, io.find_files(images))) if images is not None else {}
-    if mend is not None:
-        _make_folder(mend, files, partners)
+    partners: dict[Path, Path] = {} if images is None else dict(find_masks_with_images(masks, images))
+    files = [*partners] if images is not None else find_masks([masks])
+    targets = {} if mend is None else _make_folder(mend, files, partners)
     reports: dict[str, MasksReport] = {}
     for file in tqdm(files, "checking", disable=None, leave=False):
-        reports[str(file)] = _check_file(file, partners.get(file), min_size, mend)
+        reports[str(file)] = _check_file(file, partners.get(file), min_size, targets.get(file))
         if not as_json:
             _print(str(file), reports[str(file)])
     general = [*_check_number(reports), *_check_splits(list(partners.values()), against or [])]
@@ -63,33 +71,32 @@ def check(
     else:
         for finding in general:
             typer.echo(f"{finding.kind}: {finding.message}")
-        n_objects = sum(report.n_objects for report in reports.values())
-        typer.echo(f"{n_objects} objects in {len(files)} files, {wrong or 'no'} file{'s' * (wrong != 1)} with faults")
+        typer.echo(_summarize(reports, wrong, sum(finding.wrong for finding in general)))
     if wrong or any(finding.wrong for finding in general):
         raise typer.Exit(1)
 
 
-def _make_folder(folder: Path, files: list[Path], partners: dict[Path, Path]) -> None:
-    """Make the folder of the repaired masks, which take the place of nothing."""
+def _make_folder(folder: Path, files: list[Path], partners: dict[Path, Path]) -> dict[Path, Path]:
+    """Make the folder of the repaired masks, which take the place of nothing; where each is to be written."""
     sources = [(file, partners[file]) if file in partners else (file,) for file in files]
-    check_folder(folder, [Task(both, both[0].stem, ()) for both in sources], "--mend")
-    for target in (_repaired(folder, file) for file in files):
+    names = result_names(files)
+    check_folder(folder, [Task(both, name, ()) for both, name in zip(sources, names, strict=True)], "--mend")
+    targets = {file: folder / f"{name}.tif" for file, name in zip(files, names, strict=True)}
+    for target in targets.values():
         if os.path.lexists(target):
             raise FileExistsError(f"--mend must be a folder without files of these names; {target} is there.")
-    folder.mkdir(parents=True, exist_ok=True)
+    for target in targets.values():
+        target.parent.mkdir(parents=True, exist_ok=True)
+    return targets
 
 
-def _repaired(folder: Path, file: Path) -> Path:
-    return folder / f"{file.stem}.tif"
-
-
-def _check_file(file: Path, partner: Path | None, min_size: int, mend: Path | None) -> MasksReport:
+def _check_file(file: Path, partner: Path | None, min_size: int, target: Path | None) -> MasksReport:
     try:
         array = read_loose_masks(file)
         report = check_masks(array, None if partner is None else io.read_image(partner), min_size=min_size)
-        if mend is not None:
+        if target is not None:
             mended = mend_masks(array, min_size=min_size).masks
-            write_labels(_repaired(mend, file), mended, io.read_pixel_size(file))
+            write_labels(target, mended, io.read_pixel_size(file))
     except FAULTS as error:
         return MasksReport(0, (Finding("unreadable", sentence_of(error)),))
     return report
@@ -109,18 +116,34 @@ def _check_number(reports: dict[str, MasksReport]) -> Iterator[Finding]:
         )
 
 
+def _summarize(reports: dict[str, MasksReport], n_wrong: int, n_general: int) -> str:
+    n_objects = sum(report.n_objects for report in reports.values())
+    said = f"{n_objects} objects in {len(reports)} file{'s' * (len(reports) != 1)}"
+    if not n_wrong and not n_general:
+        return f"{said}, no files with faults"
+    faults = [f"{n_wrong} file{'s' * (n_wrong != 1)} with faults"] if n_wrong else []
+    faults += [f"{n_general} fault{'s' * (n_general != 1)} of the whole set"] if n_general else []
+    return f"{said}, {' and '.join(faults)}"
+
+
 def _check_splits(images: list[Path], against: list[str]) -> Iterator[Finding]:
     """The same image twice: among the images, or in another split."""
-    others = {file for where in against for file in io.find_files(where)}
+    others = [file for where in against for file in io.find_files(where, kind="images")]
+    known = {identity(file) for file in images}
+    again = [file for file in others if identity(file) in known]
+    if again:
+        every = "every image" if len({*map(identity, again)}) == len(known) else f"{len(again)} of {len(known)} images"
+        yield Finding("leak", f"{every} of IMAGES is in --against, too, the same file: {list_files(again)}.")
     seen: dict[str, list[Path]] = defaultdict(list)
-    for file in tqdm([*images, *sorted(others)], "comparing", disable=None, leave=False):
+    apart = {file for file in others if identity(file) not in known}
+    for file in tqdm([*images, *sorted(apart)], "comparing", disable=None, leave=False):
         try:
             seen[fingerprint(io.read_image(file))].append(file)
         except FAULTS as error:
-            if file in others:  # the images are checked already
+            if file in apart:  # the images are checked already
                 yield Finding("unreadable", name_file(str(file), sentence_of(error)))
     for files in seen.values():
-        across = any(file in others for file in files) and any(file not in others for file in files)
-        if len(files) > 1 and (across or not any(file in others for file in files)):
+        across = any(file in apart for file in files) and any(file not in apart for file in files)
+        if len(files) > 1 and (across or not any(file in apart for file in files)):
             kind = "leak" if across else "duplicate"
             yield Finding(kind, f"the same image, perhaps turned: {', '.join(map(str, files))}.")

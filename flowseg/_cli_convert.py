@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,14 +12,16 @@ from numpy.typing import NDArray
 
 from flowseg import io
 from flowseg._checks import check_choice
-from flowseg._cli_annotations import ENDINGS, bare_name, find_annotations, needs_shape, readers
+from flowseg._cli_annotations import ENDINGS, find_annotations, image_folder, image_name, needs_shape, readers
 from flowseg._cli_batch import Batch, Task, count_done, plan_batch, report_batch, run_batch, write_coco
-from flowseg._cli_files import find_inputs
-from flowseg._cli_options import AsJson, FileWorkers, OutputFolder, Overwrite, Resume
+from flowseg._image_files import read_shape
+from flowseg._cli_inputs import find_images, part_place, place_names
+from flowseg._cli_options import READ, WRITE, AsJson, FileWorkers, OutputFolder, Overwrite, Resume
 from flowseg._cli_record import describe_run
 from flowseg._cli_results import COCO, MasksOfFiles, Result, complete_kinds, parse_kinds, result_files, write_results
 from flowseg._cli_stream import FAULTS, Stages
 from flowseg._overlaps import count_objects
+from flowseg._paths import nearest_files
 
 # What can be made of masks.
 TO = ("tif", "png", "roi", "geojson", COCO, "csv", "parquet")
@@ -34,13 +37,16 @@ def _complete_to(incomplete: str) -> list[str]:
 
 def convert(
     annotations: Annotated[
-        str, typer.Argument(metavar="ANNOTATIONS", help="File of annotations, folder or quoted pattern of them.")
+        list[str],
+        typer.Argument(metavar="ANNOTATIONS", help="Files of annotations, folders or patterns of them."),
     ],
     output: OutputFolder,
     to: Annotated[
         list[str] | None,
         typer.Option(
-            help=f"What to write, with commas between: {', '.join(TO)}.  [default: tif]", autocompletion=_complete_to
+            help=f"What to write, with commas between: {', '.join(TO)}.  [default: tif]",
+            autocompletion=_complete_to,
+            rich_help_panel=WRITE,
         ),
     ] = None,
     kind: Annotated[
@@ -49,11 +55,16 @@ def convert(
             "--from",
             help=f"What the annotations are, where their names do not say it: {', '.join(ENDINGS)}.",
             autocompletion=_complete_from,
+            rich_help_panel=READ,
         ),
     ] = None,
     images: Annotated[
         str | None,
-        typer.Option(help="Images of the same names: for their sizes, which roi, geojson and outlines do not hold."),
+        typer.Option(
+            help="Images of the same names: for their sizes, which roi, geojson and outlines do not hold. Of stacks "
+            "that of a plane counts.",
+            rich_help_panel=READ,
+        ),
     ] = None,
     resume: Resume = False,
     overwrite: Overwrite = False,
@@ -75,7 +86,7 @@ def convert(
     kinds = parse_kinds(to or ["tif"], TO, "--to")
     found = find_annotations(annotations, kind)
     work = Conversion(_find_images(found, images), kinds, output)
-    tasks = [task for file, its_kind in found for task in work.add(file, its_kind)]
+    tasks = work.plan(found)
     run = describe_run("convert", None, [("to", ",".join(kinds)), ("from", found[0][1])])
     batch = plan_batch(output, run, tasks, resume=resume, overwrite=overwrite, workers=workers)
     run_batch(batch, Stages(work.read, lambda masks: masks, work.finish), "converting")
@@ -88,17 +99,8 @@ def _find_images(found: list[tuple[Path, str]], images: str | None) -> dict[Path
     """Images by the files of their annotations."""
     if images is None:
         return {}
-    available = find_inputs(images)
-    if len(found) == len(available) == 1:
-        return {found[0][0]: available[0]}
-    by_name = {image.stem: image for image in available}
-    names = [(file, next((n for n in (file.stem, bare_name(file)) if n in by_name), None)) for file, _ in found]
-    alone = [str(file) for file, name in names if name is None]
-    if alone:
-        raise ValueError(
-            f"--images must hold an image of the same name for every file; got none for {', '.join(alone)}."
-        )
-    return {file: by_name[name] for file, name in names if name is not None}
+    names = {image_folder(file) / f"{image_name(file)}.tif" if file.is_dir() else file: file for file, _ in found}
+    return {names[name]: image for name, image in nearest_files([*names], find_images([images]), "--images").items()}
 
 
 class Conversion:
@@ -120,25 +122,27 @@ class Conversion:
         self.folder = folder
         self._readers: dict[str, Any] = {}
 
-    def add(self, file: Path, kind: str) -> list[Task]:
-        """The tasks of one file of annotations."""
-        sources = (file, *([self.images[file]] if file in self.images else []))
-        try:
-            parts = [*readers(file, kind)]
-        except FAULTS as error:  # said when it is its turn
-            parts = [("", partial(_fail, error))]
+    def plan(self, found: list[tuple[Path, str]]) -> list[Task]:
+        """The tasks of all files of annotations."""
+        parts = [(file, part, reader) for file, kind in found for part, reader in self._parts(file, kind)]
+        places = [part_place(image_folder(file), image_name(file), part) for file, part, _ in parts]
+        names = place_names(*map(list, zip(*places, strict=True)))
         tasks = []
-        for part, reader in parts:
-            name = Path(part).stem if part else bare_name(file)
-            self._readers[name] = partial(self._read, reader, file, kind)
+        for name, (file, part, reader) in zip(names, parts, strict=True):
+            self._readers[name] = reader
+            sources = (file, *([self.images[file]] if file in self.images else []))
             tasks.append(Task(sources, name, result_files(self.folder, name, self.kinds), part))
         return tasks
 
+    def _parts(self, file: Path, kind: str) -> list[tuple[str, Callable[[], NDArray[Any]]]]:
+        try:
+            return [(part, partial(self._read, reader, file, kind)) for part, reader in readers(file, kind)]
+        except FAULTS as error:  # said when it is its turn
+            return [("", partial(_fail, error))]
+
     def _read(self, reader: Any, file: Path, kind: str) -> NDArray[Any]:
-        shape = None
-        if needs_shape(file, kind) and file in self.images:
-            shape = io.read_image(self.images[file]).shape[:2]
-        return reader(shape)
+        known = needs_shape(file, kind) and file in self.images
+        return reader(read_shape(self.images[file]) if known else None)
 
     def read(self, task: Task) -> NDArray[Any]:
         """Masks of one image."""
@@ -155,5 +159,5 @@ class Conversion:
         return MasksOfFiles([(entry.file, self._readers[name]) for name, entry in batch.entries.items()])
 
 
-def _fail(error: Exception, _: tuple[int, int] | None) -> NDArray[Any]:
+def _fail(error: Exception) -> NDArray[Any]:
     raise error

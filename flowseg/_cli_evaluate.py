@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from flowseg import _report, io
-from flowseg._cli_files import check_output_file, find_inputs
-from flowseg._cli_options import AsJson, Axes, Channel, Plane, Reading, Scene, Time, make_reading
+from flowseg._cli_files import check_output_file
+from flowseg._cli_inputs import find_masks_with_masks, find_partners, result_names
+from flowseg._cli_options import READ, WRITE, AsJson, Axes, Channel, Plane, Reading, Scene, Time, make_reading
 from flowseg._cli_stream import FAULTS, sentence_of
 from flowseg._overlaps import find_overlaps, leave_out_ignored
 from flowseg._report_page import Compared, write_page
@@ -22,6 +23,7 @@ from flowseg._report_page import Compared, write_page
 class Files(NamedTuple):
     """Files of one image."""
 
+    name: str
     true: Path
     predicted: Path
     image: Path | None
@@ -31,10 +33,13 @@ def evaluate(
     true: Annotated[str, typer.Argument(metavar="TRUE", help="True label images: file, folder or pattern.")],
     predicted: Annotated[str, typer.Argument(metavar="PREDICTED", help="Predicted label images with the same names.")],
     images: Annotated[
-        str | None, typer.Option(help="The images with the same names, to be seen in the report.")
+        str | None, typer.Option(help="The images with the same names, to be seen in the report.", rich_help_panel=READ)
     ] = None,
     report: Annotated[
-        Path | None, typer.Option(help="HTML file to write: scores, and every image with what went wrong in it.")
+        Path | None,
+        typer.Option(
+            help="HTML file to write: scores, and every image with what went wrong in it.", rich_help_panel=WRITE
+        ),
     ] = None,
     channel: Channel = None,
     z: Plane = None,
@@ -60,19 +65,18 @@ def evaluate(
     if report is None:
         results = [one.scores for one in _compare(files, reading)]
     else:
-        check_output_file(report, [file for one in files for file in one], "--report")
+        check_output_file(report, [file for one in files for file in one[1:]], "--report")
         results = write_page(report, _compare(files, reading, flat=True), len(files), f"{predicted} against {true}")
     scores = _report.summarize(results)
     typer.echo(json.dumps(_report.as_document(scores), indent=1) if as_json else _report.as_table(scores))
 
 
 def _find(true: str, predicted: str, images: str | None) -> list[Files]:
-    truths = io.find_files(true)
-    pairs = io.pair_files(truths, find_inputs(predicted))
-    if images is None:
-        return [Files(a, b, None) for a, b in pairs]
-    partners = dict(io.pair_files(truths, find_inputs(images)))
-    return [Files(a, b, partners[a]) for a, b in pairs]
+    pairs = find_masks_with_masks(true, predicted)
+    truths = [truth for truth, _ in pairs]
+    partners = {} if images is None else find_partners(truths, images, "images", ("TRUE", "--images"))
+    names = result_names(truths)
+    return [Files(name, a, b, partners.get(a)) for name, (a, b) in zip(names, pairs, strict=True)]
 
 
 def _compare(files: list[Files], reading: Reading, *, flat: bool = False) -> Iterator[Compared]:
@@ -104,7 +108,7 @@ def _compare_one(files: Files, reading: Reading, flat: bool) -> Compared:
         )
     predicted = leave_out_ignored(true, predicted)
     overlaps = find_overlaps(true, predicted)
-    scores = _report.score_image(files.true.stem, true, predicted, overlaps)
+    scores = _report.score_image(files.name, true, predicted, overlaps)
     return Compared(scores, true, predicted, overlaps, image)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from tqdm import tqdm
 
 from flowseg import _files, io
+from flowseg._cli_inputs import check_not_swapped
 from flowseg._cli_options import Reading
 from flowseg._image_files import check_image_memory
 from flowseg._pretrained import pretrained_file, pretrained_names
@@ -91,13 +92,9 @@ def check_model_output(output: Path, inputs: Iterable[Path | None]) -> None:
         raise ValueError(f"--output must end in .safetensors; got {output}.")
 
 
-def find_pairs(images: str, masks: str) -> list[tuple[Path, Path]]:
-    """Files of images and masks of the same names."""
-    return io.pair_files(io.find_files(images), find_inputs(masks))
-
-
 def read_pairs(pairs: list[tuple[Path, Path]], reading: Reading) -> tuple[list[Any], list[Any]]:
     """Images and masks, checked against each other."""
+    check_not_swapped(*pairs[0], reading)
     read = [(reading.read(a), io.read_masks(b)) for a, b in tqdm(pairs, "reading", disable=None, leave=False)]
     if any(image.ndim == 3 for image, _ in read):  # among pictures in colour, one without keeps its three channels
         read = [
@@ -126,28 +123,6 @@ def parse_filters(text: str) -> tuple[int, ...]:
         raise ValueError(
             f"--filters must be whole numbers with commas between, such as 32,64,128; got {text!r}."
         ) from None
-
-
-def find_inputs(where: str) -> list[Path]:
-    """Image files without the overlays among them; a file that is named outright is taken as it is."""
-    files = io.find_files(where)
-    kept = files if Path(where).is_file() else without_overlays(files)
-    if not kept:
-        raise FileNotFoundError(
-            f"{where!r} must name an image file, a folder or a pattern of them; got pictures and flows only."
-        )
-    return kept
-
-
-def without_overlays(files: list[Path]) -> list[Path]:
-    """A folder that flowseg predict wrote holds pictures, flows and label images as PNG beside the masks."""
-    names = {file.name for file in files}
-    return [
-        file
-        for file in files
-        if not file.stem.endswith(("_overlay", "_flows"))
-        and not (file.name.endswith("_masks.png") and f"{file.stem}.tif" in names)
-    ]
 
 
 def check_memory(file: Path, reading: Reading) -> None:

@@ -7,11 +7,11 @@ from typing import Any
 from numpy.typing import NDArray
 
 from flowseg import io
-from flowseg._cli_batch import Task, count_done, plan_batch, report_batch, run_batch
-from flowseg._cli_files import find_inputs
-from flowseg._cli_options import AsJson, FileWorkers, MasksArgument, OutputFolder, Overwrite, Resume
+from flowseg._cli_batch import Task, count_done, make_tasks, plan_batch, report_batch, run_batch
+from flowseg._cli_inputs import find_masks
+from flowseg._cli_options import AsJson, FileWorkers, MaskFiles, OutputFolder, Overwrite, Resume
 from flowseg._cli_record import describe_run
-from flowseg._cli_results import Result, result_files, write_results
+from flowseg._cli_results import Result, write_results
 from flowseg._cli_stream import Stages
 from flowseg._flows import labels_to_flows
 from flowseg._overlaps import count_objects
@@ -20,7 +20,7 @@ KINDS = ("flow_picture", "flows")
 
 
 def flows(
-    masks: MasksArgument,
+    masks: MaskFiles,
     output: OutputFolder,
     resume: Resume = False,
     overwrite: Overwrite = False,
@@ -34,8 +34,7 @@ def flows(
 
     flowseg flows annotations --output flows
     """
-    files = find_inputs(masks)
-    tasks = [Task((file,), file.stem, result_files(output, file.stem, ("flows",))) for file in files]
+    tasks = make_tasks(find_masks(masks), output, ("flows",))
     batch = plan_batch(
         output, describe_run("flows", None, []), tasks, resume=resume, overwrite=overwrite, workers=workers
     )

@@ -6,7 +6,7 @@ import json
 import os
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import typer
@@ -15,8 +15,10 @@ from tqdm import tqdm
 
 from flowseg import _checks, io
 from flowseg._cli_batch import report_failures
-from flowseg._cli_files import check_output_file, find_inputs
+from flowseg._cli_files import check_output_file
+from flowseg._cli_inputs import check_not_swapped, find_masks, find_masks_with_images, result_names
 from flowseg._cli_options import (
+    WRITE,
     AsJson,
     Axes,
     Channel,
@@ -31,6 +33,7 @@ from flowseg._cli_options import (
 from flowseg._cli_results import NEEDS
 from flowseg._cli_stream import Failure, Stages, stream
 from flowseg._optional import need
+from flowseg._tables import PLAIN, SQUARED
 from flowseg._tables import measure as measure_objects
 
 Pair = tuple[Path, Path | None]
@@ -39,9 +42,11 @@ Table = dict[str, NDArray[Any]]
 
 def measure(
     masks: MasksArgument,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Table to write: .csv or .parquet.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Table to write: .csv or .parquet.", rich_help_panel=WRITE)
+    ],
     images: Annotated[
-        str | None, typer.Argument(metavar="[IMAGES]", help="Images of the same names, for columns of intensity.")
+        str | None, typer.Argument(metavar="IMAGES", help="Images of the same names, for columns of intensity.")
     ] = None,
     channel: Channel = None,
     z: Plane = None,
@@ -53,7 +58,8 @@ def measure(
 ) -> None:
     """Measure the objects of label images into one table: size, place, shape, and intensity where there are images.
 
-    One row per object; the first column, file, names the label image. Lengths and areas are in pixels. Example:
+    One row per object; the first column, file, names the label image. Lengths and areas are in pixels and, where
+    a file says how large its pixels are, in micrometres as well (area_um2, perimeter_um, ...). Example:
 
     flowseg measure results images --output objects.csv
     """
@@ -63,14 +69,18 @@ def measure(
     if output.suffix.lower() == ".parquet":
         need(NEEDS["parquet"], "formats")
     reading = make_reading(axes, channel, z, t, scene)
-    files = find_inputs(masks)
-    pairs: list[Pair] = [(file, None) for file in files]
-    if images is not None:
-        pairs = [*io.pair_files(files, find_inputs(images))]
+    pairs: list[Pair]
+    if images is None:
+        pairs = [(file, None) for file in find_masks([masks])]
+    else:
+        both = find_masks_with_images(masks, images)
+        check_not_swapped(both[0][1], both[0][0], reading)
+        pairs = [*both]
+    files = [file for file, _ in pairs]
     check_output_file(output, [file for pair in pairs for file in pair])
     measuring = Measuring(reading)
     passing = stream(
-        pairs, Stages(measuring.read, lambda arrays: arrays, measuring.finish), _checks.as_workers(workers)
+        pairs, Stages(measuring.read, lambda loaded: loaded, measuring.finish), _checks.as_workers(workers)
     )
     results = [*tqdm(passing, "measuring", total=len(pairs), disable=None, leave=False)]
     failures = [(str(pair[0]), result.reason) for pair, result in results if isinstance(result, Failure)]
@@ -91,6 +101,14 @@ def measure(
     report_failures(failures, len(pairs))
 
 
+class Loaded(NamedTuple):
+    """A label image with what is known of it."""
+
+    masks: NDArray[Any]
+    image: NDArray[Any] | None
+    pixel_size: tuple[float, float] | None
+
+
 class Measuring:
     """The stages that a label image goes through, and the tables that come of it.
 
@@ -104,30 +122,47 @@ class Measuring:
         self.reading = reading
         self._tables: dict[Path, Table] = {}
 
-    def read(self, pair: Pair) -> tuple[NDArray[Any], NDArray[Any] | None]:
-        """Masks and image."""
-        return io.read_masks(pair[0]), None if pair[1] is None else self.reading.read(pair[1])
+    def read(self, pair: Pair) -> Loaded:
+        """Masks, image, and the size of a pixel as either file says it."""
+        masks, image = pair
+        size = io.read_pixel_size(masks)
+        if size is None and image is not None:
+            size = self.reading.read_pixel_size(image)
+        return Loaded(io.read_masks(masks), None if image is None else self.reading.read(image), size)
 
-    def finish(self, pair: Pair, arrays: tuple[NDArray[Any], NDArray[Any] | None]) -> int:
+    def finish(self, pair: Pair, loaded: Loaded) -> int:
         """Measure; the number of objects."""
-        table = measure_objects(*arrays)
+        table = measure_objects(loaded.masks, loaded.image, spacing=loaded.pixel_size)
         self._tables[pair[0]] = table
         return int(table["label"].size)
 
     def join(self, files: list[Path], failures: list[tuple[str, str]]) -> Table:
         """One table of all, the file in its first column; what does not fit into it is added to the failures."""
-        columns: dict[str, list[NDArray[Any]]] = {"file": []}
-        for file in files:
+        tables: list[Table] = []
+        for file, name in zip(files, result_names(files, lambda file: file.name), strict=True):
             table = self._tables.get(file, {})
-            if table and len(columns) > 1 and [*columns] != ["file", *table]:
+            if table and tables and _in_pixels(tables[0]) != ["file", *_in_pixels(table)]:
                 failures.append((str(file), f"{file} must have an image of as many channels as the others."))
             elif table:
-                columns["file"].append(np.full(table["label"].size, _as_text(file.name)))
-                for name, values in table.items():
-                    columns.setdefault(name, []).append(values)
-        return {name: np.concatenate(parts) if parts else np.zeros(0) for name, parts in columns.items()}
+                tables.append({"file": np.full(table["label"].size, _as_text(name)), **table})
+        columns = dict.fromkeys(name for table in tables for name in table) or {"file": None}
+        return {name: _join([_column(table, name) for table in tables]) for name in columns}
+
+
+def _in_pixels(table: Table) -> list[str]:
+    """Columns that are there whether or not the size of a pixel is known."""
+    return [name for name in table if not name.partition("-")[0].endswith((PLAIN, SQUARED))]
+
+
+def _column(table: Table, name: str) -> NDArray[Any]:
+    """A column; NaN where it is in micrometres and the size of a pixel is not known."""
+    return table[name] if name in table else np.full(table["label"].size, np.nan)
 
 
 def _as_text(name: str) -> str:
     """The name of a file, which need not be text, as text."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def _join(parts: list[NDArray[Any]]) -> NDArray[Any]:
+    return np.concatenate(parts) if parts else np.zeros(0)

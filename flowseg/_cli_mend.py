@@ -8,21 +8,22 @@ import typer
 from numpy.typing import NDArray
 
 from flowseg import io
-from flowseg._cli_annotations import bare_name, read_loose_masks
-from flowseg._cli_batch import Task, count_done, plan_batch, report_batch, run_batch
-from flowseg._cli_files import find_inputs
-from flowseg._cli_options import AsJson, FileWorkers, MasksArgument, OutputFolder, Overwrite, Resume
+from flowseg._cli_annotations import read_loose_masks
+from flowseg._cli_batch import Task, count_done, make_tasks, plan_batch, report_batch, run_batch
+from flowseg._cli_inputs import find_masks
+from flowseg._cli_options import AsJson, FileWorkers, MaskFiles, OutputFolder, Overwrite, Resume
 from flowseg._cli_record import describe_run
-from flowseg._cli_results import Result, result_files, write_results
+from flowseg._cli_results import Result, write_results
 from flowseg._cli_stream import Stages
 from flowseg._mending import mend_masks
+from flowseg._names import bare_name
 from flowseg._overlaps import count_objects
 
 
 def mend(
-    masks: MasksArgument,
+    masks: MaskFiles,
     output: OutputFolder,
-    min_size: Annotated[int, typer.Option(help="Drop objects of fewer pixels.")] = 5,
+    min_size: Annotated[int, typer.Option(help="Drop objects of fewer pixels.", rich_help_panel="How to repair")] = 5,
     resume: Resume = False,
     overwrite: Overwrite = False,
     workers: FileWorkers = None,
@@ -34,8 +35,7 @@ def mend(
 
     flowseg mend annotations --output mended
     """
-    files = find_inputs(masks)
-    tasks = [Task((file,), bare_name(file), result_files(output, bare_name(file), ("tif",))) for file in files]
+    tasks = make_tasks(find_masks(masks), output, ("tif",), bare_name)
     run = describe_run("mend", None, [("min-size", min_size)])
     batch = plan_batch(output, run, tasks, resume=resume, overwrite=overwrite, workers=workers)
     done: dict[str, list[str]] = {}

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from flowseg._cli_files import make_progress, model_file
-from flowseg._cli_options import complete_model
+from flowseg._cli_options import WRITE, AsJson, complete_model
+
+# What the estimators are, and which loss counts.
+KINDS = {"FlowSegmenter": " (flows)", "BoundarySegmenter": " (three classes)"}
+LOSSES = (("best_val_loss", "validation loss"), ("best_loss", "loss"))
 
 
 def info(
@@ -17,21 +22,67 @@ def info(
         str,
         typer.Argument(metavar="MODEL", help="Model file, or a pretrained one: nuclei.", autocompletion=complete_model),
     ],
+    as_json: AsJson = False,
 ) -> None:
-    """Show what a model file says of itself: class, version, parameters, training, model card."""
+    """Show what a model file says of itself: kind, training, sizes of objects, thresholds, model card.
+
+    With --json all of it: parameters, what was learned, scores.
+    """
     from flowseg._saving import read_document
 
-    document = read_document(model_file(model, "MODEL"))
+    file = model_file(model, "MODEL")
+    document = read_document(file)
     history = document.pop("history", {})
     document["epochs_trained"] = len(history.get("loss", []))
     for name in ("loss", "val_loss"):
         if history.get(name):
             document[f"best_{name}"] = round(min(history[name]), 4)
-    typer.echo(json.dumps(document, indent=1))
+    typer.echo(json.dumps(document, indent=1) if as_json else "\n".join(_summarize(file, document)))
+
+
+def _summarize(file: Path, document: Mapping[str, Any]) -> Iterator[str]:
+    """A model in a few lines."""
+    parameters, learned = document["parameters"], document["learned"]
+    kind = KINDS.get(document["estimator"], "")
+    megabytes = file.stat().st_size / 1e6
+    yield f"{file.name}: {document['estimator']}{kind}, {megabytes:.1f} MB, flowseg {document['flowseg_version']}"
+    channels = parameters.get("n_channels")
+    filters = ", ".join(map(str, parameters.get("filters") or []))
+    yield f"network: {parameters.get('network')} with {filters} filters, for images of {_count(channels, 'channel')}"
+    loss = next((f", best {word} {document[name]}" for name, word in LOSSES if name in document), "")
+    yield f"training: {_count(document['epochs_trained'], 'epoch')}{loss}"
+    yield f"objects: {', '.join(_describe_sizes(learned))}"
+    thresholds = dict(learned.get("thresholds") or {})
+    thresholds |= {n: v for n, v in parameters.items() if n.endswith(("_threshold", "min_size")) and v != "auto"}
+    if thresholds:
+        yield "thresholds: " + ", ".join(f"{name} {_round(value)}" for name, value in thresholds.items())
+    for name, value in (document.get("card") or {}).items():
+        yield f"{name}: {value}" if isinstance(value, str | int | float) else f"{name}: with --json"
+
+
+def _describe_sizes(learned: Mapping[str, Any]) -> Iterator[str]:
+    yield f"typical diameter {learned['diameter']:.1f} pixels"
+    sizes = learned.get("sizes") or {}
+    if "low" in sizes and "high" in sizes:
+        yield f"from {sizes['low']:.1f} to {sizes['high']:.1f}"
+    if "working" in sizes:
+        yield f"seen by the network at {sizes['working']:.1f}"
+    if "estimate" in sizes:
+        yield "estimated for each image" if sizes["estimate"] else "not estimated"
+
+
+def _count(n: Any, word: str) -> str:
+    return f"{n} {word}{'s' * (n != 1)}"
+
+
+def _round(value: Any) -> str:
+    return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def demo(
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")] = Path("flowseg-demo"),
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.", rich_help_panel=WRITE)] = Path(
+        "flowseg-demo"
+    ),
     epochs: Annotated[
         int, typer.Option(help="Training length; the default takes about two minutes on two cores.")
     ] = 12,

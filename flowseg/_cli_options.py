@@ -24,48 +24,89 @@ def complete_model(incomplete: str) -> list[str]:
     return names + files + [folder + os.sep for folder in found if os.path.isdir(folder)]
 
 
+# Groups of options in the help of the commands.
+READ, WRITE, RUN = "What to read", "What to write", "How to run"
+SEGMENT, TRAIN = "How to segment", "How to train"
+
 ImagesArgument = Annotated[
     str, typer.Argument(metavar="IMAGES", help="Image file, folder of images, or quoted pattern such as 'a/*.tif'.")
 ]
 MasksArgument = Annotated[
     str,
     typer.Argument(
-        metavar="MASKS", help="Label images or coloured annotations with the images' names: file, folder or pattern."
+        metavar="MASKS",
+        help="Label images or coloured annotations with the images' names: file, folder or quoted pattern. The folder "
+        "may be that of the images.",
     ),
 ]
-OutputFolder = Annotated[Path, typer.Option("--output", "-o", help="Folder to write to; made when it is not there.")]
-Workers = Annotated[int | None, typer.Option(help="Threads; by default all cores.")]
+ImageFiles = Annotated[
+    list[str],
+    typer.Argument(metavar="IMAGES", help="Image files, folders of images, or patterns such as 'a/*.tif'."),
+]
+MaskFiles = Annotated[
+    list[str],
+    typer.Argument(metavar="MASKS", help="Label images or coloured annotations: files, folders or patterns."),
+]
+OutputFolder = Annotated[
+    Path,
+    typer.Option(
+        "--output",
+        "-o",
+        help="Folder to write to; made when it is not there. Results of files in several folders go to folders of "
+        "these names in it.",
+        rich_help_panel=WRITE,
+    ),
+]
+Workers = Annotated[int | None, typer.Option(help="Threads; by default all cores.", rich_help_panel=RUN)]
 FileWorkers = Annotated[
     int | None,
     typer.Option(
         help="Threads; by default all cores. With 1 the files are done strictly one by one, which takes least memory; "
-        "results are the same."
+        "results are the same.",
+        rich_help_panel=RUN,
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.", rich_help_panel=RUN)]
 Resume = Annotated[
     bool,
     typer.Option(
         "--resume",
         help="Go on with what was interrupted: files whose results are whole, of the same input and made with the "
         "same options, are not done again.",
+        rich_help_panel=RUN,
     ),
 ]
 Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="Remove results of these files that are in the output folder, then begin.")
+    bool,
+    typer.Option(
+        "--overwrite",
+        help="Remove results of these files that are in the output folder, then begin.",
+        rich_help_panel=RUN,
+    ),
 ]
-Channel = Annotated[str | None, typer.Option(help="Channel to take, the first is 0; several as 0,2.  [default: all]")]
-Plane = Annotated[int | None, typer.Option("--z", help="Plane to take of a stack, the first is 0.")]
-Time = Annotated[int | None, typer.Option("--t", help="Time to take of a series, the first is 0.")]
+Channel = Annotated[
+    str | None,
+    typer.Option(help="Channel to take, the first is 0; several as 0,2.  [default: all]", rich_help_panel=READ),
+]
+Plane = Annotated[
+    int | None, typer.Option("--z", help="Plane to take of a stack, the first is 0.", rich_help_panel=READ)
+]
+Time = Annotated[
+    int | None, typer.Option("--t", help="Time to take of a series, the first is 0.", rich_help_panel=READ)
+]
 Scene = Annotated[
     str | None,
-    typer.Option(help="Which image to take of files that hold several: its number, the first is 0, or name."),
+    typer.Option(
+        help="Which image to take of files that hold several: its number, the first is 0, or name.",
+        rich_help_panel=READ,
+    ),
 ]
 Axes = Annotated[
     str | None,
     typer.Option(
         help="What the axes of the files are, if these do not say: letters of T time, Z planes, C channels, Y rows, "
-        "X columns, S colour, such as CYX."
+        "X columns, S colour, such as CYX.",
+        rich_help_panel=READ,
     ),
 ]
 

@@ -12,14 +12,17 @@ import typer
 from numpy.typing import NDArray
 
 from flowseg import io
-from flowseg._cli_batch import Task, count_done, plan_batch, report_batch, run_batch, write_coco
+from flowseg._cli_batch import Task, count_done, made_files, make_tasks, plan_batch, report_batch, run_batch, write_coco
 from flowseg._cli_files import check_memory, model_file, parse_number, set_parameter
+from flowseg._cli_inputs import find_images
 from flowseg._cli_options import (
+    SEGMENT,
+    WRITE,
     AsJson,
     Axes,
     Channel,
     FileWorkers,
-    ImagesArgument,
+    ImageFiles,
     OutputFolder,
     Overwrite,
     Plane,
@@ -38,7 +41,6 @@ from flowseg._cli_results import (
     complete_kinds,
     parse_kinds,
     result_file,
-    result_files,
     write_results,
 )
 from flowseg._cli_stream import Stages
@@ -56,7 +58,7 @@ def _complete_also(incomplete: str) -> list[str]:
 
 
 def predict(
-    images: ImagesArgument,
+    images: ImageFiles,
     model: Annotated[
         str,
         typer.Option(
@@ -64,6 +66,7 @@ def predict(
             "-m",
             help="Model file that flowseg train wrote, or a pretrained one: nuclei.",
             autocompletion=complete_model,
+            rich_help_panel=SEGMENT,
         ),
     ],
     output: OutputFolder,
@@ -72,14 +75,18 @@ def predict(
         typer.Option(
             help=f"Results to write beside the masks, with commas between: {', '.join(ALSO)}.",
             autocompletion=_complete_also,
+            rich_help_panel=WRITE,
         ),
     ] = None,
-    overlay: Annotated[bool, typer.Option(help="Write pictures of the outlines on the images.")] = True,
+    overlay: Annotated[
+        bool, typer.Option(help="Write pictures of the outlines on the images.", rich_help_panel=WRITE)
+    ] = True,
     diameter: Annotated[
         str | None,
         typer.Option(
             help="Typical diameter of the objects in pixels, or 'estimate'; by default that of the training images or, "
-            "with a model that was better with them, an estimate within their sizes."
+            "with a model that was better with them, an estimate within their sizes.",
+            rich_help_panel=SEGMENT,
         ),
     ] = None,
     estimate_diameters: Annotated[
@@ -87,27 +94,41 @@ def predict(
         typer.Option(
             "--estimate/--no-estimate",
             help="Whether diameters are estimated where --diameter is not given; by default as chosen in training.",
+            rich_help_panel=SEGMENT,
         ),
     ] = None,
     cellprob_threshold: Annotated[
-        float | None, typer.Option(help="Higher finds fewer, smaller objects; by default as chosen in training.")
+        float | None,
+        typer.Option(
+            help="Higher finds fewer, smaller objects; by default as chosen in training.", rich_help_panel=SEGMENT
+        ),
     ] = None,
     flow_threshold: Annotated[
         str | None,
-        typer.Option(help="Lower drops more doubtful objects, 'none' keeps all; by default as chosen in training."),
+        typer.Option(
+            help="Lower drops more doubtful objects, 'none' keeps all; by default as chosen in training.",
+            rich_help_panel=SEGMENT,
+        ),
     ] = None,
     min_size: Annotated[
-        int | None, typer.Option(help="Drop objects of fewer pixels; by default as chosen in training.")
+        int | None,
+        typer.Option(help="Drop objects of fewer pixels; by default as chosen in training.", rich_help_panel=SEGMENT),
     ] = None,
     score_threshold: Annotated[
         str | None,
         typer.Option(
             help="Drop objects that are real with less than this probability, 'none' keeps all; by default as chosen "
-            "in training."
+            "in training.",
+            rich_help_panel=SEGMENT,
         ),
     ] = None,
     test_time_augmentation: Annotated[
-        bool, typer.Option("--tta", help="Mean over the image turned and flipped: a little better, eight times slower.")
+        bool,
+        typer.Option(
+            "--tta",
+            help="Mean over the image turned and flipped: a little better, eight times slower.",
+            rich_help_panel=SEGMENT,
+        ),
     ] = False,
     channel: Channel = None,
     z: Plane = None,
@@ -142,7 +163,7 @@ def predict(
         ("estimate_diameters", estimate_diameters),
     ]
     options = [*parameters, *vars(reading).items(), ("diameter", size), ("also", ",".join(kinds))]
-    tasks = [Task((image,), image.stem, result_files(output, image.stem, kinds)) for image in io.find_files(images)]
+    tasks = make_tasks(find_images(images, made_files(output)), output, kinds)
     run = describe_run("predict", file, options)
     batch = plan_batch(output, run, tasks, resume=resume, overwrite=overwrite, workers=workers)
     work = Prediction(_load(file, [*parameters, ("workers", workers)]), reading, size, kinds, output)

@@ -92,7 +92,7 @@ def _write(path: Path, kind: str, result: Result) -> None:
     elif kind == "geojson":
         io.write_geojson(path, result.masks)
     elif kind in ("csv", "parquet"):
-        io.write_table(path, measure(result.masks, result.image, result.objects))
+        io.write_table(path, measure(result.masks, result.image, result.objects, spacing=result.pixel_size))
     elif kind == "overlay":
         from flowseg import plot
 

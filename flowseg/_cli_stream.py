@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,6 +21,21 @@ NO_MEMORY = "what is worked on must fit into memory; it does not."
 
 # What a file may do wrong; anything else is a fault of ours.
 FAULTS = (ValueError, TypeError, OSError, MemoryError, ImportError)
+
+# Arguments of the library that are options, and those whose options have other names.
+RENAMED = {"diameters": "diameter", "random_state": "seed", "estimate_diameters": "estimate"}
+NAMES = "|".join(
+    (
+        *RENAMED, "axes", "cellprob_threshold", "channel", "checkpoint", "diameter", "epochs", "filters",
+        "flow_threshold", "learning_rate", "min_size", "network", "normalize", "scene", "score_threshold",
+        "steps_per_epoch", "t", "workers", "z",
+    )
+)  # fmt: skip
+# Where a sentence speaks of an argument: "z must be", "choose a plane with z, ...", "z=3".
+ARGUMENT = re.compile(
+    rf"((?:^|[:;] )(?=(?:{NAMES})(?:\[\d+\])? must\b)|\b(?:with|give|set) (?=(?:{NAMES})(?:[,.:;=]|$| or\b| and\b))"
+    rf"|(?<![\w'\"/.])(?=(?:{NAMES})=[\w'\"(\[]))({NAMES})(?!\w)(=?)"
+)
 
 
 @dataclass(frozen=True)
@@ -83,7 +99,18 @@ def _settle(item: T, future: Future[int] | Failure) -> tuple[T, int | Failure]:
 
 def sentence_of(error: BaseException) -> str:
     """The error in one line; its traceback, which holds on to images, is let go."""
-    return " ".join(str(error).split()) or (NO_MEMORY if isinstance(error, MemoryError) else type(error).__name__)
+    if not str(error).strip():
+        return NO_MEMORY if isinstance(error, MemoryError) else type(error).__name__
+    return shell_words(" ".join(str(error).split()))
+
+
+def shell_words(sentence: str) -> str:
+    """A sentence of the library's in which its arguments are called as the user of a shell types them."""
+    return ARGUMENT.sub(lambda match: f"{match[1]}{_option(match[2])}{' ' if match[3] else ''}", sentence)
+
+
+def _option(name: str) -> str:
+    return "--" + RENAMED.get(name, name).replace("_", "-")
 
 
 def name_file(file: str, reason: str) -> str:

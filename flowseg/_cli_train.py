@@ -12,7 +12,6 @@ from flowseg._cli_files import (
     check_model_output,
     check_output_file,
     count_channels,
-    find_pairs,
     load_to_train,
     make_progress,
     model_file,
@@ -20,7 +19,11 @@ from flowseg._cli_files import (
     read_pairs,
     segmenter_class,
 )
+from flowseg._cli_inputs import find_pairs
 from flowseg._cli_options import (
+    READ,
+    TRAIN,
+    WRITE,
     AsJson,
     Axes,
     Channel,
@@ -39,40 +42,62 @@ from flowseg._overlaps import count_objects
 def train(
     images: ImagesArgument,
     masks: MasksArgument,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Model file to write (.safetensors).")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Model file to write (.safetensors).", rich_help_panel=WRITE)
+    ],
     validation_images: Annotated[
-        str | None, typer.Option(help="Images to choose weights and thresholds on; by default a tenth of IMAGES.")
+        str | None,
+        typer.Option(
+            help="Images to choose weights and thresholds on; by default a tenth of IMAGES.", rich_help_panel=READ
+        ),
     ] = None,
-    validation_masks: Annotated[str | None, typer.Option(help="Masks of the validation images.")] = None,
+    validation_masks: Annotated[
+        str | None, typer.Option(help="Masks of the validation images.", rich_help_panel=READ)
+    ] = None,
     start: Annotated[
         str | None,
         typer.Option(
             "--from",
             help="Train this model further: a model file, or a pretrained one (nuclei).",
             autocompletion=complete_model,
+            rich_help_panel=TRAIN,
         ),
     ] = None,
     boundary: Annotated[
-        bool, typer.Option("--boundary", help="Train the three-class baseline instead of flows.")
+        bool, typer.Option("--boundary", help="Train the three-class baseline instead of flows.", rich_help_panel=TRAIN)
     ] = False,
-    epochs: Annotated[int, typer.Option(help="Epochs; one of 50 steps takes 10 to 40 s on two cores.")] = 40,
+    epochs: Annotated[
+        int, typer.Option(help="Epochs; one of 50 steps takes 10 to 40 s on two cores.", rich_help_panel=TRAIN)
+    ] = 40,
     steps_per_epoch: Annotated[
-        int | None, typer.Option(help="Steps of 8 crops in an epoch.  [default: 50, or as the model had them]")
+        int | None,
+        typer.Option(
+            help="Steps of 8 crops in an epoch.  [default: 50, or as the model had them]", rich_help_panel=TRAIN
+        ),
     ] = None,
     diameter: Annotated[
         float | None,
         typer.Option(
-            help="Working diameter in pixels that objects are scaled to.  [default: their own, from 24 to 40]"
+            help="Working diameter in pixels that objects are scaled to.  [default: their own, from 24 to 40]",
+            rich_help_panel=TRAIN,
         ),
     ] = None,
-    network: Annotated[str | None, typer.Option(help="unet or resunet.  [default: unet]")] = None,
+    network: Annotated[
+        str | None, typer.Option(help="unet or resunet.  [default: unet]", rich_help_panel=TRAIN)
+    ] = None,
     filters: Annotated[
-        str | None, typer.Option(help="Filters per level, finest first.  [default: 16,32,64,128,256]")
+        str | None,
+        typer.Option(help="Filters per level, finest first.  [default: 16,32,64,128,256]", rich_help_panel=TRAIN),
     ] = None,
     checkpoint: Annotated[
-        Path | None, typer.Option(help="File for the state after every epoch; a training that it holds goes on.")
+        Path | None,
+        typer.Option(
+            help="File for the state after every epoch; a training that it holds goes on.", rich_help_panel=WRITE
+        ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed: the same one gives the same model on the same machine.")] = 0,
+    seed: Annotated[
+        int, typer.Option(help="Seed: the same one gives the same model on the same machine.", rich_help_panel=TRAIN)
+    ] = 0,
     channel: Channel = None,
     z: Plane = None,
     t: Time = None,

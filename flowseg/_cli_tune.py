@@ -9,8 +9,11 @@ from typing import Annotated
 
 import typer
 
-from flowseg._cli_files import check_model_output, find_pairs, model_file, read_pairs
+from flowseg._cli_files import check_model_output, model_file, read_pairs
+from flowseg._cli_inputs import find_pairs
 from flowseg._cli_options import (
+    READ,
+    WRITE,
     AsJson,
     Axes,
     Channel,
@@ -32,9 +35,17 @@ def tune(
     masks: MasksArgument,
     model: Annotated[
         str,
-        typer.Option("--model", "-m", help="Model file, or a pretrained one: nuclei.", autocompletion=complete_model),
+        typer.Option(
+            "--model",
+            "-m",
+            help="Model file, or a pretrained one: nuclei.",
+            autocompletion=complete_model,
+            rich_help_panel=READ,
+        ),
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Model file to write (.safetensors).")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Model file to write (.safetensors).", rich_help_panel=WRITE)
+    ],
     channel: Channel = None,
     z: Plane = None,
     t: Time = None,

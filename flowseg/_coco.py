@@ -48,7 +48,7 @@ def masks_from_coco(path: StrPath) -> dict[str, NDArray[np.int32]]:
     Raises
     ------
     ImportError
-        If the package pycocotools is not installed (``pip install flowseg[formats]``).
+        If the package pycocotools is not installed (``pip install pycocotools``).
     ValueError
         If the file is no such file, has several images of one name or id, or segmentations that cannot be of their
         image; its name is in the sentence.
@@ -96,7 +96,7 @@ def write_coco(path: StrPath, masks: Mapping[str, ArrayLike], *, category: str =
     Raises
     ------
     ImportError
-        If the package pycocotools is not installed (``pip install flowseg[formats]``).
+        If the package pycocotools is not installed (``pip install pycocotools``).
 
     Notes
     -----

@@ -37,7 +37,7 @@ def read_image(
     Parameters
     ----------
     path : path
-        TIFF (OME-TIFF and ImageJ's among them), PNG, JPEG or BMP file; with ``pip install flowseg[bioio]`` also Zeiss
+        TIFF (OME-TIFF and ImageJ's among them), PNG, JPEG or BMP file; with the extra ``bioio`` also Zeiss
         ``.czi``, Nikon ``.nd2`` and Leica ``.lif``, and what else a reader of bioio's is installed for.
     axes : str, optional
         Names of the axes, in the order of the array in the file, if the file does not say or says it wrong: T time, Z

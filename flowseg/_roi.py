@@ -39,7 +39,7 @@ def masks_from_roi(path: StrPath, shape: tuple[int, int]) -> NDArray[np.int32]:
     Raises
     ------
     ImportError
-        If the package roifile is not installed (``pip install flowseg[formats]``).
+        If the package roifile is not installed (``pip install roifile``).
     ValueError
         If the file is damaged, or holds a region without area (a line, a point).
 
@@ -81,7 +81,7 @@ def write_roi(path: StrPath, masks: ArrayLike) -> None:
     Raises
     ------
     ImportError
-        If the package roifile is not installed (``pip install flowseg[formats]``).
+        If the package roifile is not installed (``pip install roifile``).
 
     Notes
     -----

@@ -12,6 +12,7 @@ import typer
 
 from flowseg import __version__
 from flowseg._cli_check import check
+from flowseg._cli_commands import Command, Group
 from flowseg._cli_convert import convert
 from flowseg._cli_evaluate import evaluate
 from flowseg._cli_flows import flows
@@ -19,13 +20,14 @@ from flowseg._cli_measure import measure
 from flowseg._cli_mend import mend
 from flowseg._cli_model import demo, info
 from flowseg._cli_predict import predict
-from flowseg._cli_stream import FAULTS, sentence_of
+from flowseg._cli_stream import FAULTS, sentence_of, shell_words
 from flowseg._cli_train import train
 from flowseg._cli_tune import tune
 from flowseg._quiet import hush_native_libraries
 
 app = typer.Typer(
     name="flowseg",
+    cls=Group,
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
@@ -65,7 +67,7 @@ def _show_warning(
     file: TextIO | None = None,  # noqa: ARG001
     line: str | None = None,  # noqa: ARG001
 ) -> None:
-    typer.echo(f"flowseg: note: {' '.join(str(message).split())}", err=True)
+    typer.echo(f"flowseg: note: {shell_words(' '.join(str(message).split()))}", err=True)
 
 
 def _show_version(value: bool) -> None:
@@ -85,7 +87,7 @@ def _options(
 
 
 for command in (check, mend, convert, train, tune, predict, evaluate, measure, flows, info, demo):
-    app.command()(command)
+    app.command(cls=Command)(command)
 
 
 if __name__ == "__main__":

@@ -71,7 +71,7 @@ def test_thresholds_switched_off(data, model, tmp_path):
 def test_boundary_baseline(data, tmp_path):
     model = tmp_path / "b.safetensors"
     run_here("train", data / "images", data / "masks", "-o", model, "--boundary", *SHORT, "--filters", "4,8")
-    assert json.loads(run_here("info", model).stdout)["estimator"] == "BoundarySegmenter"
+    assert json.loads(run_here("info", model, "--json").stdout)["estimator"] == "BoundarySegmenter"
     run_here("predict", data / "images" / "Zelle ä 1.png", "-m", model, "-o", tmp_path)
     assert tifffile.imread(tmp_path / "Zelle ä 1_masks.tif").shape == (96, 104)
 
@@ -114,7 +114,7 @@ def test_flows_of_coloured_annotations(tmp_path):
 
 
 def test_info(model):
-    document = json.loads(run_here("info", model).stdout)
+    document = json.loads(run_here("info", model, "--json").stdout)
     assert document["estimator"] == "FlowSegmenter"
     assert document["epochs_trained"] == 1
     assert document["parameters"]["filters"] == [8, 16]
@@ -337,8 +337,11 @@ def test_pretrained_from_the_shell(data, tmp_path):
     options = ["--from", "nuclei", "-o", file, *SHORT, "--checkpoint", checkpoint]
     run_here("train", images, masks, *options)
     assert checkpoint.is_file()
-    assert json.loads(run_here("info", file).stdout)["parameters"]["warm_start"]
-    assert "CC0" in run_here("info", "nuclei").stdout
+    assert json.loads(run_here("info", file, "--json").stdout)["parameters"]["warm_start"]
+    said = run_here("info", "nuclei").stdout
+    assert "CC0" in said
+    assert "typical diameter 17.0 pixels" in said
+    assert "score_threshold 0.5" in said
     result = run_here("train", images, masks, *options, "--filters", "8,16", status=1)
     assert "flowseg: --filters cannot be given with --from" in result.stderr
     result = run_here("predict", images, "-m", "nucleus", "-o", tmp_path / "x", status=1)

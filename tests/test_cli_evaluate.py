@@ -1,6 +1,7 @@
 """`flowseg evaluate`."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -38,7 +39,8 @@ def test_scores(data):
     assert [row["fn"] for row in scores["per_image"]] == [1] * 6
     assert scores["per_image"][0]["name"] == "Zelle ä 0_masks"
     assert scores["intervals"]["average_precision_pooled"][0] == [0.8889, 0.8889]
-    perfect = json.loads(invoke("evaluate", data / "masks", data / "masks", "--json").stdout)
+    shutil.copytree(data / "masks", data / "copies")
+    perfect = json.loads(invoke("evaluate", data / "masks", data / "copies", "--json").stdout)
     assert perfect["average_precision_pooled"] == [1.0] * 6
     assert perfect["at_0.5"]["f1"] == perfect["aggregated_jaccard_mean"] == 1.0
 
@@ -168,8 +170,9 @@ def test_channels_of_the_images(data):
 def test_volumes_have_scores_and_no_report(tmp_path):
     masks = np.zeros((5, 20, 20), np.uint16)
     masks[1:3, 3:9, 3:9] = 1
-    tifffile.imwrite(tmp_path / "a.tif", masks, photometric="minisblack")
-    assert "1 images, 1 true" in invoke("evaluate", tmp_path / "a.tif", tmp_path / "a.tif").stdout
+    for name in "ab":
+        tifffile.imwrite(tmp_path / f"{name}.tif", masks, photometric="minisblack")
+    assert "1 images, 1 true" in invoke("evaluate", tmp_path / "a.tif", tmp_path / "b.tif").stdout
     options = ("--report", tmp_path / "report.html")
-    (line,) = fails("evaluate", tmp_path / "a.tif", tmp_path / "a.tif", *options)
+    (line,) = fails("evaluate", tmp_path / "a.tif", tmp_path / "b.tif", *options)
     assert "must be 2-D (rows, columns) to be shown in a report" in line

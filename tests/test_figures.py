@@ -127,7 +127,7 @@ def test_without_matplotlib():
         "except ImportError as error: print(error)"
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert said.strip() == "this needs the package matplotlib; install it with: pip install 'flowseg[plot]'"
+    assert said.strip() == "this needs the package matplotlib; install it with: pip install matplotlib"
 
 
 def test_edges_are_between_pixels():

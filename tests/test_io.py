@@ -31,10 +31,10 @@ def test_pair_files():
     assert io.pair_files(paths("one.tif"), paths("other.tif")) == [(Path("one.tif"), Path("other.tif"))]
     own_ending = io.pair_files(["x/a.png", "x/a_mask.png"], ["y/a.png", "y/a_mask.png"])
     assert [b.name for _, b in own_ending] == ["a.png", "a_mask.png"]
-    with pytest.raises(ValueError, match="these have none: c.tif, d.tif"):
-        io.pair_files(paths("a.tif b.tif c.tif"), paths("a.tif b.tif d.tif"))
-    with pytest.raises(ValueError, match="these have the same name: a.tif, a.png, a_masks.tif"):
-        io.pair_files(paths("a.tif a.png b.tif"), paths("a_masks.tif b.tif"))
+    with pytest.raises(ValueError, match="these have none: x/c.tif, y/d.tif"):
+        io.pair_files(paths("x/a.tif x/b.tif x/c.tif"), paths("y/a.tif y/b.tif y/d.tif"))
+    with pytest.raises(ValueError, match="these fit in several ways: x/a.tif, x/a.png, y/a_masks.tif"):
+        io.pair_files(paths("x/a.tif x/a.png x/b.tif"), paths("y/a_masks.tif y/b.tif"))
 
 
 def test_read_image(tmp_path):

@@ -165,7 +165,9 @@ def test_without_bioio_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "bioio", None)
     (tmp_path / "a.CZI").write_bytes(b"abc")
     for read in (io.read_image, io.read_pixel_size):
-        with pytest.raises(ImportError, match=r"needs the package bioio; .* pip install 'flowseg\[bioio\]'"):
+        with pytest.raises(
+            ImportError, match=r"needs the package bioio; .* pip install bioio bioio-czi bioio-lif bioio-nd2$"
+        ):
             read(tmp_path / "a.CZI")
 
 

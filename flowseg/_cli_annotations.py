@@ -15,16 +15,16 @@ from numpy.typing import NDArray
 from flowseg import _files, io
 from flowseg._annotation_files import (
     masks_from_binary,
-    masks_from_cvat,
     masks_from_files,
-    masks_from_labkit,
     masks_from_mat,
 )
 from flowseg._cellpose_files import masks_from_cellpose
 from flowseg._cli_files import without_overlays
 from flowseg._coco import masks_from_coco
+from flowseg._cvat import masks_from_cvat
 from flowseg._geojson import masks_from_geojson
 from flowseg._image_files import read_array
+from flowseg._labkit import masks_from_labkit
 from flowseg._masks import masks_from_rgb
 from flowseg._paths import MASK_ENDINGS, SUFFIXES
 from flowseg._roi import masks_from_roi

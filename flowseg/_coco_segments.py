@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flowseg._merging import Runs, pixels_of
 from flowseg._optional import need
+from flowseg._polygons import Runs, pixels_of
 
 # pycocotools' maskApi.c does not look at what it is given. It counts fifths of pixels in 32 bits with a sign, and
 # subtracts them: corners may be this many pixels from the first one.

@@ -10,15 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowseg import _checks
-from flowseg._polygons import Ring, fill
+from flowseg._polygons import Ring, Runs, fill, pixels_of, runs_inside, unite
 
 # Pixels from the first one, farther than any image reaches (2 ** 40): a corner beyond is drawn here.
 FAR = float(1 << 40)
 
 # An object that lies under at least this many others altogether is likely to be a region that holds objects.
 REGION = 2
-
-Runs = NDArray[np.intp]  # (n, 2): first pixel and the one after the last, as flat indices of the image, rising
 
 
 class Canvas:
@@ -58,17 +56,11 @@ class Canvas:
 
     def add_polygons(self, polygons: Sequence[Sequence[Ring]]) -> None:
         """Add one object of one or more polygons, each what is inside an odd number of its rings."""
-        rings = [[np.asarray(ring, dtype=np.float64) for ring in polygon] for polygon in polygons]
-        corners = np.concatenate([ring for polygon in rings for ring in polygon])
-        _checks.check_finite(corners, "corners")
-        low, high = (np.clip(end, -FAR, FAR) for end in (corners.min(axis=0), corners.max(axis=0)))
-        first = np.clip(np.floor(low), 0, self.shape).astype(int)
-        last = np.clip(np.ceil(high) + 1, first, self.shape).astype(int)
-        inside = np.zeros(last - first, dtype=bool)
-        if inside.size:
-            for polygon in rings:
-                inside |= fill([np.clip(ring, -FAR, FAR) - first for ring in polygon], inside.shape)
-        self.add(inside, (int(first[0]), int(first[1])))
+        for polygon in polygons:
+            for ring in polygon:
+                _checks.check_finite(ring, "corners")
+        parts = [runs_inside([np.clip(ring, -FAR, FAR) for ring in polygon], self.shape) for polygon in polygons]
+        self.add_runs(unite(parts))
 
     def add_outline(self, corners: Ring) -> None:
         """Add one object, given as the polygon through the centers of its outermost pixels, which are in it."""
@@ -129,13 +121,6 @@ def _on_outline(corners: NDArray[np.intp]) -> NDArray[np.intp]:
     edge = np.repeat(np.arange(steps.size), steps)
     k = np.arange(edge.size) - (np.cumsum(steps) - steps)[edge]
     return here[edge] + k[:, np.newaxis] * ((there - here) // steps[:, np.newaxis])[edge]
-
-
-def pixels_of(runs: Runs) -> NDArray[np.intp]:
-    """Flat indices of the pixels of runs, rising."""
-    lengths = runs[:, 1] - runs[:, 0]
-    before = np.cumsum(lengths) - lengths
-    return np.repeat(runs[:, 0] - before, lengths) + np.arange(lengths.sum())
 
 
 def number_pieces(labels: NDArray[np.integer]) -> NDArray[np.int32]:

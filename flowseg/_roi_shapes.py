@@ -14,7 +14,7 @@ from flowseg._optional import need
 from flowseg._polygons import Ring
 
 # Pixels that a curve may deviate from the polygon that it is drawn as, and halvings at most: ImageJ's and Java's own.
-FLATNESS = 0.1
+FLATNESS = 0.01
 MAX_HALVINGS = 10
 
 # What a composite's path is made of: commands of java.awt.geom.PathIterator, and how many numbers follow.

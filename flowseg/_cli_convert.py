@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from flowseg import io
 from flowseg._checks import check_choice
-from flowseg._cli_annotations import ENDINGS, bare_name, find_annotations, needs_shape, readers
+from flowseg._cli_annotations import ENDINGS, Chosen, bare_name, find_annotations, needs_shape, parse_classes, readers
 from flowseg._cli_batch import Batch, Task, count_done, plan_batch, report_batch, run_batch, write_coco
 from flowseg._cli_files import find_inputs
-from flowseg._cli_options import AsJson, FileWorkers, OutputFolder, Overwrite, Resume
+from flowseg._cli_options import AsJson, FileWorkers, OutputFolder, Overwrite, Plane, Resume, Time
 from flowseg._cli_record import describe_run
 from flowseg._cli_results import COCO, MasksOfFiles, Result, complete_kinds, parse_kinds, result_files, write_results
 from flowseg._cli_stream import FAULTS, Stages
@@ -55,6 +55,14 @@ def convert(
         str | None,
         typer.Option(help="Images of the same names: for their sizes, which roi, geojson and outlines do not hold."),
     ] = None,
+    classes: Annotated[
+        str | None,
+        typer.Option(
+            help="Classes to take of geojson, coco, cvat, labkit: names, with commas between.  [default: all]"
+        ),
+    ] = None,
+    z: Plane = None,
+    t: Time = None,
     resume: Resume = False,
     overwrite: Overwrite = False,
     workers: FileWorkers = None,
@@ -68,15 +76,21 @@ def convert(
 
     flowseg convert rois --images images --output masks
 
+    flowseg convert cells.geojson --images slide.tif --classes Tumor --output masks
+
     flowseg convert masks --to roi,coco --output for-others
     """
     if kind is not None:
         check_choice(kind, "--from", tuple(ENDINGS))
     kinds = parse_kinds(to or ["tif"], TO, "--to")
     found = find_annotations(annotations, kind)
-    work = Conversion(_find_images(found, images), kinds, output)
+    chosen = Chosen(parse_classes(classes), z, t)
+    chosen.check(found[0][1])
+    work = Conversion(_find_images(found, images), kinds, output, chosen)
     tasks = [task for file, its_kind in found for task in work.add(file, its_kind)]
-    run = describe_run("convert", None, [("to", ",".join(kinds)), ("from", found[0][1])])
+    run = describe_run(
+        "convert", None, [("to", ",".join(kinds)), ("from", found[0][1]), ("classes", classes), ("z", z), ("t", t)]
+    )
     batch = plan_batch(output, run, tasks, resume=resume, overwrite=overwrite, workers=workers)
     run_batch(batch, Stages(work.read, lambda masks: masks, work.finish), "converting")
     if COCO in kinds:
@@ -112,9 +126,12 @@ class Conversion:
         What to write.
     folder : Path
         Where to.
+    chosen : Chosen
+        What of the annotations to take.
     """
 
-    def __init__(self, images: dict[Path, Path], kinds: tuple[str, ...], folder: Path) -> None:
+    def __init__(self, images: dict[Path, Path], kinds: tuple[str, ...], folder: Path, chosen: Chosen) -> None:
+        self.chosen = chosen
         self.images = images
         self.kinds = kinds
         self.folder = folder
@@ -124,7 +141,7 @@ class Conversion:
         """The tasks of one file of annotations."""
         sources = (file, *([self.images[file]] if file in self.images else []))
         try:
-            parts = [*readers(file, kind)]
+            parts = [*readers(file, kind, self.chosen)]
         except FAULTS as error:  # said when it is its turn
             parts = [("", partial(_fail, error))]
         tasks = []

@@ -92,7 +92,10 @@ def masks_from_coco(path: StrPath, *, classes: str | Sequence[str] | None = None
     for annotation in document["annotations"]:
         _add(annotation, canvases, categories, choice, entries)
     entries.close()
-    return {name: canvases[image_id].paint(name) for name, image_id in zip(names, ids, strict=True)}
+    masks = {}
+    for name, image_id in zip(names, ids, strict=True):
+        masks[name] = canvases[image_id].paint(name)
+    return masks
 
 
 def _add(

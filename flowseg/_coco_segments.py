@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowseg._optional import need
-from flowseg._polygons import Runs, pixels_of
 
 # pycocotools' maskApi.c does not look at what it is given. It counts fifths of pixels in 32 bits with a sign, and
 # subtracts them: corners may be this many pixels from the first one.
@@ -34,14 +33,25 @@ def decode(segmentation: Any, shape: tuple[int, int]) -> tuple[NDArray[np.bool_]
     if runs.ndim != 1 or runs.dtype.kind not in "iu" or runs.min() < 0 or sum(runs.tolist()) != height * width:
         raise ValueError(f"run lengths that are not those of an image of shape {shape}")
     edges = np.cumsum(runs)
-    pairs: Runs = np.stack([edges[: 2 * (runs.size // 2) : 2], edges[1::2]], axis=1)
-    columns, rows = np.divmod(pixels_of(pairs), height)  # column by column
-    if not rows.size:
+    start, stop = edges[: 2 * (runs.size // 2) : 2], edges[1::2]
+    return _box(start[start < stop], stop[start < stop], height)
+
+
+def _box(start: NDArray[np.int64], stop: NDArray[np.int64], height: int) -> tuple[NDArray[np.bool_], tuple[int, int]]:
+    """Box of runs that count pixels column by column, and its first row and column."""
+    if not start.size:
         return np.zeros((0, 0), dtype=bool), (0, 0)
-    top, left = int(rows.min()), int(columns.min())
-    box = np.zeros((rows.max() - top + 1, columns.max() - left + 1), dtype=bool)
-    box[rows - top, columns - left] = True
-    return box, (top, left)
+    first, last = start // height, (stop - 1) // height
+    n = last - first + 1  # columns that a run is in
+    run = np.repeat(np.arange(n.size), n)
+    column = first[run] + np.arange(run.size) - (np.cumsum(n) - n)[run]
+    top = np.where(column == first[run], start[run] % height, 0)
+    bottom = np.where(column == last[run], (stop[run] - 1) % height + 1, height)
+    low, left = int(top.min()), int(column.min())
+    steps = np.zeros((int(bottom.max()) - low + 1, int(column.max()) - left + 1), dtype=np.int8)
+    np.add.at(steps, (top - low, column - left), 1)
+    np.subtract.at(steps, (bottom - low, column - left), 1)
+    return np.cumsum(steps[:-1], axis=0, dtype=np.int8) > 0, (low, left)
 
 
 def _fill(polygons: list[Any], height: int, width: int) -> NDArray[np.int64]:

@@ -80,7 +80,10 @@ def masks_from_cvat(path: StrPath, *, classes: str | Sequence[str] | None = None
             with entries.reading():
                 _draw(shape, canvas)
     entries.close()
-    return {name: canvas.paint(name) for name, canvas in zip(names, canvases, strict=True)}
+    masks = {}
+    for name, canvas in zip(names, canvases, strict=True):
+        masks[name] = canvas.paint(name)
+    return masks
 
 
 def _images(text: str) -> list[ElementTree.Element]:

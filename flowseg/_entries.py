@@ -14,6 +14,9 @@ from typing import Any
 # Marks that editors and PowerShell put at the start of a text, and how it goes on.
 ENCODINGS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 
+# How serialized Java objects begin, QuPath's .qpdata and .hierarchy among them.
+JAVA = b"\xac\xed\x00\x05"
+
 # Reasons that a sentence names; it counts the others.
 MOST_REASONS = 5
 
@@ -37,16 +40,23 @@ KINDS = (
 def read_text(path: Path) -> str:
     """A text in UTF-8, with or without a byte-order mark, or in UTF-16 with one."""
     raw = path.read_bytes()
+    if raw.startswith(JAVA):
+        raise ValueError(
+            "what a Java program saved for itself: in QuPath, File > Export objects as GeoJSON writes text"
+        )
     encoding = next((name for mark, name in ENCODINGS if raw.startswith(mark)), "utf-8")
     try:
         return raw.decode(encoding)
     except UnicodeDecodeError as error:
-        raise ValueError(f"text that is not in UTF-8 (byte {error.start}): save it in that encoding") from None
+        raise ValueError(f"no text in UTF-8 (from byte {error.start} on)") from None
 
 
 def read_json(path: Path) -> Any:
     """A JSON document."""
-    return json.loads(read_text(path))
+    try:
+        return json.loads(read_text(path))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"text that is no JSON ({error})") from None
 
 
 def name_kind(document: Any) -> str | None:

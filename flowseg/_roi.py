@@ -98,8 +98,11 @@ def _read(file: Path) -> Iterator[bytes]:
             yield file.read_bytes()
             return
         with zipfile.ZipFile(file) as archive:
-            for part in archive.infolist():
-                if not part.is_dir() and not part.filename.startswith(MAC_FOLDER):
+            regions = [part for part in archive.infolist() if part.filename.lower().endswith(".roi")]
+            if not regions:
+                raise ValueError(f"{len(archive.infolist())} parts, none of which ends in .roi")
+            for part in regions:
+                if not part.filename.startswith(MAC_FOLDER):
                     with archive.open(part) as stream:
                         yield stream.read(MAX_BYTES)
 

@@ -33,7 +33,8 @@ def draw_region(roi: Any, canvas: Canvas) -> None:
     elif roi.roitype in (kinds.RECT, kinds.OVAL):
         top, left, height, width = _box(roi)
         if min(height, width) < 1 or max(height, width) > 1 << 16:
-            raise ValueError(f"a {roi.roitype.name.lower()} of {height} rows and {width} columns")
+            kind = "an oval" if roi.roitype == kinds.OVAL else "a rectangle"
+            raise ValueError(f"{kind} of {height} rows and {width} columns")
         draw = _oval if roi.roitype == kinds.OVAL else _rectangle
         canvas.add(draw(height, width, roi.rounded_rect_arc_size), (top, left))
     elif roi.roitype in (kinds.POLYGON, kinds.FREEHAND, kinds.TRACED):

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 import tifffile
-from cli_tools import contents, invoke
+from cli_tools import contents, invoke, run_here
 from skimage.io import imread, imsave
 
 import flowseg
@@ -108,6 +108,34 @@ def test_other_annotations(masks, tmp_path):
     assert results["f"].max() == 2
     assert "got none" in str(invoke("convert", folder / "*.nothing", "-o", tmp_path / "x", status=1).exception)
     assert "--from must be one of" in str(invoke("convert", folder, "-o", tmp_path, "--from", "x", status=1).exception)
+
+
+def test_classes_and_planes_are_chosen(tmp_path):
+    def feature(low, high, name, z):
+        ring = [[low, low], [high, low], [high, high], [low, high], [low, low]]
+        geometry = {"type": "Polygon", "coordinates": [ring], "plane": {"c": -1, "z": z, "t": 0}}
+        return {"type": "Feature", "geometry": geometry, "properties": {"classification": {"name": name}}}
+
+    features = [feature(0, 3, "cell, large", 0), feature(4, 6, "nucleus", 0), feature(7, 8, "nucleus", 1)]
+    (tmp_path / "a.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((9, 9), np.float32))
+
+    def convert(*options, status=0, source="a.geojson"):
+        images = ["--images", tmp_path / "a.tif"] if source == "a.geojson" else []
+        output = tmp_path / f"out {len(list(tmp_path.iterdir()))}"
+        result = run_here("convert", tmp_path / source, "-o", output, *images, *options, status=status)
+        return result.stderr if status else np.bincount(io.read_masks(output / "a_masks.tif").ravel())[1:].tolist()
+
+    assert "z must be given" in convert(status=1)
+    assert convert("--z", "0") == [9, 4]
+    assert convert("--z", "1", "--t", "0") == [1]
+    assert convert("--classes", "nucleus", "--z", "0") == [4]
+    assert "classes must be of those in" in convert("--classes", "nuclei", status=1)
+    assert "--classes must be one or more names" in convert("--classes", " , ", status=1)
+    assert "--z must be left out for annotations of labels" in convert("--z", "0", source="a.tif", status=1)
+    labelme = {"shapes": [], "imageHeight": 3}
+    (tmp_path / "b.json").write_text(json.dumps(labelme))
+    assert "got a Labelme file: turn it into COCO" in convert(source="b.json", status=1)
 
 
 def test_folders_of_objects_among_others(masks, tmp_path):

@@ -10,9 +10,11 @@ import roifile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from pycocotools import mask as coding
 from scipy.spatial import Delaunay
 
 import flowseg
+from flowseg._coco_segments import decode
 from flowseg._merging import Canvas
 from flowseg._polygons import fill, pixels_of, unite
 
@@ -111,6 +113,19 @@ def test_squares_that_abut_have_their_pixels(read, start, tmp_path):
     rings = [square(start + 8 * i, start + 8 * i + 8, start + 8 * j) for j in range(2) for i in range(2)]
     masks = read(tmp_path, *rings)
     assert np.bincount(masks.ravel()).tolist() == [24 * 24 - 256, 64, 64, 64, 64]
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # pycocotools' own
+def test_coco_polygons_are_those_of_pycocotools():
+    rng = np.random.default_rng(0)
+    for k in range(60):
+        height, width = (int(n) for n in rng.integers(1, 40, 2))
+        polygons = [(rng.uniform(-9, 49, 2 * rng.integers(3, 7)).round(k % 3)).tolist() for _ in range(1 + k % 2)]
+        expected = coding.decode(coding.merge(coding.frPyObjects(polygons, height, width)))
+        box, (top, left) = decode(polygons, (height, width))
+        found = np.zeros((height, width), int)
+        found[top : top + box.shape[0], left : left + box.shape[1]] = box
+        assert np.array_equal(found, expected)
 
 
 def test_holes_lose_no_pixel(tmp_path):

@@ -11,13 +11,12 @@ if TYPE_CHECKING:
     from flowseg import plot as plot
     from flowseg import synthetic as synthetic
     from flowseg._annotation_files import masks_from_binary as masks_from_binary
-    from flowseg._annotation_files import masks_from_cvat as masks_from_cvat
     from flowseg._annotation_files import masks_from_files as masks_from_files
-    from flowseg._annotation_files import masks_from_labkit as masks_from_labkit
     from flowseg._annotation_files import masks_from_mat as masks_from_mat
     from flowseg._boundary_segmenter import BoundarySegmenter as BoundarySegmenter
     from flowseg._cellpose_files import masks_from_cellpose as masks_from_cellpose
     from flowseg._coco import masks_from_coco as masks_from_coco
+    from flowseg._cvat import masks_from_cvat as masks_from_cvat
     from flowseg._doctor import check_masks as check_masks
     from flowseg._dynamics import flows_to_masks as flows_to_masks
     from flowseg._flow_segmenter import FlowSegmenter as FlowSegmenter
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from flowseg._following import follow_flows as follow_flows
     from flowseg._geojson import masks_from_geojson as masks_from_geojson
     from flowseg._images import normalize as normalize
+    from flowseg._labkit import masks_from_labkit as masks_from_labkit
     from flowseg._losses import boundary_loss as boundary_loss
     from flowseg._losses import flow_loss as flow_loss
     from flowseg._masks import fill_holes as fill_holes
@@ -60,10 +60,10 @@ _HOME = {
     "masks_from_binary": "_annotation_files",
     "masks_from_cellpose": "_cellpose_files",
     "masks_from_coco": "_coco",
-    "masks_from_cvat": "_annotation_files",
+    "masks_from_cvat": "_cvat",
     "masks_from_files": "_annotation_files",
     "masks_from_geojson": "_geojson",
-    "masks_from_labkit": "_annotation_files",
+    "masks_from_labkit": "_labkit",
     "masks_from_mat": "_annotation_files",
     "masks_from_roi": "_roi",
     "masks_from_rgb": "_masks",

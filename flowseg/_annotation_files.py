@@ -1,28 +1,21 @@
-"""Annotations in other forms into masks: binary images, one file per object, MATLAB maps, Labkit, CVAT."""
+"""Annotations in other forms into masks: binary images, one file per object, MATLAB maps."""
 
 from __future__ import annotations
 
-import json
 import os
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from flowseg import _checks, _files
-from flowseg._image_files import read_array, read_masks
+from flowseg._image_files import read_array
 from flowseg._merging import Canvas, number_pieces
 from flowseg._paths import find_files
-from flowseg._polygons import Ring
 
 StrPath = str | os.PathLike[str]
-
-# Corners of the polygon that an ellipse is drawn as.
-ELLIPSE = 128
 
 
 def masks_from_binary(mask: ArrayLike) -> NDArray[np.int32]:
@@ -152,135 +145,3 @@ def masks_from_mat(path: StrPath, *, key: str = "inst_map") -> NDArray[Any]:
     array = _checks.as_masks(array, name)
     narrow = np.iinfo(np.int32)
     return array.astype(np.int32) if narrow.min <= array.min() and array.max() <= narrow.max else array
-
-
-def masks_from_labkit(path: StrPath) -> NDArray[np.int32]:
-    """Masks from what Labkit saved.
-
-    Parameters
-    ----------
-    path : path
-        ``.labeling`` or ``.json`` file, or a TIFF of label numbers.
-
-    Returns
-    -------
-    masks : ndarray of int32, shape (rows, columns) or (planes, rows, columns)
-        Every connected piece of every label is an object, numbered 1..n in raster order.
-
-    Raises
-    ------
-    ValueError
-        If the file cannot be read, or holds pixels outside of its interval.
-
-    Examples
-    --------
-    >>> import flowseg
-    >>> flowseg.io.write_masks("labkit.tif", [[1, 1, 0, 1, 2]])  # label numbers: two pieces of 1, one of 2
-    >>> flowseg.masks_from_labkit("labkit.tif")
-    array([[1, 1, 0, 2, 3]], dtype=int32)
-    """
-    if Path(path).suffix.lower() in (".tif", ".tiff"):
-        return number_pieces(read_masks(path))
-    with _files.naming_what_is_damaged(Path(path), "Labkit labeling"):
-        document = json.loads(Path(path).read_text(encoding="utf-8"))
-        low, high = (np.array(document["interval"][name][::-1]) for name in ("min", "max"))
-        labels = np.zeros(tuple((high - low + 1).tolist()), dtype=np.int32)
-        for k, pixels in enumerate(document["labels"].values(), start=1):
-            if pixels:
-                places = np.array(pixels)[:, ::-1]
-                if places.shape[1] != labels.ndim or np.any(places < low) or np.any(places > high):
-                    raise ValueError(f"pixels of label {k} outside of the interval")
-                labels[tuple((places - low).T)] = k
-    _checks.check_dimensions(labels, str(path), (2, 3))
-    return number_pieces(labels)
-
-
-def masks_from_cvat(path: StrPath) -> dict[str, NDArray[np.int32]]:
-    """Masks of all images of a "CVAT for images 1.1" export.
-
-    Parameters
-    ----------
-    path : path
-        ``annotations.xml``. Exports as coloured PNG files ("segmentation mask") are for `masks_from_rgb`.
-
-    Returns
-    -------
-    masks : dict of str to ndarray of int32
-        By the images' names; each of the image's shape, numbered 1..n in raster order. Polygons, masks, boxes and
-        ellipses, turned or not, are objects; lines and points are left out. Where two objects overlap the smaller one
-        is seen.
-
-    Raises
-    ------
-    ValueError
-        If the file is no such export, or has several images of one name.
-
-    Examples
-    --------
-    >>> from pathlib import Path
-    >>> import flowseg
-    >>> box = '<box label="cell" xtl="1" ytl="0" xbr="3" ybr="2"/>'
-    >>> text = f'<annotations><image name="a.png" width="4" height="2">{box}</image></annotations>'
-    >>> _ = Path("annotations.xml").write_text(text)
-    >>> flowseg.masks_from_cvat("annotations.xml")["a.png"]
-    array([[0, 1, 1, 0],
-           [0, 1, 1, 0]], dtype=int32)
-    """
-    with _files.naming_what_is_damaged(Path(path), "CVAT export (for images 1.1)"):
-        text = Path(path).read_text(encoding="utf-8")
-        if "<!DOCTYPE" in text or "<!ENTITY" in text:
-            raise ValueError("a document type of its own")
-        root = ElementTree.fromstring(text)
-        images = list(root.iter("image"))
-        if root.tag != "annotations" or not images:
-            raise ValueError("no images")
-        names = [image.attrib["name"] for image in images]
-        if len(set(names)) < len(names):
-            raise ValueError(f"several images named {Counter(names).most_common(1)[0][0]!r}")
-        canvases = dict(zip(names, map(_draw_cvat, images), strict=True))
-    return {name: canvas.paint() for name, canvas in canvases.items()}
-
-
-def _draw_cvat(image: ElementTree.Element) -> Canvas:
-    canvas = Canvas((int(image.attrib["height"]), int(image.attrib["width"])))
-    for shape in image:
-        said = shape.attrib
-        if shape.tag == "polygon":
-            points = [point.split(",") for point in said["points"].split(";")]
-            canvas.add_rings([np.array(points, dtype=np.float64)[:, ::-1]])
-        elif shape.tag == "box":
-            left, top, right, bottom = (float(said[name]) for name in ("xtl", "ytl", "xbr", "ybr"))
-            ring = np.array([[top, left], [top, right], [bottom, right], [bottom, left]])
-            canvas.add_rings([_turn(ring, float(said.get("rotation", 0)))])
-        elif shape.tag == "ellipse":
-            angle = np.linspace(0, 2 * np.pi, ELLIPSE, endpoint=False)
-            row = float(said["cy"]) + float(said["ry"]) * np.sin(angle)
-            ring = np.stack([row, float(said["cx"]) + float(said["rx"]) * np.cos(angle)], axis=1)
-            canvas.add_rings([_turn(ring, float(said.get("rotation", 0)))])
-        elif shape.tag == "mask":
-            canvas.add(_decode_cvat(said, canvas.shape))
-    return canvas
-
-
-def _turn(ring: Ring, degrees: float) -> Ring:
-    """Turn a box or an ellipse about its centre, clockwise as seen on the screen, as CVAT's `_rotate_point` does."""
-    if not np.isfinite(degrees):
-        raise ValueError(f"a rotation of {degrees} degrees")
-    if not degrees:
-        return ring
-    centre, sine, cosine = ring.mean(axis=0), np.sin(np.radians(degrees)), np.cos(np.radians(degrees))
-    return centre + (ring - centre) @ np.array([[cosine, -sine], [sine, cosine]])
-
-
-def _decode_cvat(said: dict[str, str], shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """A mask that is said by its box and, row by row in it, the lengths of its runs."""
-    top, left, height, width = (int(float(said[name])) for name in ("top", "left", "height", "width"))
-    if min(top, left) < 0 or min(height, width) < 1 or top + height > shape[0] or left + width > shape[1]:
-        raise ValueError(f"a mask in rows {top} to {top + height} and columns {left} to {left + width} of {shape}")
-    runs = [int(run) for run in said["rle"].split(",")]
-    if min(runs) < 0 or sum(runs) != height * width:
-        raise ValueError(f"a mask of {height * width} pixels with runs that sum up to {sum(runs)}")
-    whole = np.zeros(shape, dtype=bool)
-    inside = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
-    whole[top : top + height, left : left + width] = inside.reshape(height, width)
-    return whole

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowseg import _checks, _files
+from flowseg._entries import read_text
 from flowseg._merging import Canvas
 from flowseg._tiff_files import read_tiff
 
@@ -163,7 +164,10 @@ def _labels_of_flows(file: Path) -> NDArray[np.int32]:
 def _masks_from_outlines(file: Path, shape: tuple[int, int]) -> NDArray[np.int32]:
     canvas = Canvas(shape)
     with _files.naming_what_is_damaged(file, "text file of outlines"):
-        for line in file.read_text(encoding="utf-8").split():
-            ring = np.array(line.split(","), dtype=np.float64).reshape(-1, 2)[:, ::-1] + 0.5
-            canvas.add_outline(ring)
+        for line in read_text(file).splitlines():
+            numbers = line.replace(",", " ").split()
+            if len(numbers) % 2:
+                raise ValueError(f"a line of {len(numbers)} numbers, which are no pairs x, y")
+            if numbers:
+                canvas.add_outline(np.array(numbers, dtype=np.float64).reshape(-1, 2)[:, ::-1] + 0.5)
     return canvas.paint()

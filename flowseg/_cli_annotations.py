@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import glob
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,15 +15,16 @@ from numpy.typing import NDArray
 from flowseg import _files, io
 from flowseg._annotation_files import (
     masks_from_binary,
-    masks_from_cvat,
     masks_from_files,
-    masks_from_labkit,
     masks_from_mat,
 )
 from flowseg._cellpose_files import masks_from_cellpose
 from flowseg._coco import masks_from_coco
+from flowseg._cvat import masks_from_cvat
+from flowseg._entries import name_kind, read_json
 from flowseg._geojson import masks_from_geojson
 from flowseg._image_files import read_array
+from flowseg._labkit import masks_from_labkit
 from flowseg._masks import masks_from_rgb
 from flowseg._names import bare_name
 from flowseg._paths import SUFFIXES, identity, keep_kind, list_files
@@ -50,7 +51,36 @@ BY_NAME = (
 # What the first object of a .json has -> its kind.
 BY_KEY = (("annotations", "coco"), ("interval", "labkit"), ("type", "geojson"))
 # One file of these holds the masks of several images.
-OF_SEVERAL = {"coco": masks_from_coco, "cvat": masks_from_cvat}
+OF_SEVERAL: dict[str, Callable[..., dict[str, NDArray[np.int32]]]] = {"coco": masks_from_coco, "cvat": masks_from_cvat}
+# Those that have classes with names, and outlines in planes of a stack.
+WITH_CLASSES = ("geojson", "coco", "cvat", "labkit")
+WITH_PLANES = ("roi", "geojson")
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What of a file's annotations is taken: classes by name, the plane of a stack."""
+
+    classes: tuple[str, ...] | None = None
+    z: int | None = None
+    t: int | None = None
+
+    def check(self, kind: str) -> None:
+        """Raise ValueError if something is chosen that annotations of this kind do not have."""
+        for option, value, kinds in (("classes", self.classes, WITH_CLASSES), ("z", self.z, WITH_PLANES),
+                                     ("t", self.t, WITH_PLANES)):  # fmt: skip
+            if value is not None and kind not in kinds:
+                raise ValueError(
+                    f"--{option} must be left out for annotations of {kind}; it is for {', '.join(kinds)}."
+                )
+
+
+def parse_classes(text: str | None) -> tuple[str, ...] | None:
+    """Names of classes from text, with commas between."""
+    names = tuple(name.strip() for name in (text or "").split(",") if name.strip())
+    if text is not None and not names:
+        raise ValueError(f"--classes must be one or more names, with commas between; got {text!r}.")
+    return names or None
 
 
 def image_name(file: Path) -> str:
@@ -123,11 +153,14 @@ def _find_kind(file: Path) -> str:
         if file.name.lower().endswith(endings):
             return kind
     with _files.naming_what_is_damaged(file, "JSON file"):
-        document = json.loads(file.read_text(encoding="utf-8"))
+        document = read_json(file)
     first = document[0] if isinstance(document, list) and document else document
     for key, kind in BY_KEY:
         if isinstance(first, Mapping) and key in first:
             return kind
+    known = name_kind(document)
+    if known:
+        raise ValueError(f"{file} must be of a kind that is read, COCO, Labkit, GeoJSON; got {known}.")
     raise ValueError(f"--from must say what {file} is: it looks like none of COCO, Labkit, GeoJSON; got none.")
 
 
@@ -136,25 +169,31 @@ def needs_shape(file: Path, kind: str) -> bool:
     return kind in ("roi", "geojson") or (kind == "cellpose" and file.suffix.lower() == ".txt")
 
 
-def readers(file: Path, kind: str) -> Iterator[tuple[str, Callable[[tuple[int, int] | None], NDArray[Any]]]]:
+def readers(
+    file: Path, kind: str, chosen: Chosen
+) -> Iterator[tuple[str, Callable[[tuple[int, int] | None], NDArray[Any]]]]:
     """For each image that the file holds its name, empty if it holds one, and what reads its masks, given a shape."""
     if kind in OF_SEVERAL:
-        masks = OF_SEVERAL[kind](file)
+        masks = OF_SEVERAL[kind](file, classes=chosen.classes)
         for name in masks:
             yield name, partial(_pick, masks, name)
     else:
-        yield "", partial(_read, file, kind)
+        yield "", partial(_read, file, kind, chosen)
 
 
 def _pick(masks: Mapping[str, NDArray[Any]], name: str, _: tuple[int, int] | None) -> NDArray[Any]:
     return masks[name]
 
 
-def _read(file: Path, kind: str, shape: tuple[int, int] | None) -> NDArray[Any]:
+def _read(file: Path, kind: str, chosen: Chosen, shape: tuple[int, int] | None) -> NDArray[Any]:
     if kind in ("roi", "geojson"):
         if shape is None:
             raise ValueError(f"--images must be given for {file}, which does not hold the size of its image; got none.")
-        return masks_from_roi(file, shape) if kind == "roi" else masks_from_geojson(file, shape)
+        if kind == "roi":
+            return masks_from_roi(file, shape, z=chosen.z, t=chosen.t)
+        return masks_from_geojson(file, shape, classes=chosen.classes, z=chosen.z, t=chosen.t)
+    if kind == "labkit":
+        return masks_from_labkit(file, classes=chosen.classes)
     if kind == "cellpose":
         return masks_from_cellpose(file, shape)
     if kind == "binary":
@@ -163,7 +202,6 @@ def _read(file: Path, kind: str, shape: tuple[int, int] | None) -> NDArray[Any]:
         "labels": io.read_masks,
         "files": masks_from_files,
         "mat": masks_from_mat,
-        "labkit": masks_from_labkit,
     }
     return single[kind](file)
 

@@ -12,14 +12,23 @@ from numpy.typing import NDArray
 
 from flowseg import io
 from flowseg._checks import check_choice
-from flowseg._cli_annotations import ENDINGS, find_annotations, image_folder, image_name, needs_shape, readers
+from flowseg._cli_annotations import (
+    ENDINGS,
+    Chosen,
+    find_annotations,
+    image_folder,
+    image_name,
+    needs_shape,
+    parse_classes,
+    readers,
+)
 from flowseg._cli_batch import Batch, Task, count_done, plan_batch, report_batch, run_batch, write_coco
-from flowseg._image_files import read_shape
 from flowseg._cli_inputs import find_images, part_place, place_names
-from flowseg._cli_options import READ, WRITE, AsJson, FileWorkers, OutputFolder, Overwrite, Resume
+from flowseg._cli_options import READ, WRITE, AsJson, FileWorkers, OutputFolder, Overwrite, Plane, Resume, Time
 from flowseg._cli_record import describe_run
 from flowseg._cli_results import COCO, MasksOfFiles, Result, complete_kinds, parse_kinds, result_files, write_results
 from flowseg._cli_stream import FAULTS, Stages
+from flowseg._image_files import read_shape
 from flowseg._overlaps import count_objects
 from flowseg._paths import nearest_files
 
@@ -66,6 +75,15 @@ def convert(
             rich_help_panel=READ,
         ),
     ] = None,
+    classes: Annotated[
+        str | None,
+        typer.Option(
+            help="Classes to take of geojson, coco, cvat, labkit: names, with commas between.  [default: all]",
+            rich_help_panel=READ,
+        ),
+    ] = None,
+    z: Plane = None,
+    t: Time = None,
     resume: Resume = False,
     overwrite: Overwrite = False,
     workers: FileWorkers = None,
@@ -79,15 +97,21 @@ def convert(
 
     flowseg convert rois --images images --output masks
 
+    flowseg convert cells.geojson --images slide.tif --classes Tumor --output masks
+
     flowseg convert masks --to roi,coco --output for-others
     """
     if kind is not None:
         check_choice(kind, "--from", tuple(ENDINGS))
     kinds = parse_kinds(to or ["tif"], TO, "--to")
     found = find_annotations(annotations, kind)
-    work = Conversion(_find_images(found, images), kinds, output)
+    chosen = Chosen(parse_classes(classes), z, t)
+    chosen.check(found[0][1])
+    work = Conversion(_find_images(found, images), kinds, output, chosen)
     tasks = work.plan(found)
-    run = describe_run("convert", None, [("to", ",".join(kinds)), ("from", found[0][1])])
+    run = describe_run(
+        "convert", None, [("to", ",".join(kinds)), ("from", found[0][1]), ("classes", classes), ("z", z), ("t", t)]
+    )
     batch = plan_batch(output, run, tasks, resume=resume, overwrite=overwrite, workers=workers)
     run_batch(batch, Stages(work.read, lambda masks: masks, work.finish), "converting")
     if COCO in kinds:
@@ -114,9 +138,12 @@ class Conversion:
         What to write.
     folder : Path
         Where to.
+    chosen : Chosen
+        What of the annotations to take.
     """
 
-    def __init__(self, images: dict[Path, Path], kinds: tuple[str, ...], folder: Path) -> None:
+    def __init__(self, images: dict[Path, Path], kinds: tuple[str, ...], folder: Path, chosen: Chosen) -> None:
+        self.chosen = chosen
         self.images = images
         self.kinds = kinds
         self.folder = folder
@@ -136,7 +163,9 @@ class Conversion:
 
     def _parts(self, file: Path, kind: str) -> list[tuple[str, Callable[[], NDArray[Any]]]]:
         try:
-            return [(part, partial(self._read, reader, file, kind)) for part, reader in readers(file, kind)]
+            return [
+                (part, partial(self._read, reader, file, kind)) for part, reader in readers(file, kind, self.chosen)
+            ]
         except FAULTS as error:  # said when it is its turn
             return [("", partial(_fail, error))]
 

@@ -21,7 +21,7 @@ from flowseg._colours import (
 )
 from flowseg._drawing import EXTRA, as_axes, as_colour, as_fraction, draw_edges, say_count, show_picture
 from flowseg._optional import need
-from flowseg._overlaps import find_overlaps, leave_out_ignored, number_objects
+from flowseg._overlaps import exceeds, find_overlaps, leave_out_ignored, number_objects
 from flowseg.metrics import PARTNER_IOU, Match, match
 
 if TYPE_CHECKING:
@@ -260,7 +260,7 @@ def show_comparison(
 def _mark_splits_merges(ax: Axes, true: NDArray[np.int64], predicted: NDArray[np.int64]) -> list[Line2D]:
     """Mark objects with more than one partner at their centres; return the marks that there are."""
     overlaps = find_overlaps(true, predicted)
-    partners = overlaps.iou > PARTNER_IOU
+    partners = exceeds(overlaps.iou, PARTNER_IOU)
     marks = []
     for masks, labels, index, marker, names in (
         (true, overlaps.true_labels, overlaps.true_index, SPLIT_MARKER, ("split", "splits")),

@@ -4,21 +4,54 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from flowseg import _checks, _files
+from flowseg._entries import Choice, Entries, name_kind, read_json
 from flowseg._merging import Canvas
 from flowseg._objects import objects_of
-from flowseg._polygons import Ring, trace
+from flowseg._planes import Plane, as_plane, choose
+from flowseg._polygons import Polygon, Ring, trace
 
 StrPath = str | os.PathLike[str]
 
+KIND = "GeoJSON file"
 
-def masks_from_geojson(path: StrPath, shape: tuple[int, int]) -> NDArray[np.int32]:
+# How QuPath names what an object is, now (properties.objectType) and before version 0.3 (id) -> what it is.
+OBJECT_TYPES = {
+    "cell": "cell", "PathCellObject": "cell", "detection": "detection", "PathDetectionObject": "detection",
+    "annotation": "annotation", "PathAnnotationObject": "annotation", "tile": "tile", "PathTileObject": "tile",
+    "tma_core": "TMA core", "TMACoreObject": "TMA core", "root": "root", "PathRootObject": "root",
+}  # fmt: skip
+# What QuPath finds; where there are some, what people drew (regions, a tissue's outline) is not one more of them.
+FOUND = ("cell", "detection")
+# Never single objects.
+NEVER = ("tile", "TMA core", "root")
+
+
+class _Outline(NamedTuple):
+    """One geometry and what its feature says of it."""
+
+    geometry: Any
+    object_type: str | None
+    class_name: str | None
+    plane: Plane
+
+
+def masks_from_geojson(
+    path: StrPath,
+    shape: tuple[int, int],
+    *,
+    classes: str | Sequence[str] | None = None,
+    z: int | None = None,
+    t: int | None = None,
+    channel: int | None = None,
+) -> NDArray[np.int32]:
     """Masks from the polygons of a GeoJSON file, as QuPath exports them.
 
     Parameters
@@ -27,6 +60,10 @@ def masks_from_geojson(path: StrPath, shape: tuple[int, int]) -> NDArray[np.int3
         File that holds a FeatureCollection, a feature, a list of features, or a geometry.
     shape : tuple of int
         Rows and columns of the image: the file does not hold them.
+    classes : str or sequence of str, optional
+        Names of QuPath's classes to take; by default all but those that QuPath ignores, whose names end in ``*``.
+    z, t, channel : int, optional
+        Plane of the image, the first is 0: must be given if the file has objects in several.
 
     Returns
     -------
@@ -36,12 +73,20 @@ def masks_from_geojson(path: StrPath, shape: tuple[int, int]) -> NDArray[np.int3
 
     Raises
     ------
-    ValueError
-        If the file is no GeoJSON, or holds geometries without area or corners that are not finite.
+    TypeError, ValueError
+        If the file is no GeoJSON, or nothing in it can be read, or has objects in several planes and none is chosen,
+        or none of the chosen classes.
+
+    Warns
+    -----
+    UserWarning
+        If something is left out, with numbers: points and lines; where there are detections or cells, annotations;
+        tiles and TMA cores; ignored classes.
 
     Notes
     -----
-    Coordinates are (x, y) in pixels, with the outer corner of the first pixel at (0, 0), as in QuPath.
+    Coordinates are (x, y) in pixels, with the outer corner of the first pixel at (0, 0), as in QuPath. A pixel belongs
+    to an object if its center does. Of QuPath's cells the outer outline is read.
 
     Examples
     --------
@@ -51,11 +96,19 @@ def masks_from_geojson(path: StrPath, shape: tuple[int, int]) -> NDArray[np.int3
     array([[0, 1, 1],
            [2, 2, 0]], dtype=int32)
     """
-    canvas = Canvas(_checks.as_shape(shape))
-    with _files.naming_what_is_damaged(Path(path), "GeoJSON file"):
-        document = json.loads(Path(path).read_text(encoding="utf-8"))
-        for geometry in _geometries(document):
-            canvas.add_rings(_rings(geometry))
+    canvas, file = Canvas(_checks.as_shape(shape)), Path(path)
+    choice, wanted = Choice(classes), as_plane(z, t, channel)
+    entries = Entries(file, KIND)
+    with _files.naming_what_is_damaged(file, KIND):
+        outlines = list(_outlines(read_json(file), entries))
+    choice.check({outline.class_name for outline in outlines if outline.class_name}, file)
+    planes = []
+    for outline in _leave_out(outlines, choice, entries):
+        with entries.reading():
+            canvas.add_polygons(_polygons(outline.geometry))
+            planes.append(outline.plane)
+    canvas.keep(choose(planes, wanted, file))
+    entries.close()
     return canvas.paint()
 
 
@@ -111,27 +164,89 @@ def _closed(ring: Ring) -> list[list[int]]:
     return np.concatenate([ring, ring[:1]])[:, ::-1].astype(int).tolist()
 
 
-def _geometries(document: Any) -> list[dict[str, Any]]:
+def _outlines(document: Any, entries: Entries) -> Iterator[_Outline]:
+    """All geometries with an area."""
+    for feature in _features(document):
+        said = feature.get("properties") or {}
+        if said.get("isMissing"):
+            entries.leave_out("a TMA core that is missing")
+            continue
+        object_type = OBJECT_TYPES.get(said.get("objectType") or said.get("object_type") or str(feature.get("id")))
+        for geometry in _geometries(feature.get("geometry")):
+            if not isinstance(geometry, Mapping):
+                entries.faults["an object without a geometry"] += 1
+            elif geometry.get("type") not in ("Polygon", "MultiPolygon"):
+                entries.faults[f"a {geometry.get('type')}, which has no area"] += 1
+            else:
+                plane = _plane(geometry.get("plane") or feature.get("plane") or said.get("plane"))
+                yield _Outline(geometry, object_type, _class_name(said.get("classification")), plane)
+
+
+def _features(document: Any) -> Iterator[Mapping[str, Any]]:
+    """The features of a document; a bare geometry is one that says nothing of itself."""
     if isinstance(document, list):
-        return [geometry for item in document for geometry in _geometries(item)]
-    if not isinstance(document, dict) or "type" not in document:
-        raise ValueError("something without a type")
+        for item in document:
+            yield from _features(item)
+        return
+    if not isinstance(document, Mapping) or "type" not in document:
+        raise ValueError(name_kind(document) or "something without a type")
     if document["type"] == "FeatureCollection":
-        return _geometries(document["features"])
-    if document["type"] == "Feature":
-        return _geometries(document["geometry"])
-    if document["type"] == "GeometryCollection":
-        return _geometries(document["geometries"])
-    return [document]
+        yield from _features(document["features"])
+    else:
+        yield document if document["type"] == "Feature" else {"geometry": document}
 
 
-def _rings(geometry: dict[str, Any]) -> list[Ring]:
+def _geometries(geometry: Any) -> Iterator[Any]:
+    if isinstance(geometry, Mapping) and geometry.get("type") == "GeometryCollection":
+        for part in geometry["geometries"]:
+            yield from _geometries(part)
+    else:
+        yield geometry
+
+
+def _class_name(classification: Any) -> str | None:
+    """The name of a class as QuPath writes it: parts of derived classes with colons between."""
+    if isinstance(classification, str):
+        return classification
+    if not isinstance(classification, Mapping):
+        return None
+    names = classification.get("names")
+    return ": ".join(map(str, names)) if isinstance(names, list) else classification.get("name")
+
+
+def _plane(said: Any) -> Plane:
+    """The plane of a geometry: QuPath leaves out the first one; -1 is every channel."""
+    if said is None:
+        return Plane(0, 0, None)
+    channel = int(said.get("c", -1))
+    return Plane(int(said.get("z", 0)), int(said.get("t", 0)), None if channel < 0 else channel)
+
+
+def _leave_out(outlines: list[_Outline], choice: Choice, entries: Entries) -> list[_Outline]:
+    """Those that are objects and chosen; the others are counted."""
+    chosen = [outline for outline in outlines if choice.takes(outline.class_name)]
+    entries.leave_out("an object of another class", len(outlines) - len(chosen))
+    found = any(outline.object_type in FOUND for outline in chosen)
+    objects = []
+    for outline in chosen:
+        if choice.names is None and (outline.class_name or "").endswith("*"):
+            entries.leave_out(f"one of QuPath's ignored class {outline.class_name!r}")
+        elif outline.object_type in NEVER:
+            entries.leave_out(f"a {outline.object_type}, which is no single object")
+        elif found and outline.object_type not in FOUND:
+            entries.leave_out("an annotation beside detections or cells")
+        else:
+            objects.append(outline)
+    return objects
+
+
+def _polygons(geometry: Mapping[str, Any]) -> list[Polygon]:
     kind = geometry["type"]
-    if kind not in ("Polygon", "MultiPolygon"):
-        raise ValueError(f"a {kind}, which has no area")
     coordinates = geometry["coordinates"]
     polygons = [coordinates] if kind == "Polygon" else coordinates
-    rings = [np.asarray(ring, dtype=np.float64) for polygon in polygons for ring in polygon]
-    if not rings or any(ring.ndim != 2 or ring.shape[1] < 2 for ring in rings):
+    found = [[np.asarray(ring, dtype=np.float64) for ring in polygon] for polygon in polygons]
+    if not any(found) or any(ring.ndim != 2 or ring.shape[1] < 2 for polygon in found for ring in polygon):
         raise ValueError(f"a {kind} that is not made of rings of corners")
-    return [ring[:, 1::-1] for ring in rings]
+    if any(len(ring) < 3 for polygon in found for ring in polygon):
+        raise ValueError(f"a {kind} of fewer than three corners")
+    return [[ring[:, 1::-1] for ring in polygon] for polygon in found]

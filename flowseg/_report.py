@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from flowseg import metrics
 from flowseg._intervals import CONFIDENCE, RESAMPLES, bootstrap
-from flowseg._overlaps import Overlaps, assign
+from flowseg._overlaps import Overlaps, assign, exceeds
 
 # IoU from 0.5 to 0.95, as in the COCO challenge: the curve.
 CURVE = tuple(k / 20 for k in range(10, 20))
@@ -55,7 +55,7 @@ def score_image(name: str, true: NDArray[Any], predicted: NDArray[Any], overlaps
 
 def count_partners(overlaps: Overlaps) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Partners of every true and of every predicted object, as `metrics.splits_merges` counts them."""
-    partners = overlaps.iou > metrics.PARTNER_IOU
+    partners = exceeds(overlaps.iou, metrics.PARTNER_IOU)
     return (
         np.bincount(overlaps.true_index[partners], minlength=overlaps.true_labels.size),
         np.bincount(overlaps.predicted_index[partners], minlength=overlaps.predicted_labels.size),

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from flowseg import metrics
 from flowseg._objects import objects_of
-from flowseg._overlaps import Overlaps, assign
+from flowseg._overlaps import Overlaps, assign, exceeds
 from flowseg._polygons import Ring, trace
 from flowseg._report import CURVE, count_partners
 
@@ -22,7 +22,7 @@ def describe_objects(true: NDArray[Any], predicted: NDArray[Any], overlaps: Over
     ``shared`` says that one of them has several itself: the object is part of a split, or in a merge.
     """
     pairs = assign(overlaps, CURVE[0])
-    partners = np.flatnonzero(overlaps.iou > metrics.PARTNER_IOU)
+    partners = np.flatnonzero(exceeds(overlaps.iou, metrics.PARTNER_IOU))
     indices = overlaps.true_index, overlaps.predicted_index
     parts = count_partners(overlaps)
     sides: dict[str, Any] = {"rows": true.shape[0], "columns": true.shape[1]}

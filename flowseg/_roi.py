@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import zipfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,18 +12,28 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from flowseg import _checks, _files
+from flowseg._entries import Entries
 from flowseg._merging import Canvas
 from flowseg._objects import objects_of
 from flowseg._optional import need
-from flowseg._polygons import Ring, trace
+from flowseg._planes import Plane, as_plane, choose
+from flowseg._polygons import trace
+from flowseg._roi_shapes import draw_region
 
 StrPath = str | os.PathLike[str]
 
-# Segments that an ellipse is made of.
-ELLIPSE = 128
+KIND = "ImageJ ROI file"
+
+# Bytes of one region in a .zip file at most; one of a million corners has 12 million.
+MAX_BYTES = 1 << 28
+
+# What macOS puts into a .zip file beside what is meant.
+MAC_FOLDER = "__MACOSX/"
 
 
-def masks_from_roi(path: StrPath, shape: tuple[int, int]) -> NDArray[np.int32]:
+def masks_from_roi(
+    path: StrPath, shape: tuple[int, int], *, z: int | None = None, t: int | None = None, channel: int | None = None
+) -> NDArray[np.int32]:
     """Masks from regions of interest that ImageJ saved.
 
     Parameters
@@ -30,6 +42,9 @@ def masks_from_roi(path: StrPath, shape: tuple[int, int]) -> NDArray[np.int32]:
         ``.roi`` file of one region or ``.zip`` file of the ROI manager.
     shape : tuple of int
         Rows and columns of the image: the file does not hold them.
+    z, t, channel : int, optional
+        Plane of the image, the first is 0 (in ImageJ it is 1): must be given if regions lie in several. Regions without
+        a position lie in all of them.
 
     Returns
     -------
@@ -40,13 +55,19 @@ def masks_from_roi(path: StrPath, shape: tuple[int, int]) -> NDArray[np.int32]:
     ------
     ImportError
         If the package roifile is not installed (``pip install roifile``).
-    ValueError
-        If the file is damaged, or holds a region without area (a line, a point).
+    TypeError, ValueError
+        If the file is damaged or holds nothing with an area, or if regions lie in several planes and none is chosen.
+
+    Warns
+    -----
+    UserWarning
+        If something is left out, with numbers: lines, points, texts, regions that are damaged.
 
     Notes
     -----
-    Polygons, freehand and traced regions, rectangles, ellipses and composites of them are read. An ImageJ polygon runs
-    along the edges of pixels, as in its own ``getMask``.
+    Polygons, freehand and traced regions, rectangles, ovals, ellipses and composites of them are read. They have the
+    pixels that ImageJ's own masks of them have. Old files hold a position in the stack that says no axis: it is that of
+    ``z``, or of ``t`` or ``channel`` if only that is given.
 
     Examples
     --------
@@ -57,15 +78,52 @@ def masks_from_roi(path: StrPath, shape: tuple[int, int]) -> NDArray[np.int32]:
            [2, 2, 0]], dtype=int32)
     """
     roifile = need("roifile", "formats")
-    rows, columns = _checks.as_shape(shape)
-    with _files.naming_what_is_damaged(Path(path), "ImageJ ROI file"):
-        read = roifile.roiread(os.fspath(path))
-    canvas = Canvas((rows, columns))
-    for roi in read if isinstance(read, list) else [read]:
-        rings = _rings(roi, roifile, path)
-        with _files.naming_what_is_damaged(Path(path), "ImageJ ROI file"):
-            canvas.add_rings(rings)
+    canvas, file, wanted = Canvas(_checks.as_shape(shape)), Path(path), as_plane(z, t, channel)
+    entries = Entries(file, KIND)
+    regions = []
+    for raw in _read(file):
+        with entries.reading():
+            roi = roifile.ImagejRoi.frombytes(raw)
+            draw_region(roi, canvas)
+            regions.append(roi)
+    canvas.keep(choose(_planes(regions, wanted, file), wanted, file))
+    entries.close()
     return canvas.paint()
+
+
+def _read(file: Path) -> Iterator[bytes]:
+    """The regions of a file as they are written."""
+    with _files.naming_what_is_damaged(file, KIND):
+        if file.suffix.lower() != ".zip":
+            yield file.read_bytes()
+            return
+        with zipfile.ZipFile(file) as archive:
+            regions = [part for part in archive.infolist() if part.filename.lower().endswith(".roi")]
+            if not regions:
+                raise ValueError(f"{len(archive.infolist())} parts, none of which ends in .roi")
+            for part in regions:
+                if not part.filename.startswith(MAC_FOLDER):
+                    with archive.open(part) as stream:
+                        yield stream.read(MAX_BYTES)
+
+
+def _planes(regions: Sequence[Any], wanted: Plane, file: Path) -> list[Plane]:
+    """The planes of regions: ImageJ counts from 1, 0 is every plane."""
+    asked = {name: number for name, number in wanted._asdict().items() if number is not None}
+    axis = next(iter(asked), "z")
+    planes = []
+    for roi in regions:
+        places = (roi.z_position, roi.t_position, roi.c_position)
+        if roi.position > 0 and not any(places):  # an index in a stack that says no axis
+            if len(asked) > 1:
+                raise ValueError(
+                    f"z, t and channel must be one number for {file}, whose regions hold a position in a stack of one "
+                    f"axis; got {', '.join(f'{name} {number}' for name, number in asked.items())}."
+                )
+            planes.append(Plane(**{axis: roi.position - 1}))
+        else:
+            planes.append(Plane(*(place - 1 if place > 0 else None for place in places)))
+    return planes
 
 
 def write_roi(path: StrPath, masks: ArrayLike) -> None:
@@ -119,19 +177,3 @@ def _as_roi(roifile: Any, label: int, corner: tuple[int, int], mask: NDArray[np.
     roi.multi_coordinates = np.array([v for part in path for v in part], dtype=np.float32)
     roi.shape_roi_size = roi.multi_coordinates.size
     return roi
-
-
-def _rings(roi: Any, roifile: Any, path: StrPath) -> list[Ring]:
-    """Rings (row, column) of one region."""
-    kinds = roifile.ROI_TYPE
-    if roi.composite:
-        return [np.asarray(part, dtype=np.float64)[:, ::-1] for part in roi.coordinates(multi=True) if len(part) > 2]
-    box = np.array([[roi.top, roi.left], [roi.bottom, roi.right]], dtype=np.float64)
-    if roi.roitype == kinds.RECT:
-        return [np.array([box[0], [box[0, 0], box[1, 1]], box[1], [box[1, 0], box[0, 1]]])]
-    if roi.roitype == kinds.OVAL:
-        angle = np.linspace(0, 2 * np.pi, ELLIPSE, endpoint=False)
-        return [box.mean(axis=0) + 0.5 * (box[1] - box[0]) * np.stack([np.sin(angle), np.cos(angle)], axis=1)]
-    if roi.roitype in (kinds.POLYGON, kinds.FREEHAND, kinds.TRACED):
-        return [np.asarray(roi.coordinates(), dtype=np.float64)[:, ::-1]]
-    raise ValueError(f"{path} must hold regions with an area; got {roi.name!r}, a {roi.roitype.name.lower()}.")

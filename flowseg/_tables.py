@@ -88,6 +88,8 @@ def measure(
     if image is not None:
         picture = _checks.as_image(image)
         _checks.check_same_shape(picture.shape[:2], array.shape, "image (rows and columns)", "masks")
+        if picture.dtype == np.float16:  # sums of which leave its range
+            picture = picture.astype(np.float32)
         columns += INTENSITY_COLUMNS
     table: Table = regionprops_table(numbered, picture, properties=columns)
     table["label"] = labels.astype(np.int64)

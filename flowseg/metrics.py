@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from flowseg import _checks
-from flowseg._overlaps import Overlaps, assign, find_overlaps
+from flowseg._overlaps import Overlaps, assign, exceeds, find_overlaps
 
 __all__ = [
     "Match",
@@ -372,7 +372,7 @@ def splits_merges(true: ArrayLike, predicted: ArrayLike, *, overlap: float = PAR
     """
     level = _checks.as_number(overlap, "overlap", low=0.0, high=1.0)
     overlaps = find_overlaps(true, predicted)
-    partners = overlaps.iou > level
+    partners = exceeds(overlaps.iou, level)
     per_true = np.bincount(overlaps.true_index[partners], minlength=1)
     per_predicted = np.bincount(overlaps.predicted_index[partners], minlength=1)
     return SplitsMerges(int(np.sum(per_true > 1)), int(np.sum(per_predicted > 1)))

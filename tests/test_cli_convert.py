@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 import tifffile
-from cli_tools import contents, invoke
+from cli_tools import contents, invoke, run_here
 from skimage.io import imread, imsave
 
 import flowseg
@@ -110,6 +110,34 @@ def test_other_annotations(masks, tmp_path):
     assert "--from must be one of" in str(invoke("convert", folder, "-o", tmp_path, "--from", "x", status=1).exception)
 
 
+def test_classes_and_planes_are_chosen(tmp_path):
+    def feature(low, high, name, z):
+        ring = [[low, low], [high, low], [high, high], [low, high], [low, low]]
+        geometry = {"type": "Polygon", "coordinates": [ring], "plane": {"c": -1, "z": z, "t": 0}}
+        return {"type": "Feature", "geometry": geometry, "properties": {"classification": {"name": name}}}
+
+    features = [feature(0, 3, "cell, large", 0), feature(4, 6, "nucleus", 0), feature(7, 8, "nucleus", 1)]
+    (tmp_path / "a.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((9, 9), np.float32))
+
+    def convert(*options, status=0, source="a.geojson"):
+        images = ["--images", tmp_path / "a.tif"] if source == "a.geojson" else []
+        output = tmp_path / f"out {len(list(tmp_path.iterdir()))}"
+        result = run_here("convert", tmp_path / source, "-o", output, *images, *options, status=status)
+        return result.stderr if status else np.bincount(io.read_masks(output / "a_masks.tif").ravel())[1:].tolist()
+
+    assert "z must be given" in convert(status=1)
+    assert convert("--z", "0") == [9, 4]
+    assert convert("--z", "1", "--t", "0") == [1]
+    assert convert("--classes", "nucleus", "--z", "0") == [4]
+    assert "classes must be of those in" in convert("--classes", "nuclei", status=1)
+    assert "--classes must be one or more names" in convert("--classes", " , ", status=1)
+    assert "--z must be left out for annotations of labels" in convert("--z", "0", source="a.tif", status=1)
+    labelme = {"shapes": [], "imageHeight": 3}
+    (tmp_path / "b.json").write_text(json.dumps(labelme))
+    assert "got a Labelme file: turn it into COCO" in convert(source="b.json", status=1)
+
+
 def test_folders_of_objects_among_others(masks, tmp_path):
     labels = masks["cell 0"]
     for name in ("a", "b"):
@@ -192,7 +220,8 @@ def test_measure(masks, tmp_path):
     mine = [row for row in rows if row["file"] == "cell 1_masks.tif"]
     for name in ("label", "area", "centroid-1", "intensity_mean"):
         assert [float(row[name]) for row in mine] == pytest.approx(expected[name].tolist())
-    tifffile.imwrite(tmp_path / "images" / "cell 2.tif", np.zeros((64, 82, 3), np.uint8), photometric="rgb")
+    color = np.broadcast_to(np.array([1, 2, 3], dtype=np.uint8), (64, 82, 3))
+    tifffile.imwrite(tmp_path / "images" / "cell 2.tif", color, photometric="rgb")
     (tmp_path / "masks" / "cell 0_masks.tif").write_bytes(b"")
     arguments = ("measure", tmp_path / "masks", tmp_path / "images", "--json", "--output")
     said = json.loads(invoke(*arguments, tmp_path / "a.parquet", status=1).stdout)

@@ -11,7 +11,8 @@ from cli_tools import contents, run_here
 from skimage.io import imsave
 
 from flowseg import io, synthetic
-from flowseg._cli_inputs import part_place, read_plane_shape
+from flowseg._cli_inputs import part_place
+from flowseg._image_files import read_shape
 
 
 @pytest.fixture(scope="module")
@@ -167,7 +168,7 @@ def test_outlines_for_stacks(tmp_path):
         tifffile.imwrite(
             tmp_path / "images" / f"{name}.ome.tif", np.zeros((3, 2, 64, 80), np.uint16), metadata={"axes": "ZCYX"}
         )
-    assert read_plane_shape(tmp_path / "images" / "s.ome.tif") == (64, 80)
+    assert read_shape(tmp_path / "images" / "s.ome.tif") == (64, 80)
     (tmp_path / "rois").mkdir()
     io.write_roi(tmp_path / "rois" / "s_rois.zip", labels)
     run_here("convert", "rois", "--images", "images", "-o", "out", cwd=tmp_path)

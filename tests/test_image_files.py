@@ -113,6 +113,15 @@ def test_large_labels_take_no_room():
     assert table["area"].tolist() == [2, 1]
 
 
+def test_half_precision_is_measured_in_single():
+    image = np.full((300, 300), 1000, np.float16)  # its sum is beyond what half precision has
+    image[0] = 1001
+    table = flowseg.measure(np.ones((300, 300), int), image)
+    assert table["intensity_mean"] == pytest.approx([1000 + 1 / 300], abs=1e-3)
+    assert table["intensity_std"] == pytest.approx([image.astype(float).std()], rel=1e-3)
+    assert table["intensity_max"].tolist() == [1001]
+
+
 def test_tables(pairs, tmp_path):
     image, masks = pairs[0]
     table = flowseg.measure(masks, image, {"label": np.unique(masks)[1:], "score": np.linspace(0, 1, masks.max())})

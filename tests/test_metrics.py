@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -190,3 +192,58 @@ def test_splits_and_merges():
 def test_refuses(call, error, sentence):
     with pytest.raises(error, match=sentence):
         call(np.eye(3, dtype=int))
+
+
+def chains(n, length):
+    """Objects side by side, and the same shifted: every one overlaps with two."""
+    true = np.kron(np.arange(1, n * n + 1).reshape(n, n), np.ones((length, length), int))
+    return true, np.roll(true, length // 3, axis=1)
+
+
+def test_groups_give_what_one_table_gives(monkeypatch):
+    rng = np.random.default_rng(0)
+    for k in range(120):
+        shape = tuple(rng.integers(1, 12, 2))
+        true = rng.integers(0, rng.integers(1, 15), shape)
+        predicted = np.where(rng.random(shape) < 0.6, true, rng.integers(0, 15, shape))
+        threshold = rng.choice([0.01, 0.05, 0.1, 0.2, 0.5])
+        iou = plain_iou(true, predicted)
+        gain = np.where(iou >= threshold, 1 + iou / 100, 0)
+        chosen = gain[linear_sum_assignment(gain, maximize=True)]
+        monkeypatch.setattr("flowseg._overlaps.DENSE", 0 if k % 2 else 1 << 20)
+        found = metrics.match(true, predicted, threshold=threshold)
+        assert found.tp == np.count_nonzero(chosen)
+        assert found.pair_iou.sum() == pytest.approx(100 * (chosen.sum() - found.tp), abs=1e-9)
+
+
+def test_matching_takes_room_for_the_overlaps_only():
+    true, predicted = chains(100, 6)
+    for shift, threshold in ((0, 0.1), (2, 0.02)):  # rows of the grid are groups; all of it is one
+        tracemalloc.start()
+        assert metrics.match(true, np.roll(predicted, shift, axis=0), threshold=threshold).tp == 10000
+        assert tracemalloc.get_traced_memory()[1] < 100e6  # a table of all pairs has 800 MB
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("parts", range(1, 20))
+def test_rounding_decides_nothing_at_a_threshold(parts):
+    """An IoU of k / 20 counts at each threshold up to k / 20, however that was made, and at none above."""
+    true, predicted = np.zeros((2, 1, 40), int)
+    true[0, : 10 + parts // 2], predicted[0, 10 + parts // 2 - parts : 20] = 1, 1
+    for thresholds in (
+        np.arange(0.05, 1, 0.05),
+        np.linspace(0.05, 0.95, 19),
+        np.cumsum([0.05] * 19),
+        np.arange(1, 20) / 20,
+    ):
+        found = metrics.average_precision([true], [predicted], thresholds=thresholds)
+        assert found.tolist() == [1.0] * parts + [0.0] * (19 - parts)
+    assert metrics.match(true, predicted, threshold=parts / 20 + 1e-9).tp == 0
+
+
+def test_a_partner_has_more_than_the_overlap_asked_for():
+    true = np.array([[1] * 10])
+    predicted = np.array([[1] * 3 + [2] * 3 + [0] * 4])
+    assert metrics.splits_merges(true, predicted, overlap=0.1 + 0.1 + 0.1).splits == 0  # 0.30000000000000004
+    assert metrics.splits_merges(true, predicted, overlap=1 - 0.7).splits == 0
+    assert metrics.splits_merges(true, predicted, overlap=0.29).splits == 1

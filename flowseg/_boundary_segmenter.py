@@ -95,7 +95,7 @@ class BoundarySegmenter(Segmenter):
         batch_size: int = 8,
         epochs: int = 40,
         steps_per_epoch: int = 50,
-        learning_rate: float = 1e-3,
+        learning_rate: Any = "auto",
         augment: bool = True,
         validation_fraction: float = 0.1,
         patience: int | None = None,

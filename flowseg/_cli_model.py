@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from flowseg._cli_files import make_progress, model_file
+from flowseg._cli_files import model_file
 from flowseg._cli_options import complete_model
+from flowseg._cli_progress import make_progress
 
 
 def info(

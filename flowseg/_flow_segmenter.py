@@ -9,7 +9,7 @@ from flowseg import _checks, _inputs
 from flowseg._codecs import FlowCodec
 from flowseg._decoding_parameters import Decoding
 from flowseg._pretrained import pretrained_file
-from flowseg._thresholds import check_thresholds
+from flowseg._thresholds import AUTO, check_thresholds
 
 
 class FlowSegmenter(Decoding):
@@ -120,7 +120,7 @@ class FlowSegmenter(Decoding):
         batch_size: int = 8,
         epochs: int = 40,
         steps_per_epoch: int = 50,
-        learning_rate: float = 1e-3,
+        learning_rate: Any = "auto",
         augment: bool = True,
         validation_fraction: float = 0.1,
         patience: int | None = None,
@@ -187,7 +187,7 @@ class FlowSegmenter(Decoding):
         >>> bool(FlowSegmenter.from_pretrained("nuclei").predict(image).max() > 3)
         True
         """
-        return cls.load(pretrained_file(name)).set_params(warm_start=True)
+        return cls.load(pretrained_file(name)).set_params(warm_start=True, learning_rate=AUTO)
 
     def predict_flows(self, images: Any, *, diameters: Any = None) -> Any:
         """Flows and foreground, before they become masks.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -23,6 +24,16 @@ TOLD_THRESHOLDS = tuple(map(float, IOU_NAMES))
 
 History = dict[str, list[float]]
 Precision = tuple[float, ...]  # average precision at each of them
+
+
+def warn_of_no_comparison(goes_on: bool, n_held_out: int) -> None:
+    """Warn in one line of a trained model that is trained further unseen."""
+    if goes_on and not n_held_out:
+        warnings.warn(
+            "without validation images nothing tells whether training further makes the model better or worse: give "
+            "some, or six images or more, of which fit holds some out.",
+            stacklevel=3,
+        )
 
 
 class Choosing:

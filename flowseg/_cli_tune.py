@@ -10,7 +10,6 @@ import typer
 from tqdm import tqdm
 
 from flowseg import metrics
-
 from flowseg._cli_files import check_model_output, find_pairs, model_file, read_pairs
 from flowseg._cli_options import (
     AsJson,

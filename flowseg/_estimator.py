@@ -5,7 +5,6 @@ from __future__ import annotations
 import numbers
 import os
 import time
-import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -18,7 +17,7 @@ from sklearn.exceptions import NotFittedError
 from tqdm import tqdm
 
 from flowseg import _checks, _files, _inputs, metrics
-from flowseg._choosing import Choosing, History
+from flowseg._choosing import Choosing, History, warn_of_no_comparison
 from flowseg._closing import describe_fit
 from flowseg._overlaps import count_objects
 from flowseg._predictor import Predictor
@@ -35,11 +34,6 @@ from flowseg._stored import Stored
 
 if TYPE_CHECKING:
     from flowseg._training import TrainingSettings
-
-NOT_COMPARED = (
-    "without validation images nothing says whether training further made the model better or worse: give some with "
-    "validation=, or six images or more, of which fit holds some out."
-)
 
 # Types of parameters that are the same if they are equal; a network is the same if it is the very one.
 PLAIN = (str, int, float, list, tuple, np.ndarray, np.generic)
@@ -138,16 +132,12 @@ class Segmenter(Choosing, Predictor, Stored, BaseEstimator):
         _inputs.warn_of_pieces(mask_list, stacklevel=3)
         _inputs.check_callbacks(callbacks)
         seeds, file = self._find_seeds(checkpoint)
-        seed_split, seed_weights, _ = seeds
         if validation is None:
-            train, held_out = _inputs.hold_out(
-                image_list, mask_list, fraction=self.validation_fraction, seed=seed_split
-            )
+            train, held_out = _inputs.hold_out(image_list, mask_list, fraction=self.validation_fraction, seed=seeds[0])
         else:
             train, held_out = (image_list, mask_list), self._check_validation(validation)
         _inputs.warn_of_patience(self.patience, len(held_out[0]))
-        if goes_on and not held_out[0]:
-            warnings.warn(NOT_COMPARED, stacklevel=2)
+        warn_of_no_comparison(goes_on, len(held_out[0]))
         n_validation = sum(count_objects(m) for m in held_out[1])
         self._check_can_learn(n_validation, keep=goes_on)
 
@@ -158,9 +148,9 @@ class Segmenter(Choosing, Predictor, Stored, BaseEstimator):
         working = self._sizes.working if goes_on else choose_working(self.diameter, typical)
         scale_factor(working, typical, "masks must have objects whose typical diameter is")
         if goes_on:
-            network = _training.copy_network(self.network_, seed=seed_weights)
+            network = _training.copy_network(self.network_, seed=seeds[1])
         else:
-            network = self._make_network(seed_weights, settings.crop_size)
+            network = self._make_network(seeds[1], settings.crop_size)
         if not isinstance(self.network, str):
             self._find_grid(_training.redrawn(network))  # refuses one that looks too far before it is trained
         samples, validation_samples = (

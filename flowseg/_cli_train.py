@@ -39,7 +39,7 @@ from flowseg._closing import IOU_NAMES, describe_fit, is_start_kept, thresholds_
 from flowseg._overlaps import count_objects
 from flowseg._thresholds import AUTO
 
-UNSAFE = "nothing of this training is kept; with --checkpoint FILE the same command goes on after the last whole epoch"
+UNSAFE = "this training is lost; with --checkpoint FILE the next one can go on after its last whole epoch"
 
 
 def train(

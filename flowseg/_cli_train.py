@@ -117,7 +117,7 @@ def train(
     ]
     fixed = [("network", network), ("filters", widths), ("diameter", diameter)]
     segmenter = _make_segmenter(first, options.parse_given(fixed), options.parse_given(given), boundary=boundary)
-    segmenter.set_params(workers=workers)
+    segmenter.set_params(workers=workers, verbose=0)
     pairs = read_pairs(files, reading)
     _set_channels(segmenter, pairs[0], None if first is None else files)
     validation = read_pairs(held_out, reading) if held_out else None

@@ -297,7 +297,7 @@ def _find_state(
     if found is not None and found.fingerprint != identity:
         raise ValueError(
             f"checkpoint must hold this very training (images, parameters, network); {checkpoint} holds another one. "
-            "Delete it to start from scratch."
+            "Name another file, or delete this one to start from scratch."
         )
     return found or State(identity, seeds)
 

@@ -34,8 +34,8 @@ class BoundarySegmenter(Segmenter):
         decides on the validation images.
     crop_size, batch_size, epochs, steps_per_epoch : int
         Size of a crop in pixels, crops per step, epochs, steps per epoch.
-    learning_rate : float
-        Peak learning rate of AdamW.
+    learning_rate : float or "auto"
+        Peak learning rate of AdamW. "auto": 0.001 from scratch, 0.0001 from a trained model (`warm_start`).
     augment : bool
         Turn, flip, scale and light the crops at random, as in `FlowSegmenter`.
     validation_fraction : float
@@ -45,13 +45,14 @@ class BoundarySegmenter(Segmenter):
     min_size : int
         Objects of fewer pixels are dropped.
     warm_start : bool
-        Whether `fit` goes on from the weights that the segmenter has, if it is fitted, instead of new ones.
+        Whether `fit` goes on from the weights that the segmenter has, if it is fitted, instead of new ones. What it had
+        is kept unless the result is better on the validation images.
     random_state : int, numpy.random.RandomState, optional
         Seed of the split, the first weights and the crops, and of layers of a network of your own that have none.
     workers : int, optional
         Threads; by default all cores.
     verbose : int
-        0 is silent; 1 shows Keras' progress bar, 2 one line per epoch.
+        0 is silent; 1 shows Keras' progress bar, 2 one line per epoch; both say in the end what the training came to.
 
     Attributes
     ----------
@@ -64,7 +65,9 @@ class BoundarySegmenter(Segmenter):
     estimate_diameters_ : bool
         Whether `predict` estimates diameters: the parameter, or what `fit` chose where that is "auto".
     history_ : dict of list of float
-        Losses by epoch.
+        Losses by epoch, and after a training further both its ends; see `FlowSegmenter`.
+    validation_ap_ : tuple of float, or None
+        Average precision on the validation images at IoU 0.5 and 0.75, at the end of `fit`.
 
     See Also
     --------
@@ -95,7 +98,7 @@ class BoundarySegmenter(Segmenter):
         batch_size: int = 8,
         epochs: int = 40,
         steps_per_epoch: int = 50,
-        learning_rate: float = 1e-3,
+        learning_rate: Any = "auto",
         augment: bool = True,
         validation_fraction: float = 0.1,
         patience: int | None = None,

@@ -38,7 +38,8 @@ def show_history(history: Mapping[str, Sequence[float]], *, ax: Axes | None = No
     Returns
     -------
     ax : matplotlib.axes.Axes
-        A point marks the epoch of the lowest validation loss, whose weights the segmenter has.
+        A point marks the epoch of the lowest validation loss, whose weights the segmenter has, or epoch 0 where a
+        training further kept those that it started from.
 
     Raises
     ------
@@ -60,8 +61,11 @@ def show_history(history: Mapping[str, Sequence[float]], *, ax: Axes | None = No
         if key in losses:
             marker = "o" if losses[key].size == 1 else None
             axes.plot(np.arange(1, losses[key].size + 1), losses[key], style, c=colour, marker=marker, label=name)
-    kept = losses.get("val_loss", np.empty(0))
-    if np.isfinite(kept).any():
+    kept, start = losses.get("val_loss", np.empty(0)), history.get("val_loss_before")
+    if start and start == history.get("val_loss_after"):  # a training further that was not worth it
+        label = f"kept: {start[0]:.3g}, the start"
+        axes.plot(0, start[0], "o", c=as_fraction(VERMILLION), label=label, zorder=3)
+    elif np.isfinite(kept).any():
         best = int(np.nanargmin(kept))
         label = f"lowest: {kept[best]:.3g}, epoch {best + 1}"
         axes.plot(best + 1, kept[best], "o", c=as_fraction(VERMILLION), label=label, zorder=3)

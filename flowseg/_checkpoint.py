@@ -126,6 +126,11 @@ class KeepBest(keras.callbacks.Callback):
         self.wait = wait
         self.weights: list[NDArray[Any]] | None = None
 
+    def consider(self, weights: list[NDArray[Any]], loss: float) -> None:
+        """Take weights of before the training, if their validation loss is lower."""
+        if loss < self.best:
+            self.best, self.weights = loss, weights
+
     @property
     def is_over(self) -> bool:
         """Whether it is time to stop."""

@@ -16,11 +16,14 @@ from tqdm import tqdm
 
 from flowseg import _checks, io
 from flowseg._cli_inputs import result_names
+from flowseg._cli_progress import advising
 from flowseg._cli_record import RECORD_NAME, Entry, Record, Run, differences, digest, read_record
 from flowseg._cli_results import COCO_NAME, MasksOfFiles, result_files
 from flowseg._cli_stream import FAULTS, Failure, Stages, name_file, sentence_of, stream
 from flowseg._files import is_unfinished
 from flowseg._names import stem_of
+
+RESUME = "what is done so far stays in the output folder; the same command with --resume goes on"
 
 
 @dataclass(frozen=True)
@@ -179,7 +182,7 @@ def run_batch(batch: Batch, stages: Stages[Task, Any, Any], title: str) -> None:
         _reading(stages.read), lambda read: (read[0], stages.work(read[1])), _finishing(batch.folder, stages, record)
     )
     todo = batch.todo
-    with tqdm(total=len(todo), desc=title, disable=None, leave=False) as bar:
+    with advising(RESUME), tqdm(total=len(todo), desc=title, disable=None, leave=False) as bar:
         for task, result in stream(todo, noting, batch.workers):
             if isinstance(result, Failure):
                 batch.failures.append((task.title, result.reason))

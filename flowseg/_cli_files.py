@@ -14,6 +14,7 @@ from flowseg._cli_inputs import check_not_swapped
 from flowseg._cli_options import Reading
 from flowseg._image_files import check_image_memory
 from flowseg._pretrained import pretrained_file, pretrained_names
+from flowseg._thresholds import AUTO
 
 # Bytes per pixel that segmenting an image takes beside the image itself, at the least: outputs of the network (three
 # float32), masks from flows (24, see the page on speed), the masks (int32).
@@ -57,7 +58,7 @@ def load_to_train(start: Path, given: list[str]) -> Any:
 
     if given:
         raise ValueError(f"--{given[0]} cannot be given with --from: it is that of the model; got both.")
-    return load_segmenter(start).set_params(warm_start=True)
+    return load_segmenter(start).set_params(warm_start=True, learning_rate=AUTO)
 
 
 def parse_number(text: str | None, option: str, word: str) -> float | str | None:
@@ -136,10 +137,3 @@ def check_memory(file: Path, reading: Reading) -> None:
         t=reading.t,
         scene=reading.scene,
     )
-
-
-def make_progress(n_steps: int) -> Any:
-    """Progress bar for training, as a Keras callback."""
-    from flowseg._progress import TrainingBar
-
-    return TrainingBar(n_steps)

@@ -9,8 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from flowseg._cli_files import make_progress, model_file
+from flowseg._cli_files import model_file
 from flowseg._cli_options import WRITE, AsJson, complete_model
+from flowseg._cli_progress import make_progress
 
 # What the estimators are, and which loss counts.
 KINDS = {"FlowSegmenter": " (flows)", "BoundarySegmenter": " (three classes)"}

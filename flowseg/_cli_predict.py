@@ -33,6 +33,7 @@ from flowseg._cli_options import (
     complete_model,
     make_reading,
 )
+from flowseg._cli_progress import TileBar
 from flowseg._cli_record import describe_run
 from flowseg._cli_results import (
     COCO,
@@ -183,6 +184,7 @@ def _load(file: Path, parameters: list[tuple[str, Any]]) -> Any:
     from flowseg._segmenters import load_segmenter
 
     segmenter = load_segmenter(file).set_params(workers=None)
+    segmenter._tell_tiles = TileBar()
     for name, value in parameters:
         if value is not None:
             set_parameter(segmenter, name, None if value == NONE else value)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import time
+from contextlib import closing
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from flowseg import _cli_train_options as options
 from flowseg._cli_files import (
     check_model_output,
     check_output_file,
     count_channels,
     load_to_train,
-    make_progress,
     model_file,
     parse_filters,
     read_pairs,
@@ -21,8 +23,6 @@ from flowseg._cli_files import (
 )
 from flowseg._cli_inputs import find_pairs
 from flowseg._cli_options import (
-    READ,
-    TRAIN,
     WRITE,
     AsJson,
     Axes,
@@ -33,10 +33,14 @@ from flowseg._cli_options import (
     Scene,
     Time,
     Workers,
-    complete_model,
     make_reading,
 )
+from flowseg._cli_progress import advising, make_progress
+from flowseg._closing import IOU_NAMES, describe_fit, is_start_kept, thresholds_of
 from flowseg._overlaps import count_objects
+from flowseg._thresholds import AUTO
+
+UNSAFE = "this training is lost; with --checkpoint FILE the next one can go on after its last whole epoch"
 
 
 def train(
@@ -45,59 +49,30 @@ def train(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Model file to write (.safetensors).", rich_help_panel=WRITE)
     ],
-    validation_images: Annotated[
-        str | None,
-        typer.Option(
-            help="Images to choose weights and thresholds on; by default a tenth of IMAGES.", rich_help_panel=READ
-        ),
-    ] = None,
-    validation_masks: Annotated[
-        str | None, typer.Option(help="Masks of the validation images.", rich_help_panel=READ)
-    ] = None,
-    start: Annotated[
-        str | None,
-        typer.Option(
-            "--from",
-            help="Train this model further: a model file, or a pretrained one (nuclei).",
-            autocompletion=complete_model,
-            rich_help_panel=TRAIN,
-        ),
-    ] = None,
-    boundary: Annotated[
-        bool, typer.Option("--boundary", help="Train the three-class baseline instead of flows.", rich_help_panel=TRAIN)
-    ] = False,
-    epochs: Annotated[
-        int, typer.Option(help="Epochs; one of 50 steps takes 10 to 40 s on two cores.", rich_help_panel=TRAIN)
-    ] = 40,
-    steps_per_epoch: Annotated[
-        int | None,
-        typer.Option(
-            help="Steps of 8 crops in an epoch.  [default: 50, or as the model had them]", rich_help_panel=TRAIN
-        ),
-    ] = None,
-    diameter: Annotated[
-        float | None,
-        typer.Option(
-            help="Working diameter in pixels that objects are scaled to.  [default: their own, from 24 to 40]",
-            rich_help_panel=TRAIN,
-        ),
-    ] = None,
-    network: Annotated[
-        str | None, typer.Option(help="unet or resunet.  [default: unet]", rich_help_panel=TRAIN)
-    ] = None,
-    filters: Annotated[
-        str | None,
-        typer.Option(help="Filters per level, finest first.  [default: 16,32,64,128,256]", rich_help_panel=TRAIN),
-    ] = None,
-    checkpoint: Annotated[
-        Path | None,
-        typer.Option(
-            help="File for the state after every epoch; a training that it holds goes on.", rich_help_panel=WRITE
-        ),
-    ] = None,
-    seed: Annotated[
-        int, typer.Option(help="Seed: the same one gives the same model on the same machine.", rich_help_panel=TRAIN)
-    ] = 0,
+    start: options.Start = None,
+    boundary: options.Boundary = False,
+    network: options.Network = None,
+    filters: options.Filters = None,
+    diameter: options.Diameter = None,
+    epochs: options.Epochs = 40,
+    steps_per_epoch: options.StepsPerEpoch = None,
+    batch_size: options.BatchSize = None,
+    crop_size: options.CropSize = None,
+    learning_rate: options.LearningRate = AUTO,
+    augment: options.Augment = None,
+    seed: options.Seed = 0,
+    checkpoint: options.CheckpointFile = None,
+    validation_images: options.ValidationImages = None,
+    validation_masks: options.ValidationMasks = None,
+    validation_fraction: options.ValidationFraction = None,
+    patience: options.Patience = None,
+    cellprob_threshold: options.CellprobThreshold = None,
+    flow_threshold: options.FlowThreshold = None,
+    min_size: options.MinSize = None,
+    score_threshold: options.ScoreThreshold = None,
+    estimate_diameters: options.Estimate = None,
+    n_iter: options.Iterations = None,
+    test_time_augmentation: options.TestTimeAugmentation = None,
     channel: Channel = None,
     z: Plane = None,
     t: Time = None,
@@ -124,27 +99,93 @@ def train(
     if checkpoint is not None:
         check_output_file(checkpoint, inputs, "--checkpoint")
     check_model_output(output, [*inputs, checkpoint])
-    pairs = read_pairs(files, reading)
-    validation = read_pairs(held_out, reading) if held_out else None
     widths = None if filters is None else parse_filters(filters)
-    choices = {"network": network, "filters": widths, "diameter": diameter}
-    given = {name: value for name, value in choices.items() if value is not None}
-    if first is None:
-        segmenter = segmenter_class(boundary)(n_channels=count_channels(pairs[0]), **given)
-    else:
-        segmenter = load_to_train(first, [*given, *(["boundary"] if boundary else [])])
-    segmenter.set_params(epochs=epochs, random_state=seed, workers=workers)
-    if steps_per_epoch is not None:
-        segmenter.set_params(steps_per_epoch=steps_per_epoch)
+    given = [
+        ("epochs", epochs),
+        ("steps_per_epoch", steps_per_epoch),
+        ("batch_size", batch_size),
+        ("crop_size", crop_size),
+        ("learning_rate", learning_rate),
+        ("augment", augment),
+        ("random_state", seed),
+        ("validation_fraction", validation_fraction),
+        ("patience", patience),
+        ("cellprob_threshold", cellprob_threshold),
+        ("flow_threshold", flow_threshold),
+        ("min_size", min_size),
+        ("score_threshold", score_threshold),
+        ("estimate_diameters", estimate_diameters),
+        ("n_iter", n_iter),
+        ("test_time_augmentation", test_time_augmentation),
+    ]
+    fixed = [("network", network), ("filters", widths), ("diameter", diameter)]
+    segmenter = _make_segmenter(first, options.parse_given(fixed), options.parse_given(given), boundary=boundary)
+    segmenter.set_params(workers=workers, verbose=0)
+    pairs = read_pairs(files, reading)
+    _set_channels(segmenter, pairs[0], None if first is None else files)
+    validation = read_pairs(held_out, reading) if held_out else None
     n_objects = sum(count_objects(m) for m in pairs[1])
     if not as_json:
         typer.echo(f"{len(pairs[0])} images, {n_objects} objects")
-    progress = make_progress(epochs * segmenter.steps_per_epoch)
-    segmenter.fit(*pairs, validation=validation, callbacks=[progress], checkpoint=checkpoint)
+    advice = UNSAFE if checkpoint is None else f"the same command goes on after the last whole epoch in {checkpoint}"
+    began = time.monotonic()
+    with advising(advice), options.naming_options(), closing(make_progress(by_lines=not as_json)) as progress:
+        segmenter.fit(*pairs, validation=validation, callbacks=[progress], checkpoint=checkpoint)
+    seconds = time.monotonic() - began
     segmenter.set_params(workers=None).save(output)  # what this machine has is nothing of the model's
-    losses = segmenter.history_.get("val_loss", segmenter.history_["loss"])
     if as_json:
-        said = {"images": len(pairs[0]), "objects": n_objects, "diameter": segmenter.diameter_, "loss": min(losses)}
-        typer.echo(json.dumps({"command": "train", "output": str(output), **said}, indent=1))
+        said = {"command": "train", "output": str(output), "images": len(pairs[0]), "objects": n_objects}
+        typer.echo(json.dumps(said | _document(segmenter, seconds), indent=1))
     else:
-        typer.echo(f"typical diameter {segmenter.diameter_:.1f} pixels, best loss {min(losses):.3f}, saved as {output}")
+        typer.echo("\n".join([*describe_fit(segmenter, seconds), f"saved as {output}"]))
+
+
+def _make_segmenter(first: Path | None, fixed: dict[str, Any], given: dict[str, Any], *, boundary: bool) -> Any:
+    """The segmenter to train, its parameters checked before anything is read."""
+    if first is None:
+        segmenter = segmenter_class(boundary)(**fixed)
+    else:
+        segmenter = load_to_train(first, [*fixed, *(["boundary"] if boundary else [])])
+    for name, value in given.items():
+        if name not in segmenter.get_params():
+            raise ValueError(f"{options.option_of(name)} is not for a {type(segmenter).__name__}; got {value}.")
+        segmenter.set_params(**{name: value})
+    with options.naming_options():
+        segmenter._check_settings()
+    return segmenter
+
+
+def _set_channels(segmenter: Any, images: list[Any], files: list[tuple[Path, Path]] | None) -> None:
+    """Take the number of channels from the images, or, given files, refuse those that the model cannot take."""
+    if files is None:
+        segmenter.set_params(n_channels=count_channels(images))
+        return
+    for (file, _), image in zip(files, images, strict=True):
+        channels = 1 if image.ndim == 2 else image.shape[2]
+        if channels != segmenter.n_channels:
+            raise ValueError(
+                f"{file} must have as many channels as the model was trained on, {segmenter.n_channels}; got "
+                f"{channels}. Choose with --channel."
+            )
+
+
+def _document(segmenter: Any, seconds: float) -> dict[str, Any]:
+    """What a training has come to."""
+    history = segmenter.history_
+    document: dict[str, Any] = {
+        "diameter": segmenter.diameter_,
+        "loss": min(history.get("val_loss", history["loss"])),
+        "epochs": len(history["loss"]),
+        "thresholds": thresholds_of(segmenter),
+        "estimate_diameters": segmenter.estimate_diameters_,
+        "seconds": round(seconds, 1),
+    }
+    if segmenter.validation_ap_ is not None:
+        document["validation_ap"] = dict(zip(IOU_NAMES, segmenter.validation_ap_, strict=True))
+    if "val_ap_before" in history:
+        document["before"] = {
+            "val_loss": history.get("val_loss_before", [None])[0],
+            "validation_ap": dict(zip(IOU_NAMES, history["val_ap_before"], strict=True)),
+        }
+        document["start_kept"] = is_start_kept(history)
+    return document

@@ -1,14 +1,15 @@
-"""``flowseg tune``: the thresholds of a model chosen anew."""
+"""``flowseg tune``: the thresholds of a model chosen again."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import fields
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from tqdm import tqdm
 
+from flowseg import metrics
 from flowseg._cli_files import check_model_output, model_file, read_pairs
 from flowseg._cli_inputs import find_pairs
 from flowseg._cli_options import (
@@ -26,8 +27,8 @@ from flowseg._cli_options import (
     complete_model,
     make_reading,
 )
+from flowseg._closing import IOU_NAMES, say_precision, say_thresholds, thresholds_of
 from flowseg._overlaps import count_objects
-from flowseg._thresholds import Thresholds
 
 
 def tune(
@@ -54,7 +55,7 @@ def tune(
     workers: Workers = None,
     as_json: AsJson = False,
 ) -> None:
-    """Choose the thresholds of a model anew and learn its scores, on images that it was not trained on.
+    """Choose the thresholds of a model again and learn its scores, on images that it was not trained on.
 
     Fifty objects in several images are a start. The weights and the model card stay as they are. Example:
 
@@ -71,14 +72,28 @@ def tune(
     segmenter = load_segmenter(file)
     if not hasattr(segmenter, "fit_thresholds"):
         raise ValueError(f"--model must be a FlowSegmenter, which has thresholds; got a {type(segmenter).__name__}.")
-    before = segmenter.workers
-    segmenter.set_params(workers=workers).fit_thresholds(*pairs)
-    segmenter.set_params(workers=before).save(output, card=read_document(file).get("card"))
-    chosen = {field.name: getattr(segmenter, f"{field.name}_") for field in fields(Thresholds)}
+    workers_before = segmenter.workers
+    segmenter.set_params(workers=workers)
+    before = _look(segmenter, pairs)
+    segmenter.fit_thresholds(*pairs)
+    after = _look(segmenter, pairs)
+    segmenter.set_params(workers=workers_before).save(output, card=read_document(file).get("card"))
     n_objects = sum(count_objects(m) for m in pairs[1])
     if as_json:
-        said = {"command": "tune", "output": str(output), "images": len(pairs[0]), "objects": n_objects, **chosen}
-        typer.echo(json.dumps(said, indent=1))
+        said = {"command": "tune", "output": str(output), "images": len(pairs[0]), "objects": n_objects}
+        typer.echo(json.dumps(said | after | {"before": before}, indent=1))
     else:
-        words = ", ".join(f"{name} {value}" for name, value in chosen.items())
-        typer.echo(f"{words}, chosen on {n_objects} objects in {len(pairs[0])} images, saved as {output}")
+        typer.echo(f"before: {_say(before)}")
+        typer.echo(f"after: {_say(after)}")
+        typer.echo(f"chosen on {n_objects} objects in {len(pairs[0])} images, saved as {output}")
+
+
+def _look(segmenter: Any, pairs: tuple[list[Any], list[Any]]) -> dict[str, Any]:
+    """Thresholds in effect, and the average precision with them."""
+    found = [segmenter.predict(image) for image in tqdm(pairs[0], "measuring", disable=None, leave=False)]
+    values = metrics.average_precision(pairs[1], found, thresholds=tuple(map(float, IOU_NAMES)))
+    return thresholds_of(segmenter) | {"ap": dict(zip(IOU_NAMES, map(float, values), strict=True))}
+
+
+def _say(seen: dict[str, Any]) -> str:
+    return f"{say_thresholds({k: v for k, v in seen.items() if k != 'ap'})}; {say_precision(seen['ap'].values())}"

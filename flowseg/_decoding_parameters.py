@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from flowseg._choosing import LEAST_OBJECTS
 from flowseg._codecs import FlowCodec
 from flowseg._decoding import Decoder, Learned, learn_decoding, read_learned
-from flowseg._estimator import LEAST_OBJECTS, Segmenter
+from flowseg._estimator import Segmenter
 from flowseg._quality import Table
 from flowseg._thresholds import SCORE_FOLDS, Thresholds, check_thresholds
 

@@ -19,13 +19,13 @@ SHAPE, N_CELLS = (192, 192), 40
 GAP = 4
 
 
-def run(folder: Path, epochs: int, make_progress: Callable[[int], Any]) -> list[str]:
+def run(folder: Path, epochs: int, make_progress: Callable[[], Any]) -> list[str]:
     """Train, segment, score, write model, masks and picture; return what there is to say."""
     train = [synthetic.cells(SHAPE, N_CELLS, rng=seed) for seed in range(N_TRAIN)]
     unseen = [synthetic.cells(SHAPE, N_CELLS, rng=seed) for seed in range(1000, 1000 + N_UNSEEN)]
     segmenter = FlowSegmenter(filters=(16, 32, 64), crop_size=96, epochs=epochs, random_state=0)
     images, masks = zip(*train, strict=True)
-    segmenter.fit(images, masks, callbacks=[make_progress(epochs * segmenter.steps_per_epoch)])
+    segmenter.fit(images, masks, callbacks=[make_progress()])
     new_images, true = (list(part) for part in zip(*unseen, strict=True))
     predicted = segmenter.predict(new_images)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numbers
 import os
+import time
 from collections.abc import Sequence
-from dataclasses import asdict, replace
-from functools import partial
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -14,11 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
+from tqdm import tqdm
 
 from flowseg import _checks, _files, _inputs, metrics
+from flowseg._choosing import Choosing, History, warn_of_no_comparison
+from flowseg._closing import describe_fit
 from flowseg._overlaps import count_objects
 from flowseg._predictor import Predictor
-from flowseg._selection import Score, best_iou, score_found, standard_error
 from flowseg._sizes import (
     Sizes,
     bounds_of,
@@ -33,9 +35,6 @@ from flowseg._stored import Stored
 if TYPE_CHECKING:
     from flowseg._training import TrainingSettings
 
-# With fewer objects in the validation images nothing is chosen on them: chance would do it.
-LEAST_OBJECTS = 50
-
 # Types of parameters that are the same if they are equal; a network is the same if it is the very one.
 PLAIN = (str, int, float, list, tuple, np.ndarray, np.generic)
 
@@ -48,7 +47,7 @@ def _as_it_is(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-class Segmenter(Predictor, Stored, BaseEstimator):
+class Segmenter(Choosing, Predictor, Stored, BaseEstimator):
     """Base of `FlowSegmenter` and `BoundarySegmenter`; they add parameters, a codec and how outputs are decoded."""
 
     _kind: str  # in model files, also of subclasses
@@ -125,21 +124,20 @@ class Segmenter(Predictor, Stored, BaseEstimator):
         goes_on = bool(self.warm_start) and hasattr(self, "network_")
         if goes_on:
             self._check_fitted("Set warm_start to False to begin anew.")
-        settings = self._check_settings()
+        began = time.monotonic()
+        settings = self._check_settings(goes_on=goes_on)
         image_list, mask_list = _inputs.as_pairs(images, masks, n_channels=self.n_channels)
         _inputs.check_has_objects(mask_list, "masks")
         _inputs.check_not_binary(mask_list, "masks")
         _inputs.warn_of_pieces(mask_list, stacklevel=3)
         _inputs.check_callbacks(callbacks)
         seeds, file = self._find_seeds(checkpoint)
-        seed_split, seed_weights, _ = seeds
         if validation is None:
-            train, held_out = _inputs.hold_out(
-                image_list, mask_list, fraction=self.validation_fraction, seed=seed_split
-            )
+            train, held_out = _inputs.hold_out(image_list, mask_list, fraction=self.validation_fraction, seed=seeds[0])
         else:
             train, held_out = (image_list, mask_list), self._check_validation(validation)
         _inputs.warn_of_patience(self.patience, len(held_out[0]))
+        warn_of_no_comparison(goes_on, len(held_out[0]))
         n_validation = sum(count_objects(m) for m in held_out[1])
         self._check_can_learn(n_validation, keep=goes_on)
 
@@ -150,9 +148,9 @@ class Segmenter(Predictor, Stored, BaseEstimator):
         working = self._sizes.working if goes_on else choose_working(self.diameter, typical)
         scale_factor(working, typical, "masks must have objects whose typical diameter is")
         if goes_on:
-            network = _training.copy_network(self.network_, seed=seed_weights)
+            network = _training.copy_network(self.network_, seed=seeds[1])
         else:
-            network = self._make_network(seed_weights, settings.crop_size)
+            network = self._make_network(seeds[1], settings.crop_size)
         if not isinstance(self.network, str):
             self._find_grid(_training.redrawn(network))  # refuses one that looks too far before it is trained
         samples, validation_samples = (
@@ -172,72 +170,9 @@ class Segmenter(Predictor, Stored, BaseEstimator):
         )
         new_sizes = Sizes(working, False, *bounds_of(sizes, working))
         self._take(network, typical, history, new_sizes, held_out, goes_on=goes_on)
+        if settings.verbose:
+            tqdm.write("\n".join(describe_fit(self, time.monotonic() - began)))
         return self
-
-    def _take(
-        self,
-        network: Any,
-        typical: float,
-        history: dict[str, list[float]],
-        sizes: Sizes,
-        held_out: tuple[list[NDArray[Any]], list[NDArray[Any]]],
-        *,
-        goes_on: bool,
-    ) -> None:
-        """Set all that `fit` learns, or leave the segmenter as it was, whatever interrupts."""
-        before = dict(self.__dict__)
-        try:
-            self._set_fitted(network, self._find_grid(network), typical, history)
-            self._sizes = self._sizes.widened(sizes) if goes_on else sizes
-            self._fit_decoding(*held_out, keep=goes_on)
-        except BaseException:
-            self.__dict__.clear()
-            self.__dict__.update(before)
-            raise
-
-    def _check_can_learn(self, n_objects: int, *, keep: bool) -> None:
-        """Raise where parameters ask for what so many validation objects cannot teach."""
-
-    def _fit_decoding(self, images: list[NDArray[Any]], masks: list[NDArray[Any]], *, keep: bool = False) -> None:
-        """Learn from validation images what comes after the network, if they hold enough objects.
-
-        If not, nothing is known of it; with ``keep`` what was learned before stays. One image teaches scores, but not
-        what others would gain: it is not enough to give up what is known.
-        """
-        enough = sum(count_objects(m) for m in masks) >= LEAST_OBJECTS and not (keep and len(images) == 1)
-        if keep and not enough:
-            return
-        before = self._reset_decoding()
-        if not enough:
-            return
-        if self.estimate_diameters:  # True or "auto"
-            gain = self._gain_of_estimates(images, masks)
-            self._sizes = replace(self._sizes, estimate=bool(gain[0] > standard_error(gain)))
-        self._fit_thresholds(images, masks, before if keep else None)
-
-    def _gain_of_estimates(self, images: list[NDArray[Any]], masks: list[NDArray[Any]]) -> Score:
-        """Score with estimated diameters less that without."""
-        typical: list[NDArray[np.float64]] = []
-        estimated: list[NDArray[np.float64]] = []
-        for image, true in zip(images, masks, strict=True):
-            outputs, factor = self._estimate(image, bounded=True, look=partial(self._judge, typical, true))
-            if factor == self._sizes.working / self.diameter_:
-                estimated.append(typical[-1])
-            else:
-                self._judge(estimated, true, outputs, factor)
-        n_true = np.array([count_objects(m) for m in masks])
-        return score_found(estimated, n_true) - score_found(typical, n_true)
-
-    def _judge(
-        self, into: list[NDArray[np.float64]], true: NDArray[Any], outputs: NDArray[np.float32], factor: float
-    ) -> None:
-        into.append(best_iou(true, self._decode(outputs, factor)))
-
-    def _reset_decoding(self) -> Any:
-        """Forget what is learned of decoding, and return it."""
-
-    def _fit_thresholds(self, images: list[NDArray[Any]], masks: list[NDArray[Any]], before: Any) -> None:
-        """Choose thresholds on images with known masks; what these cannot teach stays as it was ``before``."""
 
     def _learned_decoding(self) -> dict[str, Any]:
         """What `_fit_decoding` has learned, for the model file."""
@@ -272,7 +207,7 @@ class Segmenter(Predictor, Stored, BaseEstimator):
         is_own = not isinstance(self.network, str)
         return network_grid(network, is_own=is_own, n_levels=len(self.filters), n_channels=self.n_channels)
 
-    def _set_fitted(self, network: Any, grid: Any, diameter: float, history: dict[str, list[float]]) -> None:
+    def _set_fitted(self, network: Any, grid: Any, diameter: float, history: History) -> None:
         """Set what fit learns, all of it or nothing."""
         network.compile("sgd", jit_compile=False)  # forget optimizer and loss: then it can be copied and pickled
         self._grid = grid
@@ -280,27 +215,28 @@ class Segmenter(Predictor, Stored, BaseEstimator):
         self.network_ = network
         self.diameter_ = diameter
         self.history_ = history
+        self.validation_ap_ = None
 
-    def _check_settings(self) -> TrainingSettings:
-        """Check every parameter that training needs."""
+    def _check_settings(self, *, goes_on: bool = False) -> TrainingSettings:
+        """Check every parameter that training needs; ``goes_on`` is whether it starts from a trained model."""
         self._check_prediction_settings()
         n_levels = len(_checks.as_filters(self.filters))
         _inputs.check_network_choice(self.network)
         batch_size = _checks.as_integer(self.batch_size, "batch_size", minimum=1)
         step = 2 ** (n_levels - 1) if isinstance(self.network, str) else 1
         crop_size = _inputs.as_crop_size(self.crop_size, step)
-        rate = _checks.as_number(self.learning_rate, "learning_rate", low=0.0, open_low=True)
         _checks.as_number(self.validation_fraction, "validation_fraction", low=0.0, high=0.9)
         _checks.check_flag(self.augment, "augment")
 
-        from flowseg._training import TrainingSettings
+        from flowseg._training import TrainingSettings, choose_rate
 
         return TrainingSettings(
+            goes_on=goes_on,
             crop_size=crop_size,
             batch_size=batch_size,
             epochs=_checks.as_integer(self.epochs, "epochs", minimum=1),
             steps_per_epoch=_checks.as_integer(self.steps_per_epoch, "steps_per_epoch", minimum=1),
-            learning_rate=rate,
+            learning_rate=choose_rate(self.learning_rate, goes_on=goes_on),
             augment=bool(self.augment),
             patience=_checks.as_integer(self.patience, "patience", minimum=1, none="train all epochs"),
             workers=self.workers,

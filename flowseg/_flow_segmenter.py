@@ -9,7 +9,7 @@ from flowseg import _checks, _inputs
 from flowseg._codecs import FlowCodec
 from flowseg._decoding_parameters import Decoding
 from flowseg._pretrained import pretrained_file
-from flowseg._thresholds import check_thresholds
+from flowseg._thresholds import AUTO, check_thresholds
 
 
 class FlowSegmenter(Decoding):
@@ -40,8 +40,9 @@ class FlowSegmenter(Decoding):
         Training length, in epochs of `steps_per_epoch` steps, however many images there are.
     steps_per_epoch : int
         Training steps between two looks at the validation loss.
-    learning_rate : float
-        Peak learning rate of AdamW; it rises over the first steps and falls along a cosine.
+    learning_rate : float or "auto"
+        Peak learning rate of AdamW; it rises over the first steps and falls along a cosine. "auto": 0.001 from scratch,
+        0.0001 from a trained model (`warm_start`).
     augment : bool
         Turn, flip, scale and light the crops at random, and show images whose objects are of another size than the
         rest at their own size, too. Without, every epoch has the same upright crops.
@@ -67,14 +68,15 @@ class FlowSegmenter(Decoding):
         Whether `predict` takes the mean of the outputs for the image turned and flipped in all eight ways: somewhat
         better, eight times slower.
     warm_start : bool
-        Whether `fit` goes on from the weights that the segmenter has, if it is fitted, instead of new ones.
+        Whether `fit` goes on from the weights that the segmenter has, if it is fitted, instead of new ones. What it had
+        is kept unless the result is better on the validation images.
     random_state : int, numpy.random.RandomState, optional
         Seed of the split, the first weights and the crops, and of layers of a network of your own that have none. The
         same seed on the same machine gives the same weights, bit for bit.
     workers : int, optional
         Threads for flows and masks; by default all cores.
     verbose : int
-        0 is silent; 1 shows Keras' progress bar, 2 one line per epoch.
+        0 is silent; 1 shows Keras' progress bar, 2 one line per epoch; both say in the end what the training came to.
 
     Attributes
     ----------
@@ -83,7 +85,12 @@ class FlowSegmenter(Decoding):
     diameter_ : float
         Typical diameter, in pixels, of the objects in the training images.
     history_ : dict of list of float
-        Losses by epoch, as Keras gives them.
+        Losses by epoch, as Keras gives them: "loss", "val_loss". After a training further also what it started from and
+        what it came to: "val_loss_before", "val_loss_after", one number each; "val_ap_before", "val_ap_after", the
+        average precision on the validation images at IoU 0.5 and 0.75.
+    validation_ap_ : tuple of float, or None
+        Average precision on the validation images at IoU 0.5 and 0.75, at the end of `fit`; report that of other
+        images. None without validation images and after `load`.
     working_diameter_ : float
         Diameter, in pixels, that typical objects are scaled to.
     estimate_diameters_ : bool
@@ -120,7 +127,7 @@ class FlowSegmenter(Decoding):
         batch_size: int = 8,
         epochs: int = 40,
         steps_per_epoch: int = 50,
-        learning_rate: float = 1e-3,
+        learning_rate: Any = "auto",
         augment: bool = True,
         validation_fraction: float = 0.1,
         patience: int | None = None,
@@ -187,7 +194,7 @@ class FlowSegmenter(Decoding):
         >>> bool(FlowSegmenter.from_pretrained("nuclei").predict(image).max() > 3)
         True
         """
-        return cls.load(pretrained_file(name)).set_params(warm_start=True)
+        return cls.load(pretrained_file(name)).set_params(warm_start=True, learning_rate=AUTO)
 
     def predict_flows(self, images: Any, *, diameters: Any = None) -> Any:
         """Flows and foreground, before they become masks.

@@ -120,7 +120,7 @@ def train(job: TrainJob, tell: Tell) -> str:
         if job.start == SMALL_NETWORK:
             segmenter.set_params(filters=SMALL_FILTERS, crop_size=SMALL_CROP)
     else:
-        segmenter = load_segmenter(job.start).set_params(warm_start=True)
+        segmenter = load_segmenter(job.start).set_params(warm_start=True, learning_rate="auto")
     segmenter.set_params(epochs=job.epochs, random_state=0)
     images = [np.load(job.image(k), allow_pickle=False) for k in range(job.n_pairs)]
     masks = [np.load(job.masks(k), allow_pickle=False) for k in range(job.n_pairs)]

@@ -14,7 +14,7 @@ from flowseg._images import channel_range, scaled_shape
 from flowseg._networks import receptive_radius
 from flowseg._own_networks import measure_receptive_radius
 from flowseg._scaled import ScaledView
-from flowseg._tiles import Band, Grid, assemble, make_grid, map_tiles
+from flowseg._tiles import Band, Grid, Tell, assemble, make_grid, map_tiles
 
 # Rows that are scaled back at a time.
 BAND = 128
@@ -33,13 +33,21 @@ def network_grid(network: keras.Model, *, is_own: bool, n_levels: int, n_channel
 
 
 def predict_outputs(
-    network: keras.Model, image: NDArray[Any], codec: Codec, *, factor: float, grid: Grid, all_ways: bool
+    network: keras.Model,
+    image: NDArray[Any],
+    codec: Codec,
+    *,
+    factor: float,
+    grid: Grid,
+    all_ways: bool,
+    tell: Tell | None = None,
 ) -> NDArray[np.float32]:
     """Outputs of the network, shape (rows, columns, n_outputs), in the size of ``image``.
 
     ``image`` has shape (rows, columns, channels); the network sees it stretched to percentiles and scaled by
     ``factor``. Flows, in unit length, and logits are scaled back, not labels, so that outlines come out smooth. With
-    ``all_ways`` the outputs are means over the eight ways to turn and flip the image.
+    ``all_ways`` the outputs are means over the eight ways to turn and flip the image. ``tell`` is called after each
+    tile.
     """
     shape = (image.shape[0], image.shape[1])
     low, high = channel_range(image)
@@ -50,7 +58,7 @@ def predict_outputs(
     def run_all_ways(batch: NDArray[np.float32]) -> NDArray[np.float32]:
         return np.mean([_run_turned(run, batch, codec, *way) for way in np.ndindex(4, 2)], axis=0)
 
-    bands = map_tiles(run_all_ways if all_ways else run, seen, codec.n_outputs, grid)
+    bands = map_tiles(run_all_ways if all_ways else run, seen, codec.n_outputs, grid, tell)
     if codec.vectors is not None:
         bands = _unit_flows(bands, codec.vectors)
     if seen.shape != shape:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from flowseg import _checks, _inputs
 from flowseg._sizes import MOST_PASSES, Sizes, image_diameter, scale_factor
+from flowseg._tiles import Tell
 
 # Outputs of the network, in the size of the image, and the factor that the image was scaled by for it.
 Pass = tuple[NDArray[np.float32], float]
@@ -27,6 +28,7 @@ class Predictor:
     estimate_diameters: Any
     network_: Any
     diameter_: float
+    _tell_tiles: Tell | None = None  # called after each tile of an image
 
     @property
     def working_diameter_(self) -> float:
@@ -156,7 +158,13 @@ class Predictor:
         from flowseg._prediction import predict_outputs
 
         outputs = predict_outputs(
-            self.network_, image, self._codec, factor=factor, grid=self._grid, all_ways=self._all_ways()
+            self.network_,
+            image,
+            self._codec,
+            factor=factor,
+            grid=self._grid,
+            all_ways=self._all_ways(),
+            tell=self._tell_tiles,
         )
         if not np.isfinite(outputs).all():
             raise ValueError(

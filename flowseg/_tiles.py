@@ -22,6 +22,9 @@ TILE_SIZE = 1024
 # Read from, read to, keep from, keep to.
 Axis = tuple[int, int, int, int]
 
+# What is told of a pass over an image: tiles done, tiles in all.
+Tell = Callable[[int, int], None]
+
 # Number of the first row, and the rows: shape (rows, columns, n_outputs).
 Band = tuple[int, NDArray[np.float32]]
 
@@ -61,19 +64,25 @@ def map_tiles(
     view: ScaledView,
     n_outputs: int,
     grid: Grid,
+    tell: Tell | None = None,
 ) -> Iterator[Band]:
     """Apply a network to an image, tile by tile, and give what comes out by bands of whole rows, from top to bottom.
 
     ``function`` takes and gives (1, rows, columns, channels). No more than a tile of the image and a band of the
-    outputs is made at a time.
+    outputs is made at a time. ``tell`` is called after each tile.
     """
-    for rows in cut_axis(view.shape[0], grid):
+    all_rows, all_columns = (cut_axis(n, grid) for n in view.shape)
+    n_done = 0
+    for rows in all_rows:
         band = empty_outputs((rows[3] - rows[2], view.shape[1], n_outputs))
         keep_rows = slice(rows[2] - rows[0], rows[3] - rows[0])
-        for columns in cut_axis(view.shape[1], grid):
+        for columns in all_columns:
             tile = function(view.read(rows[:2], columns[:2])[np.newaxis])[0]
             keep_columns = slice(columns[2] - columns[0], columns[3] - columns[0])
             band[:, columns[2] : columns[3]] = tile[keep_rows, keep_columns]
+            n_done += 1
+            if tell is not None:
+                tell(n_done, len(all_rows) * len(all_columns))
         yield rows[2], band
 
 

@@ -6,7 +6,7 @@ import random
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,14 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from flowseg import _losses, _networks, _own_networks
+from flowseg import _checks, _losses, _networks, _own_networks
 from flowseg._batches import IGNORE, Batch, CropBatches, Sample
 from flowseg._checkpoint import Checkpoint, KeepBest, State, fingerprint, read_state
 from flowseg._codecs import Codec
 from flowseg._images import normalize, resize, resize_masks, scaled_shape
 from flowseg._overlaps import number_objects
 from flowseg._sizes import MAX_ENLARGEMENT, image_diameter
+from flowseg._thresholds import is_auto
 
 # Random scaling of training crops, up or down by this factor at most.
 SCALE_JITTER = 1.3
@@ -31,10 +32,15 @@ OWN_SIZE_SHOWN = 3
 # Shares of the steps in which the learning rate rises, and the factor it falls to at the end.
 WARM_UP = 0.05
 FINAL_RATE = 0.01
+# Peak learning rates that "auto" means: of new weights, and of those of a trained model (docs/models.rst, where they
+# are compared).
+RATE_FROM_SCRATCH, RATE_FROM_TRAINED = 1e-3, 1e-4
 # Pulls the weights towards 0 (AdamW), per step and relative to the learning rate.
 WEIGHT_DECAY = 1e-4
 # No network learns from values beyond this, where 0 and 1 are the percentiles of an image.
 LARGEST_VALUE = 1e6
+# Name in the history of the validation loss that a training further started from.
+LOSS_BEFORE = "val_loss_before"
 # Crops that the validation loss is measured on, at most.
 VALIDATION_CROPS = 64
 
@@ -43,6 +49,8 @@ VALIDATION_CROPS = 64
 class TrainingSettings:
     """What `train` needs to know; the meaning is that of the segmenters' parameters."""
 
+    # Not part of what a checkpoint is of: the weights to start from are.
+    goes_on: bool = field(repr=False)  # whether these are a trained model's
     crop_size: int
     batch_size: int
     epochs: int
@@ -94,6 +102,13 @@ def _number_compactly(masks: NDArray[Any]) -> NDArray[np.int32]:
     return np.where(masks < 0, IGNORE, number.reshape(masks.shape)).astype(np.int32)
 
 
+def choose_rate(learning_rate: Any, *, goes_on: bool) -> float:
+    """Peak learning rate that the parameter means."""
+    if is_auto(learning_rate, "learning_rate", "a number"):
+        return RATE_FROM_TRAINED if goes_on else RATE_FROM_SCRATCH
+    return _checks.as_number(learning_rate, "learning_rate", low=0.0, open_low=True)
+
+
 def learning_rate_at(step: int, n_steps: int, peak: float) -> float:
     """Linear rise, then half a cosine down to a hundredth."""
     rise = max(1.0, WARM_UP * n_steps)
@@ -131,6 +146,7 @@ def train(
 ) -> dict[str, list[float]]:
     """Train ``network`` in place, leave the weights of the lowest validation loss, return the history.
 
+    The weights of a trained model, which a training further starts from, are among those to choose from.
     ``seeds`` are those of the segmenter; the last one is the batches'. A training that ``checkpoint`` holds goes on;
     with ``same_start`` it must have begun with the weights that ``network`` has now.
     """
@@ -148,20 +164,10 @@ def train(
         jitter=SCALE_JITTER if settings.augment else 1.0,
         augment=settings.augment,
     )
-    held_out: list[Batch] = []
-    keep_best = None
     first_step = state.epochs_done * settings.steps_per_epoch
     chosen = [_CosineRate(settings.epochs * settings.steps_per_epoch, settings.learning_rate, first_step)]
-    if validation:
-        n_crops = min(VALIDATION_CROPS, 4 * len(validation))
-        n_batches = -(-n_crops // settings.batch_size)
-        upright = CropBatches(validation, **common, n_batches=n_batches, jitter=1.0, augment=False)
-        held_out = [batch for batch in upright.epoch(0) if _counts(batch)]  # the same crops in every epoch
-        if not held_out:
-            warnings.warn(
-                "validation images hold no annotated pixel where crops were drawn: the last weights are kept.",
-                stacklevel=3,
-            )
+    held_out = _draw_validation(validation, settings.batch_size, common)
+    keep_best = None
     if held_out:
         patience = settings.epochs if settings.patience is None else settings.patience
         keep_best = KeepBest(patience, state.best, state.wait)
@@ -173,15 +179,37 @@ def train(
         jit_compile=False,
     )
     network.optimizer.build(network.trainable_variables)  # a step that had to make them would be traced twice
+    start: list[NDArray[Any]] = []
+    before: dict[str, list[float]] = {}
+    if settings.goes_on and keep_best is not None:
+        start = network.get_weights()
+        before = {LOSS_BEFORE: [_validate(network, held_out, keras.callbacks.CallbackList(model=network))]}
     if checkpoint is not None and state.epochs_done:
         account.restore(checkpoint, network)
+    if keep_best is not None and start:
+        keep_best.consider(start, before[LOSS_BEFORE][0])
     if state.stopped or state.epochs_done == settings.epochs:
         if keep_best is not None and keep_best.weights is not None:
             network.set_weights(keep_best.weights)
     else:
         _run_epochs(network, batches, held_out, settings, [*chosen, *callbacks, account], first=state.epochs_done)
-    _check_converged(network, settings.learning_rate)
-    return state.history
+    _check_converged(network, state.history, settings.learning_rate)
+    return state.history | before
+
+
+def _draw_validation(validation: list[Sample], batch_size: int, common: dict[str, Any]) -> list[Batch]:
+    """The crops that the loss is measured on, the same in every epoch."""
+    if not validation:
+        return []
+    n_crops = min(VALIDATION_CROPS, 4 * len(validation))
+    upright = CropBatches(validation, **common, n_batches=-(-n_crops // batch_size), jitter=1.0, augment=False)
+    held_out = [batch for batch in upright.epoch(0) if _counts(batch)]
+    if not held_out:
+        warnings.warn(
+            "validation images hold no annotated pixel where crops were drawn: the last weights are kept.",
+            stacklevel=4,
+        )
+    return held_out
 
 
 def _run_epochs(
@@ -223,7 +251,7 @@ def _run_epochs(
         if held_out:
             logs["val_loss"] = _validate(network, held_out, hooks)
         hooks.on_epoch_end(epoch, logs)
-        if network.stop_training:
+        if network.stop_training or not np.isfinite(logs["loss"]):  # from infinite weights none comes back
             break
     hooks.on_train_end(logs)
 
@@ -269,7 +297,7 @@ def _find_state(
     if found is not None and found.fingerprint != identity:
         raise ValueError(
             f"checkpoint must hold this very training (images, parameters, network); {checkpoint} holds another one. "
-            "Delete it to start anew."
+            "Name another file, or delete this one to start from scratch."
         )
     return found or State(identity, seeds)
 
@@ -289,12 +317,14 @@ def _without_names(config: Any) -> Any:
     return [_without_names(value) for value in config] if isinstance(config, list | tuple) else config
 
 
-def _check_converged(network: keras.Model, learning_rate: float) -> None:
+def _check_converged(network: keras.Model, history: dict[str, list[float]], learning_rate: float) -> None:
+    """Raise where infinite weights are all there is, warn where better ones came before them."""
+    advice = f"learning_rate must be small enough for the training to converge; with {learning_rate:g} the "
     if not all(np.isfinite(weight).all() for weight in network.get_weights()):
-        raise ValueError(
-            f"learning_rate must be small enough for the training to converge; with {learning_rate:g} the weights "
-            "became infinite."
-        )
+        raise ValueError(f"{advice}weights became infinite.")
+    if not np.isfinite(history["loss"]).all():
+        epoch = int(np.argmin(np.isfinite(history["loss"]))) + 1
+        warnings.warn(f"{advice}loss became infinite in epoch {epoch}: the best weights before are kept.", stacklevel=4)
 
 
 def make_network(

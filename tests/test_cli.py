@@ -219,7 +219,7 @@ def test_help_teaches():
         (
             ["train", "{images}", "{masks}", "-o", "{out}/m.safetensors", "--steps-per-epoch", "0"],
             1,
-            "steps_per_epoch must be an integer of at least 1; got 0",
+            "--steps-per-epoch must be an integer of at least 1; got 0",
         ),
         (["train", "{images}", "{masks}", "-o", "{out}/m"], 1, "--output must end in .safetensors; got"),
         (["train", "{images}", "{masks}", "-o", "/dev/null"], 1, "/dev/null must be a file or not exist"),

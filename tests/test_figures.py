@@ -312,6 +312,15 @@ def test_history():
     assert texts(ax)[2] == "lowest: 3, epoch 2"
 
 
+def test_history_of_a_training_further():
+    history = {"loss": [1.0, 0.9], "val_loss": [0.8, 0.7], "val_loss_before": [0.5], "val_loss_after": [0.5]}
+    ax = plot.show_history(history)
+    assert ax.lines[-1].get_xydata().tolist() == [[0, 0.5]]
+    assert texts(ax)[-1] == "kept: 0.5, the start"
+    ax = plot.show_history(history | {"val_loss_before": [0.75], "val_loss_after": [0.7]})
+    assert texts(ax)[-1] == "lowest: 0.7, epoch 2"
+
+
 def test_history_of_a_training(fitted):
     for segmenter in fitted.values():
         ax = plot.show_history(segmenter.history_)

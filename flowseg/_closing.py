@@ -1,0 +1,71 @@
+"""What is said when a training is over."""
+
+from __future__ import annotations
+
+from typing import Any
+
+# Parameters of a segmenter of flows that `fit` chooses.
+THRESHOLDS = ("cellprob_threshold", "flow_threshold", "min_size", "score_threshold")
+
+
+# IoU thresholds of the average precision that is told.
+IOU_NAMES = ("0.5", "0.75")
+
+
+def say_duration(seconds: float) -> str:
+    """A time as people say it."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def say_precision(values: Any) -> str:
+    """Average precision at the thresholds of `validation_ap_`."""
+    return "average precision " + " / ".join(f"{value:.3f}" for value in values) + f" at IoU {' / '.join(IOU_NAMES)}"
+
+
+def say_thresholds(thresholds: dict[str, Any]) -> str:
+    """Thresholds by name."""
+    words = {name: "none" if value is None else f"{value:g}" for name, value in thresholds.items()}
+    return ", ".join(f"{name} {value}" for name, value in words.items())
+
+
+def thresholds_of(segmenter: Any) -> dict[str, Any]:
+    """The thresholds in effect; none for three classes."""
+    found = {name: getattr(segmenter, f"{name}_", None) for name in THRESHOLDS}
+    return found if hasattr(segmenter, "cellprob_threshold_") else {}
+
+
+def is_start_kept(history: dict[str, list[float]]) -> bool:
+    """Whether a training further has left the model as it was."""
+    return "val_ap_after" in history and all(
+        history.get(f"{name}_before") == history.get(f"{name}_after") for name in ("val_loss", "val_ap")
+    )
+
+
+def describe_fit(segmenter: Any, seconds: float) -> list[str]:
+    """What `fit` has come to, in whole lines."""
+    history = segmenter.history_
+    lines = []
+    if "val_ap_before" in history:
+        lines += [f"validation images, {when}: {_say_scores(history, when)}" for when in ("before", "after")]
+        if is_start_kept(history):
+            lines.append("nothing was better than the model that it started from, which is kept as it was")
+        elif history.get("val_loss_before", [1]) == history.get("val_loss_after", [0]):
+            lines.append("no epoch had a lower loss than the start: its weights are kept, what follows is chosen again")
+    elif segmenter.validation_ap_ is not None:
+        loss = f"loss {min(history['val_loss']):.3f}, " if "val_loss" in history else ""
+        lines.append(f"validation images: {loss}{say_precision(segmenter.validation_ap_)}")
+    else:
+        lines.append(f"no validation images: the last weights, of loss {history['loss'][-1]:.3f}, are kept")
+    thresholds = thresholds_of(segmenter)
+    chosen = f"{say_thresholds(thresholds)}; diameters are " if thresholds else "diameters are "
+    lines.append(f"{chosen}{'' if segmenter.estimate_diameters_ else 'not '}estimated")
+    lines.append(f"typical diameter {segmenter.diameter_:.1f} pixels, trained in {say_duration(seconds)}")
+    return lines
+
+
+def _say_scores(history: dict[str, list[float]], when: str) -> str:
+    loss = history.get(f"val_loss_{when}")
+    return (f"loss {loss[0]:.3f}, " if loss else "") + say_precision(history[f"val_ap_{when}"])

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from flowseg import _checks
 from flowseg._codecs import BoundaryCodec
 from flowseg._estimator import Segmenter
+from flowseg._intensities import DEFAULT
 
 
 class BoundarySegmenter(Segmenter):
@@ -89,6 +90,7 @@ class BoundarySegmenter(Segmenter):
         network: Any = "unet",
         filters: Any = (16, 32, 64, 128, 256),
         n_channels: int = 1,
+        normalize: Any = DEFAULT,
         diameter: Any = "auto",
         estimate_diameters: Any = "auto",
         crop_size: int = 128,
@@ -108,6 +110,7 @@ class BoundarySegmenter(Segmenter):
         self.network = network
         self.filters = filters
         self.n_channels = n_channels
+        self.normalize = normalize
         self.diameter = diameter
         self.estimate_diameters = estimate_diameters
         self.crop_size = crop_size

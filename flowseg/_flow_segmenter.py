@@ -8,6 +8,7 @@ from typing import Any, Self
 from flowseg import _checks, _inputs
 from flowseg._codecs import FlowCodec
 from flowseg._decoding_parameters import Decoding
+from flowseg._intensities import DEFAULT
 from flowseg._pretrained import pretrained_file
 from flowseg._thresholds import check_thresholds
 
@@ -114,6 +115,7 @@ class FlowSegmenter(Decoding):
         network: Any = "unet",
         filters: Any = (16, 32, 64, 128, 256),
         n_channels: int = 1,
+        normalize: Any = DEFAULT,
         diameter: Any = "auto",
         estimate_diameters: Any = "auto",
         crop_size: int = 128,
@@ -138,6 +140,7 @@ class FlowSegmenter(Decoding):
         self.network = network
         self.filters = filters
         self.n_channels = n_channels
+        self.normalize = normalize
         self.diameter = diameter
         self.estimate_diameters = estimate_diameters
         self.crop_size = crop_size
@@ -313,6 +316,7 @@ class FlowSegmenter(Decoding):
         _inputs.check_has_objects(mask_list, "masks")
         _inputs.check_not_binary(mask_list, "masks")
         learned = self._learn(image_list, mask_list, self._learned)
+        _inputs.warn_of_constant(sum(map(_inputs.is_constant, image_list)), len(image_list), stacklevel=2)
         if learned.calibration is None:
             warnings.warn("the segmenter finds no object in the images: it learns nothing of them.", stacklevel=2)
             return self

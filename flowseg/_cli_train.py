@@ -26,12 +26,14 @@ from flowseg._cli_options import (
     Channel,
     ImagesArgument,
     MasksArgument,
+    Normalize,
     Plane,
     Scene,
     Time,
     Workers,
     complete_model,
     make_reading,
+    parse_normalize,
 )
 from flowseg._overlaps import count_objects
 
@@ -66,6 +68,7 @@ def train(
         ),
     ] = None,
     network: Annotated[str | None, typer.Option(help="unet or resunet.  [default: unet]")] = None,
+    normalize: Normalize = None,
     filters: Annotated[
         str | None, typer.Option(help="Filters per level, finest first.  [default: 16,32,64,128,256]")
     ] = None,
@@ -109,6 +112,9 @@ def train(
     else:
         segmenter = load_to_train(first, [*given, *(["boundary"] if boundary else [])])
     segmenter.set_params(epochs=epochs, random_state=seed, workers=workers)
+    if normalize is not None:
+        rule = parse_normalize(normalize)
+        segmenter.set_params(normalize=None if rule == "none" else rule)
     if steps_per_epoch is not None:
         segmenter.set_params(steps_per_epoch=steps_per_epoch)
     n_objects = sum(count_objects(m) for m in pairs[1])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -108,12 +109,12 @@ def check_no_volume(masks: Any, names: tuple[str, str]) -> None:
         return
     n_both = n_same = 0
     shared: set[int] = set()
-    for first, second in zip(labels[:-1], labels[1:], strict=True):
+    for first, second in pairwise(labels):
         both = (first > 0) & (second > 0)
         if not np.array_equal(first, second):
             same = both & (first == second)
-            n_both += np.count_nonzero(both)
-            n_same += np.count_nonzero(same)
+            n_both += int(np.count_nonzero(both))
+            n_same += int(np.count_nonzero(same))
             shared |= set(np.unique(first[same]).tolist())
     if len(shared) < 2 or n_same < SAME_LABELS * n_both:
         return

@@ -79,7 +79,9 @@ def as_rule(normalize: Any, n_channels: int | None = None) -> tuple[Any, ...] | 
 def _as_pair(pair: Any, kind: str, low: float, high: float) -> tuple[float, float]:
     first, second = (_checks.as_number(value, f"normalize's {kind}", low=low, high=high) for value in pair)
     if first >= second:
-        raise ValueError(f"normalize's {kind} must be two numbers, the first less than the second; got {first:g} and {second:g}.")
+        raise ValueError(
+            f"normalize's {kind} must be two numbers, the first less than the second; got {first:g} and {second:g}."
+        )
     return first, second
 
 
@@ -170,8 +172,8 @@ def _straight_share(filled: NDArray[np.bool_]) -> float:
                 run = [1] * filled.ndim
                 run[along] = min(STRAIGHT_RUN, filled.shape[along])
                 straight |= ndimage.binary_opening(edge, np.ones(run, dtype=bool))
-        n_all += np.count_nonzero(edge)
-        n_straight += np.count_nonzero(straight)
+        n_all += int(np.count_nonzero(edge))
+        n_straight += int(np.count_nonzero(straight))
     return n_straight / n_all if n_all else 0.0
 
 

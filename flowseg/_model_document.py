@@ -42,7 +42,7 @@ def _plain(name: str, value: Any) -> Any:
         return OWN_NETWORK
     if value is None or isinstance(value, str):
         return value
-    if name == "filters" and np.ndim(value) == 1 or isinstance(value, tuple | list):
+    if isinstance(value, tuple | list) or (name == "filters" and np.ndim(value) == 1):
         return [_plain(name, item) for item in value]
     if isinstance(value, bool | np.bool_):
         return bool(value)

@@ -46,8 +46,8 @@ def predict_outputs(
     """Outputs of the network, shape (rows, columns, n_outputs), in the size of ``image``.
 
     ``image`` has shape (rows, columns, channels); the network sees it with ``limits`` stretched to 0 and 1
-    and scaled by ``factor``. Flows, in unit length, and logits are scaled back, not labels, so that outlines come out smooth. With
-    ``all_ways`` the outputs are means over the eight ways to turn and flip the image.
+    and scaled by ``factor``. Flows, in unit length, and logits are scaled back, not labels, so that outlines come out
+    smooth. With ``all_ways`` the outputs are means over the eight ways to turn and flip the image.
     """
     shape = (image.shape[0], image.shape[1])
     seen = ScaledView(image, scaled_shape(shape, factor), limits)

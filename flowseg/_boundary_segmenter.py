@@ -28,6 +28,11 @@ class BoundarySegmenter(Segmenter):
         Filters per level of "unet" and "resunet", finest first.
     n_channels : int
         Channels of the images.
+    normalize : tuple or None
+        Which intensities the network sees as 0 and 1: ``("percentiles", low, high)`` of each channel of each image,
+        less what is padded or saturated; ``("limits", low, high)``, the same values in all images, or one
+        ``("limits", (low, high), ...)`` per channel; None for values as they are. It is kept in the model file, and
+        can be set after `fit` as well.
     diameter : float or "auto"
         Working diameter in pixels; "auto": that of typical objects, but at least 24 and at most 40.
     estimate_diameters : bool or "auto"

@@ -14,7 +14,7 @@ from flowseg import _checks, _intensities
 def normalize(
     image: ArrayLike, *, low: float = 1.0, high: float = 99.0, channel_axis: int | None = None
 ) -> NDArray[np.float32]:
-    """Stretch intensities so that two percentiles become 0 and 1.
+    """Stretch intensities so that two percentiles become 0 and 1, as the segmenters do.
 
     Parameters
     ----------
@@ -36,6 +36,11 @@ def normalize(
 
     Notes
     -----
+    Padding and saturated strips are left out of the percentiles and become 0. A channel's smallest or largest value counts
+    as such if at least a five-hundredth of the pixels has it and four fifths of its outline run straight along an axis
+    for 32 pixels; or, for rotated images and round fields of view, if it surrounds the rest, lies half of that one's
+    range away from it, and beside it are not just the values that are next to it (as in the rim of a nucleus).
+
     Where both percentiles are the same number (few bright spots on a flat background) the smallest and the
     largest value take their place. A constant channel beside others that are not becomes 0.
 

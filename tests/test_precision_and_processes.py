@@ -3,29 +3,33 @@
 import multiprocessing
 import os
 import sys
+from contextlib import contextmanager
 
 import keras
 import numpy as np
 import pytest
 
 import flowseg
-from flowseg import BoundarySegmenter, FlowSegmenter
+from flowseg import FlowSegmenter
 
-POLICIES = ["float64", "mixed_float16", "mixed_bfloat16"]
+SETTINGS = {"epochs": 1, "steps_per_epoch": 2}
 
 
-@pytest.fixture(params=[*POLICIES, "floatx float16", "floatx float64"])
-def precision(request):
+@contextmanager
+def set_to(precision):
     """Another precision than float32 for what the user makes."""
     policy, float_type = keras.config.dtype_policy(), keras.config.floatx()
-    if request.param.startswith("floatx "):
-        keras.config.set_floatx(request.param.split()[1])
-        keras.config.set_dtype_policy(request.param.split()[1])
-    else:
-        keras.config.set_dtype_policy(request.param)
-    yield request.param
-    keras.config.set_floatx(float_type)
-    keras.config.set_dtype_policy(policy)
+    if precision.startswith("floatx "):
+        precision = precision.removeprefix("floatx ")
+        keras.config.set_floatx(precision)
+    keras.config.set_dtype_policy(precision)
+    before = keras.config.dtype_policy().name, keras.config.floatx()
+    try:
+        yield
+        assert (keras.config.dtype_policy().name, keras.config.floatx()) == before
+    finally:
+        keras.config.set_floatx(float_type)
+        keras.config.set_dtype_policy(policy)
 
 
 def build(n_channels, n_outputs):
@@ -34,35 +38,33 @@ def build(n_channels, n_outputs):
     return keras.Model(inputs, keras.layers.Conv2D(n_outputs, 1)(x))
 
 
-def test_models_are_float32(precision, pairs, small, fitted, tmp_path):
+@pytest.fixture(scope="module")
+def expected(pairs, small):
+    return FlowSegmenter(**small | SETTINGS).fit(*zip(*pairs))
+
+
+@pytest.mark.parametrize("precision", ["float64", "mixed_float16", "mixed_bfloat16", "floatx float16"])
+def test_models_are_float32(precision, expected, pairs, small, tmp_path):
     images, masks = zip(*pairs)
-    settings = small | {"epochs": 1, "steps_per_epoch": 2}
-    before = keras.config.dtype_policy().name, keras.config.floatx()
-    for model in (FlowSegmenter(**settings), BoundarySegmenter(**settings), FlowSegmenter(network=build, **settings)):
-        model.fit(images, masks)
-        assert {str(w.dtype) for w in model.network_.weights} == {"float32"}
+    with set_to(precision):
+        model = FlowSegmenter(**small | SETTINGS).fit(images, masks)
         model.save(tmp_path / "model.safetensors")
-        network = None if isinstance(model.network, str) else build
-        again = type(model).load(tmp_path / "model.safetensors", network=network)
-        assert {str(w.dtype) for w in again.network_.weights} == {"float32"}
-        assert np.array_equal(again.predict(images[0]), model.predict(images[0]))
-    assert (keras.config.dtype_policy().name, keras.config.floatx()) == before
-    # The same model gives the same outputs, whatever is set when it is used.
-    one = fitted["FlowSegmenter"]
-    _, cellprob = one.predict_flows(images[0])
-    keras.config.set_dtype_policy("float32")
-    keras.config.set_floatx("float32")
-    assert np.array_equal(one.predict_flows(images[0])[1], cellprob)
+        again = FlowSegmenter.load(tmp_path / "model.safetensors")
+        found = again.predict_flows(images[0])[1]
+    assert {str(w.dtype) for w in again.network_.weights} == {"float32"}
+    weights, others = expected.network_.get_weights(), again.network_.get_weights()
+    assert all(np.array_equal(a, b) for a, b in zip(weights, others, strict=True))
+    assert np.array_equal(found, expected.predict_flows(images[0])[1])
 
 
-def test_the_same_weights_under_another_precision(precision, pairs, small):
+def test_networks_of_the_users_own_are_float32(pairs, small, tmp_path):
     images, masks = zip(*pairs)
-    settings = small | {"epochs": 1, "steps_per_epoch": 2}
-    there = FlowSegmenter(**settings).fit(images, masks).network_.get_weights()
-    keras.config.set_dtype_policy("float32")
-    keras.config.set_floatx("float32")
-    here = FlowSegmenter(**settings).fit(images, masks).network_.get_weights()
-    assert all(np.array_equal(a, b) for a, b in zip(there, here, strict=True))
+    with set_to("mixed_float16"):
+        model = FlowSegmenter(network=build, **small | SETTINGS).fit(images, masks)
+        model.save(tmp_path / "model.safetensors")
+        again = FlowSegmenter.load(tmp_path / "model.safetensors", network=build)
+    assert {str(w.dtype) for w in again.network_.weights} == {"float32"}
+    assert {layer.compute_dtype for layer in again.network_.layers} == {"float32"}
 
 
 def in_a_fork(work):

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from flowseg import _checks
 from flowseg._codecs import BoundaryCodec
 from flowseg._estimator import Segmenter
+from flowseg._intensities import DEFAULT
 
 
 class BoundarySegmenter(Segmenter):
@@ -27,6 +28,11 @@ class BoundarySegmenter(Segmenter):
         Filters per level of "unet" and "resunet", finest first.
     n_channels : int
         Channels of the images.
+    normalize : tuple or None
+        Which intensities the network sees as 0 and 1: ``("percentiles", low, high)`` of each channel of each image,
+        less what is padded or saturated; ``("limits", low, high)``, the same values in all images, or one
+        ``("limits", (low, high), ...)`` per channel; None for values as they are. It is kept in the model file, and
+        can be set after `fit` as well.
     diameter : float or "auto"
         Working diameter in pixels; "auto": that of typical objects, but at least 24 and at most 40.
     estimate_diameters : bool or "auto"
@@ -92,6 +98,7 @@ class BoundarySegmenter(Segmenter):
         network: Any = "unet",
         filters: Any = (16, 32, 64, 128, 256),
         n_channels: int = 1,
+        normalize: Any = DEFAULT,
         diameter: Any = "auto",
         estimate_diameters: Any = "auto",
         crop_size: int = 128,
@@ -111,6 +118,7 @@ class BoundarySegmenter(Segmenter):
         self.network = network
         self.filters = filters
         self.n_channels = n_channels
+        self.normalize = normalize
         self.diameter = diameter
         self.estimate_diameters = estimate_diameters
         self.crop_size = crop_size

@@ -13,6 +13,7 @@ import typer
 from numpy.typing import NDArray
 
 from flowseg import _checks, io
+from flowseg._intensities import LIMITS, PERCENTILES, as_rule
 from flowseg._pretrained import pretrained_names
 
 
@@ -109,6 +110,34 @@ Axes = Annotated[
         rich_help_panel=READ,
     ),
 ]
+
+
+Normalize = Annotated[
+    str | None,
+    typer.Option(
+        help="What becomes 0 and 1: 'percentiles:1,99', 'limits:0,4095' (of several channels one pair after the other) "
+        "or 'none', values as they are.  [default: as the model has it, percentiles:1,99]",
+        rich_help_panel=SEGMENT,
+    ),
+]
+
+
+def parse_normalize(text: str | None) -> tuple[Any, ...] | str | None:
+    """The segmenters' parameter `normalize` from text such as limits:0,4095; "none" stays that word."""
+    if text is None or text == "none":
+        return text
+    kind, _, rest = text.partition(":")
+    try:
+        numbers = [float(part) for part in rest.split(",")]
+    except ValueError:
+        numbers = []
+    if kind not in (PERCENTILES, LIMITS) or not numbers or len(numbers) % 2:
+        raise ValueError(
+            f"--normalize must be percentiles:LOW,HIGH, limits:LOW,HIGH or none; got '{text}'. Limits of several "
+            "channels are pairs one after the other: limits:0,4095,100,2000."
+        )
+    pairs = list(zip(numbers[::2], numbers[1::2], strict=True))
+    return as_rule((kind, *pairs[0]) if len(pairs) == 1 else (kind, *pairs))
 
 
 def parse_channel(text: str | None) -> int | tuple[int, ...] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,6 +16,7 @@ from flowseg._cli_batch import Task, count_done, made_files, make_tasks, plan_ba
 from flowseg._cli_files import check_memory, model_file, parse_number, set_parameter
 from flowseg._cli_inputs import find_images
 from flowseg._cli_options import (
+    READ,
     SEGMENT,
     WRITE,
     AsJson,
@@ -23,15 +24,15 @@ from flowseg._cli_options import (
     Channel,
     FileWorkers,
     ImageFiles,
+    Normalize,
     OutputFolder,
     Overwrite,
-    Plane,
     Reading,
     Resume,
     Scene,
-    Time,
     complete_model,
     make_reading,
+    parse_normalize,
 )
 from flowseg._cli_progress import TileBar
 from flowseg._cli_record import describe_run
@@ -44,8 +45,19 @@ from flowseg._cli_results import (
     result_file,
     write_results,
 )
+from flowseg._cli_stacks import (
+    ALL,
+    Labelled,
+    Stack,
+    check_kinds,
+    open_stack,
+    parse_planes,
+    segment_stack,
+    write_stack,
+)
 from flowseg._cli_stream import Stages
-from flowseg._inputs import ESTIMATE
+from flowseg._inputs import ESTIMATE, is_constant, warn_of_constant
+from flowseg._tables import Table, measure
 
 # The word that switches a threshold off.
 NONE = "none"
@@ -80,8 +92,11 @@ def predict(
         ),
     ] = None,
     overlay: Annotated[
-        bool, typer.Option(help="Write pictures of the outlines on the images.", rich_help_panel=WRITE)
-    ] = True,
+        bool | None,
+        typer.Option(
+            help="Write pictures of the outlines on the images.  [default: not of stacks]", rich_help_panel=WRITE
+        ),
+    ] = None,
     diameter: Annotated[
         str | None,
         typer.Option(
@@ -131,9 +146,20 @@ def predict(
             rich_help_panel=SEGMENT,
         ),
     ] = False,
+    normalize: Normalize = None,
     channel: Channel = None,
-    z: Plane = None,
-    t: Time = None,
+    z: Annotated[
+        str | None,
+        typer.Option(
+            "--z", help="Plane to take of a stack, the first is 0, or 'all' for each in turn.", rich_help_panel=READ
+        ),
+    ] = None,
+    t: Annotated[
+        str | None,
+        typer.Option(
+            "--t", help="Time to take of a series, the first is 0, or 'all' for each in turn.", rich_help_panel=READ
+        ),
+    ] = None,
     scene: Scene = None,
     axes: Axes = None,
     resume: Resume = False,
@@ -150,9 +176,15 @@ def predict(
     by it. Objects at an image's border are not subject to **--flow-threshold**. Example:
 
     flowseg predict 'new/*.tif' --model model.safetensors --output results --also roi,csv
+
+    **--z all** or **--t all** segments every plane or time of a stack by itself and writes one stack of masks, in which
+    no label stands in two planes; tables get a column for the plane.
     """
-    kinds = ("tif", *(["overlay"] if overlay else []), *parse_kinds(also or [], ALSO, "--also"))
-    reading = make_reading(axes, channel, z, t, scene)
+    each, numbers = parse_planes(z, t)
+    with_overlay = not each if overlay is None else overlay
+    kinds = ("tif", *(["overlay"] if with_overlay else []), *parse_kinds(also or [], ALSO, "--also"))
+    check_kinds(each, kinds)
+    reading = make_reading(axes, channel, *numbers, scene)
     file = model_file(model)
     size = parse_number(diameter, "--diameter", ESTIMATE)
     parameters = [
@@ -162,14 +194,17 @@ def predict(
         ("score_threshold", parse_number(score_threshold, "--score-threshold", NONE)),
         ("test_time_augmentation", test_time_augmentation or None),
         ("estimate_diameters", estimate_diameters),
+        ("normalize", parse_normalize(normalize)),
     ]
     options = [*parameters, *vars(reading).items(), ("diameter", size), ("also", ",".join(kinds))]
+    options += [(axis, ALL) for axis in each.lower()]
     tasks = make_tasks(find_images(images, made_files(output)), output, kinds)
     run = describe_run("predict", file, options)
     batch = plan_batch(output, run, tasks, resume=resume, overwrite=overwrite, workers=workers)
-    work = Prediction(_load(file, [*parameters, ("workers", workers)]), reading, size, kinds, output)
+    work = Prediction(_load(file, [*parameters, ("workers", workers)]), reading, size, kinds, output, each)
     work.check()
     run_batch(batch, Stages(work.read, work.run_network, work.finish), "segmenting")
+    warn_of_constant(sum(work.seen), len(work.seen), stacklevel=1)
     if COCO in kinds:
         done = sorted(batch.all_entries.values(), key=lambda entry: entry.name)
         write_coco(
@@ -187,13 +222,13 @@ def _load(file: Path, parameters: list[tuple[str, Any]]) -> Any:
     segmenter._tell_tiles = TileBar()
     for name, value in parameters:
         if value is not None:
-            set_parameter(segmenter, name, None if value == NONE else value)
+            set_parameter(segmenter, name, None if isinstance(value, str) and value == NONE else value)
     return segmenter
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """An image from its file."""
+    """An image from its file, or a stack of which planes are still to be read."""
 
     image: NDArray[Any]
     pixel_size: tuple[float, float] | None
@@ -217,6 +252,8 @@ class Prediction:
     diameter: float | str | None
     kinds: tuple[str, ...]
     folder: Path
+    each: str = ""  # the axis of which every plane is segmented, Z or T
+    seen: list[bool] = field(default_factory=list)  # of every image or plane whether it is constant
 
     def check(self) -> None:
         """Refuse options and kinds of results that are not for the model."""
@@ -224,28 +261,45 @@ class Prediction:
         if "flows" in self.kinds and not hasattr(self.segmenter, "predict_flows"):
             raise ValueError(f"--also flows is not for a {type(self.segmenter).__name__}, which makes none.")
 
-    def read(self, task: Task) -> Loaded:
-        """The image of the file, if the model can take it."""
+    def read(self, task: Task) -> Loaded | Stack:
+        """The image of the file, if the model can take it; of a stack what it takes to read its planes."""
         (file,) = task.sources
-        check_memory(file, self.reading)
-        image = self.reading.read(file, keep_color=self.segmenter.n_channels > 1)
+        if self.each:
+            return open_stack(file, self.reading, self.each)
+        return Loaded(self._read(file, self.reading), self.reading.read_pixel_size(file))
+
+    def _read(self, file: Path, reading: Reading) -> NDArray[Any]:
+        check_memory(file, reading)
+        image = reading.read(file, keep_color=self.segmenter.n_channels > 1)
         channels = 1 if image.ndim == 2 else image.shape[2]
         if channels != self.segmenter.n_channels:
             raise ValueError(
                 f"{file} must have as many channels as the model was trained on, {self.segmenter.n_channels}; got "
                 f"{channels}. Choose with --channel."
             )
-        if image.min() == image.max():
-            raise ValueError(f"{file} must not be constant; got {image.flat[0]} in all of its pixels.")
-        return Loaded(image, self.reading.read_pixel_size(file))
+        return image
 
-    def run_network(self, loaded: Loaded) -> Seen:
-        """What the network says of it."""
-        outputs, factor = self.segmenter._map(loaded.image, self.diameter, lambda *found: found)
-        return Seen(loaded, outputs, factor)
+    def run_network(self, loaded: Loaded | Stack) -> Seen | Labelled:
+        """What the network says of an image; of a stack the masks, for its planes do not fit into memory."""
+        if isinstance(loaded, Stack):
+            return segment_stack(loaded, self._segment_plane)
+        return self._see(loaded)
 
-    def finish(self, task: Task, seen: Seen) -> int:
+    def _see(self, loaded: Loaded) -> Seen:
+        self.seen.append(is_constant(np.atleast_3d(loaded.image)))
+        return Seen(loaded, *self.segmenter._see(loaded.image, self.diameter))
+
+    def _segment_plane(self, stack: Stack, number: int) -> tuple[NDArray[np.int32], Table | None]:
+        """Masks of one plane, and its table where one is to be written."""
+        image = self._read(stack.file, stack.reading_of(number))
+        result = self._decode(self._see(Loaded(image, None)))
+        wants_table = {"csv", "parquet"} & set(self.kinds)
+        return result.masks, measure(result.masks, image, result.objects) if wants_table else None
+
+    def finish(self, task: Task, seen: Seen | Labelled) -> int:
         """Make masks and write all files; the number of objects."""
+        if isinstance(seen, Labelled):
+            return write_stack(self.folder, task.name, self.kinds, seen)
         result = self._decode(seen)
         write_results(self.folder, task.name, self.kinds, result)
         return int(result.masks.max())

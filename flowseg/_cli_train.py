@@ -29,11 +29,13 @@ from flowseg._cli_options import (
     Channel,
     ImagesArgument,
     MasksArgument,
+    Normalize,
     Plane,
     Scene,
     Time,
     Workers,
     make_reading,
+    parse_normalize,
 )
 from flowseg._cli_progress import advising, make_progress
 from flowseg._closing import IOU_NAMES, describe_fit, is_start_kept, thresholds_of
@@ -54,6 +56,7 @@ def train(
     network: options.Network = None,
     filters: options.Filters = None,
     diameter: options.Diameter = None,
+    normalize: Normalize = None,
     epochs: options.Epochs = 40,
     steps_per_epoch: options.StepsPerEpoch = None,
     batch_size: options.BatchSize = None,
@@ -121,6 +124,9 @@ def train(
     fixed = [("network", network), ("filters", widths), ("diameter", diameter)]
     segmenter = _make_segmenter(first, options.parse_given(fixed), options.parse_given(given), boundary=boundary)
     segmenter.set_params(workers=workers, verbose=0)
+    if normalize is not None:
+        rule = parse_normalize(normalize)
+        segmenter.set_params(normalize=None if rule == "none" else rule)
     pairs = read_pairs(files, reading)
     _set_channels(segmenter, pairs[0], None if first is None else files)
     validation = read_pairs(held_out, reading) if held_out else None

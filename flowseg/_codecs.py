@@ -26,6 +26,9 @@ BOUNDARY_WIDTH = 1.0
 
 BACKGROUND, INTERIOR, BOUNDARY = 0, 1, 2
 
+# Logit of what is certainly no object: a constant image.
+NO_OBJECT = -100.0
+
 
 class Codec(Protocol):
     """What a segmenter needs to know about its target."""
@@ -36,6 +39,9 @@ class Codec(Protocol):
 
     def encode(self, masks: NDArray[Any], *, workers: int) -> NDArray[np.float32]:
         """Target of one label image."""
+
+    def no_objects(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
+        """Outputs for an image of this many rows and columns without any object."""
 
 
 class FlowCodec:
@@ -51,9 +57,20 @@ class FlowCodec:
         target = np.concatenate([[masks >= 0, masks > 0], flows])
         return np.ascontiguousarray(np.moveaxis(target, 0, -1), dtype=np.float32)
 
+    def no_objects(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
+        """No flow anywhere, and a foreground that no threshold reaches."""
+        return _fill(shape, (0.0, 0.0, NO_OBJECT))
+
     def split(self, outputs: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Flows in unit length, shape (2, rows, columns), and cellprob: views of outputs."""
         return np.moveaxis(outputs[..., :2], -1, 0), outputs[..., 2]
+
+
+def _fill(shape: tuple[int, ...], values: tuple[float, ...]) -> NDArray[np.float32]:
+    """The same outputs in every pixel, each output in one block of memory."""
+    filled = np.empty((len(values), *shape[:2]), dtype=np.float32)
+    filled[:] = np.array(values)[:, np.newaxis, np.newaxis]
+    return np.moveaxis(filled, 0, -1)
 
 
 def _go_on(objects: NDArray[Any], unknown: NDArray[np.bool_]) -> NDArray[Any]:
@@ -79,6 +96,10 @@ class BoundaryCodec:
         inside = objects > 0
         target = np.stack([masks >= 0, ~inside & ~boundary, inside & ~boundary, boundary], axis=-1)
         return np.ascontiguousarray(target, dtype=np.float32)
+
+    def no_objects(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
+        """Background everywhere."""
+        return _fill(shape, (0.0, NO_OBJECT, NO_OBJECT))
 
     def probabilities(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """Softmax of the network's logits."""

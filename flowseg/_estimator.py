@@ -19,6 +19,7 @@ from tqdm import tqdm
 from flowseg import _checks, _files, _inputs, metrics
 from flowseg._choosing import Choosing, History, warn_of_no_comparison
 from flowseg._closing import describe_fit
+from flowseg._intensities import as_rule
 from flowseg._overlaps import count_objects
 from flowseg._predictor import Predictor
 from flowseg._sizes import (
@@ -57,6 +58,7 @@ class Segmenter(Choosing, Predictor, Stored, BaseEstimator):
     network: Any
     filters: Any
     n_channels: Any
+    normalize: Any
     diameter: Any
     estimate_diameters: Any
     crop_size: Any
@@ -87,7 +89,8 @@ class Segmenter(Choosing, Predictor, Stored, BaseEstimator):
         Parameters
         ----------
         images : list of array_like, shape (rows, columns) or (rows, columns, n_channels)
-            Images of any numeric dtype and of any sizes.
+            Images of any numeric dtype and of any sizes. A constant one is allowed if its masks are empty. An array
+            (n, rows, columns) is n images; a volume, whose objects go on from plane to plane, is refused.
         masks : list of array_like of int, shape (rows, columns)
             One label image per image: 0 = background, k = object k, negative = ignore this pixel, in training and where
             thresholds and scores are learned.
@@ -127,8 +130,7 @@ class Segmenter(Choosing, Predictor, Stored, BaseEstimator):
         began = time.monotonic()
         settings = self._check_settings(goes_on=goes_on)
         image_list, mask_list = _inputs.as_pairs(images, masks, n_channels=self.n_channels)
-        _inputs.check_has_objects(mask_list, "masks")
-        _inputs.check_not_binary(mask_list, "masks")
+        _inputs.check_to_learn_from(image_list, mask_list, masks)
         _inputs.warn_of_pieces(mask_list, stacklevel=3)
         _inputs.check_callbacks(callbacks)
         seeds, file = self._find_seeds(checkpoint)
@@ -154,7 +156,9 @@ class Segmenter(Choosing, Predictor, Stored, BaseEstimator):
         if not isinstance(self.network, str):
             self._find_grid(_training.redrawn(network))  # refuses one that looks too far before it is trained
         samples, validation_samples = (
-            _training.make_samples(*pairs, typical=typical, working=working, every_size=every_size)
+            _training.make_samples(
+                *pairs, typical=typical, working=working, every_size=every_size, normalize=self.normalize
+            )
             for pairs, every_size in ((train, settings.augment), (held_out, False))
         )
         history = _training.train(
@@ -209,7 +213,9 @@ class Segmenter(Choosing, Predictor, Stored, BaseEstimator):
 
     def _set_fitted(self, network: Any, grid: Any, diameter: float, history: History) -> None:
         """Set what fit learns, all of it or nothing."""
-        network.compile("sgd", jit_compile=False)  # forget optimizer and loss: then it can be copied and pickled
+        from flowseg._training import forget_training
+
+        forget_training(network)
         self._grid = grid
         self._fitted_with = {name: _as_it_is(getattr(self, name)) for name in FIXED_BY_FIT}
         self.network_ = network
@@ -245,7 +251,7 @@ class Segmenter(Choosing, Predictor, Stored, BaseEstimator):
 
     def _check_prediction_settings(self) -> None:
         """Check every parameter that prediction needs."""
-        _checks.as_integer(self.n_channels, "n_channels", minimum=1)
+        as_rule(self.normalize, _checks.as_integer(self.n_channels, "n_channels", minimum=1))
         check_sizes(self.diameter, self.estimate_diameters)
         _checks.as_workers(self.workers)
 
@@ -271,8 +277,7 @@ class Segmenter(Choosing, Predictor, Stored, BaseEstimator):
         images, masks = validation
         names = ("validation images", "validation masks")
         pairs = _inputs.as_pairs(images, masks, n_channels=self.n_channels, names=names)
-        _inputs.check_has_objects(pairs[1], "validation masks")
-        _inputs.check_not_binary(pairs[1], "validation masks")
+        _inputs.check_to_learn_from(*pairs, masks, names)
         return pairs
 
     def score(self, images: Any, masks: Any) -> float:
@@ -313,6 +318,9 @@ class Segmenter(Choosing, Predictor, Stored, BaseEstimator):
             raise NotFittedError(
                 f"This {type(self).__name__} is not trained yet: call fit with images and masks, or load a model file."
             )
+        from flowseg._networks import check_process
+
+        check_process()
         for name, value in self._fitted_with.items():
             now = getattr(self, name)
             if now is not value and not (isinstance(now, PLAIN) and np.array_equal(now, value)):

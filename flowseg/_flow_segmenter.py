@@ -8,6 +8,7 @@ from typing import Any, Self
 from flowseg import _checks, _inputs
 from flowseg._codecs import FlowCodec
 from flowseg._decoding_parameters import Decoding
+from flowseg._intensities import DEFAULT
 from flowseg._pretrained import pretrained_file
 from flowseg._thresholds import AUTO, check_thresholds
 
@@ -25,6 +26,11 @@ class FlowSegmenter(Decoding):
         Filters per level of "unet" and "resunet", finest first.
     n_channels : int
         Channels of the images.
+    normalize : tuple or None
+        Which intensities the network sees as 0 and 1: ``("percentiles", low, high)`` of each channel of each image,
+        less what is padded or saturated; ``("limits", low, high)``, the same values in all images, or one
+        ``("limits", (low, high), ...)`` per channel; None for values as they are. It is kept in the model file, and
+        can be set after `fit` as well.
     diameter : float or "auto"
         Working diameter in pixels: images are scaled so that typical objects have it when the network sees them.
         "auto": their own, but at least 24 and at most 40.
@@ -121,6 +127,7 @@ class FlowSegmenter(Decoding):
         network: Any = "unet",
         filters: Any = (16, 32, 64, 128, 256),
         n_channels: int = 1,
+        normalize: Any = DEFAULT,
         diameter: Any = "auto",
         estimate_diameters: Any = "auto",
         crop_size: int = 128,
@@ -145,6 +152,7 @@ class FlowSegmenter(Decoding):
         self.network = network
         self.filters = filters
         self.n_channels = n_channels
+        self.normalize = normalize
         self.diameter = diameter
         self.estimate_diameters = estimate_diameters
         self.crop_size = crop_size
@@ -320,6 +328,7 @@ class FlowSegmenter(Decoding):
         _inputs.check_has_objects(mask_list, "masks")
         _inputs.check_not_binary(mask_list, "masks")
         learned = self._learn(image_list, mask_list, self._learned)
+        _inputs.warn_of_constant(sum(map(_inputs.is_constant, image_list)), len(image_list), stacklevel=2)
         if learned.calibration is None:
             warnings.warn("the segmenter finds no object in the images: it learns nothing of them.", stacklevel=2)
             return self

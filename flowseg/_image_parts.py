@@ -88,7 +88,7 @@ def choose_part(
 
     Axes of length 1 are left out, but for rows and columns, and for the first if it is the one to ``keep``.
     """
-    names = source.axes if axes is None else _as_axes(axes, source)
+    names = name_axes(source, axes)
     if names.count("Y") != 1 or names.count("X") != 1:
         raise ValueError(f"{source.path} must have rows and columns; it has axes {names} of shape {source.shape}.")
     index: list[Any] = [
@@ -121,7 +121,10 @@ def _as_numbers(value: Any, option: str) -> list[int]:
     return chosen
 
 
-def _as_axes(axes: str, source: Source) -> str:
+def name_axes(source: Source, axes: str | None) -> str:
+    """The axes that are given for an image, or those that its file names."""
+    if axes is None:
+        return source.axes
     if not isinstance(axes, str):
         raise TypeError(f"axes must be letters of {AXES}, one per axis; got {axes!r}.")
     names = axes.upper()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,9 @@ MAX_PIECES = 2
 
 # A stack of images with so few columns looks like one image of as many channels.
 MANY_CHANNELS = 10
+
+# Share of the pixels in objects in two planes at once that have the same label in both, in a volume.
+SAME_LABELS = 0.75
 
 # In the place of a diameter: find it in the image.
 ESTIMATE = "estimate"
@@ -34,9 +38,31 @@ def as_channels_last(image: Any, n_channels: int, name: str) -> NDArray[Any]:
             f"{name} must have {n_channels} channel{'s' if n_channels > 1 else ''}, shape {expected}, as the "
             f"segmenter's n_channels says; got shape {array.shape}."
         )
-    if array.min() == array.max():
-        raise ValueError(f"{name} must not be constant; got {array.flat[0]} in all of its pixels.")
     return array
+
+
+def is_constant(image: NDArray[Any]) -> bool:
+    """Whether every channel of (rows, columns, channels) has one value: an empty well, a blank tile."""
+    return all(image[..., c].min() == image[..., c].max() for c in range(image.shape[2]))
+
+
+def warn_of_constant(n_constant: int, n_images: int, stacklevel: int) -> None:
+    """Warn in one line of images in which there is nothing to find."""
+    if n_constant:
+        which = "the image is constant" if n_images == 1 else f"{n_constant} of {n_images} images are constant"
+        warnings.warn(f"{which} (the same value in all pixels): no objects there.", stacklevel=stacklevel + 1)
+
+
+def check_constant_are_empty(
+    images: Sequence[NDArray[Any]], masks: Sequence[NDArray[Any]], names: tuple[str, str]
+) -> None:
+    """Refuse constant images whose masks hold objects: nothing can be learned of them."""
+    for i, (image, labels) in enumerate(zip(images, masks, strict=True)):
+        if (labels > 0).any() and is_constant(image):
+            raise ValueError(
+                f"{names[0]}[{i}] must not be constant where {names[1]}[{i}] holds objects; got {image.flat[0]} in all "
+                "of its pixels. Without objects it is a blank negative, which is allowed."
+            )
 
 
 def is_one_image(images: Any, n_channels: int) -> bool:
@@ -47,11 +73,56 @@ def is_one_image(images: Any, n_channels: int) -> bool:
 
 
 def check_stack(images: Any, n_channels: int, name: str) -> None:
-    """Refuse one image of several channels where a stack of grey ones is expected."""
-    if isinstance(images, np.ndarray) and images.ndim == 3 and n_channels == 1 and 1 < images.shape[2] <= MANY_CHANNELS:
+    """Refuse one image of several channels where a stack of images is expected."""
+    if not isinstance(images, np.ndarray) or images.ndim != 3:
+        return
+    if n_channels == 1 and 1 < images.shape[2] <= MANY_CHANNELS:
         raise ValueError(
             f"{name} must have 1 channel, as the segmenter's n_channels says; got shape {images.shape}, which looks "
             f"like one image of {images.shape[2]} channels. Pass a stack of such narrow images as a list."
+        )
+    if n_channels > 1:
+        advice = ": move them, np.moveaxis(image, 0, -1)" if images.shape[0] == n_channels else ""
+        raise ValueError(
+            f"{name} must have {n_channels} channels in the last axis, as the segmenter's n_channels says; got shape "
+            f"{images.shape}{', which looks like channels first' if advice else ''}{advice}."
+        )
+
+
+def warn_of_stack(images: Any, stacklevel: int) -> None:
+    """Warn in one line that an array was taken for several images, which may be a volume, a film or channels."""
+    if isinstance(images, np.ndarray) and images.dtype != object and len(images) > 1:
+        n = len(images)
+        warnings.warn(
+            f"images is an array of shape {images.shape}: {n} separate images were segmented, and labels start again "
+            f"in each. For one numbering add to the labels above 0 of each the largest label of those before it; for "
+            f"one image of {n} channels move that axis to the end (np.moveaxis(images, 0, -1)) and use a segmenter "
+            f"with n_channels={n}; for separate images pass a list, list(images), and there is no such warning.",
+            stacklevel=stacklevel + 1,
+        )
+
+
+def check_no_volume(masks: Any, names: tuple[str, str]) -> None:
+    """Refuse a volume whose objects go on from plane to plane; that of equal planes or plainly numbered is a stack."""
+    labels = _checks.as_plain(masks)
+    if not isinstance(labels, np.ndarray) or labels.ndim != 3 or labels.dtype.kind not in "iu" or len(labels) < 2:
+        return
+    n_both = n_same = 0
+    shared: set[int] = set()
+    for first, second in pairwise(labels):
+        both = (first > 0) & (second > 0)
+        if not np.array_equal(first, second):
+            same = both & (first == second)
+            n_both += int(np.count_nonzero(both))
+            n_same += int(np.count_nonzero(same))
+            shared |= set(np.unique(first[same]).tolist())
+    if len(shared) < 2 or n_same < SAME_LABELS * n_both:
+        return
+    if any(np.unique(plane[plane > 0]).size < plane.max() for plane in labels):  # numbered over all planes
+        raise ValueError(
+            f"{names[0]} and {names[1]} must be 2-D; got {names[1]} of shape {labels.shape} with labels that go on "
+            "from plane to plane, which looks like a volume or a film. To train on its planes as separate images pass "
+            f"lists: list({names[0]}), list({names[1]})."
         )
 
 
@@ -76,6 +147,19 @@ def as_pairs(
     for i, (x, y) in enumerate(zip(checked_images, checked_masks, strict=True)):
         _checks.check_same_shape(y.shape, x.shape[:2], f"{names[1]}[{i}]", f"{names[0]}[{i}] (rows and columns)")
     return checked_images, checked_masks
+
+
+def check_to_learn_from(
+    images: Sequence[NDArray[Any]],
+    masks: Sequence[NDArray[Any]],
+    given: Any,
+    names: tuple[str, str] = ("images", "masks"),
+) -> None:
+    """Refuse pairs that teach nothing or nonsense; ``given`` are the masks as they came."""
+    check_no_volume(given, names)
+    check_has_objects(masks, names[1])
+    check_not_binary(masks, names[1])
+    check_constant_are_empty(images, masks, names)
 
 
 def check_has_objects(masks: Sequence[NDArray[Any]], name: str) -> None:

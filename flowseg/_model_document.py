@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from flowseg import __version__
+from flowseg._intensities import DEFAULT
 from flowseg._saving import FORMAT_VERSION
 
 # What `network` says in the file of a segmenter that was trained with a network of the user's own.
@@ -41,7 +42,7 @@ def _plain(name: str, value: Any) -> Any:
         return OWN_NETWORK
     if value is None or isinstance(value, str):
         return value
-    if name == "filters" and np.ndim(value) == 1:
+    if isinstance(value, tuple | list) or (name == "filters" and np.ndim(value) == 1):
         return [_plain(name, item) for item in value]
     if isinstance(value, bool | np.bool_):
         return bool(value)
@@ -52,11 +53,16 @@ def _plain(name: str, value: Any) -> Any:
     return value.item() if isinstance(value, np.ndarray) else float(value)
 
 
+def _as_tuple(value: Any) -> Any:
+    """Lists of a JSON document, also in one another, as tuples."""
+    return tuple(map(_as_tuple, value)) if isinstance(value, list) else value
+
+
 def rebuild(cls: type[Any], document: dict[str, Any], path: str | os.PathLike[str], network: Any) -> Any:
     """Unfitted segmenter of class ``cls`` with the parameters of the document, which are checked."""
     if document["estimator"] != cls._kind:
         raise ValueError(f"{path} must hold a {cls._kind}; got a {document['estimator']}.")
-    parameters = dict(document["parameters"])
+    parameters = {"normalize": DEFAULT} | document["parameters"]  # files of before it was a parameter have none
     known = set(cls().get_params(deep=False))
     if set(parameters) != known:
         odd = sorted(set(parameters) ^ known)
@@ -69,8 +75,8 @@ def rebuild(cls: type[Any], document: dict[str, Any], path: str | os.PathLike[st
         parameters["network"] = network
     elif network is not None:
         raise ValueError(f"network must be None for a model with the network {parameters['network']!r}.")
-    if isinstance(parameters["filters"], list):
-        parameters["filters"] = tuple(parameters["filters"])
+    for name in ("filters", "normalize"):
+        parameters[name] = _as_tuple(parameters[name])
     segmenter = cls(**parameters)
     try:
         segmenter._check_settings()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 # One operation at a time, each with all threads: side by side, gradients that meet are added as they come, and the same
@@ -20,6 +21,33 @@ NORM_MOMENTUM = 0.9
 
 # Whatever a user's keras.json says.
 CHANNELS_LAST = "channels_last"
+PRECISION = "float32"
+
+# The process that loaded Keras: threads of its backend do not outlast a fork, and what waits for them waits for ever.
+LOADED_BY = os.getpid()
+
+
+def check_process() -> None:
+    """Raise RuntimeError in a process that was forked from the one that loaded Keras."""
+    if os.getpid() != LOADED_BY:
+        raise RuntimeError(
+            "a segmenter must not be used in a process that was forked after its network was loaded: it would wait for "
+            'ever. Start processes with multiprocessing.get_context("spawn") (in a PyTorch DataLoader '
+            'multiprocessing_context="spawn"), and load or pass the segmenter there.'
+        )
+
+
+@contextmanager
+def single_precision() -> Iterator[None]:
+    """Networks are made and trained in float32, whatever precision is set for Keras elsewhere."""
+    policy, float_type = keras.config.dtype_policy(), keras.config.floatx()
+    keras.config.set_floatx(PRECISION)
+    keras.config.set_dtype_policy(PRECISION)
+    try:
+        yield
+    finally:
+        keras.config.set_floatx(float_type)
+        keras.config.set_dtype_policy(policy)
 
 
 class _Seeds:
@@ -35,6 +63,7 @@ class _Seeds:
         return keras.initializers.HeNormal(seed=seed)
 
 
+@single_precision()
 def build_unet(
     n_channels: int = 1,
     n_outputs: int = 3,
@@ -93,6 +122,7 @@ def build_unet(
     return keras.Model(inputs, _head(x, n_outputs, seeds), name="unet")
 
 
+@single_precision()
 def build_resunet(
     n_channels: int = 1,
     n_outputs: int = 3,

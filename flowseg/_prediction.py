@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowseg._codecs import FLOW_SCALE, Codec
-from flowseg._images import channel_range, scaled_shape
+from flowseg._images import scaled_shape
+from flowseg._intensities import Limits
 from flowseg._networks import receptive_radius
 from flowseg._own_networks import measure_receptive_radius
 from flowseg._scaled import ScaledView
@@ -37,6 +38,7 @@ def predict_outputs(
     image: NDArray[Any],
     codec: Codec,
     *,
+    limits: Limits,
     factor: float,
     grid: Grid,
     all_ways: bool,
@@ -44,14 +46,13 @@ def predict_outputs(
 ) -> NDArray[np.float32]:
     """Outputs of the network, shape (rows, columns, n_outputs), in the size of ``image``.
 
-    ``image`` has shape (rows, columns, channels); the network sees it stretched to percentiles and scaled by
-    ``factor``. Flows, in unit length, and logits are scaled back, not labels, so that outlines come out smooth. With
-    ``all_ways`` the outputs are means over the eight ways to turn and flip the image. ``tell`` is called after each
-    tile.
+    ``image`` has shape (rows, columns, channels); the network sees it with ``limits`` stretched to 0 and 1
+    and scaled by ``factor``. Flows, in unit length, and logits are scaled back, not labels, so that outlines come out
+    smooth. With ``all_ways`` the outputs are means over the eight ways to turn and flip the image. ``tell`` is called
+    after each tile.
     """
     shape = (image.shape[0], image.shape[1])
-    low, high = channel_range(image)
-    seen = ScaledView(image, scaled_shape(shape, factor), low, high)
+    seen = ScaledView(image, scaled_shape(shape, factor), limits)
 
     run = network.predict_on_batch
 

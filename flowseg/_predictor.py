@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowseg import _checks, _inputs
+from flowseg._intensities import find_limits
 from flowseg._sizes import MOST_PASSES, Sizes, image_diameter, scale_factor
 from flowseg._tiles import Tell
 
@@ -25,6 +26,7 @@ class Predictor:
     _grid: Any
     _sizes: Sizes
     n_channels: Any
+    normalize: Any
     estimate_diameters: Any
     network_: Any
     diameter_: float
@@ -61,7 +63,7 @@ class Predictor:
         -------
         masks : ndarray of int32, shape (rows, columns), or list of them
             As large as the image; 0 = background, objects 1..n. A list for a list, one array for one image, a stack
-            for a stack.
+            for a stack. In a constant image there are none.
 
         Raises
         ------
@@ -70,6 +72,12 @@ class Predictor:
         TypeError, ValueError
             If images, diameters or a parameter cannot be used; the sentence names the argument, what was expected and
             what came.
+
+        Warns
+        -----
+        UserWarning
+            Once, with their number, if images are constant. If images are given as one array (n, rows, columns) and
+            not as a list: it is n separate images, as in scikit-learn, not a volume, a film or n channels.
 
         Examples
         --------
@@ -98,13 +106,21 @@ class Predictor:
         if _inputs.is_one_image(images, self.n_channels):
             image = _inputs.as_channels_last(images, self.n_channels, "images")
             (diameter,) = _inputs.as_diameters(diameters, 1)
-            return self._run(image, diameter, finish)
+            result = self._run(image, diameter, finish)
+            _inputs.warn_of_constant(_inputs.is_constant(image), 1, stacklevel=3)
+            return result
         items = _inputs.as_image_list(images, self.n_channels)
         sizes = _inputs.as_diameters(diameters, len(items))
         results = [self._run(image, size, finish) for image, size in zip(items, sizes, strict=True)]
+        _inputs.warn_of_stack(images, stacklevel=3)
+        _inputs.warn_of_constant(sum(map(_inputs.is_constant, items)), len(items), stacklevel=3)
         if isinstance(images, np.ndarray) and images.dtype != object and isinstance(results[0], np.ndarray):
             return np.stack(results)
         return results
+
+    def _see(self, image: NDArray[Any], diameter: float | str | None) -> Pass:
+        """The pass for one image, however it was read; of constant ones there is no word."""
+        return self._find_outputs(_inputs.as_channels_last(image, self.n_channels, "image"), diameter)
 
     def _run(
         self,
@@ -155,12 +171,16 @@ class Predictor:
         return False
 
     def _run_network(self, image: NDArray[Any], factor: float) -> NDArray[np.float32]:
+        if _inputs.is_constant(image):
+            return self._codec.no_objects(image.shape)
+
         from flowseg._prediction import predict_outputs
 
         outputs = predict_outputs(
             self.network_,
             image,
             self._codec,
+            limits=find_limits(image, self.normalize),
             factor=factor,
             grid=self._grid,
             all_ways=self._all_ways(),

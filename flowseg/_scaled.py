@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from flowseg._intensities import Limits, stretch
+
 # Standard deviations beyond which a Gaussian is cut off (SciPy's default).
 TRUNCATE = 4.0
 
@@ -24,7 +26,7 @@ class ScaledView:
         What to resize.
     shape : tuple of int
         Rows and columns of the result.
-    low, high : ndarray, shape (channels,), optional
+    limits : Limits, optional
         Values that become 0 and 1.
     n_rows, first_row : int, optional
         Where ``array`` is a band of a taller one: the rows that this has, and the number of the band's first row.
@@ -34,8 +36,7 @@ class ScaledView:
         self,
         array: NDArray[Any],
         shape: tuple[int, int],
-        low: NDArray[np.float64] | None = None,
-        high: NDArray[np.float64] | None = None,
+        limits: Limits | None = None,
         *,
         n_rows: int | None = None,
         first_row: int = 0,
@@ -44,8 +45,7 @@ class ScaledView:
         self.full = (n_rows or array.shape[0], array.shape[1])
         self.first_row = first_row
         self.shape = shape
-        self.low = low
-        self.high = high
+        self.limits = limits
 
     def read(self, rows: tuple[int, int], columns: tuple[int, int]) -> NDArray[np.float32]:
         """Window of the result, from and to these rows and columns, which may lie beyond it."""
@@ -89,11 +89,7 @@ class ScaledView:
         return channel
 
     def _stretch(self, values: NDArray[Any]) -> NDArray[np.float32]:
-        if self.low is None or self.high is None:
-            return values.astype(np.float32, copy=False)
-        limit = np.finfo(np.float32).max
-        span = np.where(self.high > self.low, self.high - self.low, np.inf)  # a constant channel becomes 0
-        return np.clip((values.astype(np.float64) - self.low) / span, -limit, limit).astype(np.float32)
+        return values.astype(np.float32, copy=False) if self.limits is None else stretch(values, self.limits)
 
 
 def interpolate(array: NDArray[np.float32], place: NDArray[np.float64], first: int, axis: int) -> NDArray[np.float32]:

@@ -17,9 +17,11 @@ from flowseg._thresholds import is_auto
 # no finer than the pixels that the network sees; larger ones cost time, and no gain was seen (docs/recipe.rst).
 LEAST_WORKING, MOST_WORKING = 24.0, 40.0
 
-# Below this factor between the working and an image's diameter, or above its inverse, an image would hardly be an
-# image any more, or not fit into memory.
+# Below this factor between the working and an image's diameter an image would hardly be an image any more.
 EXTREME_SCALE = 1 / 32
+
+# No image is enlarged more than this: an object of 3 pixels still gets 36, and one pixel of an image becomes 144.
+MOST_ENLARGED = 12.0
 
 # No image is enlarged more than this for the size of its own objects: a stray pixel is no object of one pixel.
 MAX_ENLARGEMENT = 4.0
@@ -99,10 +101,11 @@ def bounds_of(diameters: NDArray[np.float64], working: float) -> tuple[float, fl
 def scale_factor(working: float, size: float, subject: str) -> float:
     """Factor that gives objects of diameter ``size`` the working diameter."""
     factor = working / size
-    if not EXTREME_SCALE <= factor <= 1 / EXTREME_SCALE:
+    if not EXTREME_SCALE <= factor <= MOST_ENLARGED:
+        change = f"enlarge the image {factor:.3g} times" if factor > 1 else f"reduce the image {1 / factor:.3g} times"
         raise ValueError(
-            f"{subject} within a factor of {1 / EXTREME_SCALE:g} of the working diameter, {working:g} pixels; got "
-            f"{size:g}."
+            f"{subject} from {working / MOST_ENLARGED:.3g} to {working / EXTREME_SCALE:.3g} pixels for a working "
+            f"diameter of {working:.3g} pixels; got {size:.3g}, which would {change}."
         )
     return float(factor)
 

@@ -18,7 +18,8 @@ from flowseg import _checks, _losses, _networks, _own_networks
 from flowseg._batches import IGNORE, Batch, CropBatches, Sample
 from flowseg._checkpoint import Checkpoint, KeepBest, State, fingerprint, read_state
 from flowseg._codecs import Codec
-from flowseg._images import normalize, resize, resize_masks, scaled_shape
+from flowseg._images import resize, resize_masks, scaled_shape
+from flowseg._intensities import find_limits, stretch
 from flowseg._overlaps import number_objects
 from flowseg._sizes import MAX_ENLARGEMENT, image_diameter
 from flowseg._thresholds import is_auto
@@ -69,8 +70,9 @@ def make_samples(
     typical: float,
     working: float,
     every_size: bool,
+    normalize: Any,
 ) -> list[Sample]:
-    """Scale images and masks.
+    """Stretch intensities, by the segmenter's ``normalize``, and scale images and masks.
 
     Every image is shown as `predict` scales it at first, so that an object of the typical diameter gets the working
     one. With ``every_size`` an image whose own objects are of another size is also shown so that these get
@@ -80,7 +82,7 @@ def make_samples(
     for image, labels in zip(images, masks, strict=True):
         own = image_diameter(labels)
         objects = _number_compactly(labels)
-        stretched = normalize(image, channel_axis=-1)
+        stretched = stretch(image, find_limits(image, normalize))
         largest = float(np.abs(stretched).max())
         if largest > LARGEST_VALUE:
             raise ValueError(
@@ -132,6 +134,7 @@ class _CosineRate(keras.callbacks.Callback):
         self.step += 1
 
 
+@_networks.single_precision()
 def train(
     network: keras.Model,
     samples: list[Sample],
@@ -327,10 +330,12 @@ def _check_converged(network: keras.Model, history: dict[str, list[float]], lear
         warnings.warn(f"{advice}loss became infinite in epoch {epoch}: the best weights before are kept.", stacklevel=4)
 
 
+@_networks.single_precision()
 def make_network(
     network: Any, *, n_channels: int, n_outputs: int, filters: Sequence[int], seed: int | None, crop_size: int
 ) -> keras.Model:
     """Build the network that a segmenter's parameter names, or copy the one that it holds or builds."""
+    _networks.check_process()
     if isinstance(network, str):
         return _networks.BUILDERS[network](n_channels, n_outputs, filters=filters, seed=seed)
     if isinstance(network, keras.Model):
@@ -363,6 +368,7 @@ def _seeding(seed: int | None) -> Iterator[None]:
         random.setstate(before)
 
 
+@_networks.single_precision()
 def copy_network(network: keras.Model, *, seed: int | None) -> keras.Model:
     """The same layers with weights of their own; random layers (dropout, noise) draw from ``seed``."""
     try:
@@ -376,3 +382,9 @@ def copy_network(network: keras.Model, *, seed: int | None) -> keras.Model:
         ) from error
     copy.set_weights(network.get_weights())
     return copy
+
+
+@_networks.single_precision()
+def forget_training(network: keras.Model) -> None:
+    """Leave a network without optimizer and loss: then it can be copied and pickled."""
+    network.compile("sgd", jit_compile=False)

@@ -3,6 +3,7 @@ import pytest
 
 import flowseg
 from flowseg._codecs import FLOW_SCALE, BoundaryCodec, FlowCodec
+from flowseg._intensities import find_limits
 from flowseg._prediction import network_grid, predict_outputs
 from flowseg._scaled import ScaledView
 from flowseg._tiles import TILE_SIZE, Grid, assemble, cut_axis, map_tiles
@@ -47,7 +48,9 @@ def test_a_block_with_its_margin_equals_the_whole(network):
 def test_outputs_come_in_the_size_of_the_image(network):
     image = np.random.default_rng(2).normal(size=(50, 61, 1))
     for factor in (0.3, 1.0, 1.7):
-        outputs = predict_outputs(network, image, FlowCodec(), factor=factor, grid=GRID, all_ways=False)
+        outputs = predict_outputs(
+            network, image, FlowCodec(), limits=find_limits(image), factor=factor, grid=GRID, all_ways=False
+        )
         assert outputs.shape == (50, 61, 3)
         assert outputs.dtype == np.float32
         flows, cellprob = FlowCodec().split(outputs)  # no copies
@@ -58,15 +61,17 @@ def test_outputs_come_in_the_size_of_the_image(network):
 @pytest.mark.parametrize("factor", [0.45, 1.3])
 def test_scaled_back_band_by_band_as_all_at_once(shape, factor, network):
     # Several rows of tiles at the size that the network sees; every band of the outputs is the very same.
-    from flowseg._images import channel_range, scaled_shape
+    from flowseg._images import scaled_shape
 
     image = np.random.default_rng(4).normal(size=(*shape, 1))
     seen = scaled_shape(shape, factor)
-    view = ScaledView(image, seen, *channel_range(image))
+    view = ScaledView(image, seen, find_limits(image))
     whole = assemble(map_tiles(network.predict_on_batch, view, 3, GRID), (*seen, 3))
     whole[..., :2] /= FLOW_SCALE
     expected = ScaledView(whole, shape)
-    outputs = predict_outputs(network, image, FlowCodec(), factor=factor, grid=GRID, all_ways=False)
+    outputs = predict_outputs(
+        network, image, FlowCodec(), limits=find_limits(image), factor=factor, grid=GRID, all_ways=False
+    )
     for start in range(0, shape[0], 128):
         stop = min(start + 128, shape[0])
         assert np.array_equal(outputs[start:stop], expected.read((start, stop), (0, shape[1])))
@@ -78,7 +83,7 @@ def test_the_mean_over_all_ways_turns_with_the_image(network, codec):
     image = np.random.default_rng(3).normal(size=(64, 64, 1))
 
     def run(array):
-        return predict_outputs(network, array, codec, factor=1.0, grid=GRID, all_ways=True)
+        return predict_outputs(network, array, codec, limits=find_limits(array), factor=1.0, grid=GRID, all_ways=True)
 
     outputs = run(image)
     turned, flipped = np.rot90(run(np.rot90(image)), -1), run(image[:, ::-1])[:, ::-1]

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from flowseg._images import channel_range, normalize, resize
+from flowseg._images import normalize, resize
+from flowseg._intensities import find_limits
 from flowseg._scaled import ScaledView, mirror
 
 
@@ -27,5 +28,5 @@ def test_a_window_is_a_part_of_the_whole_and_its_mirror_image(shape):
 def test_stretched_as_by_normalize(dtype):
     image = (np.random.default_rng(2).random((30, 40, 3)) * 200).astype(dtype)
     image[..., 1] = 7
-    view = ScaledView(image, (30, 40), *channel_range(image))
+    view = ScaledView(image, (30, 40), find_limits(image))
     assert np.array_equal(view.read((0, 30), (0, 40)), normalize(image, channel_axis=-1))

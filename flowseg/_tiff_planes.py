@@ -119,5 +119,6 @@ def _check_compression(page: Any, path: Path) -> None:
     if not page.is_contiguous and int(compression) not in tifffile.TIFF.DECOMPRESSORS:
         raise ValueError(
             f"{path} must have a compression that imagecodecs reads; it has "
-            f"{getattr(compression, 'name', compression)}. Update with: pip install --upgrade imagecodecs tifffile; or save it with LZW."
+            f"{getattr(compression, 'name', compression)}. Update with: pip install --upgrade imagecodecs tifffile; or "
+            "save it with LZW."
         )

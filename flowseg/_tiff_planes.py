@@ -87,6 +87,7 @@ class Planes:
         if page.parent is not self.file:
             check_partner(self.path, self.file.ome_metadata or "", self.number, plane, partner)
         _check_segments(page, partner)
+        _check_compression(page, partner)
         with _files.naming_what_is_damaged(partner, "TIFF file"), warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*reading array from closed file")
             return np.asarray(self.series.asarray(key=plane)).reshape(self.page_shape)
@@ -109,4 +110,15 @@ def _check_segments(page: Any, path: Path) -> None:
     elif absent:
         raise ValueError(
             f"{path} must hold all of its pixels; of its {n_expected} strips or tiles {absent} are absent."
+        )
+
+
+def _check_compression(page: Any, path: Path) -> None:
+    """Refuse what the installed tifffile and imagecodecs cannot decode."""
+    compression = page.keyframe.compression
+    if not page.is_contiguous and int(compression) not in tifffile.TIFF.DECOMPRESSORS:
+        raise ValueError(
+            f"{path} must have a compression that imagecodecs reads; it has "
+            f"{getattr(compression, 'name', compression)}. Update with: pip install --upgrade imagecodecs tifffile; or "
+            "save it with LZW."
         )

@@ -57,6 +57,8 @@ def masks_from_labkit(path: StrPath, *, classes: str | Sequence[str] | None = No
     array([[1, 1, 0, 2, 3]], dtype=int32)
     """
     file, choice = Path(path), Choice(classes)
+    if file.suffix.lower() == ".bson":
+        raise ValueError(f"path must end in .labeling, .json or .tif; got {file}, ImgLib2's: save as .labeling.")
     if file.suffix.lower() in (".tif", ".tiff"):
         return _read_tiff(file, choice)
     entries = Entries(file, KIND)

@@ -277,6 +277,10 @@ def test_labels_of_labkit(tmp_path):
     with pytest.raises(ValueError, match=r"classes must be None for .*b\.tif, which holds no names of labels"):
         flowseg.masks_from_labkit(tmp_path / "b.tif", classes="x")
     (tmp_path / "b.bson").write_bytes(b"")
+    with pytest.raises(
+        ValueError, match=r"path must end in .labeling, .json or .tif; got .*b\.bson.*save as .labeling"
+    ):
+        flowseg.masks_from_labkit(tmp_path / "b.bson")
     with pytest.raises(ValueError, match=r"b\.tif must be a TIFF of label numbers; got numbers of sets .* b\.bson"):
         flowseg.masks_from_labkit(tmp_path / "b.tif")
 

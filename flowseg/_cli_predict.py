@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -43,6 +43,7 @@ from flowseg._cli_results import (
 )
 from flowseg._cli_stream import Stages
 from flowseg._inputs import ESTIMATE
+from flowseg._noise import NoiseCheck
 
 # The word that switches a threshold off.
 NONE = "none"
@@ -145,7 +146,7 @@ def predict(
     tasks = [Task((image,), image.stem, result_files(output, image.stem, kinds)) for image in io.find_files(images)]
     run = describe_run("predict", file, options)
     batch = plan_batch(output, run, tasks, resume=resume, overwrite=overwrite, workers=workers)
-    work = Prediction(_load(file, [*parameters, ("workers", workers)]), reading, size, kinds, output)
+    work = Prediction(_load(file, [*parameters, ("workers", workers)]), reading, size, kinds, output, batch.notes)
     work.check()
     run_batch(batch, Stages(work.read, work.run_network, work.finish), "segmenting")
     if COCO in kinds:
@@ -194,6 +195,7 @@ class Prediction:
     diameter: float | str | None
     kinds: tuple[str, ...]
     folder: Path
+    notes: dict[str, str] = field(default_factory=dict)  # what is to be said of results, by the name of the task
 
     def check(self) -> None:
         """Refuse options and kinds of results that are not for the model."""
@@ -225,6 +227,10 @@ class Prediction:
         """Make masks and write all files; the number of objects."""
         result = self._decode(seen)
         write_results(self.folder, task.name, self.kinds, result)
+        noise = NoiseCheck(self.segmenter._least_sharpness)
+        noise.look(result.image, result.masks)
+        if noise.found:
+            self.notes[task.name] = noise.sentence()
         return int(result.masks.max())
 
     def _decode(self, seen: Seen) -> Result:

@@ -16,6 +16,7 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
 from flowseg import _checks, _files, _inputs, metrics
+from flowseg._noise import learn_least_sharpness, read_least_sharpness
 from flowseg._overlaps import count_objects
 from flowseg._predictor import Predictor
 from flowseg._selection import Score, best_iou, score_found, standard_error
@@ -171,7 +172,9 @@ class Segmenter(Predictor, Stored, BaseEstimator):
             same_start=goes_on or isinstance(self.network, str) or hasattr(self.network, "get_weights"),
         )
         new_sizes = Sizes(working, False, *bounds_of(sizes, working))
+        least = learn_least_sharpness(*train)
         self._take(network, typical, history, new_sizes, held_out, goes_on=goes_on)
+        self._least_sharpness = min(self._least_sharpness, least) if goes_on else least
         return self
 
     def _take(
@@ -241,11 +244,12 @@ class Segmenter(Predictor, Stored, BaseEstimator):
 
     def _learned_decoding(self) -> dict[str, Any]:
         """What `_fit_decoding` has learned, for the model file."""
-        return {"sizes": asdict(self._sizes)}
+        return {"sizes": asdict(self._sizes), "least_sharpness": self._least_sharpness}
 
     def _restore_decoding(self, learned: dict[str, Any]) -> None:
         """Take what a model file holds of it; raise ValueError where that is wrong."""
         self._sizes = read_sizes(learned.get("sizes"))
+        self._least_sharpness = read_least_sharpness(learned)
 
     def _check_sizes(self) -> None:
         """Raise where what a model file says of sizes does not fit together."""

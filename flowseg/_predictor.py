@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowseg import _checks, _inputs
+from flowseg._noise import LEAST_SHARPNESS, NoiseCheck
 from flowseg._sizes import MOST_PASSES, Sizes, image_diameter, scale_factor
 
 # Outputs of the network, in the size of the image, and the factor that the image was scaled by for it.
@@ -23,6 +24,7 @@ class Predictor:
     _codec: Any
     _grid: Any
     _sizes: Sizes
+    _least_sharpness: float = LEAST_SHARPNESS  # of objects; see `_noise`
     n_channels: Any
     estimate_diameters: Any
     network_: Any
@@ -69,6 +71,12 @@ class Predictor:
             If images, diameters or a parameter cannot be used; the sentence names the argument, what was expected and
             what came.
 
+        Warns
+        -----
+        UserWarning
+            If what is found in an image is probably noise: the outlines of its objects are no sharper than the
+            background. The masks stay as they are.
+
         Examples
         --------
         >>> from flowseg import FlowSegmenter, synthetic
@@ -79,7 +87,10 @@ class Predictor:
         """
         self._check_fitted()
         self._check_decoding()
-        return self._map(images, diameters, self._decode)
+        noise = NoiseCheck(self._least_sharpness)
+        masks = self._map(images, diameters, self._decode, noise.look)
+        noise.warn(stacklevel=2)
+        return masks
 
     def _decode(self, outputs: NDArray[np.float32], factor: float) -> NDArray[np.int32]:
         raise NotImplementedError
@@ -88,18 +99,27 @@ class Predictor:
         """Masks that sizes are estimated of: by nothing that is chosen on such masks."""
         return self._decode(outputs, factor)
 
-    def _map(self, images: Any, diameters: Any, finish: Callable[[NDArray[np.float32], float], Any]) -> Any:
-        """Apply network and ``finish(outputs, factor)`` to one image, a list or a stack of them."""
+    def _map(
+        self,
+        images: Any,
+        diameters: Any,
+        finish: Callable[[NDArray[np.float32], float], Any],
+        look: Callable[[NDArray[Any], Any], None] | None = None,
+    ) -> Any:
+        """Apply network and ``finish(outputs, factor)`` to one image, a list or a stack of them.
+
+        ``look`` is shown each image with its result.
+        """
         self._check_fitted()
         self._check_prediction_settings()
         images = _checks.as_plain(images)
         if _inputs.is_one_image(images, self.n_channels):
             image = _inputs.as_channels_last(images, self.n_channels, "images")
             (diameter,) = _inputs.as_diameters(diameters, 1)
-            return self._run(image, diameter, finish)
+            return self._run(image, diameter, finish, look)
         items = _inputs.as_image_list(images, self.n_channels)
         sizes = _inputs.as_diameters(diameters, len(items))
-        results = [self._run(image, size, finish) for image, size in zip(items, sizes, strict=True)]
+        results = [self._run(image, size, finish, look) for image, size in zip(items, sizes, strict=True)]
         if isinstance(images, np.ndarray) and images.dtype != object and isinstance(results[0], np.ndarray):
             return np.stack(results)
         return results
@@ -109,8 +129,12 @@ class Predictor:
         image: NDArray[Any],
         diameter: float | str | None,
         finish: Callable[[NDArray[np.float32], float], Any],
+        look: Callable[[NDArray[Any], Any], None] | None,
     ) -> Any:
-        return finish(*self._find_outputs(image, diameter))
+        result = finish(*self._find_outputs(image, diameter))
+        if look is not None:
+            look(image, result)
+        return result
 
     def _find_outputs(self, image: NDArray[Any], diameter: float | str | None) -> Pass:
         by_default = diameter is None and self.estimate_diameters_

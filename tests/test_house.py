@@ -41,6 +41,7 @@ LEVELS = [
         "_masks",
         "_mending",
         "_merging",
+        "_noise",
         "_objects",
         "_optional",
         "_overlaps",

@@ -3,8 +3,8 @@
 python benchmarks/noise.py DATA > docs/tables/noise.csv
 
 Noise of many kinds, smoothed by Gaussians: objects per megapixel, at most and on average over the widths, and how many
-of them come without a warning. Then the real images of DATA: how many are warned of, and the least sharpness; DSB 2018 to
-choose on and to report by what the model finds, the others by their true masks, as a perfect model would find them.
+of them come without a warning. Then the real images of DATA: how many are warned of, and the least sharpness. In DSB
+2018 to choose on and to report the model looks for objects; the other masks are the true ones, as of a perfect model.
 """
 
 import argparse

@@ -25,6 +25,9 @@ from flowseg._names import stem_of
 
 RESUME = "what is done so far stays in the output folder; the same command with --resume goes on"
 
+# Files whose notes are shown in the end.
+MOST_NOTES = 5
+
 
 @dataclass(frozen=True)
 class Task:
@@ -77,6 +80,7 @@ class Batch:
     kept: dict[str, Entry]
     all_entries: dict[str, Entry] = field(default_factory=dict)
     failures: list[tuple[str, str]] = field(default_factory=list)
+    notes: dict[str, str] = field(default_factory=dict)  # sentences about results, by the name of the task
     seconds: float = 0.0
 
     @property
@@ -179,7 +183,7 @@ def run_batch(batch: Batch, stages: Stages[Task, Any, Any], title: str) -> None:
         file.unlink(missing_ok=True)
     record = Record(batch.folder, batch.run, batch.all_entries.values())
     noting = Stages(
-        _reading(stages.read), lambda read: (read[0], stages.work(read[1])), _finishing(batch.folder, stages, record)
+        _reading(stages.read), lambda read: (read[0], stages.work(read[1])), _finishing(batch, stages, record)
     )
     todo = batch.todo
     with advising(RESUME), tqdm(total=len(todo), desc=title, disable=None, leave=False) as bar:
@@ -211,15 +215,16 @@ def _reading(read: Callable[[Task], Any]) -> Callable[[Task], tuple[str, Any]]:
     return work
 
 
-def _finishing(folder: Path, stages: Stages[Task, Any, Any], record: Record) -> Callable[[Task, tuple[str, Any]], int]:
+def _finishing(batch: Batch, stages: Stages[Task, Any, Any], record: Record) -> Callable[[Task, tuple[str, Any]], int]:
     """Results of a file are there together with its line in the record, or not at all."""
 
     def work(task: Task, worked: tuple[str, Any]) -> int:
         try:
             n_objects = stages.finish(task, worked[1])
-            record.add(Entry(task.name, task.image_name, worked[0], n_objects))
+            note = batch.notes.get(task.name, "")
+            record.add(Entry(task.name, task.image_name, worked[0], n_objects, note))
         except BaseException:
-            for file in result_files(folder, task.name):
+            for file in result_files(batch.folder, task.name):
                 file.unlink(missing_ok=True)
             raise
         return n_objects
@@ -242,7 +247,18 @@ def report_batch(batch: Batch, sentence: str, *, as_json: bool) -> None:
         typer.echo(json.dumps(_document(batch), indent=1))
     elif batch.entries or not batch.failures:
         typer.echo(sentence)
+    _report_notes(batch)
     report_failures(batch.failures, len(batch.tasks))
+
+
+def _report_notes(batch: Batch) -> None:
+    """One line per file with a note on standard error, for so many files as anyone reads."""
+    entries = batch.entries
+    noted = [(task.title, entry.note) for task in batch.tasks if (entry := entries.get(task.name)) and entry.note]
+    for file, note in noted[:MOST_NOTES]:
+        typer.echo(f"flowseg: note: {name_file(file, note)}", err=True)
+    if len(noted) > MOST_NOTES:
+        typer.echo(f"flowseg: {len(noted)} of {len(batch.tasks)} files have notes; --json gives all of them", err=True)
 
 
 def report_failures(failures: Sequence[tuple[str, str]], n_files: int) -> None:
@@ -262,6 +278,7 @@ def _document(batch: Batch) -> dict[str, Any]:
             "results": [str(file) for file in task.results],
             "objects": entries[task.name].objects,
             "kept": task.name in batch.kept,
+            "note": entries[task.name].note or None,
         }
         for task in batch.tasks
         if task.name in entries

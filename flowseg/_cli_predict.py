@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -57,6 +57,7 @@ from flowseg._cli_stacks import (
 )
 from flowseg._cli_stream import Stages
 from flowseg._inputs import ESTIMATE, is_constant, warn_of_constant
+from flowseg._noise import NoiseCheck
 from flowseg._tables import Table, measure
 
 # The word that switches a threshold off.
@@ -201,7 +202,7 @@ def predict(
     tasks = make_tasks(find_images(images, made_files(output)), output, kinds)
     run = describe_run("predict", file, options)
     batch = plan_batch(output, run, tasks, resume=resume, overwrite=overwrite, workers=workers)
-    work = Prediction(_load(file, [*parameters, ("workers", workers)]), reading, size, kinds, output, each)
+    work = Prediction(_load(file, [*parameters, ("workers", workers)]), reading, size, kinds, output, each, batch.notes)
     work.check()
     run_batch(batch, Stages(work.read, work.run_network, work.finish), "segmenting")
     warn_of_constant(sum(work.seen), len(work.seen), stacklevel=1)
@@ -252,7 +253,8 @@ class Prediction:
     diameter: float | str | None
     kinds: tuple[str, ...]
     folder: Path
-    each: str = ""  # the axis of which every plane is segmented, Z or T
+    each: str  # the axis of which every plane is segmented, Z or T
+    notes: dict[str, str]  # what is to be said of results, by the name of the task
     seen: list[bool] = field(default_factory=list)  # of every image or plane whether it is constant
 
     def check(self) -> None:
@@ -282,27 +284,38 @@ class Prediction:
     def run_network(self, loaded: Loaded | Stack) -> Seen | Labelled:
         """What the network says of an image; of a stack the masks, for its planes do not fit into memory."""
         if isinstance(loaded, Stack):
-            return segment_stack(loaded, self._segment_plane)
+            noise = NoiseCheck(self.segmenter._least_sharpness)
+            labelled = segment_stack(loaded, partial(self._segment_plane, noise))
+            return replace(labelled, note=noise.sentence("plane {}"))
         return self._see(loaded)
 
     def _see(self, loaded: Loaded) -> Seen:
         self.seen.append(is_constant(np.atleast_3d(loaded.image)))
         return Seen(loaded, *self.segmenter._see(loaded.image, self.diameter))
 
-    def _segment_plane(self, stack: Stack, number: int) -> tuple[NDArray[np.int32], Table | None]:
+    def _segment_plane(self, noise: NoiseCheck, stack: Stack, number: int) -> tuple[NDArray[np.int32], Table | None]:
         """Masks of one plane, and its table where one is to be written."""
         image = self._read(stack.file, stack.reading_of(number))
         result = self._decode(self._see(Loaded(image, None)))
+        noise.look(image, result.masks)
         wants_table = {"csv", "parquet"} & set(self.kinds)
         return result.masks, measure(result.masks, image, result.objects) if wants_table else None
 
     def finish(self, task: Task, seen: Seen | Labelled) -> int:
         """Make masks and write all files; the number of objects."""
         if isinstance(seen, Labelled):
+            self._note(task, seen.note)
             return write_stack(self.folder, task.name, self.kinds, seen)
         result = self._decode(seen)
         write_results(self.folder, task.name, self.kinds, result)
+        noise = NoiseCheck(self.segmenter._least_sharpness)
+        noise.look(result.image, result.masks)
+        self._note(task, noise.sentence())
         return int(result.masks.max())
+
+    def _note(self, task: Task, note: str) -> None:
+        if note:
+            self.notes[task.name] = note
 
     def _decode(self, seen: Seen) -> Result:
         objects = flows = None

@@ -33,12 +33,16 @@ class Run:
 
 @dataclass(frozen=True)
 class Entry:
-    """A file that is done: the name of its results, its own, the digest of its bytes, the number of its objects."""
+    """A file that is done: the name of its results, its own, the digest of its bytes, the number of its objects.
+
+    ``note`` is a sentence about the results, where there is something to say.
+    """
 
     name: str
     file: str
     sha256: str
     objects: int
+    note: str = ""
 
 
 def describe_run(command: str, model: Path | None, options: list[tuple[str, Any]]) -> Run:
@@ -87,7 +91,10 @@ def read_record(folder: Path) -> tuple[Run | None, dict[str, Entry]]:
         first = documents[0]
         options = tuple((str(name), str(value)) for name, value in first["options"])
         run = Run(str(first["command"]), str(first["model"]), options, str(first["flowseg"]))
-        entries = [Entry(str(d["name"]), str(d["file"]), str(d["sha256"]), int(d["objects"])) for d in documents[1:]]
+        entries = [
+            Entry(str(d["name"]), str(d["file"]), str(d["sha256"]), int(d["objects"]), str(d.get("note", "")))
+            for d in documents[1:]
+        ]
     return run, {entry.name: entry for entry in entries}
 
 

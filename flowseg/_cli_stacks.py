@@ -53,6 +53,7 @@ class Labelled:
     shape: tuple[int, ...]
     n_objects: int
     tables: list[Table] = field(default_factory=list)
+    note: str = ""  # what is to be said of it
 
     def planes(self) -> Iterator[NDArray[np.uint32]]:
         """One plane after the other."""

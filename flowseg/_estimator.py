@@ -20,6 +20,7 @@ from flowseg import _checks, _files, _inputs, metrics
 from flowseg._choosing import Choosing, History, warn_of_no_comparison
 from flowseg._closing import describe_fit
 from flowseg._intensities import as_rule
+from flowseg._noise import learn_least_sharpness, read_least_sharpness
 from flowseg._overlaps import count_objects
 from flowseg._predictor import Predictor
 from flowseg._sizes import (
@@ -173,18 +174,21 @@ class Segmenter(Choosing, Predictor, Stored, BaseEstimator):
             same_start=goes_on or isinstance(self.network, str) or hasattr(self.network, "get_weights"),
         )
         new_sizes = Sizes(working, False, *bounds_of(sizes, working))
+        least = learn_least_sharpness(*train)
         self._take(network, typical, history, new_sizes, held_out, goes_on=goes_on)
+        self._least_sharpness = min(self._least_sharpness, least) if goes_on else least
         if settings.verbose:
             tqdm.write("\n".join(describe_fit(self, time.monotonic() - began)))
         return self
 
     def _learned_decoding(self) -> dict[str, Any]:
         """What `_fit_decoding` has learned, for the model file."""
-        return {"sizes": asdict(self._sizes)}
+        return {"sizes": asdict(self._sizes), "least_sharpness": self._least_sharpness}
 
     def _restore_decoding(self, learned: dict[str, Any]) -> None:
         """Take what a model file holds of it; raise ValueError where that is wrong."""
         self._sizes = read_sizes(learned.get("sizes"))
+        self._least_sharpness = read_least_sharpness(learned)
 
     def _check_sizes(self) -> None:
         """Raise where what a model file says of sizes does not fit together."""

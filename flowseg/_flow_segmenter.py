@@ -9,6 +9,7 @@ from flowseg import _checks, _inputs
 from flowseg._codecs import FlowCodec
 from flowseg._decoding_parameters import Decoding
 from flowseg._intensities import DEFAULT
+from flowseg._noise import NoiseCheck
 from flowseg._pretrained import pretrained_file
 from flowseg._thresholds import AUTO, check_thresholds
 
@@ -267,6 +268,11 @@ class FlowSegmenter(Decoding):
             If images, diameters or a parameter cannot be used; the sentence names the argument, what was expected and
             what came.
 
+        Warns
+        -----
+        UserWarning
+            As `predict`.
+
         Notes
         -----
         For a list or a stack of images it is a list of such pairs.
@@ -282,7 +288,10 @@ class FlowSegmenter(Decoding):
         """
         self._check_fitted()
         self._check_decoding()
-        return self._map(images, diameters, self._decode_objects)
+        noise = NoiseCheck(self._least_sharpness)
+        found = self._map(images, diameters, self._decode_objects, lambda image, pair: noise.look(image, pair[0]))
+        noise.warn(stacklevel=2)
+        return found
 
     def fit_thresholds(self, images: Any, masks: Any) -> Self:
         """Choose the thresholds that are "auto" and learn the score of objects, on images the network has not seen.

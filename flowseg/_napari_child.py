@@ -19,6 +19,7 @@ from safetensors.numpy import save_file
 
 from flowseg import plot
 from flowseg._napari_jobs import NEW_NETWORKS, SMALL_NETWORK, Job, SegmentJob, Told, TrainJob, read_job
+from flowseg._noise import NoiseCheck
 from flowseg._quiet import hush_native_libraries
 
 # The network of `flowseg demo`.
@@ -67,6 +68,7 @@ def segment(job: SegmentJob, models: dict[tuple[str, int], Any], tell: Tell) -> 
     """Segment plane by plane; write what was found; say how many objects."""
     segmenter = _load(job.model, models)
     n_objects = 0
+    noise = NoiseCheck(segmenter._least_sharpness, first=1)
     for k in range(job.n_planes):
         where = f"plane {k + 1} of {job.n_planes}" if job.n_planes > 1 else "segmenting"
         tell(Told("progress", where, k, job.n_planes if job.n_planes > 1 else 0))
@@ -78,8 +80,10 @@ def segment(job: SegmentJob, models: dict[tuple[str, int], Any], tell: Tell) -> 
                 found["flows"] = np.zeros((*image.shape[:2], 3), dtype=np.uint8)
         else:
             found = _segment_plane(segmenter, image, job)
+        noise.look(image, found["masks"])
         save_file({name: np.ascontiguousarray(array) for name, array in found.items()}, job.result(k))
         n_objects += int(found["masks"].max(initial=0))
+    noise.warn("plane {}", stacklevel=1)
     return f"{n_objects} objects"
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from flowseg import _checks, _inputs
 from flowseg._intensities import find_limits
+from flowseg._noise import LEAST_SHARPNESS, NoiseCheck
 from flowseg._sizes import MOST_PASSES, Sizes, image_diameter, scale_factor
 from flowseg._tiles import Tell
 
@@ -25,6 +26,7 @@ class Predictor:
     _codec: Any
     _grid: Any
     _sizes: Sizes
+    _least_sharpness: float = LEAST_SHARPNESS  # of objects; see `_noise`
     n_channels: Any
     normalize: Any
     estimate_diameters: Any
@@ -78,6 +80,8 @@ class Predictor:
         UserWarning
             Once, with their number, if images are constant. If images are given as one array (n, rows, columns) and
             not as a list: it is n separate images, as in scikit-learn, not a volume, a film or n channels.
+            If what is found in an image is probably noise: the outlines of its objects are no sharper than the
+            background. The masks stay as they are.
 
         Examples
         --------
@@ -89,7 +93,10 @@ class Predictor:
         """
         self._check_fitted()
         self._check_decoding()
-        return self._map(images, diameters, self._decode)
+        noise = NoiseCheck(self._least_sharpness)
+        masks = self._map(images, diameters, self._decode, noise.look)
+        noise.warn(stacklevel=2)
+        return masks
 
     def _decode(self, outputs: NDArray[np.float32], factor: float) -> NDArray[np.int32]:
         raise NotImplementedError
@@ -98,20 +105,29 @@ class Predictor:
         """Masks that sizes are estimated of: by nothing that is chosen on such masks."""
         return self._decode(outputs, factor)
 
-    def _map(self, images: Any, diameters: Any, finish: Callable[[NDArray[np.float32], float], Any]) -> Any:
-        """Apply network and ``finish(outputs, factor)`` to one image, a list or a stack of them."""
+    def _map(
+        self,
+        images: Any,
+        diameters: Any,
+        finish: Callable[[NDArray[np.float32], float], Any],
+        look: Callable[[NDArray[Any], Any], None] | None = None,
+    ) -> Any:
+        """Apply network and ``finish(outputs, factor)`` to one image, a list or a stack of them.
+
+        ``look`` is shown each image with its result.
+        """
         self._check_fitted()
         self._check_prediction_settings()
         images = _checks.as_plain(images)
         if _inputs.is_one_image(images, self.n_channels):
             image = _inputs.as_channels_last(images, self.n_channels, "images")
             (diameter,) = _inputs.as_diameters(diameters, 1)
-            result = self._run(image, diameter, finish)
+            result = self._run(image, diameter, finish, look)
             _inputs.warn_of_constant(_inputs.is_constant(image), 1, stacklevel=3)
             return result
         items = _inputs.as_image_list(images, self.n_channels)
         sizes = _inputs.as_diameters(diameters, len(items))
-        results = [self._run(image, size, finish) for image, size in zip(items, sizes, strict=True)]
+        results = [self._run(image, size, finish, look) for image, size in zip(items, sizes, strict=True)]
         _inputs.warn_of_stack(images, stacklevel=3)
         _inputs.warn_of_constant(sum(map(_inputs.is_constant, items)), len(items), stacklevel=3)
         if isinstance(images, np.ndarray) and images.dtype != object and isinstance(results[0], np.ndarray):
@@ -127,8 +143,12 @@ class Predictor:
         image: NDArray[Any],
         diameter: float | str | None,
         finish: Callable[[NDArray[np.float32], float], Any],
+        look: Callable[[NDArray[Any], Any], None] | None,
     ) -> Any:
-        return finish(*self._find_outputs(image, diameter))
+        result = finish(*self._find_outputs(image, diameter))
+        if look is not None:
+            look(image, result)
+        return result
 
     def _find_outputs(self, image: NDArray[Any], diameter: float | str | None) -> Pass:
         by_default = diameter is None and self.estimate_diameters_

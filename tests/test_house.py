@@ -50,6 +50,7 @@ LEVELS = [
         "_mending",
         "_merging",
         "_names",
+        "_noise",
         "_objects",
         "_ome_sets",
         "_optional",

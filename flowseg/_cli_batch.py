@@ -16,9 +16,9 @@ from tqdm import tqdm
 
 from flowseg import _checks, io
 from flowseg._cli_record import RECORD_NAME, Entry, Record, Run, differences, digest, read_record
-from flowseg._cli_results import COCO_NAME, MasksOfFiles, result_files
 from flowseg._cli_stream import FAULTS, Failure, Stages, name_file, sentence_of, stream
 from flowseg._files import is_unfinished
+from flowseg._result_kinds import COCO_NAME, MasksOfFiles, result_files
 
 
 @dataclass(frozen=True)

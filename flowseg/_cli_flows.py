@@ -11,10 +11,10 @@ from flowseg._cli_batch import Task, count_done, plan_batch, report_batch, run_b
 from flowseg._cli_files import find_inputs
 from flowseg._cli_options import AsJson, FileWorkers, MasksArgument, OutputFolder, Overwrite, Resume
 from flowseg._cli_record import describe_run
-from flowseg._cli_results import Result, result_files, write_results
 from flowseg._cli_stream import Stages
 from flowseg._flows import labels_to_flows
 from flowseg._overlaps import count_objects
+from flowseg._result_kinds import Result, result_files, write_results
 
 KINDS = ("flow_picture", "flows")
 

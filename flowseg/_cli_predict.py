@@ -31,7 +31,9 @@ from flowseg._cli_options import (
     make_reading,
 )
 from flowseg._cli_record import describe_run
-from flowseg._cli_results import (
+from flowseg._cli_stream import Stages
+from flowseg._inputs import ESTIMATE
+from flowseg._result_kinds import (
     COCO,
     MasksOfFiles,
     Result,
@@ -41,8 +43,6 @@ from flowseg._cli_results import (
     result_files,
     write_results,
 )
-from flowseg._cli_stream import Stages
-from flowseg._inputs import ESTIMATE
 
 # The word that switches a threshold off.
 NONE = "none"

@@ -83,11 +83,11 @@ def segment(job: SegmentJob, models: Models, tell: Tell) -> str:
     """Run the network plane by plane, keep its outputs, and decode them; say how many objects there are."""
     segmenter = _load(job.model, models)
     n_objects, constant = 0, []
-    for k in range(job.n_planes):
+    for k, name in enumerate(job.planes):
         _tell_plane(job, k, "segmenting", tell)
         image = np.load(job.plane(k), allow_pickle=False)
         if image.min() == image.max():
-            constant.append(k + 1)
+            constant.append(name)
             outputs, factor = np.zeros((*image.shape[:2], 0), dtype=np.float32), 1.0
         else:
             outputs, factor = segmenter._map(image, job.diameter, lambda *found: found)
@@ -96,23 +96,23 @@ def segment(job: SegmentJob, models: Models, tell: Tell) -> str:
         if job.with_flows and isinstance(segmenter, FlowSegmenter):
             found["flows"] = _flow_picture(segmenter, outputs)
         n_objects += _write(found, job.result(k))
-    return _count(n_objects, job.n_planes, constant)
+    return _count(n_objects, len(job.planes), constant)
 
 
 def decode(job: DecodeJob, models: Models, tell: Tell) -> str:
     """Make masks again of the outputs that were kept, with other thresholds; no network runs."""
     segmenter = _load(job.model, models)
     n_objects = 0
-    for k in range(job.n_planes):
-        _tell_plane(job, k, "making masks", tell)
+    for k in range(len(job.planes)):
+        _tell_plane(job, k, "decoding", tell)
         kept = load_file(job.outputs(k))
         n_objects += _write(_decode(segmenter, kept["outputs"], float(kept["factor"]), job.thresholds), job.result(k))
-    return _count(n_objects, job.n_planes, [])
+    return _count(n_objects, len(job.planes), [])
 
 
 def _tell_plane(job: DecodeJob, k: int, text: str, tell: Tell) -> None:
-    is_stack = job.n_planes > 1
-    tell(Told("progress", f"plane {k + 1} of {job.n_planes}" if is_stack else text, k, job.n_planes * is_stack))
+    n = len(job.planes)
+    tell(Told("progress", f"{text} plane {k + 1} of {n}", k, n) if n > 1 else Told("progress", text))
 
 
 def _load(path: str, models: Models) -> Any:
@@ -153,15 +153,15 @@ def _write(found: Found, path: Path) -> int:
     return int(found["masks"].max(initial=0))
 
 
-def _count(n_objects: int, n_planes: int, constant: list[int]) -> str:
+def _count(n_objects: int, n_planes: int, constant: list[str]) -> str:
     """How many objects there are, and where none can be."""
     text = f"{n_objects} object{'s' * (n_objects != 1)}"
     if n_planes == 1:
         return f"{text}, as all pixels have the same value" if constant else text
     text = f"{text} in {n_planes} planes, with labels that do not repeat"
     if constant:
-        named = ", ".join(map(str, constant[:MOST_NAMED])) + ", …" * (len(constant) > MOST_NAMED)
-        text += f"; constant, so without objects: plane{'s' * (len(constant) > 1)} {named}"
+        named = "; ".join(constant[:MOST_NAMED]) + "; …" * (len(constant) > MOST_NAMED)
+        text += f"; without objects, as all pixels have the same value: {named}"
     return text
 
 
@@ -191,10 +191,23 @@ def train(job: TrainJob, tell: Tell) -> str:
         tell(Told("progress", text, n_done, n_steps))
 
     tell(Told("progress", "preparing the images"))
+    began = time.monotonic()
     segmenter.fit(images, masks, callbacks=[StepProgress(tell_step)])
     segmenter.save(job.model)
-    last = {name: values[-1] for name, values in segmenter.history_.items() if values}
-    return f"typical diameter {segmenter.diameter_:.1f} pixels, {_describe(last)}"
+    return _describe_fit(segmenter, time.monotonic() - began)
+
+
+def _describe_fit(segmenter: Any, seconds: float) -> str:
+    """What a training has come to."""
+    history = segmenter.history_
+    last = {name: history[name][-1] for name in ("loss", "val_loss") if history.get(name)}
+    text = f"typical diameter {segmenter.diameter_:.1f} pixels, {_describe(last)}, {_duration(seconds)}"
+    if not isinstance(segmenter, FlowSegmenter):
+        return text
+    names = {"cellprob_threshold_": "cellprob", "flow_threshold_": "flow error", "score_threshold_": "score"}
+    values = {title: getattr(segmenter, name) for name, title in names.items()}
+    thresholds = [f"{title} {'off' if value is None else format(value, 'g')}" for title, value in values.items()]
+    return f"{text}; thresholds: {', '.join(thresholds)}, least size {segmenter.min_size_}"
 
 
 def _describe(losses: dict[str, float]) -> str:

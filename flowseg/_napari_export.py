@@ -60,7 +60,7 @@ class ExportPanel(QWidget):
         form.addRow("Image", self.image)
         form.addRow("Name", self.name)
         size = QHBoxLayout()
-        for widget in (self.height_, QLabel("by"), self.width_):
+        for widget in (self.height_, QLabel("by"), self.width_, QLabel("µm")):
             size.addWidget(widget)
         form.addRow("Pixel size", size)
         box = QGroupBox("Files")
@@ -150,6 +150,6 @@ def _micrometres() -> QDoubleSpinBox:
     box = QDoubleSpinBox()
     box.setRange(0, MAX_PIXEL_SIZE)
     box.setDecimals(4)
-    box.setSuffix(" µm")
+    box.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)
     box.setSpecialValueText("unknown")
     return box

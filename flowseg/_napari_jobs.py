@@ -15,7 +15,7 @@ class DecodeJob:
     """Make masks of what the network has said of planes before."""
 
     folder: str  # of the job's files
-    n_planes: int
+    planes: tuple[str, ...]  # how the viewer numbers them; '' for a single image
     model: str  # file
     thresholds: Thresholds
     outputs_folder: str  # outlives the job
@@ -83,7 +83,8 @@ def read_job(line: str) -> Job:
     document = json.loads(line)
     kinds: dict[str, type[Job]] = {kind.__name__: kind for kind in (SegmentJob, DecodeJob, TrainJob)}
     values = document["job"]
-    if "thresholds" in values:
+    if "planes" in values:
+        values["planes"] = tuple(values["planes"])
         values["thresholds"] = Thresholds(**values["thresholds"])
     return kinds[document["task"]](**values)
 

@@ -70,10 +70,11 @@ def shown_plane(viewer: Any, layer: Image | Labels) -> Index:
 def plane(layer: Image, index: Index) -> NDArray[Any]:
     """Give an image of a layer: (rows, columns) or, of a color layer, (rows, columns, 3)."""
     array = np.asarray(full_size(layer)[index])
+    place = f" in {plane_name(index)}" if index else ""
     if array.dtype.kind == "f" and (n_bad := array.size - np.count_nonzero(np.isfinite(array))):
         raise ValueError(
             f"Layer '{layer.name}' must have a finite number in every pixel; {n_bad} of {array.size} are NaN or "
-            f"infinite{' in ' + where(layer, index) if index else ''}."
+            f"infinite{place}."
         )
     return array[..., :3] if layer.rgb else array
 
@@ -83,9 +84,9 @@ def label_plane(layer: Labels, index: Index) -> NDArray[Any]:
     return np.asarray(full_size(layer)[index])
 
 
-def where(layer: Image | Labels, index: Index) -> str:
-    """Say which plane it is, counted from 1."""
-    return "plane " + ", ".join(f"{k + 1} of {n}" for k, n in zip(index, shape(layer), strict=False))
+def plane_name(index: Index) -> str:
+    """Name a plane by the numbers at the viewer's sliders, which start at 0; a single image has no name."""
+    return f"plane {', '.join(map(str, index))}" if index else ""
 
 
 def plane_columns(n_axes: int) -> list[str]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from napari.layers import Image
 
+from flowseg import _napari_layers as layers
 from flowseg._napari_jobs import DecodeJob
 from flowseg._napari_layers import Index
 from flowseg._napari_models import Model
@@ -24,6 +26,11 @@ class Request:
     planes: tuple[Index, ...]
     model: Model
     diameter: float | str | None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """How the viewer numbers the planes."""
+        return tuple(layers.plane_name(index) for index in self.planes)
 
 
 @dataclass
@@ -65,6 +72,11 @@ class Outputs:
     def keep(self, request: Request, result: Result, thresholds: Thresholds) -> None:
         """Note what the outputs are of, and what was made of them."""
         self._kept = Kept(request, result, thresholds)
+        request.image.events.data.connect(self._lose)
+
+    def _lose(self, _: Any) -> None:
+        """The image has other pixels now."""
+        self._kept = None
 
     def of(self, request: Request | None) -> Kept | None:
         """Give the run that was made for a request, if its outputs are those that were kept."""
@@ -73,6 +85,6 @@ class Outputs:
     def decode(self, kept: Kept, thresholds: Thresholds, done: Callable[[DecodeJob, str], None]) -> None:
         """Have masks made with other thresholds."""
         model = str(kept.request.model.path)
-        job = DecodeJob(self._child.new_folder(), len(kept.request.planes), model, thresholds, self._folder)
+        job = DecodeJob(self._child.new_folder(), kept.request.names, model, thresholds, self._folder)
         kept.thresholds = thresholds  # if it fails, it is not tried again
         self._child.do(job, lambda text: done(job, text))

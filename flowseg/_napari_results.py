@@ -120,6 +120,7 @@ class Result:
             self._flows = self._viewer.add_image(empty, name=name, rgb=True, metadata={layers.MARK: True})
             _lay_over(self._flows, self._image)
             self._viewer.layers.move(len(self._viewer.layers) - 1, self._viewer.layers.index(self.layer))
+            self._viewer.layers.selection.active = self.layer
         for index, plane in zip(planes, found, strict=True):
             self._flows.data[index] = plane.flows
         self._flows.refresh()

@@ -137,7 +137,7 @@ class SegmentPanel(QWidget):
                 show_warning(f"The model '{model.title}' has three classes, no flows: there will be no layer of them.")
             job = SegmentJob(
                 self._child.new_folder(),
-                len(request.planes),
+                request.names,
                 str(model.path),
                 self.thresholds.thresholds,
                 self._outputs.begin(),
@@ -150,12 +150,16 @@ class SegmentPanel(QWidget):
 
     def _add(self, request: Request, job: SegmentJob, text: str) -> None:
         with errors_shown():
-            result = self._layer_for(request)
-            result.write(request.planes, [read_found(job.result(k)) for k in range(job.n_planes)])
-            self._outputs.keep(request, result, job.thresholds)
+            found = [read_found(job.result(k)) for k in range(len(job.planes))]
             (first, *others), image = request.planes, request.image
-            if first and not others and layers.count_planes(image) > 1:
-                text += f" in {layers.where(image, first)}; the others were not segmented"
+            if found[0].masks.shape != layers.shape(image)[-2:] or len(first) != len(layers.shape(image)) - 2:
+                raise ValueError(f"Layer '{image.name}' has got another shape meanwhile: its masks are left out.")
+            result = self._layer_for(request)
+            result.write(request.planes, found)
+            self._outputs.keep(request, result, job.thresholds)
+            n_others = layers.count_planes(image) - 1
+            if not others and n_others:
+                text += f" in {layers.plane_name(first)}; the other {n_others} planes were not segmented"
             show_info(f"{image.name}: {text}")
 
     def _layer_for(self, request: Request) -> Result:
@@ -184,11 +188,12 @@ class SegmentPanel(QWidget):
 
     def _describe(self, _: Any = None) -> None:
         kept = self._kept()
-        if kept is None:
-            self.thresholds.state.setText("Segment first; after that, changes show at once.")
-        else:
-            name = kept.result.layer.name
-            self.thresholds.state.setText(f"{kept.result.n_objects} objects in '{name}'; changes show at once.")
+        text = "Segment first; after that, changes show at once."
+        if kept is not None:
+            waits = kept.thresholds != self.thresholds.thresholds and self._child.is_busy
+            when = "changes show when the work that is running has ended" if waits else "changes show at once"
+            text = f"{kept.result.n_objects} objects in '{kept.result.layer.name}'; {when}."
+        self.thresholds.state.setText(text)
 
     def _decode_again(self) -> None:
         """Make masks of the outputs that there are, if the thresholds are not those of before."""
@@ -207,7 +212,8 @@ class SegmentPanel(QWidget):
                 kept.result = self._new_result(request)
             elif not kept.result.is_shown:
                 kept.result = self._new_result(request)
-            kept.result.write(request.planes, [read_found(job.result(k)) for k in range(job.n_planes)])
+            kept.result.write(request.planes, [read_found(job.result(k)) for k in range(len(job.planes))])
+            self._describe()
 
     def _draw_outlines(self, is_on: bool) -> None:
         """Draw all masks that were found here as outlines, and the next ones."""

@@ -12,7 +12,7 @@ from napari.layers import Image
 from flowseg import _napari_layers as layers
 from flowseg._napari_jobs import DecodeJob
 from flowseg._napari_layers import Index
-from flowseg._napari_models import Model
+from flowseg._napari_model_files import Model
 from flowseg._napari_process import ChildProcess
 from flowseg._napari_results import Result
 from flowseg._thresholds import Thresholds

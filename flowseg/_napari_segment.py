@@ -157,9 +157,8 @@ class SegmentPanel(QWidget):
             result = self._layer_for(request)
             result.write(request.planes, found)
             self._outputs.keep(request, result, job.thresholds)
-            n_others = layers.count_planes(image) - 1
-            if not others and n_others:
-                text += f" in {layers.plane_name(first)}; the other {n_others} planes were not segmented"
+            if not others and layers.count_planes(image) > 1:
+                text += f" in {layers.plane_name(first)} only; to segment the others, choose all planes"
             show_info(f"{image.name}: {text}")
 
     def _layer_for(self, request: Request) -> Result:

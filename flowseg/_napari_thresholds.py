@@ -10,7 +10,7 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QDoubleSpinBox, QFormLayout, QGroupBox, QLabel, QPushButton, QSlider, QVBoxLayout, QWidget
 from qtpy.QtWidgets import QHBoxLayout as Row
 
-from flowseg._napari_models import Model
+from flowseg._napari_model_files import Model
 from flowseg._thresholds import Thresholds
 
 

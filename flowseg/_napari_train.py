@@ -29,7 +29,8 @@ from qtpy.QtWidgets import (
 from flowseg import _files
 from flowseg import _napari_layers as layers
 from flowseg._napari_jobs import NEW_NETWORK, NEW_NETWORKS, TrainJob
-from flowseg._napari_models import Model, ModelRow, Models, pretrained_title
+from flowseg._napari_model_files import Model
+from flowseg._napari_models import ModelRow, Models, pretrained_title
 from flowseg._napari_notes import errors_shown
 from flowseg._napari_process import ChildProcess
 

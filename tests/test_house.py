@@ -122,6 +122,7 @@ LEVELS = [
         "_napari_files",
         "_napari_jobs",
         "_napari_layers",
+        "_napari_model_files",
         "_napari_models",
         "_napari_notes",
         "_napari_outputs",

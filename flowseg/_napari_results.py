@@ -60,7 +60,9 @@ class Result:
     @property
     def is_shown(self) -> bool:
         """Whether the layer still is what was put into the viewer."""
-        return self.layer in self._viewer.layers and getattr(self.layer.data, "shape", None) == self._found.shape
+        data, found = self.layer.data, self._found
+        same = isinstance(data, np.ndarray) and (data.shape, data.dtype) == (found.shape, found.dtype)
+        return same and self.layer in self._viewer.layers
 
     def is_edited(self, planes: Sequence[Index]) -> bool:
         """Whether somebody has changed planes by hand."""

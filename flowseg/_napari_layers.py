@@ -71,6 +71,10 @@ def plane(layer: Image, index: Index) -> NDArray[Any]:
     """Give an image of a layer: (rows, columns) or, of a color layer, (rows, columns, 3)."""
     array = np.asarray(full_size(layer)[index])
     place = f" in {plane_name(index)}" if index else ""
+    if array.dtype == bool:
+        raise ValueError(
+            f"Layer '{layer.name}' must be an image of gray values or colors; its pixels are true or false."
+        )
     if array.dtype.kind == "f" and (n_bad := array.size - np.count_nonzero(np.isfinite(array))):
         raise ValueError(
             f"Layer '{layer.name}' must have a finite number in every pixel; {n_bad} of {array.size} are NaN or "

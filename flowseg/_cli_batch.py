@@ -18,10 +18,10 @@ from flowseg import _checks, io
 from flowseg._cli_inputs import result_names
 from flowseg._cli_progress import advising
 from flowseg._cli_record import RECORD_NAME, Entry, Record, Run, differences, digest, read_record
-from flowseg._cli_results import COCO_NAME, MasksOfFiles, result_files
 from flowseg._cli_stream import FAULTS, Failure, Stages, name_file, sentence_of, stream
 from flowseg._files import is_unfinished
 from flowseg._names import stem_of
+from flowseg._result_kinds import COCO_NAME, MasksOfFiles, result_files
 
 RESUME = "what is done so far stays in the output folder; the same command with --resume goes on"
 

@@ -17,12 +17,12 @@ from flowseg._cli_annotations import read_loose_masks
 from flowseg._cli_batch import Task, check_folder
 from flowseg._cli_inputs import find_masks, find_masks_with_images, result_names
 from flowseg._cli_options import READ, RUN, WRITE, AsJson
-from flowseg._cli_results import write_labels
 from flowseg._cli_stream import FAULTS, name_file, sentence_of
 from flowseg._doctor import Finding, MasksReport, check_masks
 from flowseg._duplicates import fingerprint
 from flowseg._mending import mend_masks
 from flowseg._paths import identity, list_files
+from flowseg._result_kinds import write_labels
 
 # With fewer objects in all there is little to learn from.
 FEW_OBJECTS = 50

@@ -26,11 +26,11 @@ from flowseg._cli_batch import Batch, Task, count_done, plan_batch, report_batch
 from flowseg._cli_inputs import find_images, part_place, place_names
 from flowseg._cli_options import READ, WRITE, AsJson, FileWorkers, OutputFolder, Overwrite, Plane, Resume, Time
 from flowseg._cli_record import describe_run
-from flowseg._cli_results import COCO, MasksOfFiles, Result, complete_kinds, parse_kinds, result_files, write_results
 from flowseg._cli_stream import FAULTS, Stages
 from flowseg._image_files import read_shape
 from flowseg._overlaps import count_objects
 from flowseg._paths import nearest_files
+from flowseg._result_kinds import COCO, MasksOfFiles, Result, complete_kinds, parse_kinds, result_files, write_results
 
 # What can be made of masks.
 TO = ("tif", "png", "roi", "geojson", COCO, "csv", "parquet")

@@ -11,10 +11,10 @@ from flowseg._cli_batch import Task, count_done, make_tasks, plan_batch, report_
 from flowseg._cli_inputs import find_masks
 from flowseg._cli_options import AsJson, FileWorkers, MaskFiles, OutputFolder, Overwrite, Resume
 from flowseg._cli_record import describe_run
-from flowseg._cli_results import Result, write_results
 from flowseg._cli_stream import Stages
 from flowseg._flows import labels_to_flows
 from flowseg._overlaps import count_objects
+from flowseg._result_kinds import Result, write_results
 
 KINDS = ("flow_picture", "flows")
 

@@ -30,9 +30,9 @@ from flowseg._cli_options import (
     Time,
     make_reading,
 )
-from flowseg._cli_results import NEEDS
 from flowseg._cli_stream import Failure, Stages, stream
 from flowseg._optional import need
+from flowseg._result_kinds import NEEDS
 from flowseg._tables import PLAIN, SQUARED
 from flowseg._tables import measure as measure_objects
 

@@ -13,11 +13,11 @@ from flowseg._cli_batch import Task, count_done, make_tasks, plan_batch, report_
 from flowseg._cli_inputs import find_masks
 from flowseg._cli_options import AsJson, FileWorkers, MaskFiles, OutputFolder, Overwrite, Resume
 from flowseg._cli_record import describe_run
-from flowseg._cli_results import Result, write_results
 from flowseg._cli_stream import Stages
 from flowseg._mending import mend_masks
 from flowseg._names import bare_name
 from flowseg._overlaps import count_objects
+from flowseg._result_kinds import Result, write_results
 
 
 def mend(

@@ -36,15 +36,6 @@ from flowseg._cli_options import (
 )
 from flowseg._cli_progress import TileBar
 from flowseg._cli_record import describe_run
-from flowseg._cli_results import (
-    COCO,
-    MasksOfFiles,
-    Result,
-    complete_kinds,
-    parse_kinds,
-    result_file,
-    write_results,
-)
 from flowseg._cli_stacks import (
     ALL,
     Labelled,
@@ -58,6 +49,15 @@ from flowseg._cli_stacks import (
 from flowseg._cli_stream import Stages
 from flowseg._inputs import ESTIMATE, is_constant, warn_of_constant
 from flowseg._noise import NoiseCheck
+from flowseg._result_kinds import (
+    COCO,
+    MasksOfFiles,
+    Result,
+    complete_kinds,
+    parse_kinds,
+    result_file,
+    write_results,
+)
 from flowseg._tables import Table, measure
 
 # The word that switches a threshold off.

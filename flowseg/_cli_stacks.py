@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from flowseg import _files, io
 from flowseg._cli_options import Reading
-from flowseg._cli_results import result_file
 from flowseg._image_parts import name_axes, open_image
+from flowseg._result_kinds import result_file
 from flowseg._tables import Table
 
 # The word for every plane.

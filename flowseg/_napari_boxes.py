@@ -14,27 +14,27 @@ class LayerBox(QComboBox):
     def __init__(self, viewer: Any, wanted: Callable[[Any], list[Any]]) -> None:
         super().__init__()
         self._viewer, self._wanted = viewer, wanted
-        self._layers: list[Any] = []
+        self.layers: list[Any] = []
         self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.setMinimumContentsLength(12)  # a long name must not widen the viewer's side
 
     def layer(self) -> Any:
         """Give the chosen layer, or None where there is none."""
-        return self._layers[self.currentIndex()] if self._layers else None
+        return self.layers[self.currentIndex()] if self.layers else None
 
     def choose(self, layer: Any) -> None:
         """Choose a layer, if it is among them."""
-        if layer in self._layers:
-            self.setCurrentIndex(self._layers.index(layer))
+        if layer in self.layers:
+            self.setCurrentIndex(self.layers.index(layer))
 
     def refresh(self) -> None:
         """Take over the layers and names that there are now; the choice stays if it can."""
-        chosen, before = self.layer(), len(self._layers)
+        chosen, before = self.layer(), len(self.layers)
         self.blockSignals(True)
-        self._layers = self._wanted(self._viewer)
+        self.layers = self._wanted(self._viewer)
         self.clear()
-        self.addItems([layer.name for layer in self._layers])
+        self.addItems([layer.name for layer in self.layers])
         self.choose(chosen)
         self.blockSignals(False)
-        if self.layer() != chosen or before != len(self._layers):
+        if self.layer() != chosen or before != len(self.layers):
             self.currentIndexChanged.emit(self.currentIndex())

@@ -6,21 +6,26 @@ process can be ended at once, and the viewer stays quick. It reads jobs from sta
 
 from __future__ import annotations
 
+import copy
 import os
 import sys
 import time
 import warnings
 from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 
-from flowseg import plot
-from flowseg._napari_jobs import NEW_NETWORKS, SMALL_NETWORK, Job, SegmentJob, Told, TrainJob, read_job
+from flowseg import FlowSegmenter, plot
+from flowseg._closing import describe_fit, say_duration
+from flowseg._napari_jobs import NEW_NETWORKS, SMALL_NETWORK, DecodeJob, Job, SegmentJob, Told, TrainJob, read_job
 from flowseg._noise import NoiseCheck
 from flowseg._quiet import hush_native_libraries
+from flowseg._thresholds import Thresholds
 
 # The network of `flowseg demo`.
 SMALL_FILTERS, SMALL_CROP = (16, 32, 64), 96
@@ -28,8 +33,14 @@ SMALL_FILTERS, SMALL_CROP = (16, 32, 64), 96
 STEPS_TO_TELL = 10
 # What goes wrong with jobs by the user's or the machine's doing; anything else is a fault of ours and ends the process.
 EXPECTED = (ValueError, TypeError, OSError, MemoryError, ImportError)
+# Constant planes that are named at most.
+MOST_NAMED = 5
 
 Tell = Callable[[Told], None]
+# The segmenter of the job before by file and time of change.
+Models = dict[tuple[str, int], Any]
+# What was found in a plane: masks, columns about the objects, flows in colours.
+Found = dict[str, NDArray[Any]]
 
 
 def main() -> None:
@@ -42,19 +53,19 @@ def main() -> None:
             out.write(told.line() + "\n")
             out.flush()
 
-        models: dict[tuple[str, int], Any] = {}
+        models: Models = {}
         for line in sys.stdin:
             work(read_job(line), models, tell)
 
 
-def work(job: Job, models: dict[tuple[str, int], Any], tell: Tell) -> None:
+def work(job: Job, models: Models, tell: Tell) -> None:
     """Do one job; ``models`` holds the segmenter of the job before, for another like it."""
     if "keras" not in sys.modules:
         tell(Told("progress", "starting TensorFlow"))
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("default")
-            text = segment(job, models, tell) if isinstance(job, SegmentJob) else train(job, tell)
+            text = _do(job, models, tell)
     except EXPECTED as error:
         tell(Told("failed", " ".join(str(error).split()) or type(error).__name__))
         return
@@ -64,30 +75,53 @@ def work(job: Job, models: dict[tuple[str, int], Any], tell: Tell) -> None:
     tell(Told("done", text))
 
 
-def segment(job: SegmentJob, models: dict[tuple[str, int], Any], tell: Tell) -> str:
-    """Segment plane by plane; write what was found; say how many objects."""
+def _do(job: Job, models: Models, tell: Tell) -> str:
+    if isinstance(job, TrainJob):
+        return train(job, tell)
+    return segment(job, models, tell) if isinstance(job, SegmentJob) else decode(job, models, tell)
+
+
+def segment(job: SegmentJob, models: Models, tell: Tell) -> str:
+    """Run the network plane by plane, keep its outputs, and decode them; say how many objects there are."""
+    segmenter = _load(job.model, models)
+    n_objects, constant = 0, []
+    noise = NoiseCheck(segmenter._least_sharpness, first=1)
+    for k, name in enumerate(job.planes):
+        _tell_plane(job, k, "segmenting", tell)
+        image = np.load(job.plane(k), allow_pickle=False)
+        if image.min() == image.max():
+            constant.append(name)
+        outputs, factor = segmenter._see(image, job.diameter)
+        save_file({"outputs": np.ascontiguousarray(outputs), "factor": np.array(factor)}, job.outputs(k))
+        found = _decode(segmenter, outputs, factor, job.thresholds)
+        if job.with_flows and isinstance(segmenter, FlowSegmenter):
+            found["flows"] = plot.flow_colours(segmenter._codec.split(outputs)[0])
+        noise.look(image, found["masks"])
+        n_objects += _write(found, job.result(k))
+    noise.warn("plane {}", stacklevel=1)
+    return _count(n_objects, len(job.planes), constant)
+
+
+def decode(job: DecodeJob, models: Models, tell: Tell) -> str:
+    """Make masks again of the outputs that were kept, with other thresholds; no network runs."""
     segmenter = _load(job.model, models)
     n_objects = 0
-    noise = NoiseCheck(segmenter._least_sharpness, first=1)
-    for k in range(job.n_planes):
-        where = f"plane {k + 1} of {job.n_planes}" if job.n_planes > 1 else "segmenting"
-        tell(Told("progress", where, k, job.n_planes if job.n_planes > 1 else 0))
-        image = np.load(job.plane(k), allow_pickle=False)
-        if job.n_planes > 1 and image.min() == image.max():
-            warnings.warn(f"plane {k + 1} is constant and was left without objects.", stacklevel=1)
-            found = {"masks": np.zeros(image.shape[:2], dtype=np.int32)}
-            if job.with_flows:
-                found["flows"] = np.zeros((*image.shape[:2], 3), dtype=np.uint8)
-        else:
-            found = _segment_plane(segmenter, image, job)
-        noise.look(image, found["masks"])
-        save_file({name: np.ascontiguousarray(array) for name, array in found.items()}, job.result(k))
-        n_objects += int(found["masks"].max(initial=0))
-    noise.warn("plane {}", stacklevel=1)
-    return f"{n_objects} objects"
+    for k in range(len(job.planes)):
+        _tell_plane(job, k, "decoding", tell)
+        kept = load_file(job.outputs(k))
+        n_objects += _write(_decode(segmenter, kept["outputs"], float(kept["factor"]), job.thresholds), job.result(k))
+    return _count(n_objects, len(job.planes), [])
 
 
-def _load(path: str, models: dict[tuple[str, int], Any]) -> Any:
+def _tell_plane(job: DecodeJob, k: int, text: str, tell: Tell) -> None:
+    n = len(job.planes)
+    tell(Told("progress", f"{text} plane {k + 1} of {n}", k, n) if n > 1 else Told("progress", text))
+
+
+def _load(path: str, models: Models) -> Any:
+    """The segmenter of a model file, which is the one of the job before where that had the same."""
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"The model file {path} is not there any more: open it again, or choose another model.")
     key = (path, os.stat(path).st_mtime_ns)
     if key not in models:
         from flowseg._segmenters import load_segmenter
@@ -98,24 +132,36 @@ def _load(path: str, models: dict[tuple[str, int], Any]) -> Any:
     return models[key]
 
 
-def _segment_plane(segmenter: Any, image: NDArray[Any], job: SegmentJob) -> dict[str, NDArray[Any]]:
-    """Masks, one array per column about the objects, and the flows' colours, from one run of the network."""
-    if not hasattr(segmenter, "predict_objects"):  # three classes: neither flows nor qualities
-        return {"masks": segmenter.predict(image, diameters=job.diameter)}
+def _decode(segmenter: Any, outputs: NDArray[np.float32], factor: float, thresholds: Thresholds) -> Found:
+    """Masks, and of a model of flows one array per column about the objects."""
+    # Diameters are estimated with the model's own thresholds, so these stay in the segmenter.
+    other = copy.copy(segmenter)
+    if not isinstance(segmenter, FlowSegmenter):
+        return {"masks": other.set_params(min_size=thresholds.min_size)._decode(outputs, factor)}
+    masks, objects = other.set_params(**asdict(thresholds))._decode_objects(outputs, factor)
+    return {"masks": masks, **{f"object_{name}": column for name, column in objects.items()}}
 
-    def finish(outputs: NDArray[np.float32], factor: float) -> dict[str, NDArray[Any]]:
-        masks, objects = segmenter._decode_objects(outputs, factor)
-        found = {"masks": masks, **{f"object_{name}": column for name, column in objects.items()}}
-        if job.with_flows:
-            found["flows"] = plot.flow_colours(segmenter._codec.split(outputs)[0])
-        return found
 
-    return segmenter._map(image, job.diameter, finish)
+def _write(found: Found, path: Path) -> int:
+    """Write what was found in a plane; the number of its objects."""
+    save_file({name: np.ascontiguousarray(array) for name, array in found.items()}, path)
+    return int(found["masks"].max(initial=0))
+
+
+def _count(n_objects: int, n_planes: int, constant: list[str]) -> str:
+    """How many objects there are, and where none can be."""
+    text = f"{n_objects} object{'s' * (n_objects != 1)}"
+    if n_planes == 1:
+        return f"{text}, as all pixels have the same value" if constant else text
+    text = f"{text} in {n_planes} planes, with labels that do not repeat"
+    if constant:
+        named = "; ".join(constant[:MOST_NAMED]) + "; …" * (len(constant) > MOST_NAMED)
+        text += f"; without objects, as all pixels have the same value: {named}"
+    return text
 
 
 def train(job: TrainJob, tell: Tell) -> str:
     """Train, save the model, say how it went."""
-    from flowseg._flow_segmenter import FlowSegmenter
     from flowseg._segmenters import load_segmenter
     from flowseg._step_progress import StepProgress
 
@@ -136,23 +182,19 @@ def train(job: TrainJob, tell: Tell) -> str:
         text = f"epoch {epoch + 1} of {job.epochs}, {_describe(losses)}"
         if n_done > STEPS_TO_TELL:
             left = (times[-1] - times[0]) / (n_done - 1) * (n_steps - n_done)
-            text += f", {_duration(left)} left"
+            text += f", {say_duration(left)} left"
         tell(Told("progress", text, n_done, n_steps))
 
     tell(Told("progress", "preparing the images"))
+    began = time.monotonic()
     segmenter.fit(images, masks, callbacks=[StepProgress(tell_step)])
     segmenter.save(job.model)
-    last = {name: values[-1] for name, values in segmenter.history_.items() if values}
-    return f"typical diameter {segmenter.diameter_:.1f} pixels, {_describe(last)}"
+    return "; ".join(describe_fit(segmenter, time.monotonic() - began))
 
 
 def _describe(losses: dict[str, float]) -> str:
     names = {"loss": "loss", "val_loss": "on held-out images"}
     return ", ".join(f"{title} {losses[name]:.3f}" for name, title in names.items() if name in losses)
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
 
 
 if __name__ == "__main__":

@@ -183,7 +183,7 @@ class CorrectPanel(QWidget):
             left = [label for label in order if label not in seen]
             if not left:
                 self._doubtful = []
-                raise ValueError(f"All objects of layer '{layer.name}' have been seen; the next press begins anew.")
+                raise ValueError(f"All objects of layer '{layer.name}' have been seen; press again to start over.")
             self._doubtful.append(left[0])
             self._show(layer, left[0])
             value = layer.features.loc[layer.features["index"] == left[0], column].iloc[0]

@@ -7,24 +7,38 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from flowseg._thresholds import Thresholds
+
 
 @dataclass(frozen=True)
-class SegmentJob:
-    """Segment the planes of a layer, each on its own."""
+class DecodeJob:
+    """Make masks of what the network has said of planes before."""
 
     folder: str  # of the job's files
-    n_planes: int
+    planes: tuple[str, ...]  # how the viewer numbers them; '' for a single image
     model: str  # file
+    thresholds: Thresholds
+    outputs_folder: str  # outlives the job
+
+    def outputs(self, k: int) -> Path:
+        """File of the network's outputs for a plane, with the factor that it was scaled by."""
+        return Path(self.outputs_folder) / f"outputs_{k}.safetensors"
+
+    def result(self, k: int) -> Path:
+        """File of what was found in it: masks, columns about the objects, and flows in colours."""
+        return Path(self.folder) / f"result_{k}.safetensors"
+
+
+@dataclass(frozen=True)
+class SegmentJob(DecodeJob):
+    """Segment planes, each on its own, and keep the network's outputs."""
+
     diameter: float | str | None  # as for `FlowSegmenter.predict`
     with_flows: bool
 
     def plane(self, k: int) -> Path:
         """File of an image (.npy)."""
         return Path(self.folder) / f"plane_{k}.npy"
-
-    def result(self, k: int) -> Path:
-        """File of what was found in it: masks, columns about the objects, and flows in colours."""
-        return Path(self.folder) / f"result_{k}.safetensors"
 
 
 @dataclass(frozen=True)
@@ -51,7 +65,7 @@ class TrainJob:
         return Path(self.folder) / "model.safetensors"
 
 
-Job = SegmentJob | TrainJob
+Job = SegmentJob | DecodeJob | TrainJob
 
 # What a training can start from besides models: names of networks with new weights.
 NEW_NETWORK = "a new network"
@@ -67,8 +81,12 @@ def write_job(job: Job) -> str:
 def read_job(line: str) -> Job:
     """Give the job that a line asks for."""
     document = json.loads(line)
-    kinds: dict[str, type[SegmentJob] | type[TrainJob]] = {kind.__name__: kind for kind in (SegmentJob, TrainJob)}
-    return kinds[document["task"]](**document["job"])
+    kinds: dict[str, type[Job]] = {kind.__name__: kind for kind in (SegmentJob, DecodeJob, TrainJob)}
+    values = document["job"]
+    if "planes" in values:
+        values["planes"] = tuple(values["planes"])
+        values["thresholds"] = Thresholds(**values["thresholds"])
+    return kinds[document["task"]](**values)
 
 
 @dataclass(frozen=True)

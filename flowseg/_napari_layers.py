@@ -1,19 +1,21 @@
-"""Layers of the viewer as arrays, one per plane, and what was found as layers."""
+"""Layers of the viewer as arrays, one per plane."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
 from napari.layers import Image, Labels
 from numpy.typing import NDArray
 
-# Axes of an image and of a stack.
-N_AXES = (2, 3)
+# Where a plane is in a layer: a number per axis before rows and columns, none for a single image.
+Index = tuple[int, ...]
+
 # Marks layers of flows, which nobody wants to segment, in their metadata.
 MARK = "flowseg flows"
+# Micrometres of a length that is none: a pixel is what napari counts in unless a file says more.
+PIXEL = "pixel"
 
 
 def images(viewer: Any) -> list[Image]:
@@ -31,88 +33,96 @@ def channels(layer: Image) -> int:
     return 3 if layer.rgb else 1
 
 
-def planes(layer: Image) -> list[NDArray[Any]]:
-    """Give the images of a layer: (rows, columns) or, of a colour layer, (rows, columns, 3)."""
-    data = layer.data[0] if layer.multiscale else layer.data
-    n_axes = data.ndim - int(layer.rgb)
-    if n_axes not in N_AXES:
-        raise ValueError(
-            f"Layer '{layer.name}' must be an image or a stack (plane, rows, columns); it has {n_axes} axes."
-        )
-    found = [np.asarray(plane) for plane in (data if n_axes == max(N_AXES) else [data])]
-    if not found:
-        raise ValueError(f"Layer '{layer.name}' must hold at least one plane; it holds none.")
-    return [plane[..., :3] for plane in found] if layer.rgb else found
-
-
-def label_planes(layer: Labels) -> list[NDArray[Any]]:
-    """Give the label images of a layer."""
-    data = layer.data[0] if layer.multiscale else layer.data
-    return [np.asarray(plane) for plane in (data if data.ndim == max(N_AXES) else [data])]
+def full_size(layer: Image | Labels) -> Any:
+    """Give the array of a layer, of a pyramid the finest level."""
+    return layer.data[0] if layer.multiscale else layer.data
 
 
 def shape(layer: Image | Labels) -> tuple[int, ...]:
-    """Give (rows, columns) or (planes, rows, columns), at full size."""
-    data = layer.data[0] if layer.multiscale else layer.data
+    """Give (rows, columns), after the axes of planes, at full size."""
+    data = full_size(layer)
     return tuple(data.shape[:-1] if isinstance(layer, Image) and layer.rgb else data.shape)
 
 
-@dataclass(frozen=True)
-class Found:
-    """What was found in one plane."""
-
-    masks: NDArray[np.int32]
-    objects: dict[str, NDArray[Any]]  # columns; none for a model that does not say more than masks
-    flows: NDArray[np.uint8] | None  # in colours
+def all_planes(layer: Image | Labels) -> list[Index]:
+    """Give the place of every plane; a single image has one, ()."""
+    return list(np.ndindex(*shape(layer)[:-2]))
 
 
-def add_found(viewer: Any, layer: Image, found: Sequence[Found]) -> Labels:
-    """Add masks, with what is known of each object, and flows as layers that lie where the image lies."""
-    is_stack = len(shape(layer)) == max(N_AXES)
-    offsets = np.cumsum([0, *(int(plane.masks.max(initial=0)) for plane in found[:-1])])
-    masks = [np.where(p.masks > 0, p.masks + n, 0).astype(np.int32) for p, n in zip(found, offsets, strict=True)]
-    stacked = np.stack(masks) if is_stack else masks[0]
-    table = _table(found, offsets, is_stack)
-    if all(plane.flows is not None for plane in found):
-        flows = [plane.flows for plane in found if plane.flows is not None]
-        shown = viewer.add_image(
-            np.stack(flows) if is_stack else flows[0], name=f"{layer.name} flows", rgb=True, metadata={MARK: True}
+def shown_plane(viewer: Any, layer: Image | Labels) -> Index:
+    """Give the place of the plane of a layer that the viewer shows."""
+    size = shape(layer)
+    n_axes = len(size)
+    if n_axes == 2:
+        return ()
+    extra = viewer.dims.ndim - n_axes
+    if {axis - extra for axis in viewer.dims.displayed} != {n_axes - 2, n_axes - 1}:
+        raise ValueError(
+            f"The viewer must show a plane of layer '{layer.name}', its last two axes in 2-D; it shows others: switch "
+            "back, or choose all planes."
         )
-        _lay_over(shown, layer)
-    added = viewer.add_labels(stacked, name=f"{layer.name} masks", features=table)
-    _lay_over(added, layer)
-    added.events.paint.connect(_row_keeper(stacked.copy(), added.features.copy()))
-    return added
+    place = np.rint(layer.world_to_data(viewer.dims.point)[: n_axes - 2]).astype(int)
+    if np.any(place < 0) or np.any(place >= size[:-2]):
+        raise ValueError(f"The viewer must show a plane of layer '{layer.name}'; it is at a place where that has none.")
+    return tuple(place.tolist())
 
 
-def _lay_over(new: Any, layer: Image) -> None:
-    """Place a layer where another lies."""
-    new.scale, new.translate, new.rotate, new.shear = layer.scale, layer.translate, layer.rotate, layer.shear
-    new.affine, new.units = layer.affine, layer.units
+def plane(layer: Image, index: Index) -> NDArray[Any]:
+    """Give an image of a layer: (rows, columns) or, of a color layer, (rows, columns, 3)."""
+    array = np.asarray(full_size(layer)[index])
+    place = f" in {plane_name(index)}" if index else ""
+    if array.dtype == bool:
+        raise ValueError(
+            f"Layer '{layer.name}' must be an image of gray values or colors; its pixels are true or false."
+        )
+    if array.dtype.kind == "f" and (n_bad := array.size - np.count_nonzero(np.isfinite(array))):
+        raise ValueError(
+            f"Layer '{layer.name}' must have a finite number in every pixel; {n_bad} of {array.size} are NaN or "
+            f"infinite{place}."
+        )
+    return array[..., :3] if layer.rgb else array
 
 
-def _table(found: Sequence[Found], offsets: NDArray[Any], is_stack: bool) -> dict[str, NDArray[Any]]:
-    """One row per object; napari finds rows by the column ``index``, and shows the others as they come."""
-    with_rows = [(k, p.objects, n) for k, (p, n) in enumerate(zip(found, offsets, strict=True)) if p.objects]
-    if not with_rows:
-        return {}
-    names = sorted((name for name in with_rows[0][1] if name != "label"), key=lambda name: name != "score")
-    table = {"index": np.concatenate([objects["label"] + n for _, objects, n in with_rows])}
-    table |= {name: np.concatenate([objects[name] for _, objects, _ in with_rows]) for name in names}
-    if is_stack:
-        table["plane"] = np.concatenate([np.full(objects["label"].size, k) for k, objects, _ in with_rows])
-    return table
+def label_plane(layer: Labels, index: Index) -> NDArray[Any]:
+    """Give a label image of a layer."""
+    return np.asarray(full_size(layer)[index])
 
 
-def _row_keeper(masks: NDArray[np.int32], table: Any) -> Callable[[Any], None]:
-    """A function that leaves in a layer's table the rows of those objects that nobody has changed by hand."""
+def plane_name(index: Index) -> str:
+    """Name a plane by the numbers at the viewer's sliders, which start at 0; a single image has no name."""
+    return f"plane {', '.join(map(str, index))}" if index else ""
 
-    def keep(event: Any) -> None:
-        layer = event.source
-        if table.empty or layer.data.shape != masks.shape:
-            return
-        changed = layer.data != masks
-        touched = np.union1d(masks[changed], layer.data[changed])
-        layer.features = table[~table["index"].isin(touched)].reset_index(drop=True)
 
-    return keep
+def plane_columns(n_axes: int) -> list[str]:
+    """Give the columns of a table that say where planes are, counted from 0 as by napari's sliders."""
+    return ["plane"] if n_axes == 1 else [f"plane_{axis}" for axis in range(n_axes)]
+
+
+def count_planes(layer: Image | Labels) -> int:
+    """Give the number of planes."""
+    return prod(shape(layer)[:-2])
+
+
+def wrong_channels(layer: Image, model: str, n_channels: int) -> str:
+    """Say that a layer has other channels than a model takes, and what to do."""
+    found = channels(layer)
+    advice = ": split it (right click on it, Split RGB) and choose one channel." if found > 1 else "."
+    return (
+        f"The model '{model}' takes images of {n_channels} channel{'s' * (n_channels > 1)}; layer '{layer.name}' has "
+        f"{found}{advice}"
+    )
+
+
+def pixel_size(layer: Image | Labels) -> tuple[float, float] | None:
+    """Give height and width of a pixel in micrometres; without a unit of length, of what napari calls a pixel.
+
+    Most readers of files set the scale in micrometres and leave the unit alone. None where the scale is 1 then.
+    """
+    height, width = (abs(float(value)) for value in layer.scale[-2:])
+    units = layer.units[-2:]
+    if all(str(unit) == PIXEL for unit in units):
+        return None if height == width == 1.0 else (height, width)
+    if not all(unit.is_compatible_with("micrometer") for unit in units):
+        return None
+    factors = [float((1 * unit).to("micrometer").magnitude) for unit in units]
+    return height * factors[0], width * factors[1]

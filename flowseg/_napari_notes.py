@@ -13,5 +13,5 @@ def errors_shown() -> Iterator[None]:
     """Show the errors that a user or the machine makes; those of ours go napari's way, with a traceback."""
     try:
         yield
-    except (ValueError, TypeError, OSError, MemoryError) as error:
+    except (ValueError, TypeError, OSError, MemoryError, ImportError) as error:
         show_error(" ".join(str(error).split()) or type(error).__name__)

@@ -29,13 +29,16 @@ from qtpy.QtWidgets import (
 from flowseg import _files
 from flowseg import _napari_layers as layers
 from flowseg._napari_jobs import NEW_NETWORK, NEW_NETWORKS, TrainJob
-from flowseg._napari_models import Model, ModelBox, Models
+from flowseg._napari_model_files import Model
+from flowseg._napari_models import ModelRow, Models, pretrained_title
 from flowseg._napari_notes import errors_shown
 from flowseg._napari_process import ChildProcess
 
 # Epochs that are enough to see whether it works, and the most that can be asked for.
 EPOCHS, MAX_EPOCHS = 10, 1000
 NOT_USED = "not used"
+# The pretrained model that a training starts from.
+PRETRAINED = "nuclei"
 SUFFIX = ".safetensors"
 
 
@@ -56,7 +59,9 @@ class TrainPanel(QWidget):
         self.pairs.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
         self.pairs.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.pairs.setMinimumHeight(120)
-        self.start = ModelBox(models, NEW_NETWORKS, self)
+        self.models = ModelRow(models, NEW_NETWORKS)
+        self.start, self.open_model = self.models.box, self.models.open_model
+        self._suggested = self.start.currentText()
         self.epochs = QSpinBox()
         self.epochs.setRange(1, MAX_EPOCHS)
         self.epochs.setValue(EPOCHS)
@@ -71,7 +76,7 @@ class TrainPanel(QWidget):
         hint.setWordWrap(True)
         form = QFormLayout()
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        form.addRow("Start from", self.start)
+        form.addRow("Start from", self.models)
         form.addRow("Epochs", self.epochs)
         column = QVBoxLayout(self)
         column.addWidget(hint)
@@ -105,9 +110,19 @@ class TrainPanel(QWidget):
             self.pairs.setCellWidget(k, 1, box)
             self._rows.append((image, masks, box))
 
+        self._suggest()
+
     def _decide(self, image: Image, _: int) -> None:
         """Note that the user has chosen for an image, if only not to use it."""
         self._decided.append(image)
+        self._suggest()
+
+    def _suggest(self) -> None:
+        """Start from nuclei where the images are like its own, of one channel, unless the user has chosen."""
+        if self.start.currentText() == self._suggested:
+            is_color = any(layers.channels(image) > 1 for image, _ in self.chosen())
+            self._suggested = NEW_NETWORK if is_color else pretrained_title(PRETRAINED)
+            self.start.choose(self._suggested)
 
     def chosen(self) -> list[tuple[Image, Labels]]:
         """Give the pairs of layers that the user wants to train on."""
@@ -150,7 +165,7 @@ class TrainPanel(QWidget):
         path = Path(self._child.new_folder()) / f"trained_{self._n_trained}{SUFFIX}"
         shutil.copyfile(job.model, path)
         self._trained = self._models.add(path, f"trained {self._n_trained} (not saved)")
-        self.result.setText(f"{self._trained.title}: {job.n_pairs} images, {text}")
+        self.result.setText(f"{self._trained.title}: {job.n_pairs} image{'s' * (job.n_pairs > 1)}, {text}")
         self.save.setEnabled(True)
         show_info(f"The training is done: {text}. The model can be chosen to segment with.")
 
@@ -188,5 +203,5 @@ def _guess(image: Image, masks: list[Labels], *, is_only: bool) -> Labels | None
 
 def _annotated(image: Image, masks: Labels) -> list[tuple[NDArray[Any], NDArray[Any]]]:
     """Pairs of planes; those without an object are taken for not annotated."""
-    both = zip(layers.planes(image), layers.label_planes(masks), strict=True)
-    return [(pixels, labels) for pixels, labels in both if (labels > 0).any()]
+    annotated = [index for index in layers.all_planes(masks) if (layers.label_plane(masks, index) > 0).any()]
+    return [(layers.plane(image, index), layers.label_plane(masks, index)) for index in annotated]

@@ -1,4 +1,4 @@
-"""The plugin's dock widget: panels to segment, to correct and to train, and what they share."""
+"""The plugin's dock widget: panels to segment, correct, train and export, and what they share."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QTabWidget, QVBoxLayout, QWidget
 
 from flowseg._napari_correct import CorrectPanel
+from flowseg._napari_export import ExportPanel
 from flowseg._napari_jobs import Told
 from flowseg._napari_models import Models
 from flowseg._napari_process import ChildProcess
@@ -33,8 +34,10 @@ class FlowsegWidget(QWidget):
         self.segment = SegmentPanel(napari_viewer, self.child, self.models)
         self.correct = CorrectPanel(napari_viewer)
         self.train = TrainPanel(napari_viewer, self.child, self.models)
+        self.export = ExportPanel(napari_viewer)
         self.tabs = QTabWidget()
-        for title, panel in (("Segment", self.segment), ("Correct", self.correct), ("Train", self.train)):
+        panels = {"Segment": self.segment, "Correct": self.correct, "Train": self.train, "Export": self.export}
+        for title, panel in panels.items():
             self.tabs.addTab(panel, title)
         self.tabs.currentChanged.connect(self.correct.leave_tools)
         self.progress = QProgressBar()
@@ -78,12 +81,14 @@ class FlowsegWidget(QWidget):
         self.segment.image.refresh()
         self.correct.masks.refresh()
         self.train.refresh()
+        self.export.refresh()
 
     def _follow_choice(self) -> None:
         """The layer that is chosen in the viewer's list is the one to segment, or to correct."""
         active = self._viewer.layers.selection.active
         self.segment.image.choose(active)
         self.correct.masks.choose(active)
+        self.export.masks.choose(active)
 
     def _begin(self) -> None:
         self._show_busy(True)

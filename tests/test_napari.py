@@ -1,94 +1,18 @@
 """The napari plugin in a real viewer: `xvfb-run python -m pytest tests/test_napari.py`, in a process of its own."""
 
-import importlib.util
-import os
 import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from napari_tools import LONG, drag, finish, needs_viewer, set_threshold, squares
 
 import flowseg
 from flowseg import metrics, synthetic
 
-# Time for the child to start TensorFlow and to do a job on a busy machine, in milliseconds.
-LONG = 900_000
-
-
-def why_not():
-    missing = [name for name in ("napari", "qtpy", "pytestqt") if importlib.util.find_spec(name) is None]
-    if missing:
-        return f"{', '.join(missing)} not installed"
-    if sys.platform == "linux" and not os.environ.get("DISPLAY"):
-        return "no display: run under xvfb-run"
-    if "tensorflow" in sys.modules:
-        return "TensorFlow beside a software OpenGL crashes: run this file in a process of its own"
-    return None
-
-
-pytestmark = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
-
-
-@pytest.fixture(autouse=True)
-def _no_tensorflow():
-    if "tensorflow" in sys.modules:
-        pytest.skip(why_not())
-
-
-@pytest.fixture
-def viewer(make_napari_viewer):
-    from npe2 import PluginManager, PluginManifest
-
-    manager = PluginManager.instance()
-    if "flowseg" not in manager._manifests:  # not installed with metadata
-        manager.register(PluginManifest.from_file(Path(flowseg.__file__).parent / "napari.yaml"))
-    viewer = make_napari_viewer(show=True)
-    viewer.window.resize(1200, 800)
-    return viewer
-
-
-@pytest.fixture
-def widget(viewer):
-    return viewer.window.add_plugin_dock_widget("flowseg", "Segment, correct and train")[1]
-
-
-@pytest.fixture
-def said(viewer):
-    """What the viewer has notified of since, as (severity, message)."""
-    from napari.utils.notifications import notification_manager
-
-    notification_manager.records.clear()
-    return lambda: [(str(r.severity), r.message) for r in notification_manager.records]
-
-
-def finish(qtbot, widget):
-    qtbot.waitUntil(lambda: not widget.child.is_busy, timeout=LONG)
-
-
-def drag(qtbot, viewer, points):
-    """Press, move and release the mouse on the canvas, at points in world coordinates (row, column)."""
-    from qtpy.QtCore import QPoint, Qt
-
-    canvas = viewer.window._qt_viewer.canvas.native
-    middle = np.array([canvas.height(), canvas.width()]) / 2
-    places = [middle + (np.array(p) - viewer.scene.camera.center[1:]) * viewer.scene.camera.zoom for p in points]
-    pixels = [QPoint(round(float(x)), round(float(y))) for y, x in places]
-    qtbot.mousePress(canvas, Qt.MouseButton.LeftButton, pos=pixels[0])
-    for pixel in pixels[1:]:
-        qtbot.mouseMove(canvas, pos=pixel)
-        qtbot.wait(30)
-    qtbot.mouseRelease(canvas, Qt.MouseButton.LeftButton, pos=pixels[-1])
-    qtbot.wait(30)
-
-
-def squares():
-    """Three squares: 1 and 2 touch, 5 is alone."""
-    masks = np.zeros((60, 80), dtype=np.int32)
-    masks[10:30, 10:30] = 1
-    masks[10:30, 30:50] = 2
-    masks[40:55, 10:70] = 5
-    return masks
+pytest_plugins = ["napari_tools"]
+pytestmark = needs_viewer
 
 
 def test_the_manifest_is_valid_and_complete():
@@ -126,6 +50,36 @@ def test_segments_the_sample_and_says_how_good_objects_are(viewer, widget, qtbot
     assert f"score: {table['score'][6]:.3g}"[:8] in masks.get_status(tuple(0.5 * place), world=True)["value"]
     assert said() == [("info", f"cells: {masks.data.max()} objects")]
 
+    # Thresholds make masks again, without the network; what is changed by hand stays.
+    n_before, own = int(masks.data.max()), widget.segment.thresholds.thresholds
+    widget.segment.outlines.setChecked(True)
+    assert masks.contour == 1
+    set_threshold(widget, "min_size", 300)
+    finish(qtbot, widget)
+    sizes = np.bincount(masks.data.ravel())[1:]
+    assert 0 < sizes.size < n_before
+    assert sizes.min() >= 300
+    assert masks.features["index"].tolist() == list(range(1, sizes.size + 1))
+    assert f"{sizes.size} objects in 'cells masks'" in widget.segment.thresholds.state.text()
+    large = masks.data.copy()
+    masks.contour = 0
+    masks.paint((10, 10), 900)
+    painted = masks.data.copy()
+    widget.segment.thresholds.reset.click()
+    assert widget.segment.thresholds.thresholds == own
+    finish(qtbot, widget)
+    assert np.array_equal(masks.data, painted)
+    assert not np.array_equal(painted, large)
+    assert said()[-1] == (
+        "warning",
+        "'cells masks' was changed by hand: the masks with other thresholds are in a new layer.",
+    )
+    masks = viewer.layers["cells masks [1]"]
+    assert masks.contour == 0  # as chosen last in napari's own controls
+    assert int(masks.data.max()) == n_before
+    assert np.array_equal(masks.scale, image.scale)
+    table = masks.features
+
     # By score in colours: the two ends of the scale are what they should be.
     widget.correct.masks.choose(masks)
     widget.correct.colours.setCurrentIndex(1)
@@ -140,20 +94,52 @@ def test_segments_the_sample_and_says_how_good_objects_are(viewer, widget, qtbot
     assert masks.selected_label != worst
 
 
-def test_planes_are_segmented_each_on_its_own(viewer, widget, qtbot, said):
+def test_planes_of_a_stack(viewer, widget, qtbot, said):
     image, _ = synthetic.cells((96, 96), 8, rng=0)
     blank = np.full_like(image, image.min())
-    viewer.add_image(np.stack([image, blank, image[::-1]]), name="stack")
+    layer = viewer.add_image(np.stack([image, blank, image[::-1]])[np.newaxis], name="stack")
+    viewer.dims.set_point((0, 1), (0, 2))
     widget.segment.run.click()
     finish(qtbot, widget)
     masks = viewer.layers["stack masks"]
-    assert masks.data.shape == (3, 96, 96)
-    assert not masks.data[1].any()
-    first, last = np.unique(masks.data[0])[1:], np.unique(masks.data[2])[1:]
+    assert masks.data.shape == (1, 3, 96, 96)
+    assert [bool(plane.any()) for plane in masks.data[0]] == [False, False, True]
+    one = masks.data[0, 2].copy()
+    n = int(one.max())
+    first_note = ("info", f"stack: {n} objects in plane 0, 2 only; to segment the others, choose all planes")
+    assert said() == [first_note]
+
+    # Another plane goes into the same layer, until somebody has changed it; its thresholds are its own.
+    viewer.dims.set_point((0, 1), (0, 0))
+    assert widget.segment.thresholds.state.text().startswith("Segment first")
+    set_threshold(widget, "min_size", 100)
+    finish(qtbot, widget)
+    assert np.array_equal(masks.data[0, 2], one)
+    widget.segment.run.click()
+    finish(qtbot, widget)
+    assert np.array_equal(masks.data[0, 2], one)
+    assert np.unique(masks.data[0, 0])[1] == n + 1
+    assert masks.features["plane_1"].value_counts().to_dict() == {2: n, 0: np.unique(masks.data[0, 0]).size - 1}
+
+    # All planes, in one layer of masks, as that was left as it was found.
+    widget.segment.thresholds.reset.click()
+    widget.segment.planes.setCurrentIndex(1)
+    widget.segment.run.click()
+    finish(qtbot, widget)
+    assert len(viewer.layers) == 2
+    first, last = np.unique(masks.data[0, 0])[1:], np.unique(masks.data[0, 2])[1:]
     assert min(first.size, last.size) > 3
+    assert not masks.data[0, 1].any()
     assert last[0] == first[-1] + 1  # no number twice
-    assert masks.features["plane"].tolist() == [0] * first.size + [2] * last.size
-    assert ("warning", "plane 2 is constant and was left without objects.") in said()
+    assert masks.features["plane_1"].tolist() == [0] * first.size + [2] * last.size
+    count = f"stack: {first.size + last.size} objects in 3 planes, with labels that do not repeat"
+    assert said()[-1] == ("info", f"{count}; without objects, as all pixels have the same value: plane 0, 1")
+
+    # Other pixels in the layer: nothing is made of what the network said of those before.
+    layer.data = layer.data[:, :, ::-1].copy()
+    set_threshold(widget, "min_size", 0)
+    finish(qtbot, widget)
+    assert np.array_equal(np.unique(masks.data[0, 2])[1:], last)
 
 
 def test_cancel_is_prompt_and_the_next_job_works(viewer, widget, qtbot, said):
@@ -180,6 +166,7 @@ def test_cancel_is_prompt_and_the_next_job_works(viewer, widget, qtbot, said):
 
 def test_trains_saves_and_segments_with_it(viewer, widget, qtbot, said, tmp_path):
     viewer.open_sample("flowseg", "cell_stack")
+    assert widget.train.start.currentText() == "nuclei (pretrained)"
     widget.train.start.choose("a new network, small and fast")
     widget.train.epochs.setValue(2)
     assert [(a.name, b.name) for a, b in widget.train.chosen()] == [("cell stack", "cell stack true masks")]
@@ -187,6 +174,7 @@ def test_trains_saves_and_segments_with_it(viewer, widget, qtbot, said, tmp_path
     finish(qtbot, widget)
     assert said()[-1][0] == "info", said()
     assert "6 images, typical diameter" in widget.train.result.text()
+    assert "; thresholds: cellprob 0, flow error 0.4, score off, least size 15" in widget.train.result.text()
     widget.train.save_model(str(tmp_path / "mine"))
     file = tmp_path / "mine.safetensors"
     assert file.stat().st_size > 100_000
@@ -194,6 +182,7 @@ def test_trains_saves_and_segments_with_it(viewer, widget, qtbot, said, tmp_path
     widget.segment.open_model(str(file))
     assert widget.segment.model.currentText() == "mine.safetensors"
     widget.segment.model.choose("trained 1 (not saved)")
+    widget.segment.planes.setCurrentIndex(1)
     widget.segment.run.click()
     finish(qtbot, widget)
     masks, truth = viewer.layers["cell stack masks"], viewer.layers["cell stack true masks"]
@@ -210,7 +199,7 @@ def test_trains_saves_and_segments_with_it(viewer, widget, qtbot, said, tmp_path
     widget.train.epochs.setValue(1)
     widget.train.run.click()
     finish(qtbot, widget)
-    assert "trained 2 (not saved): 1 images" in widget.train.result.text()
+    assert "trained 2 (not saved): 1 image, typical" in widget.train.result.text()
     assert [message for severity, message in said() if severity == "error"] == []
 
 
@@ -289,15 +278,20 @@ def test_corrections_in_a_stack(viewer):
 
 def test_quality_is_that_of_objects_nobody_has_touched(viewer, qtbot):
     from flowseg import _napari_edit as edit
-    from flowseg import _napari_layers as layers
+    from flowseg._napari_results import Found, Result
 
     image = viewer.add_image(np.random.default_rng(0).random((60, 80)), name="image")
     masks = np.where(squares() == 5, 3, squares()).astype(np.int32)
     objects = {"label": np.arange(1, 4), "area": np.array([400, 400, 900]), "score": np.array([0.9, 0.8, 0.7])}
-    layer = layers.add_found(viewer, image, [layers.Found(masks, objects, None)])
+    result = Result(viewer, image, contour=2)
+    result.write([()], [Found(masks, objects, None)])
+    layer = result.layer
+    assert layer.contour == 2
+    assert not result.is_edited([()])
     assert layer.features.columns.tolist() == ["index", "score", "area"]
     edit.erase(layer, (np.array([20]), np.array([20])))
     assert layer.features["index"].tolist() == [2, 3]
+    assert result.is_edited([()])
     edit.merge(layer, edit.pixels_on_line(layer, [np.array([20, 40]), np.array([50, 40])], (0, 1)))
     assert layer.features["index"].tolist() == []
     layer.undo()
@@ -307,12 +301,14 @@ def test_quality_is_that_of_objects_nobody_has_touched(viewer, qtbot):
 
 
 def test_no_object_is_no_error(viewer):
-    from flowseg import _napari_layers as layers
     from flowseg import _napari_quality as quality
+    from flowseg._napari_results import Found, Result
 
     image = viewer.add_image(np.eye(16), name="image")
     nothing = {"label": np.array([], dtype=int), "score": np.array([])}
-    layer = layers.add_found(viewer, image, [layers.Found(np.zeros((16, 16), dtype=np.int32), nothing, None)])
+    result = Result(viewer, image, contour=0)
+    result.write([()], [Found(np.zeros((16, 16), dtype=np.int32), nothing, None)])
+    layer = result.layer
     assert len(layer.features) == 0
     assert layer.get_status((2, 2), world=True)
     with pytest.raises(ValueError, match=r"must have a flow error for its objects; it has none"):
@@ -322,7 +318,10 @@ def test_no_object_is_no_error(viewer):
 @pytest.mark.parametrize(
     ("data", "sentence"),
     [
-        (np.zeros((2, 3, 16, 16)), "Layer 'x' must be an image or a stack (plane, rows, columns); it has 4 axes."),
+        (
+            np.full((2, 16, 16), np.nan),
+            "Layer 'x' must have a finite number in every pixel; 256 of 256 are NaN or infinite in plane 0.",
+        ),
         (
             np.zeros((64, 64, 3), dtype=np.uint8),
             "The model 'nuclei (pretrained)' takes images of 1 channel; layer 'x' has 3: split it (right click on it, "
@@ -363,9 +362,11 @@ def test_errors_are_notifications(viewer, widget, qtbot, said, tmp_path):
 
     # What the child says of a job, and the death of the child.
     viewer.add_image(np.ones((32, 32)), name="flat")
+    n_said = len(said())
     widget.segment.run.click()
     finish(qtbot, widget)
-    assert ("warning", "the image is constant (the same value in all pixels): no objects there.") in said()
+    assert said()[n_said:] == [("info", "flat: 0 objects, as all pixels have the same value")]
+    assert not viewer.layers["flat masks"].data.any()
     widget.segment.run.click()
     widget.child._process.kill()
     finish(qtbot, widget)
@@ -386,7 +387,7 @@ def test_colour_layers_are_trained_on_in_colour(viewer, widget, said):
     from flowseg import _napari_layers as layers
 
     assert layers.channels(layer) == 3
-    assert [plane.shape for plane in layers.planes(layer)] == [(64, 64, 3)]
+    assert layers.plane(layer, ()).shape == (64, 64, 3)
 
 
 def test_boxes_follow_layers_and_names(viewer, widget):

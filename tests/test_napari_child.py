@@ -1,12 +1,16 @@
 """What the napari plugin's process does, without napari."""
 
+from dataclasses import asdict, replace
+
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
 from flowseg import FlowSegmenter, plot, synthetic
 from flowseg._napari_child import work
-from flowseg._napari_jobs import SegmentJob, Told, TrainJob, read_job, read_told, write_job
+from flowseg._napari_jobs import DecodeJob, SegmentJob, Told, TrainJob, read_job, read_told, write_job
+from flowseg._napari_model_files import describe
+from flowseg._thresholds import Thresholds
 
 
 @pytest.fixture
@@ -23,7 +27,9 @@ def do():
 
 
 def segment_job(folder, images, model, **given):
-    job = SegmentJob(str(folder), len(images), str(model), **({"diameter": None, "with_flows": False} | given))
+    names = tuple(f"plane {k}" for k in range(len(images)))
+    choices = {"diameter": None, "with_flows": False, "thresholds": Thresholds()} | given
+    job = SegmentJob(folder=str(folder), planes=names, model=str(model), outputs_folder=str(folder), **choices)
     for k, image in enumerate(images):
         np.save(job.plane(k), image)
     return job
@@ -50,8 +56,28 @@ def test_what_is_found_is_what_the_segmenter_finds(do, fitted, pairs, tmp_path):
         flows, _ = segmenter.predict_flows(image, diameters=20.0)
         assert np.array_equal(arrays["flows"], plot.flow_colours(flows))
     n_objects = sum(int(arrays["masks"].max()) for arrays in found)
-    assert told[-1] == Told("done", f"{n_objects} objects")
-    assert [(t.n_done, t.n_all) for t in told if t.text.startswith("plane")] == [(0, 2), (1, 2)]
+    assert told[-1] == Told("done", f"{n_objects} objects in 2 planes, with labels that do not repeat")
+    assert [(t.n_done, t.n_all) for t in told if t.text.startswith("segmenting plane")] == [(0, 2), (1, 2)]
+
+
+def test_other_thresholds_need_no_network(do, fitted, pairs, tmp_path, monkeypatch):
+    segmenter = fitted["FlowSegmenter"]
+    model = save(segmenter, tmp_path)
+    job = segment_job(tmp_path, [pairs[0][0], np.ones((96, 96))], model)
+    assert do(job)[-1].kind == "done"
+    other = Thresholds(cellprob_threshold=0.5, flow_threshold=None, min_size=30)
+    again = DecodeJob(str(tmp_path), job.planes, str(model), other, str(tmp_path))
+    monkeypatch.setattr("flowseg._prediction.predict_outputs", None)
+    told = do(again)
+    found = load_file(again.result(0))
+    assert told[-1] == Told("done", f"{found['masks'].max()} objects in 2 planes, with labels that do not repeat")
+    monkeypatch.undo()
+    changed = FlowSegmenter.load(model).set_params(**asdict(other))
+    expected, objects = changed.predict_objects(pairs[0][0])
+    assert np.array_equal(found["masks"], expected)
+    assert np.array_equal(found["object_flow_error"], objects["flow_error"])
+    assert not np.array_equal(expected, segmenter.predict(pairs[0][0]))
+    assert not load_file(again.result(1))["masks"].any()
 
 
 def test_a_model_without_flows(do, fitted, pairs, tmp_path):
@@ -61,6 +87,12 @@ def test_a_model_without_flows(do, fitted, pairs, tmp_path):
     ((name, masks),) = load_file(job.result(0)).items()
     assert name == "masks"
     assert np.array_equal(masks, segmenter.predict(pairs[0][0]))
+    largest = int(np.bincount(masks[masks > 0]).max())
+    again = DecodeJob(job.folder, job.planes, job.model, replace(job.thresholds, min_size=largest), job.outputs_folder)
+    assert do(again)[-1].kind == "done"
+    kept = load_file(again.result(0))["masks"]
+    assert kept.max() >= 1
+    assert np.bincount(kept[kept > 0])[1:].min() >= largest
 
 
 @pytest.mark.parametrize("with_flows", [False, True])
@@ -68,8 +100,9 @@ def test_a_constant_plane_of_a_stack_stays_empty(do, fitted, pairs, tmp_path, wi
     images = [np.ones((96, 96)), pairs[0][0]]
     job = segment_job(tmp_path, images, save(fitted["FlowSegmenter"], tmp_path), with_flows=with_flows)
     told = do(job)
-    assert Told("warning", "plane 1 is constant and was left without objects.") in told
     assert told[-1].kind == "done"
+    assert told[-1].text.endswith("; without objects, as all pixels have the same value: plane 0")
+    assert not [t for t in told if t.kind == "warning"]
     arrays = load_file(job.result(0))
     assert all(not array.any() for array in arrays.values())
     assert ("flows" in arrays) == with_flows
@@ -82,6 +115,17 @@ def test_what_the_user_can_mend_is_told_in_a_sentence(do, tmp_path):
     assert told[-1].kind == "failed"
     assert "must be a flowseg model" in told[-1].text
     assert "\n" not in told[-1].text
+    (told,) = [t for t in do(segment_job(tmp_path, [np.eye(16)], tmp_path / "gone.safetensors")) if t.kind == "failed"]
+    assert told.text.endswith("gone.safetensors is not there any more: open it again, or choose another model.")
+
+
+def test_a_viewer_knows_the_thresholds_without_the_network(fitted, tmp_path):
+    segmenter = fitted["FlowSegmenter"]
+    changed = FlowSegmenter.load(save(segmenter, tmp_path)).set_params(flow_threshold=None, min_size=7)
+    model = describe(save(changed, tmp_path), "mine")
+    assert model.thresholds == Thresholds(changed.cellprob_threshold_, None, 7, changed.score_threshold_)
+    three = describe(save(fitted["BoundarySegmenter"], tmp_path), "three")
+    assert (three.has_flows, three.has_scores, three.thresholds.min_size) == (False, False, 15)
 
 
 def test_trains_a_model_further(do, fitted, pairs, tmp_path):

@@ -190,7 +190,7 @@ def test_help_teaches():
         (
             ["predict", "{images}", "--model", "{model}", "-o", "{out}", "--min-size", "-3"],
             1,
-            "min_size must be an integer",
+            "--min-size must be an integer",
         ),
         (["predict", "{images}", "--model", "{model}"], 2, "Missing option"),
         (["predict", "{images}", "--model", "{model}", "-o", "{out}", "--min-size", "x"], 2, "Invalid value"),
@@ -219,7 +219,7 @@ def test_help_teaches():
         (
             ["train", "{images}", "{masks}", "-o", "{out}/m.safetensors", "--steps-per-epoch", "0"],
             1,
-            "steps_per_epoch must be an integer of at least 1; got 0",
+            "--steps-per-epoch must be an integer of at least 1; got 0",
         ),
         (["train", "{images}", "{masks}", "-o", "{out}/m"], 1, "--output must end in .safetensors; got"),
         (["train", "{images}", "{masks}", "-o", "/dev/null"], 1, "/dev/null must be a file or not exist"),
@@ -286,7 +286,7 @@ def test_a_model_does_not_replace_what_is_read(data, model, tmp_path):
 def test_memory_that_runs_out_is_one_line():
     code = (
         "import sys, flowseg.io, flowseg.cli\n"
-        "def fail(where): raise MemoryError\n"
+        "def fail(where, kind=None): raise MemoryError\n"
         "flowseg.io.find_files = fail\n"
         "sys.argv = ['flowseg', 'flows', 'x', '--output', 'y']\n"
         "flowseg.cli.main()"

@@ -190,7 +190,7 @@ def test_help_teaches():
         (
             ["predict", "{images}", "--model", "{model}", "-o", "{out}", "--min-size", "-3"],
             1,
-            "min_size must be an integer",
+            "--min-size must be an integer",
         ),
         (["predict", "{images}", "--model", "{model}"], 2, "Missing option"),
         (["predict", "{images}", "--model", "{model}", "-o", "{out}", "--min-size", "x"], 2, "Invalid value"),
@@ -286,7 +286,7 @@ def test_a_model_does_not_replace_what_is_read(data, model, tmp_path):
 def test_memory_that_runs_out_is_one_line():
     code = (
         "import sys, flowseg.io, flowseg.cli\n"
-        "def fail(where): raise MemoryError\n"
+        "def fail(where, kind=None): raise MemoryError\n"
         "flowseg.io.find_files = fail\n"
         "sys.argv = ['flowseg', 'flows', 'x', '--output', 'y']\n"
         "flowseg.cli.main()"

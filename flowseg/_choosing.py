@@ -43,6 +43,7 @@ class Choosing:
     _decode: Any
     _estimate: Any
     _find_grid: Any
+    _least_sharpness: float
     _run: Any
     _set_fitted: Any
     _sizes: Sizes
@@ -57,6 +58,7 @@ class Choosing:
         typical: float,
         history: History,
         sizes: Sizes,
+        least_sharpness: float,
         held_out: tuple[list[NDArray[Any]], list[NDArray[Any]]],
         *,
         goes_on: bool,
@@ -67,6 +69,7 @@ class Choosing:
         try:
             self._set_fitted(network, self._find_grid(network), typical, history)
             self._sizes = self._sizes.widened(sizes) if goes_on else sizes
+            self._least_sharpness = min(self._least_sharpness, least_sharpness) if goes_on else least_sharpness
             self._fit_decoding(*held_out, keep=goes_on)
             self.validation_ap_ = self._measure_precision(*held_out)
         except BaseException:

@@ -143,7 +143,7 @@ class Predictor:
         image: NDArray[Any],
         diameter: float | str | None,
         finish: Callable[[NDArray[np.float32], float], Any],
-        look: Callable[[NDArray[Any], Any], None] | None,
+        look: Callable[[NDArray[Any], Any], None] | None = None,
     ) -> Any:
         result = finish(*self._find_outputs(image, diameter))
         if look is not None:

@@ -150,7 +150,7 @@ class Segmenter(Choosing, Predictor, Stored, BaseEstimator):
         typical = float(np.median(sizes))
         working = self._sizes.working if goes_on else choose_working(self.diameter, typical)
         scale_factor(working, typical, "masks must have objects whose typical diameter is")
-        network = self._make_network(seeds[1], settings.crop_size, goes_on=goes_on)
+        network = self._make_start(seeds[1], settings.crop_size, goes_on=goes_on)
         samples, validation_samples = (
             _training.make_samples(
                 *pairs, typical=typical, working=working, every_size=every_size, normalize=self.normalize
@@ -190,24 +190,29 @@ class Segmenter(Choosing, Predictor, Stored, BaseEstimator):
         if not isinstance(self.diameter, str) and self.diameter != working:
             raise ValueError(f"sizes' working must be the parameter diameter, {self.diameter:g}; got {working:g}.")
 
-    def _make_network(self, seed: int | None, crop_size: int, *, goes_on: bool) -> Any:
+    def _make_start(self, seed: int, crop_size: int, *, goes_on: bool) -> Any:
         """The network to train: a new one, or a copy of the one that a training goes on from."""
         from flowseg import _training
 
         if goes_on:
             network = _training.copy_network(self.network_, seed=seed)
         else:
-            network = _training.make_network(
-                self.network,
-                n_channels=self.n_channels,
-                n_outputs=self._codec.n_outputs,
-                filters=self.filters,
-                seed=seed,
-                crop_size=crop_size,
-            )
+            network = self._make_network(seed, crop_size)
         if not isinstance(self.network, str):
             self._find_grid(_training.redrawn(network))  # refuses one that looks too far before it is trained
         return network
+
+    def _make_network(self, seed: int | None, crop_size: int) -> Any:
+        from flowseg import _training
+
+        return _training.make_network(
+            self.network,
+            n_channels=self.n_channels,
+            n_outputs=self._codec.n_outputs,
+            filters=self.filters,
+            seed=seed,
+            crop_size=crop_size,
+        )
 
     def _find_grid(self, network: Any) -> Any:
         from flowseg._prediction import network_grid

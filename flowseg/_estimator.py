@@ -194,10 +194,7 @@ class Segmenter(Choosing, Predictor, Stored, BaseEstimator):
         """The network to train: a new one, or a copy of the one that a training goes on from."""
         from flowseg import _training
 
-        if goes_on:
-            network = _training.copy_network(self.network_, seed=seed)
-        else:
-            network = self._make_network(seed, crop_size)
+        network = _training.copy_network(self.network_, seed=seed) if goes_on else self._make_network(seed, crop_size)
         if not isinstance(self.network, str):
             self._find_grid(_training.redrawn(network))  # refuses one that looks too far before it is trained
         return network

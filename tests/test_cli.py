@@ -369,6 +369,6 @@ def test_thresholds_chosen_anew(fitted, pairs, tmp_path):
     )
     for name in ("cellprob_threshold", "flow_threshold", "min_size"):
         assert getattr(tuned, f"{name}_") == getattr(again, f"{name}_") == said[name]
-    assert json.loads(invoke("info", tmp_path / "tuned.safetensors").stdout)["card"] == {"licence": "CC0"}
+    assert json.loads(invoke("info", tmp_path / "tuned.safetensors", "--json").stdout)["card"] == {"licence": "CC0"}
     result = invoke(*arguments, tmp_path / "b.safetensors", status=1)
     assert "--model must be a FlowSegmenter" in str(result.exception)

@@ -112,14 +112,11 @@ Axes = Annotated[
 ]
 
 
-Normalize = Annotated[
-    str | None,
-    typer.Option(
-        help="What becomes 0 and 1: 'percentiles:1,99', 'limits:0,4095' (of several channels one pair after the other) "
-        "or 'none', values as they are.  [default: as the model has it, percentiles:1,99]",
-        rich_help_panel=SEGMENT,
-    ),
-]
+NORMALIZE_HELP = (
+    "Intensities that become 0 and 1: 'percentiles:1,99', 'limits:0,4095' (for several channels one pair after the "
+    "other), or 'none' for values as they are.  [default: as the model has it, percentiles:1,99]"
+)
+Normalize = Annotated[str | None, typer.Option(help=NORMALIZE_HELP, rich_help_panel=SEGMENT)]
 
 
 def parse_normalize(text: str | None) -> tuple[Any, ...] | str | None:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from flowseg._cli_options import complete_model
+from flowseg._cli_options import NORMALIZE_HELP, complete_model
 from flowseg._thresholds import AUTO
 
 # Groups of options.
@@ -50,6 +50,7 @@ Patience = Annotated[
         rich_help_panel=VALIDATION,
     ),
 ]
+Normalize = Annotated[str | None, typer.Option(help=NORMALIZE_HELP, rich_help_panel=TRAINING)]
 Start = Annotated[
     str | None,
     typer.Option(

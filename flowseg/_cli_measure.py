@@ -106,7 +106,8 @@ class Measuring:
 
     def read(self, pair: Pair) -> tuple[NDArray[Any], NDArray[Any] | None]:
         """Masks and image."""
-        return io.read_masks(pair[0]), None if pair[1] is None else self.reading.read(pair[1])
+        image = None if pair[1] is None else self.reading.read(pair[1], keep_color=True)  # columns as of the others
+        return io.read_masks(pair[0]), image
 
     def finish(self, pair: Pair, arrays: tuple[NDArray[Any], NDArray[Any] | None]) -> int:
         """Measure; the number of objects."""

@@ -15,6 +15,7 @@ from flowseg._cli_files import (
     find_pairs,
     load_to_train,
     make_progress,
+    model_channels,
     model_file,
     parse_filters,
     read_pairs,
@@ -99,8 +100,8 @@ def train(
     if checkpoint is not None:
         check_output_file(checkpoint, inputs, "--checkpoint")
     check_model_output(output, [*inputs, checkpoint])
-    pairs = read_pairs(files, reading)
-    validation = read_pairs(held_out, reading) if held_out else None
+    pairs = read_pairs(files, reading, model_channels(first))
+    validation = read_pairs(held_out, reading, count_channels(pairs[0])) if held_out else None
     widths = None if filters is None else parse_filters(filters)
     choices = {"network": network, "filters": widths, "diameter": diameter}
     given = {name: value for name, value in choices.items() if value is not None}

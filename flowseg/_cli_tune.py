@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from flowseg._cli_files import check_model_output, find_pairs, model_file, read_pairs
+from flowseg._cli_files import check_model_output, find_pairs, model_channels, model_file, read_pairs
 from flowseg._cli_options import (
     AsJson,
     Axes,
@@ -52,7 +52,7 @@ def tune(
     file = model_file(model)
     files = find_pairs(images, masks)
     check_model_output(output, [file, *(each for pair in files for each in pair)])
-    pairs = read_pairs(files, make_reading(axes, channel, z, t, scene))
+    pairs = read_pairs(files, make_reading(axes, channel, z, t, scene), model_channels(file))
 
     from flowseg._saving import read_document
     from flowseg._segmenters import load_segmenter

@@ -93,11 +93,27 @@ def check_model_output(output: Path, inputs: Iterable[Path | None]) -> None:
         raise ValueError(f"--output must end in .safetensors; got {output}.")
 
 
-def read_pairs(pairs: list[tuple[Path, Path]], reading: Reading) -> tuple[list[Any], list[Any]]:
-    """Images and masks, checked against each other."""
+def model_channels(file: Path | None) -> int | None:
+    """Channels that the images of a model have; None without a model."""
+    from flowseg._saving import read_document
+
+    return None if file is None else read_document(file)["parameters"].get("n_channels")
+
+
+def read_pairs(
+    pairs: list[tuple[Path, Path]], reading: Reading, n_channels: int | None = None
+) -> tuple[list[Any], list[Any]]:
+    """Images and masks, checked against each other; pictures without color are grey where ``n_channels`` allows it.
+
+    Without ``n_channels`` the images decide: among pictures in color one without keeps its three channels.
+    """
     check_not_swapped(*pairs[0], reading)
-    read = [(reading.read(a), io.read_masks(b)) for a, b in tqdm(pairs, "reading", disable=None, leave=False)]
-    if any(image.ndim == 3 for image, _ in read):  # among pictures in colour, one without keeps its three channels
+    keep = n_channels is not None and n_channels > 1
+    read = [
+        (reading.read(a, keep_color=keep), io.read_masks(b))
+        for a, b in tqdm(pairs, "reading", disable=None, leave=False)
+    ]
+    if n_channels is None and any(image.ndim == 3 for image, _ in read):
         read = [
             (reading.read(a, keep_color=True) if image.ndim == 2 else image, labels)
             for (a, _), (image, labels) in zip(pairs, read, strict=True)

@@ -128,7 +128,9 @@ class Measuring:
         size = io.read_pixel_size(masks)
         if size is None and image is not None:
             size = self.reading.read_pixel_size(image)
-        return Loaded(io.read_masks(masks), None if image is None else self.reading.read(image), size)
+        # columns as of the others
+        pixels = None if image is None else self.reading.read(image, keep_color=True)
+        return Loaded(io.read_masks(masks), pixels, size)
 
     def finish(self, pair: Pair, loaded: Loaded) -> int:
         """Measure; the number of objects."""

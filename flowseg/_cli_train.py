@@ -16,6 +16,7 @@ from flowseg._cli_files import (
     check_output_file,
     count_channels,
     load_to_train,
+    model_channels,
     model_file,
     parse_filters,
     read_pairs,
@@ -126,9 +127,9 @@ def train(
     if normalize is not None:
         rule = parse_normalize(normalize)
         segmenter.set_params(normalize=None if rule == "none" else rule)
-    pairs = read_pairs(files, reading)
+    pairs = read_pairs(files, reading, model_channels(first))
     _set_channels(segmenter, pairs[0], None if first is None else files)
-    validation = read_pairs(held_out, reading) if held_out else None
+    validation = read_pairs(held_out, reading, count_channels(pairs[0])) if held_out else None
     n_objects = sum(count_objects(m) for m in pairs[1])
     if not as_json:
         typer.echo(f"{len(pairs[0])} images, {n_objects} objects")

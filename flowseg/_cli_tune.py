@@ -10,7 +10,7 @@ import typer
 from tqdm import tqdm
 
 from flowseg import metrics
-from flowseg._cli_files import check_model_output, model_file, read_pairs
+from flowseg._cli_files import check_model_output, model_channels, model_file, read_pairs
 from flowseg._cli_inputs import find_pairs
 from flowseg._cli_options import (
     READ,
@@ -64,7 +64,7 @@ def tune(
     file = model_file(model)
     files = find_pairs(images, masks)
     check_model_output(output, [file, *(each for pair in files for each in pair)])
-    pairs = read_pairs(files, make_reading(axes, channel, z, t, scene))
+    pairs = read_pairs(files, make_reading(axes, channel, z, t, scene), model_channels(file))
 
     from flowseg._saving import read_document
     from flowseg._segmenters import load_segmenter

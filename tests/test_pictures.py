@@ -111,6 +111,12 @@ def test_colour_models_get_their_channels_of_grey_pictures(tmp_path):
     assert flowseg.FlowSegmenter.load(model).n_channels == 3
     run_here("predict", tmp_path / "images", "--model", model, "--output", tmp_path / "out")
     assert len(list((tmp_path / "out").glob("*_masks.tif"))) == 3
+    for seed in (1, 2):  # now all are without color
+        (tmp_path / "images" / f"w{seed}.png").unlink()
+        (tmp_path / "masks" / f"w{seed}.tif").unlink()
+    more = "--epochs", "1", "--steps-per-epoch", "2", "--from", model, "--output", tmp_path / "n.safetensors"
+    run_here("train", tmp_path / "images", tmp_path / "masks", *more)
+    assert flowseg.FlowSegmenter.load(tmp_path / "n.safetensors").n_channels == 3
 
 
 def test_only_what_the_name_promises_is_opened(tmp_path):

@@ -39,16 +39,15 @@ class Canvas:
     def add(self, mask: NDArray[np.bool_], corner: tuple[int, int] = (0, 0)) -> None:
         """Add one object, given as the pixels of a box whose first row and column are ``corner``."""
         top, left = max(corner[0], 0), max(corner[1], 0)
-        inside = mask[top - corner[0] :, left - corner[1] :][
-            : max(self.shape[0] - top, 0), : max(self.shape[1] - left, 0)
-        ]
-        padded = np.pad(inside, ((0, 0), (1, 1))).astype(np.int8)
-        steps = np.diff(padded, axis=1)
-        ends = [
-            (rows + top) * self.shape[1] + columns + left
-            for rows, columns in (np.nonzero(steps == 1), np.nonzero(steps == -1))
-        ]
-        self.add_runs(np.stack(ends, axis=1))
+        inside = mask[top - corner[0] :, left - corner[1] :]
+        inside = inside[: max(self.shape[0] - top, 0), : max(self.shape[1] - left, 0)]
+        rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
+        if not rows.size:
+            self.add_runs(np.zeros((0, 2), dtype=np.intp))
+            return
+        box = np.pad(inside[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1], ((0, 0), (1, 1)))
+        row, column = np.nonzero(box[:, 1:] != box[:, :-1])  # in every row the start of a run, its stop, a start, ...
+        self.add_runs(((row + top + rows[0]) * self.shape[1] + column + left + columns[0]).reshape(-1, 2))
 
     def add_runs(self, runs: Runs) -> None:
         """Add one object, given as runs of pixels."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
+import numpy as np
 import typer
 
 from flowseg._cli_files import (
@@ -35,6 +36,7 @@ from flowseg._cli_options import (
     make_reading,
     parse_normalize,
 )
+from flowseg._inputs import is_constant
 from flowseg._overlaps import count_objects
 
 
@@ -104,6 +106,9 @@ def train(
     check_model_output(output, [*inputs, checkpoint])
     pairs = read_pairs(files, reading)
     validation = read_pairs(held_out, reading) if held_out else None
+    _check_constant_are_empty(
+        [*files, *held_out], *([*a, *b] for a, b in zip(pairs, validation or ([], []), strict=True))
+    )
     widths = None if filters is None else parse_filters(filters)
     choices = {"network": network, "filters": widths, "diameter": diameter}
     given = {name: value for name, value in choices.items() if value is not None}
@@ -129,3 +134,10 @@ def train(
         typer.echo(json.dumps({"command": "train", "output": str(output), **said}, indent=1))
     else:
         typer.echo(f"typical diameter {segmenter.diameter_:.1f} pixels, best loss {min(losses):.3f}, saved as {output}")
+
+
+def _check_constant_are_empty(files: list[tuple[Path, Path]], images: list[Any], masks: list[Any]) -> None:
+    """As `fit` does, by the name of the file."""
+    for (image_file, mask_file), image, labels in zip(files, images, masks, strict=True):
+        if (labels > 0).any() and is_constant(np.atleast_3d(image)):
+            raise ValueError(f"{image_file} must not be constant where {mask_file} holds objects: it teaches nothing.")

@@ -234,17 +234,15 @@ def foreground_weight(weight: float) -> AbstractContextManager[Any]:
 
 def percentile_range(low: float, high: float) -> AbstractContextManager[Any]:
     """Other percentiles become 0 and 1."""
-    from flowseg import _images, _prediction, _training
+    from flowseg import _predictor, _training
+    from flowseg._intensities import PERCENTILES, Limits, find_limits
 
-    def stretch(image: np.ndarray, **_: Any) -> np.ndarray:
-        return _images.normalize(image, low=low, high=high, channel_axis=-1)
-
-    def find_range(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return tuple(np.percentile(image, p, axis=(0, 1)).astype(np.float32) for p in (low, high))
+    def find(image: np.ndarray, _: Any) -> Limits:
+        return find_limits(image, (PERCENTILES, low, high))
 
     stack = ExitStack()
-    stack.enter_context(patch.object(_training, "normalize", stretch))
-    stack.enter_context(patch.object(_prediction, "channel_range", find_range))
+    for module in (_training, _predictor):
+        stack.enter_context(patch.object(module, "find_limits", find))
     return stack
 
 

@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 
 from flowseg import _cli_train_options as options
@@ -39,6 +40,7 @@ from flowseg._cli_options import (
 )
 from flowseg._cli_progress import advising, make_progress
 from flowseg._closing import IOU_NAMES, describe_fit, is_start_kept, thresholds_of
+from flowseg._inputs import is_constant
 from flowseg._overlaps import count_objects
 from flowseg._thresholds import AUTO
 
@@ -130,6 +132,9 @@ def train(
     pairs = read_pairs(files, reading, model_channels(first))
     _set_channels(segmenter, pairs[0], None if first is None else files)
     validation = read_pairs(held_out, reading, count_channels(pairs[0])) if held_out else None
+    _check_constant_are_empty(
+        [*files, *held_out], *([*a, *b] for a, b in zip(pairs, validation or ([], []), strict=True))
+    )
     n_objects = sum(count_objects(m) for m in pairs[1])
     if not as_json:
         typer.echo(f"{len(pairs[0])} images, {n_objects} objects")
@@ -195,3 +200,10 @@ def _document(segmenter: Any, seconds: float) -> dict[str, Any]:
         }
         document["start_kept"] = is_start_kept(history)
     return document
+
+
+def _check_constant_are_empty(files: list[tuple[Path, Path]], images: list[Any], masks: list[Any]) -> None:
+    """As `fit` does, by the name of the file."""
+    for (image_file, mask_file), image, labels in zip(files, images, masks, strict=True):
+        if (labels > 0).any() and is_constant(np.atleast_3d(image)):
+            raise ValueError(f"{image_file} must not be constant where {mask_file} holds objects: it teaches nothing.")

@@ -37,10 +37,9 @@ def normalize(
     Notes
     -----
     Padding and saturated strips are left out of the percentiles and become 0. A channel's smallest or largest value
-    counts as such if at least a five-hundredth of the pixels has it, and four fifths of their outline run straight
-    along an axis for 32 pixels. For rotated images and round fields of view it also counts if it surrounds the rest,
-    lies half of that one's range away from it, and not only the values next to it lie beside it (as in the rim of a
-    nucleus).
+    counts as such if at least one pixel in 500 has it and most of its outline is straight. So that rotated images and
+    round fields of view are recognized, too, it also counts if it surrounds the rest, lies apart from its values by at
+    least half of their range, and is not just next to the nearest of them, as in the rim of a nucleus.
 
     Where both percentiles are the same number (few bright spots on a flat background) the smallest and the
     largest value take their place. A constant channel beside others that are not becomes 0.

@@ -188,6 +188,16 @@ def test_stacks_that_cannot_be_done(options, sentence, stack, tmp_path):
     assert sentence in " ".join(result.stderr.split())
 
 
+def test_train_names_a_constant_file(pairs, tmp_path):
+    for k, image in enumerate([pairs[0][0], BLANK]):
+        for folder, array in (("images", image), ("masks", pairs[0][1])):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            tifffile.imwrite(tmp_path / folder / f"{k}.tif", array)
+    options = ("--output", tmp_path / "m.safetensors")
+    result = run_here("train", tmp_path / "images", tmp_path / "masks", *options, status=1)
+    assert "1.tif must not be constant where" in result.stderr
+
+
 def test_a_blank_file_is_written_and_kept(pairs, tmp_path):
     folder = tmp_path / "in"
     folder.mkdir()

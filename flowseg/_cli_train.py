@@ -23,7 +23,7 @@ from flowseg._cli_files import (
     read_pairs,
     segmenter_class,
 )
-from flowseg._cli_inputs import find_pairs
+from flowseg._cli_inputs import Pairs, find_pairs
 from flowseg._cli_options import (
     WRITE,
     AsJson,
@@ -32,6 +32,7 @@ from flowseg._cli_options import (
     ImagesArgument,
     MasksArgument,
     Plane,
+    Reading,
     Scene,
     Time,
     Workers,
@@ -45,6 +46,8 @@ from flowseg._overlaps import count_objects
 from flowseg._thresholds import AUTO
 
 UNSAFE = "this training is lost; with --checkpoint FILE the next one can go on after its last whole epoch"
+
+Arrays = tuple[list[Any], list[Any]]  # images and masks
 
 
 def train(
@@ -129,12 +132,8 @@ def train(
     if normalize is not None:
         rule = parse_normalize(normalize)
         segmenter.set_params(normalize=None if rule == "none" else rule)
-    pairs = read_pairs(files, reading, model_channels(first))
+    pairs, validation = _read(files, held_out, reading, model_channels(first))
     _set_channels(segmenter, pairs[0], None if first is None else files)
-    validation = read_pairs(held_out, reading, count_channels(pairs[0])) if held_out else None
-    _check_constant_are_empty(
-        [*files, *held_out], *([*a, *b] for a, b in zip(pairs, validation or ([], []), strict=True))
-    )
     n_objects = sum(count_objects(m) for m in pairs[1])
     if not as_json:
         typer.echo(f"{len(pairs[0])} images, {n_objects} objects")
@@ -149,6 +148,16 @@ def train(
         typer.echo(json.dumps(said | _document(segmenter, seconds), indent=1))
     else:
         typer.echo("\n".join([*describe_fit(segmenter, seconds), f"saved as {output}"]))
+
+
+def _read(files: Pairs, held_out: Pairs, reading: Reading, n_channels: int | None) -> tuple[Arrays, Arrays | None]:
+    """Images and masks to train on, and those to validate on where files are given for it."""
+    pairs = read_pairs(files, reading, n_channels)
+    validation = read_pairs(held_out, reading, count_channels(pairs[0])) if held_out else None
+    _check_constant_are_empty(
+        [*files, *held_out], *([*a, *b] for a, b in zip(pairs, validation or ([], []), strict=True))
+    )
+    return pairs, validation
 
 
 def _make_segmenter(first: Path | None, fixed: dict[str, Any], given: dict[str, Any], *, boundary: bool) -> Any:
@@ -166,7 +175,7 @@ def _make_segmenter(first: Path | None, fixed: dict[str, Any], given: dict[str, 
     return segmenter
 
 
-def _set_channels(segmenter: Any, images: list[Any], files: list[tuple[Path, Path]] | None) -> None:
+def _set_channels(segmenter: Any, images: list[Any], files: Pairs | None) -> None:
     """Take the number of channels from the images, or, given files, refuse those that the model cannot take."""
     if files is None:
         segmenter.set_params(n_channels=count_channels(images))
@@ -202,7 +211,7 @@ def _document(segmenter: Any, seconds: float) -> dict[str, Any]:
     return document
 
 
-def _check_constant_are_empty(files: list[tuple[Path, Path]], images: list[Any], masks: list[Any]) -> None:
+def _check_constant_are_empty(files: Pairs, images: list[Any], masks: list[Any]) -> None:
     """As `fit` does, by the name of the file."""
     for (image_file, mask_file), image, labels in zip(files, images, masks, strict=True):
         if (labels > 0).any() and is_constant(np.atleast_3d(image)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ def open_image(path: Path, scene: int | str | None, *, labels: bool = False) -> 
     if not path.is_file():
         found = "it is a folder" if path.is_dir() else "there is none"
         raise (ValueError if path.is_dir() else FileNotFoundError)(f"{path} must be an image file; {found}.")
+    if not os.access(path, os.R_OK):
+        raise PermissionError(f"{path} must be readable; it is not: Permission denied.")
     if is_vendor_file(path):
         opened = open_scene(path, scene)
     elif is_tiff(path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +14,7 @@ from typing import Any
 import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ImageFile
+from PIL import Image, ImageFile
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
@@ -42,6 +44,7 @@ MODES = {
 }
 # PNG: bytes of the header with the bits of a sample and the type of colour; types, and how many samples they have.
 BIT_DEPTH, COLOUR_TYPE, HEADER = 24, 25, 26
+SIGNATURE, CHECKSUM = 8, 4  # bytes before the first chunk, and behind each
 GREY = 0
 SAMPLES = {2: 3, 4: 2, 6: 4}
 ORIENTATION_TAG = 0x0112
@@ -76,13 +79,27 @@ def open_picture(path: Path, scene: int | str | None, *, labels: bool) -> Iterat
     with file:
         stored = _describe(path, file, labels)
         with _files.naming_what_is_damaged(path, kind):
-            orientation = int(file.getexif().get(ORIENTATION_TAG, 1))
+            orientation = _png_orientation(path) if file.format == "PNG" else file.getexif().get(ORIENTATION_TAG, 1)
 
         def read(index: Index) -> NDArray[Any]:
             with _files.naming_what_is_damaged(path, kind):
                 return np.asarray(pick(_decode(path, file, stored), index))
 
         yield Source(path, stored.axes, stored.shape, stored.dtype, read, orientation, stored.mode in ("LA", "RGBA"))
+
+
+def _png_orientation(path: Path) -> int:
+    """What the EXIF chunk of a PNG says, wherever it stands: to find it Pillow would decode all pixels."""
+    with path.open("rb") as raw:
+        raw.seek(SIGNATURE)
+        while len(beginning := raw.read(8)) == 8:
+            length, kind = struct.unpack(">I4s", beginning)
+            if kind == b"eXIf":
+                exif = Image.Exif()
+                exif.load(raw.read(length))
+                return exif.get(ORIENTATION_TAG, 1)
+            raw.seek(length + CHECKSUM, os.SEEK_CUR)
+    return 1
 
 
 def _describe(path: Path, file: ImageFile.ImageFile, labels: bool) -> Stored:

@@ -94,7 +94,10 @@ def open_tiff(path: Path, scene: int | str | None, *, labels: bool) -> Iterator[
         page = series.keyframe
         samples = "S" in page.axes
         has_opacity = samples and bool(page.extrasamples) and int(page.extrasamples[-1]) in OPACITIES
-        transform = _transform(path, series, labels)
+        with _files.naming_what_is_damaged(path, "TIFF file"):
+            kind = int(page.photometric) if PHOTOMETRIC in page.tags else BLACK_IS_ZERO
+            compression = int(page.compression)
+        transform = _transform(path, series, kind, compression in JPEG, labels)
         planes = Planes(path, file, series, number, transform)
         yield Source(
             path,
@@ -121,11 +124,11 @@ def orientation_of(page: Any) -> int:
     return int(tag.value) if tag is not None and tag.value in range(1, 9) else 1
 
 
-def _transform(path: Path, series: Any, labels: bool) -> Callable[[NDArray[Any]], NDArray[Any]] | None:
+def _transform(
+    path: Path, series: Any, kind: int, is_jpeg: bool, labels: bool
+) -> Callable[[NDArray[Any]], NDArray[Any]] | None:
     """What makes values of a page what viewers show, None where they are."""
     page = series.keyframe
-    kind = int(page.photometric) if PHOTOMETRIC in page.tags else BLACK_IS_ZERO
-    is_jpeg = int(page.compression) in JPEG
     if labels and is_jpeg:
         raise ValueError(f"{path} must not be compressed by JPEG, which changes labels. Save masks with LZW or zlib.")
     if kind not in (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, MASK) and not (kind == YCBCR and is_jpeg):

@@ -71,19 +71,20 @@ def write_odd_files(folder):
     (folder / "no width.png").write_bytes(png_header(0, 64))
     (folder / "huge.png").write_bytes(png_header(400_000, 400_000))
     huge_tiff(folder / "huge tiff.tif")
-    Image.fromarray(whole).convert("P", palette=Image.Palette.ADAPTIVE).save(folder / "palette.png")
+    colors = np.dstack([whole // 2, whole, whole])
+    Image.fromarray(colors).convert("P", palette=Image.Palette.ADAPTIVE).save(folder / "palette.png")
     imsave(folder / "rgba.png", np.dstack([whole, whole, whole, whole]), check_contrast=False)
-    imsave(folder / "rgb.png", np.dstack([whole, whole, whole]), check_contrast=False)
+    imsave(folder / "rgb.png", colors, check_contrast=False)
     tifffile.imwrite(folder / "pages.tif", np.stack([whole] * 5), photometric="minisblack", metadata=None)
     tifffile.imwrite(folder / "not a number.tif", np.full((20, 20), np.nan, np.float32))
     tifffile.imwrite(folder / "complex.tif", whole.astype(np.complex64))
     (folder / "a folder.png").mkdir()
     words = {
-        "corrupt.png": "readable image file", "corrupt tiff.tif": "a TIFF without an image", "text.jpg": "readable image file",
-        "empty.png": "readable image file", "empty tiff.tif": "readable TIFF file", "truncated.png": "readable image file",
-        "truncated tiff.tif": "readable TIFF file", "truncated zlib.tif": "readable TIFF file",
-        "truncated jpeg.jpg": "readable image file", "truncated bitmap.bmp": "readable image file",
-        "no width.png": "readable image file", "huge.png": "readable image file", "huge tiff.tif": "must fit into memory",
+        "corrupt.png": "readable PNG file", "corrupt tiff.tif": "must hold an image", "text.jpg": "does not begin as one",
+        "empty.png": "it is empty", "empty tiff.tif": "it is empty", "truncated.png": "readable PNG file",
+        "truncated tiff.tif": "it is cut short", "truncated zlib.tif": "it is cut short",
+        "truncated jpeg.jpg": "readable JPEG file", "truncated bitmap.bmp": "readable BMP file",
+        "no width.png": "readable PNG file", "huge.png": "must fit into memory", "huge tiff.tif": "must fit into memory",
         "palette.png": "got 3. Choose with --channel", "rgba.png": "got 4. Choose with --channel",
         "rgb.png": "got 3. Choose with --channel", "pages.tif": "must be one image",
         "not a number.tif": "finite", "complex.tif": "complex",
@@ -203,7 +204,7 @@ def test_no_permission(model, tmp_path):
     arguments = ("predict", tmp_path / "in", "--model", model, "--output")
     result = run_bound(*arguments, tmp_path / "out")
     assert result.returncode == 1, result.stderr
-    assert "secret.png must be a readable image file" in result.stderr
+    assert "secret.png must be readable; it is not" in result.stderr
     assert "Permission denied" in result.stderr
     assert result.stderr.count("\n") == 2
     assert set(contents(tmp_path / "out")) == {"flowseg-run.jsonl", "good_masks.tif", "good_overlay.png"}

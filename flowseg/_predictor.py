@@ -74,7 +74,7 @@ class Predictor:
         Warns
         -----
         UserWarning
-            If what is found in an image is probably noise: the outlines of its objects are no sharper than the
+            If what is found is probably false, as in noise: the outlines of an image's objects are no sharper than its
             background. The masks stay as they are.
 
         Examples

@@ -44,7 +44,8 @@ LEAST_BACKGROUND = 50
 TOLERATED = 0.05
 # Images that a warning names.
 MOST_NAMED = 5
-MANY = ("objects", "are", "their outlines are")
+ONE = ("object", "is probably a false positive", "its outline is")
+MANY = ("objects", "are probably false positives", "their outlines are")
 
 
 def sharpness(image: NDArray[Any], masks: NDArray[Any]) -> float:
@@ -122,11 +123,11 @@ class NoiseCheck:
         if not self.found:
             return ""
         n_objects = sum(self.found.values())
-        what, are, whose = ("object", "is", "its outline is") if n_objects == 1 else MANY
+        what, are, whose = ONE if n_objects == 1 else MANY
         named = ", ".join(name.format(i) for i in list(self.found)[:MOST_NAMED])
         more = ", ..." if len(self.found) > MOST_NAMED else ""
         where = f" in {len(self.found)} of {self.n_images} images ({named}{more})" if self.n_images > 1 else ""
-        return f"the {n_objects} {what} found{where} {are} probably noise: {whose} no sharper than the background."
+        return f"the {n_objects} {what} found{where} {are}: {whose} no sharper than the background, as in noise."
 
     def warn(self, name: str = "images[{}]", *, stacklevel: int) -> None:
         """Say it as a warning."""

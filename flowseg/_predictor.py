@@ -80,7 +80,7 @@ class Predictor:
         UserWarning
             Once, with their number, if images are constant. If images are given as one array (n, rows, columns) and
             not as a list: it is n separate images, as in scikit-learn, not a volume, a film or n channels.
-            If what is found in an image is probably noise: the outlines of its objects are no sharper than the
+            If what is found is probably false, as in noise: the outlines of an image's objects are no sharper than its
             background. The masks stay as they are.
 
         Examples

@@ -118,11 +118,13 @@ def test_sentences():
         check.look(noise, found)
     assert check.sentence() == (
         f"the {6 * found.max()} objects found in 6 of 7 images (images[1], images[2], images[3], images[4], images[5], "
-        "...) are probably noise: their outlines are no sharper than the background."
+        "...) are probably false positives: their outlines are no sharper than the background, as in noise."
     )
     alone = NoiseCheck(LEAST_SHARPNESS)
     alone.look(noise, (found == 4).astype(int))
-    assert alone.sentence() == ("the 1 object found is probably noise: its outline is no sharper than the background.")
+    assert alone.sentence() == (
+        "the 1 object found is probably a false positive: its outline is no sharper than the background, as in noise."
+    )
 
 
 def test_a_model_expects_no_more_than_its_training_images_have(drawn):
@@ -142,7 +144,7 @@ def test_it_is_kept_with_the_model(small, tmp_path):
 
 def test_one_warning_and_the_same_masks(nuclei, drawn):
     noise = smooth_noise(4, shape=(96, 96)).astype(np.float32)
-    with pytest.warns(UserWarning, match=r"objects found are probably noise") as caught:
+    with pytest.warns(UserWarning, match=r"objects found are probably false positives") as caught:
         masks = nuclei.predict(noise)
     assert len(caught) == 1
     assert caught[0].filename == __file__
@@ -163,7 +165,7 @@ def test_three_classes_are_warned_of_too(fitted, monkeypatch):
     noise = smooth_noise(4)
     segmenter = fitted["BoundarySegmenter"]
     monkeypatch.setattr(segmenter, "_decode", lambda outputs, factor: blobs(noise))
-    with pytest.warns(UserWarning, match="probably noise"):
+    with pytest.warns(UserWarning, match="probably false positives"):
         segmenter.predict(noise)
 
 
@@ -176,7 +178,7 @@ def test_the_plugin_names_planes(nuclei, drawn, tmp_path):
     told = []
     work(job, {}, told.append)
     (warning,) = [each.text for each in told if each.kind == "warning"]
-    assert "in 1 of 2 images (plane 2) are probably noise" in warning
+    assert "in 1 of 2 images (plane 2) are probably false positives" in warning
 
 
 def test_command_line(tmp_path, drawn):
@@ -190,7 +192,7 @@ def test_command_line(tmp_path, drawn):
         assert done.exit_code == 0, done.output
         notes = {file["file"]: file["note"] for file in json.loads(done.stdout)["files"]}
         assert notes[str(folder / "cells.tif")] is None
-        assert notes[str(folder / "noise.tif")].endswith("no sharper than the background.")
+        assert notes[str(folder / "noise.tif")].endswith("no sharper than the background, as in noise.")
         assert f"flowseg: note: {folder / 'noise.tif'}: the " in done.stderr
 
 

@@ -22,7 +22,7 @@ LEAST_SHARE = 0.002
 # ... the others are no image of a few classes ...
 LEAST_LEVELS = 8
 # ... and either its outline is straight: this share of it lies in runs of this many pixels along an axis. In 890 real
-# images it is 0.1 at most.
+# images it is 0.2 at most.
 STRAIGHT_SHARE, STRAIGHT_RUN = 0.8, 32
 # Or, where padding is not along the axes (a rotated image, a round field of view), what it leaves is one connected
 # component with this share of the pixels ...
@@ -32,7 +32,7 @@ MOST_LOOSE = 0.1
 # ... it lies this far from the others, in shares of the range between their percentiles ...
 LEAST_GAP = 0.5
 # ... and those beside it are like any others (mean rank from its own end, 0 to 1). Beside a dark background or in the
-# rim of saturated nuclei they are the nearest to it that there are: 0.01 to 0.1 in real images.
+# rim of saturated nuclei they are the nearest to it that there are: 0.01 to 0.1 in images of nuclei.
 LEAST_RANK = 0.3
 # Values that are compared at most.
 MOST_VALUES = 1_000_000

@@ -286,7 +286,7 @@ class Prediction:
         if isinstance(loaded, Stack):
             noise = NoiseCheck(self.segmenter._least_sharpness)
             labelled = segment_stack(loaded, partial(self._segment_plane, noise))
-            return replace(labelled, note=noise.sentence("plane {}"))
+            return replace(labelled, note=noise.sentence("plane {}".format))
         return self._see(loaded)
 
     def _see(self, loaded: Loaded) -> Seen:

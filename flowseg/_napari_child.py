@@ -85,7 +85,7 @@ def segment(job: SegmentJob, models: Models, tell: Tell) -> str:
     """Run the network plane by plane, keep its outputs, and decode them; say how many objects there are."""
     segmenter = _load(job.model, models)
     n_objects, constant = 0, []
-    noise = NoiseCheck(segmenter._least_sharpness, first=1)
+    noise = NoiseCheck(segmenter._least_sharpness)
     for k, name in enumerate(job.planes):
         _tell_plane(job, k, "segmenting", tell)
         image = np.load(job.plane(k), allow_pickle=False)
@@ -98,7 +98,7 @@ def segment(job: SegmentJob, models: Models, tell: Tell) -> str:
             found["flows"] = plot.flow_colours(segmenter._codec.split(outputs)[0])
         noise.look(image, found["masks"])
         n_objects += _write(found, job.result(k))
-    noise.warn("plane {}", stacklevel=1)
+    noise.warn(job.planes.__getitem__, stacklevel=1)
     return _count(n_objects, len(job.planes), constant)
 
 

@@ -8,7 +8,7 @@ compared, so that it holds for every model.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import product
 from typing import Any
 
@@ -102,34 +102,31 @@ class NoiseCheck:
     ----------
     least : float
         Least sharpness of objects that do not.
-    first : int
-        Number of the first image.
     """
 
-    def __init__(self, least: float, *, first: int = 0) -> None:
+    def __init__(self, least: float) -> None:
         self.least = least
-        self.first = first
         self.n_images = 0
         self.found: dict[int, int] = {}  # numbers of objects by image
 
     def look(self, image: NDArray[Any], masks: NDArray[Any]) -> None:
         """Look at the next image."""
         if sharpness(image, masks) < self.least:
-            self.found[self.first + self.n_images] = int(masks.max())
+            self.found[self.n_images] = int(masks.max())
         self.n_images += 1
 
-    def sentence(self, name: str = "images[{}]") -> str:
+    def sentence(self, name: Callable[[int], str] = "images[{}]".format) -> str:
         """What there is to say, with images under such names; empty if nothing."""
         if not self.found:
             return ""
         n_objects = sum(self.found.values())
         what, are, whose = ONE if n_objects == 1 else MANY
-        named = ", ".join(name.format(i) for i in list(self.found)[:MOST_NAMED])
+        named = ", ".join(name(i) for i in list(self.found)[:MOST_NAMED])
         more = ", ..." if len(self.found) > MOST_NAMED else ""
         where = f" in {len(self.found)} of {self.n_images} images ({named}{more})" if self.n_images > 1 else ""
         return f"the {n_objects} {what} found{where} {are}: {whose} no sharper than the background, as in noise."
 
-    def warn(self, name: str = "images[{}]", *, stacklevel: int) -> None:
+    def warn(self, name: Callable[[int], str] = "images[{}]".format, *, stacklevel: int) -> None:
         """Say it as a warning."""
         if self.found:
             warnings.warn(self.sentence(name), stacklevel=stacklevel + 1)

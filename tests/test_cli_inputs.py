@@ -212,7 +212,7 @@ def test_options_are_named_as_they_are_typed(one, model):
     assert said.startswith("flowseg: --diameter must be a number above 0")
     tifffile.imwrite(one / "s.tif", np.zeros((4, 9, 9), np.uint8), photometric="minisblack", metadata={"axes": "ZYX"})
     said = run_here("predict", "s.tif", "-m", model, "-o", "out", status=1, cwd=one).stderr
-    assert "a plane with --z, a time with --t" in said
+    assert "Choose a plane with --z." in said
 
 
 def test_help_fits_eighty_columns(one, monkeypatch):

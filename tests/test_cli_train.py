@@ -46,10 +46,11 @@ def test_every_parameter_has_an_option(folders, tmp_path):
     for name, value in options.items():
         if name != "augment":
             given += ["--" + name.replace("_", "-"), "none" if value is None else value]
+    given += ["--normalize", "limits:0,255"]
     run_here("train", *folders, "-o", file, *TINY, *given, "--seed", 5)
     parameters = FlowSegmenter.load(file).get_params()
     expected = options | {"crop_size": 64, "batch_size": 2, "steps_per_epoch": 2, "filters": (8, 16), "random_state": 5}
-    expected |= {"estimate_diameters": True, "test_time_augmentation": True}
+    expected |= {"estimate_diameters": True, "test_time_augmentation": True, "normalize": ("limits", (0.0, 255.0))}
     assert {name: parameters[name] for name in expected} == expected
     left = set(parameters) - set(expected)
     assert left == {

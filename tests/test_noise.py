@@ -12,6 +12,7 @@ from flowseg import FlowSegmenter, synthetic
 from flowseg._napari_child import work
 from flowseg._napari_jobs import SegmentJob
 from flowseg._noise import LEAST_SHARPNESS, NoiseCheck, learn_least_sharpness, sharpness
+from flowseg._thresholds import Thresholds
 from flowseg.cli import app
 
 
@@ -172,13 +173,21 @@ def test_three_classes_are_warned_of_too(fitted, monkeypatch):
 def test_the_plugin_names_planes(nuclei, drawn, tmp_path):
     nuclei.save(tmp_path / "model.safetensors")
     planes = [drawn[0], smooth_noise(4)]
-    job = SegmentJob(str(tmp_path), len(planes), str(tmp_path / "model.safetensors"), None, with_flows=False)
+    job = SegmentJob(
+        folder=str(tmp_path),
+        planes=("plane 3", "plane 4"),
+        model=str(tmp_path / "model.safetensors"),
+        thresholds=Thresholds(0.0, 0.4, 15, None),
+        outputs_folder=str(tmp_path),
+        diameter=None,
+        with_flows=False,
+    )
     for k, plane in enumerate(planes):
         np.save(job.plane(k), plane)
     told = []
     work(job, {}, told.append)
     (warning,) = [each.text for each in told if each.kind == "warning"]
-    assert "in 1 of 2 images (plane 2) are probably false positives" in warning
+    assert "in 1 of 2 images (plane 4) are probably false positives" in warning
 
 
 def test_command_line(tmp_path, drawn):

@@ -173,7 +173,7 @@ class TestEstimates:
         assert seen[1:] == [24.0 / model.diameter_, 24.0 / (3 * model.diameter_)]
         model.predict(image, diameters=10.0)  # what is told is not estimated
         assert seen[3:] == [24.0 / 10.0]
-        with pytest.raises(ValueError, match="the estimated diameter of an image must be within a factor of 32"):
+        with pytest.raises(ValueError, match="the estimated diameter of an image must be from 2 to 768 pixels"):
             model.predict(image, diameters="estimate")
 
     @pytest.mark.parametrize("factor", [1.05, float("nan")])

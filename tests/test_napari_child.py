@@ -102,7 +102,8 @@ def test_a_constant_plane_of_a_stack_stays_empty(do, fitted, pairs, tmp_path, wi
     told = do(job)
     assert told[-1].kind == "done"
     assert told[-1].text.endswith("; without objects, as all pixels have the same value: plane 0")
-    assert not [t for t in told if t.kind == "warning"]
+    # A model after a few steps may be warned of for what it finds in the other plane.
+    assert not [t for t in told if t.kind == "warning" and "plane 0" in t.text]
     arrays = load_file(job.result(0))
     assert all(not array.any() for array in arrays.values())
     assert ("flows" in arrays) == with_flows
@@ -135,7 +136,7 @@ def test_trains_a_model_further(do, fitted, pairs, tmp_path):
         np.save(job.masks(k), masks)
     told = do(job)
     assert told[-1].kind == "done", told[-1]
-    assert told[-1].text.startswith("typical diameter ")
+    assert "typical diameter " in told[-1].text
     steps = [t for t in told if t.n_all]
     assert {t.n_all for t in steps} == {3 * 4}
     assert steps[-1].n_done == 12

@@ -41,7 +41,7 @@ class BoundarySegmenter(Segmenter):
     crop_size, batch_size, epochs, steps_per_epoch : int
         Size of a crop in pixels, crops per step, epochs, steps per epoch.
     learning_rate : float or "auto"
-        Peak learning rate of AdamW. "auto": 0.001 from scratch, 0.0001 from a trained model (`warm_start`).
+        Peak learning rate of AdamW. "auto": 0.001, from scratch and from a trained model.
     augment : bool
         Turn, flip, scale and light the crops at random, as in `FlowSegmenter`.
     validation_fraction : float

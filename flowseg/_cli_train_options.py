@@ -89,7 +89,7 @@ CropSize = Annotated[
 ]
 LearningRate = Annotated[
     str,
-    typer.Option(help="Peak learning rate; auto is 0.001, with --from 0.0001.", rich_help_panel=TRAINING),
+    typer.Option(help="Peak learning rate; auto is 0.001.", rich_help_panel=TRAINING),
 ]
 Augment = Annotated[
     bool | None,

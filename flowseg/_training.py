@@ -33,9 +33,9 @@ OWN_SIZE_SHOWN = 3
 # Shares of the steps in which the learning rate rises, and the factor it falls to at the end.
 WARM_UP = 0.05
 FINAL_RATE = 0.01
-# Peak learning rates that "auto" means: of new weights, and of those of a trained model (docs/models.rst, where they
-# are compared).
-RATE_FROM_SCRATCH, RATE_FROM_TRAINED = 1e-3, 1e-4
+# Peak learning rates that "auto" means: of new weights, and of those of a trained model, for which lower rates gain
+# less (benchmarks/training_further.py, docs/models.rst).
+RATE_FROM_SCRATCH, RATE_FROM_TRAINED = 1e-3, 1e-3
 # Pulls the weights towards 0 (AdamW), per step and relative to the learning rate.
 WEIGHT_DECAY = 1e-4
 # No network learns from values beyond this, where 0 and 1 are the percentiles of an image.

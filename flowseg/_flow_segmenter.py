@@ -48,8 +48,8 @@ class FlowSegmenter(Decoding):
     steps_per_epoch : int
         Training steps between two looks at the validation loss.
     learning_rate : float or "auto"
-        Peak learning rate of AdamW; it rises over the first steps and falls along a cosine. "auto": 0.001, from scratch and
-        from a trained model.
+        Peak learning rate of AdamW; it rises over the first steps and falls along a cosine. "auto": 0.001, from scratch
+        and from a trained model.
     augment : bool
         Turn, flip, scale and light the crops at random, and show images whose objects are of another size than the
         rest at their own size, too. Without, every epoch has the same upright crops.

@@ -38,7 +38,7 @@ def pack(data: Path, name: str, file: Path) -> None:
         arrays[f"{split}/groups"] = np.array([row["group"] for row in rows])
         arrays[f"{split}/ids"] = np.array([row["id"] for row in rows])
         for i, row in enumerate(rows):
-            image = io.read_image(row["image"])
+            image = io.read_image(row["image"], keep_color=True)
             grey = SETS[name].n_channels == 1 and image.ndim == 3
             arrays[f"{split}/image/{i:04d}"] = image[..., 0] if grey else image
             arrays[f"{split}/mask/{i:04d}"] = io.read_masks(row["label"]).astype(np.int32)

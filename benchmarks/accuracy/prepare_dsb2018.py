@@ -34,7 +34,7 @@ def main(source: str, data: str) -> None:
         for file in (image, label):
             (folder / file).parent.mkdir(parents=True, exist_ok=True)
         one = Path(source) / row["image"]
-        pixels = io.read_image(one / "images" / f"{row['image']}.png")
+        pixels = io.read_image(one / "images" / f"{row['image']}.png", keep_color=True)
         imsave(folder / image, pixels[..., CHANNEL], check_contrast=False)
         io.write_masks(folder / label, masks_from_files(one / "masks"))
         rows.append({"id": name, "split": split, "field_group": row["field"], "image": image, "label": label})

@@ -174,7 +174,7 @@ def test_trains_saves_and_segments_with_it(viewer, widget, qtbot, said, tmp_path
     finish(qtbot, widget)
     assert said()[-1][0] == "info", said()
     assert "6 images, validation images: loss " in widget.train.result.text()
-    assert "cellprob_threshold 0, flow_threshold 0.4, min_size 15, score_threshold none" in widget.train.result.text()
+    assert "flow_threshold 0.4, min_size 15, score_threshold none" in widget.train.result.text()
     widget.train.save_model(str(tmp_path / "mine"))
     file = tmp_path / "mine.safetensors"
     assert file.stat().st_size > 100_000

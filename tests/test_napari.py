@@ -199,7 +199,7 @@ def test_trains_saves_and_segments_with_it(viewer, widget, qtbot, said, tmp_path
     widget.train.epochs.setValue(1)
     widget.train.run.click()
     finish(qtbot, widget)
-    assert "trained 2 (not saved): 1 image, typical" in widget.train.result.text()
+    assert "trained 2 (not saved): 1 image, no validation images" in widget.train.result.text()
     assert [message for severity, message in said() if severity == "error"] == []
 
 

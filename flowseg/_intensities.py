@@ -99,7 +99,7 @@ def find_limits(image: NDArray[Any], normalize: Any = DEFAULT) -> Limits:
 
 def find_channel_limits(channel: NDArray[Any], low: float, high: float) -> tuple[float, float, float, float]:
     """Percentiles of one channel, twice the same where it is constant, and where the picture ends."""
-    inside = _find_picture(channel)
+    inside = find_picture(channel)
     if inside is None:
         return (*percentiles(channel, low, high), -np.inf, np.inf)
     values = channel[inside]
@@ -124,7 +124,7 @@ def stretch(values: NDArray[Any], limits: Limits) -> NDArray[np.float32]:
     return stretched
 
 
-def _find_picture(channel: NDArray[Any]) -> NDArray[np.bool_] | None:
+def find_picture(channel: NDArray[Any]) -> NDArray[np.bool_] | None:
     """Pixels that are not filled in with the smallest or the largest value, nor next to such; None for all."""
     picture = None
     for sign in (1, -1):

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from flowseg import _checks
+from flowseg._intensities import find_picture
 from flowseg._sizes import image_diameter
 
 # Below this sharpness objects look like noise. Measured by benchmarks/noise.py: smoothed noise reaches 1.8, and no
@@ -30,6 +31,8 @@ SMOOTHING = 1 / 8
 # The background begins at this share of the diameter from the objects, beyond their blurred edges; at least 2 pixels.
 MARGIN = 1 / 6
 LEAST_MARGIN = 2
+# So many standard deviations from padding its edge no longer shows in the smoothed image.
+REACH = 4
 # Pixels that a diameter need not exceed: larger objects are looked at in a reduced image, which is quicker.
 ENOUGH = 12
 # Of an image larger than so many windows of so many (reduced) pixels along an axis only these windows are looked at.
@@ -52,7 +55,8 @@ def sharpness(image: NDArray[Any], masks: NDArray[Any]) -> float:
     """How many times as steep as the background the image is at the outlines of objects.
 
     Median gradient at the outlines over the 90th percentile in the background; of several channels the largest. Pixels
-    that equal all their neighbors do not count as background: clipped or filled with one value they say nothing.
+    that equal all their neighbors do not count as background: clipped or filled with one value they say nothing. Nor
+    does the edge of padding, which is steeper than any object.
 
     Parameters
     ----------
@@ -74,8 +78,11 @@ def sharpness(image: NDArray[Any], masks: NDArray[Any]) -> float:
     channels = np.moveaxis(np.atleast_3d(image), -1, 0)
     values = []
     for channel in channels:
+        picture = find_picture(channel)
+        inside = np.ones(masks.shape, dtype=bool) if picture is None else picture
         with np.errstate(over="ignore", invalid="ignore"):  # of the largest numbers there are: then it is NaN
-            parts = [_gradients(channel[place], masks[place], diameter, step) for place in product(*places)]
+            cuts = [(channel[place], masks[place], inside[place]) for place in product(*places)]
+            parts = [_gradients(*cut, diameter, step) for cut in cuts]
         outline, background = (np.concatenate(found) for found in zip(*parts, strict=True))
         if outline.size and background.size >= LEAST_BACKGROUND:
             values.append(_ratio(float(np.median(outline)), float(np.quantile(background, QUANTILE))))
@@ -140,17 +147,23 @@ def _windows(length: int, side: int) -> list[slice]:
 
 
 def _gradients(
-    image: NDArray[Any], masks: NDArray[Any], diameter: float, step: int
+    image: NDArray[Any], masks: NDArray[Any], inside: NDArray[np.bool_], diameter: float, step: int
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """Steepness at the outlines of objects and in the background."""
     seen = _reduce(image, step)
-    labels = masks[step // 2 :: step, step // 2 :: step][: seen.shape[0], : seen.shape[1]]
+    labels, in_picture = (_thin(array, step)[: seen.shape[0], : seen.shape[1]] for array in (masks, inside))
     taken = (labels != 0).astype(np.uint8)
     margin = max(LEAST_MARGIN, int(np.ceil(diameter / step * MARGIN)))
     background = _differ(seen) & (ndimage.maximum_filter(taken, 2 * margin + 1) == 0)
-    smooth = ndimage.gaussian_filter(seen, max(1.0, diameter / step * SMOOTHING))
-    steepness = np.hypot(*np.gradient(smooth))
-    return steepness[_differ(labels > 0)], steepness[background]
+    sigma = max(1.0, diameter / step * SMOOTHING)
+    steepness = np.hypot(*np.gradient(ndimage.gaussian_filter(seen, sigma)))
+    clear = in_picture if in_picture.all() else ndimage.minimum_filter(in_picture, 2 * int(REACH * sigma) + 1)
+    return steepness[_differ(labels > 0) & clear], steepness[background & clear]
+
+
+def _thin(array: NDArray[Any], step: int) -> NDArray[Any]:
+    """The middle of squares of ``step`` pixels."""
+    return array[step // 2 :: step, step // 2 :: step]
 
 
 def _differ(array: NDArray[Any]) -> NDArray[np.bool_]:

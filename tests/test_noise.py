@@ -70,6 +70,18 @@ def test_drawn_cells_are_sharper(drawn, change):
     assert sharpness(change(image), masks) > 1.5 * LEAST_SHARPNESS
 
 
+@pytest.mark.parametrize("value", [0, 65535])
+@pytest.mark.parametrize("width", [4, 40])
+def test_the_edge_of_padding_is_no_background(drawn, width, value):
+    image, masks = drawn
+    counts = np.rint(1000 + 200 * image).astype(np.uint16)
+    padded = np.pad(counts, width, constant_values=value)
+    assert sharpness(padded, np.pad(masks, width)) > 0.8 * sharpness(counts, masks)
+    noise = smooth_noise(4)
+    padded = np.pad(np.rint(1000 + 150 * noise).astype(np.uint16), width, constant_values=value)
+    assert sharpness(padded, np.pad(blobs(noise), width)) < LEAST_SHARPNESS
+
+
 def test_it_depends_neither_on_units_nor_on_size(drawn):
     image, masks = drawn
     once = sharpness(image, masks)

@@ -148,10 +148,13 @@ def _add_ellipse(canvas: Canvas, center: Ring, axes: Ring, degrees: float) -> No
     reach = np.hypot(axes * cosine, axes[::-1] * sine)
     low = np.clip(np.floor(center - reach), 0, canvas.shape).astype(int)
     high = np.clip(np.ceil(center + reach) + 1, low, canvas.shape).astype(int)
-    row = (np.arange(low[0], high[0]) + 0.5 - center[0])[:, np.newaxis]
-    column = np.arange(low[1], high[1]) + 0.5 - center[1]
-    along, across = column * cosine + row * sine, row * cosine - column * sine
-    canvas.add((along / axes[1]) ** 2 + (across / axes[0]) ** 2 <= 1, (int(low[0]), int(low[1])))
+
+    def inside(row: NDArray[np.intp], column: NDArray[np.intp]) -> NDArray[np.bool_]:
+        down, right = row + low[0] + 0.5 - center[0], column + low[1] + 0.5 - center[1]
+        along, across = right * cosine + down * sine, down * cosine - right * sine
+        return np.asarray((along / axes[1]) ** 2 + (across / axes[0]) ** 2 <= 1)
+
+    canvas.add_inside(inside, (int(low[0]), int(low[1])), tuple((high - low).tolist()))
 
 
 def _add_mask(canvas: Canvas, said: dict[str, str]) -> None:

@@ -58,7 +58,7 @@ class Canvas:
 
     def add(self, mask: NDArray[np.bool_], corner: tuple[int, int] = (0, 0)) -> None:
         """Add one object, given as the pixels of a box whose first row and column are ``corner``."""
-        self.add_inside(lambda row, column: mask[row[:, 0][:, np.newaxis], column], corner, mask.shape)
+        self.add_inside(lambda row, column: mask[row[0, 0] : row[-1, 0] + 1, column[0] : column[-1] + 1], corner, mask.shape)
 
     def add_inside(self, inside: Inside, corner: tuple[int, int], shape: tuple[int, ...]) -> None:
         """Add one object, given as what says of rows, upright, and columns of its box whether pixels are inside."""

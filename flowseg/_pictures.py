@@ -53,7 +53,7 @@ MAX_EXIF = 1 << 16  # bytes, as in JPEG
 # Bytes that Pillow holds for each pixel at most, and how often an array is there until it is read.
 PILLOW_BYTES, COPIES = 4, 2
 # How Pillow names pictures beside the first of a JPEG that show something else; previews do not.
-MULTI_FRAME = "Multi-Frame"
+MULTI_FRAME, MP_ENTRIES = "Multi-Frame", 0xB002
 
 
 @dataclass(frozen=True)
@@ -110,6 +110,9 @@ def _png_orientation(path: Path) -> int:
 
 def _describe(path: Path, file: ImageFile.ImageFile, labels: bool) -> Stored:
     size = (file.height, file.width)
+    others = _other_pictures(file)
+    if others:
+        raise ValueError(f"{path} must hold one picture; it holds {others + 1}. Save the one you mean.")
     if getattr(file, "n_frames", 1) > 1:
         raise ValueError(f"{path} must be a still picture; it has {file.n_frames} frames. Save the one you mean.")
     bits, kind = _png_header(path) if file.format == "PNG" else (8, GREY)
@@ -123,6 +126,18 @@ def _describe(path: Path, file: ImageFile.ImageFile, labels: bool) -> Stored:
     axes, dtype = MODES[mode]
     dtype = "u2" if bits == 16 else dtype  # older versions of Pillow have them as int32
     return Stored(axes, (*size, len(mode))[: len(axes)], np.dtype(dtype), bits, mode)
+
+
+def _other_pictures(file: ImageFile.ImageFile) -> int:
+    """Pictures beside the first that show something else (views, parts of a panorama): a JPEG may hold some."""
+    if "mp" not in file.info or not isinstance(file, JpegImageFile):
+        return 0
+    try:
+        said = file._getmp()
+        kinds = [entry["Attribute"]["MPType"] for entry in said[MP_ENTRIES]]
+    except Exception:  # noqa: BLE001 - what is damaged there is no picture's part
+        return 0
+    return sum(kind.startswith(MULTI_FRAME) for kind in kinds[1:])
 
 
 def _png_header(path: Path) -> tuple[int, int]:

@@ -160,9 +160,9 @@ def _check_opcodes(stream: IO[bytes]) -> None:
     `pickletools` makes none. It refuses numbers of bytes beyond the end, and leaves places in the memo, which are
     rising numbers where a program wrote them.
     """
-    start, n_opcodes = stream.tell(), 0
-    for opcode, argument, _ in pickletools.genops(stream):
-        n_opcodes += 1
+    start = stream.tell()
+    for n_opcodes, (opcode, said, _) in enumerate(pickletools.genops(stream), start=1):
+        argument: Any = said
         if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and not 0 <= argument <= n_opcodes:
             raise ValueError(f"a pickle whose memo has place {argument} after {n_opcodes} steps")
     stream.seek(start)

@@ -81,6 +81,8 @@ def _webp(head: bytes) -> tuple[int, int] | None:
 
 def _jpeg_xl(head: bytes) -> tuple[int, int]:
     bits, place = int.from_bytes(head[:16], "little"), 0
+    if len(head) < 16:
+        raise IndexError("too short for a size")
 
     def take(n: int) -> int:
         nonlocal place
@@ -104,4 +106,3 @@ def _jpeg_xr(head: bytes) -> tuple[int, int] | None:
         tag, kind, _ = struct.unpack_from("<HHI", head, place + 2 + 12 * k)
         (said[tag],) = struct.unpack_from("<H" if kind == 3 else "<I", head, place + 10 + 12 * k)
     return (said[JXR_HEIGHT], said[JXR_WIDTH]) if {JXR_HEIGHT, JXR_WIDTH} <= said.keys() else None
-

@@ -108,5 +108,7 @@ def naming_what_is_damaged(path: Path, kind: str) -> Iterator[None]:
     except MemoryError as error:
         raise _memory.named(path, error) from error
     except Exception as error:
+        if isinstance(error, ValueError) and str(error).startswith(f"{path} must "):  # a sentence already
+            raise
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(f"{path} must be a readable {kind}; got: {reason}") from error

@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +48,7 @@ class Matrix:
     start: int  # of the numbers, in the data
     code: str  # NumPy's code of the numbers in version 4; their byte order in version 5
 
-    def read(self) -> NDArray[np.generic]:
+    def read(self) -> NDArray[Any]:
         """The array."""
         if self.kind:
             raise ValueError(f"{self.name}, which is no array of real numbers but a {self.kind}")

@@ -23,7 +23,7 @@ HUGE = 10**15
 
 
 def allowed() -> int | None:
-    """Bytes that this process may still take: of the machine, its control groups and its own limits; None if unknown."""
+    """Bytes that the machine, control groups and limits of this process leave it; None if nothing is known."""
     known = [*_machine(), *_groups(), *_limits()]
     return int(SHARE * min(known)) if known else None
 
@@ -75,7 +75,7 @@ def named(path: Path, error: MemoryError) -> MemoryError:
 def say(n_bytes: int) -> str:
     """Bytes in words."""
     if n_bytes >= HUGE:
-        return "more than 1000 TB"
+        return "1000 TB or more"
     return f"{n_bytes / 1e9:.1f} GB" if n_bytes >= 1e9 else f"{math.ceil(n_bytes / 1e6)} MB"
 
 

@@ -34,7 +34,7 @@ Inside = Callable[[NDArray[np.intp], NDArray[np.intp]], NDArray[np.bool_]]
 def check_canvases(shapes: Iterable[tuple[int, int]]) -> None:
     """Refuse images whose masks take more memory, all together, than is allowed."""
     sizes = [rows * columns for rows, columns in shapes]
-    said = f"with {len(sizes)} images of {sum(sizes)} pixels" if sum(sizes) < _memory.HUGE else "with its images"
+    said = f"with masks of {sum(sizes)} pixels" if sum(sizes) < _memory.HUGE else "with its masks"
     _memory.check(MASK_BYTES * (sum(sizes) + max(sizes, default=0)), f"{said} it")
 
 
@@ -58,19 +58,26 @@ class Canvas:
 
     def add(self, mask: NDArray[np.bool_], corner: tuple[int, int] = (0, 0)) -> None:
         """Add one object, given as the pixels of a box whose first row and column are ``corner``."""
-        self.add_inside(lambda row, column: mask[row[0, 0] : row[-1, 0] + 1, column[0] : column[-1] + 1], corner, mask.shape)
+        self.add_inside(
+            lambda row, column: mask[row[0, 0] : row[-1, 0] + 1, column[0] : column[-1] + 1], corner, mask.shape
+        )
 
     def add_inside(self, inside: Inside, corner: tuple[int, int], shape: tuple[int, ...]) -> None:
         """Add one object, given as what says of rows, upright, and columns of its box whether pixels are inside."""
         starts = [max(-first, 0) for first in corner]
-        stops = [max(min(n, end - first), start) for n, end, first, start in zip(shape, self.shape, corner, starts, strict=True)]
+        stops = [
+            max(min(n, end - first), start)
+            for n, end, first, start in zip(shape, self.shape, corner, starts, strict=True)
+        ]
         column = np.arange(starts[1], stops[1])
         parts = [np.zeros((0, 2), dtype=np.intp)]
         step = max(BAND // max(column.size, 1), 1)
         for start in range(starts[0], stops[0] if column.size else starts[0], step):
             row = np.arange(start, min(start + step, stops[0]))[:, np.newaxis]
             box = np.pad(inside(row, column), ((0, 0), (1, 1)))
-            line, place = np.nonzero(box[:, 1:] != box[:, :-1])  # in every row the start of a run, its stop, a start, ...
+            line, place = np.nonzero(
+                box[:, 1:] != box[:, :-1]
+            )  # in every row the start of a run, its stop, a start, ...
             first = (line + start + corner[0]) * self.shape[1] + starts[1] + corner[1]
             parts.append((first + place).reshape(-1, 2))
         self.add_runs(np.concatenate(parts))

@@ -48,9 +48,13 @@ def check_declared(path: Path, file: tifffile.TiffFile) -> None:
 def check_parts(page: Any, path: Path) -> None:
     """Refuse strips and tiles that become larger than they are declared, or than what is allowed."""
     keyframe = page.keyframe
-    shape = (keyframe.tilelength, keyframe.tilewidth) if keyframe.is_tiled else (
-        min(keyframe.rowsperstrip, keyframe.imagelength),
-        keyframe.imagewidth,
+    shape = (
+        (keyframe.tilelength, keyframe.tilewidth)
+        if keyframe.is_tiled
+        else (
+            min(keyframe.rowsperstrip, keyframe.imagelength),
+            keyframe.imagewidth,
+        )
     )
     depth = keyframe.tiledepth if keyframe.is_tiled else 1
     n_values = math.prod(shape) * max(depth, 1) * keyframe.samplesperpixel
@@ -115,9 +119,9 @@ def _check_count(n: float) -> None:
 def _check_names(path: Path, names: Iterable[str]) -> None:
     """Files of a set lie beside one another: a name that leads elsewhere, or to what is no file, is not followed."""
     for name in set(names):
-        if name in ("", ".", "..") or PurePosixPath(name).name != name or PureWindowsPath(name).name != name:
-            if name != path.name:
-                raise ValueError(f"metadata that name {name!r}, which is not a file beside it")
+        is_elsewhere = name in ("", "..") or {PurePosixPath(name).name, PureWindowsPath(name).name} != {name}
+        if is_elsewhere and name != path.name:
+            raise ValueError(f"metadata that name {name!r}, which is not a file beside it")
         _memory.check_regular(path.with_name(name))
 
 
@@ -125,7 +129,8 @@ def _check_index(index: Path) -> None:
     """The index of an NDTiff set: files by name, and planes by numbers or words."""
     _memory.check_regular(index)
     _memory.check(index.stat().st_size, f"{index} must fit into memory; it")
-    names, values = set(), {}
+    names: set[str] = set()
+    values: dict[str, set[Any]] = {}
     for place, name, *_ in tifffile.tifffile.read_ndtiff_index(str(index)):
         names.add(name)
         for axis, value in place.items():

@@ -1,6 +1,6 @@
 """Damage MATLAB files and read them: none may end Python, and whatever is wrong is said in a sentence.
 
-    python tests/fuzz_mat.py [N [SEED]]
+python tests/fuzz_mat.py [N [SEED]]
 """
 
 import sys

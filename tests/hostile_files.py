@@ -209,7 +209,7 @@ def files():
         "coco: object.json": (
             coco(side=12_000, segmentation={"size": [12_000, 12_000], "counts": [0, 144_000_000]}), "must fit into memory",
         ),
-        "coco: outline.json": (coco(side=12_000, segmentation=[[0, 0, 5e7, 1, 5e7, 3]]), "must fit into memory"),
+        "coco: outline.json": (coco(side=8_000, segmentation=[[0, 0, 2e7, 1, 2e7, 3]]), "must fit into memory"),
         "cvat: declared.xml": (cvat(100), "must fit into memory"),
         "cvat: digits.xml": (cvat(side=10**40), "must fit into memory"),
         "cvat: elements.xml": (b"<annotations>" + b"<a/>" * 3_000_000 + b"</annotations>", "must fit into memory"),
@@ -306,9 +306,6 @@ def main(folder, names):
 if __name__ == "__main__":
     import resource
     import sys
-
-    import flowseg._annotation_files
-    import flowseg._result_kinds
 
     limit = 1 << 30
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))

@@ -40,7 +40,9 @@ def test_hostile_files_are_refused_in_a_sentence(answers):
     wrong = []
     for name, words in said.items():
         kind, sentence, seconds = found[name]
-        is_right = kind == "" if words is None else kind in KINDS and words in sentence and f"{folder / name}" in sentence
+        is_right = (
+            kind == "" if words is None else kind in KINDS and words in sentence and f"{folder / name}" in sentence
+        )
         if not is_right or "\n" in sentence or len(sentence) > 600 + len(str(folder)) or seconds > MOST:
             wrong.append(f"{name}: {kind} {sentence[:300]} ({seconds:.1f} s)")
     assert not wrong, "\n".join(wrong)

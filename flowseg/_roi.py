@@ -27,8 +27,8 @@ KIND = "ImageJ ROI file"
 # Bytes of one region in a .zip file at most; one of a million corners has 12 million.
 MAX_BYTES = 1 << 26
 
-# Regions are at most this many times as large as the .zip file that holds them, and `MAX_BYTES` more: coordinates become
-# a tenth at best, what is made to burst a thousandth.
+# Regions are at most this many times as large as the .zip file that holds them, and `MAX_BYTES` more: coordinates
+# become a tenth at best, what is made to burst a thousandth.
 MAX_RATIO = 100
 
 # What macOS puts into a .zip file beside what is meant.

@@ -165,8 +165,9 @@ def test_a_jpeg_of_several_pictures_is_not_cut_down_to_one(tmp_path):
     frames[0].save(file, "MPO", save_all=True, append_images=frames[1:])
     content = file.read_bytes()
     assert io.read_image(file).shape == (16, 16)  # the second is of no kind that counts, as maps of brightness are
-    start = content.index(b"MPF\0") - 2
-    place = start + int.from_bytes(content[start : start + 2], "big") - 16  # the last entry of 16 bytes
+    start = content.index(b"MPF\0") + 4
+    tag = content.index(b"\x02\xb0", start)
+    place = start + int.from_bytes(content[tag + 8 : tag + 12], "little") + 16  # the second entry of 16 bytes
     assert content[place : place + 4] == bytes(4)
     for kind in (0x020001, 0x020002, 0x020003):  # panorama, disparity, angle
         file.write_bytes(content[:place] + kind.to_bytes(4, "little") + content[place + 4 :])

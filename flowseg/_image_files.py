@@ -66,7 +66,7 @@ def read_image(
     ImportError
         If the file is of a maker's format and the package that reads it is not installed; the sentence names it.
     MemoryError
-        If this machine cannot hold the image.
+        If the image does not fit into the memory that this process may use; nothing is read then.
     ValueError
         If the file cannot be read as an image, is not what its name says, lacks pixels or a file of its set, or holds
         more than one image and nothing says which; its name is in the sentence.

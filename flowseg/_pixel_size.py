@@ -7,7 +7,7 @@ from pathlib import Path
 
 import tifffile
 
-from flowseg import _checks, _files, _memory
+from flowseg import _checks, _files
 from flowseg._image_source import TRANSPOSED
 from flowseg._tiff_files import is_tiff, open_series, orientation_of
 from flowseg._vendor_files import is_vendor_file, scene_pixel_size
@@ -56,7 +56,6 @@ def read_pixel_size(path: str | os.PathLike[str], *, scene: int | str | None = N
     (0.5, 0.25)
     """
     file = Path(path)
-    _memory.check_regular(file)
     if is_vendor_file(file):
         size = scene_pixel_size(file, scene)
         return None if size is None else _valid(*size)

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from flowseg import _checks, _files
 from flowseg._image_files import read_array
+from flowseg._mat_files import read_matrices
 from flowseg._merging import Canvas, number_pieces
 from flowseg._paths import find_files
 
@@ -128,14 +129,16 @@ def masks_from_mat(path: StrPath, *, key: str = "inst_map") -> NDArray[Any]:
     >>> flowseg.masks_from_mat("cells.mat")
     array([[0, 1, 2]], dtype=int32)
     """
-    from scipy.io import loadmat
-
-    with _files.naming_what_is_damaged(Path(path), "MATLAB file (version 7 or lower)"):
-        content = loadmat(os.fspath(path))
-    names = [name for name in content if not name.startswith("__")]
+    file, kind = Path(path), "MATLAB file (version 7 or lower)"
+    with _files.naming_what_is_damaged(file, kind):
+        matrices = read_matrices(file)
+    names = [matrix.name for matrix in matrices]
     if key not in names:
         raise ValueError(f"key must be one of the arrays in {path}, {', '.join(names)}; got {key!r}.")
-    array, name = np.asarray(content[key]), f"{key} in {path}"
+    if names.count(key) > 1:
+        raise ValueError(f"{path} must hold one array named {key!r}; it holds {names.count(key)}.")
+    with _files.naming_what_is_damaged(file, kind):
+        array, name = matrices[names.index(key)].read(), f"{key} in {path}"
     _checks.check_finite(array, name)
     if array.dtype.kind == "f" and np.all(array == np.rint(array)):
         largest = 2 ** (np.finfo(array.dtype).nmant + 1)  # up to here floats hold every whole number

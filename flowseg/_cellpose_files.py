@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
+import pickletools
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from flowseg import _checks, _files
+from flowseg import _checks, _files, _memory
 from flowseg._entries import read_text
 from flowseg._merging import Canvas
 from flowseg._tiff_files import read_tiff
@@ -124,8 +126,8 @@ def masks_from_cellpose(path: StrPath, shape: tuple[int, int] | None = None) -> 
     file = Path(path)
     suffix = file.suffix.lower()
     if suffix == ".npy":
-        with _files.naming_what_is_damaged(file, "file of Cellpose's (_seg.npy)"), open(file, "rb") as stream:
-            array = _read_masks(stream)
+        with _files.naming_what_is_damaged(file, "file of Cellpose's (_seg.npy)"):
+            array = _read_masks(io.BytesIO(_memory.read_bytes(file)))
         return _checks.as_masks(array, f"the masks in {path}")
     if suffix in (".tif", ".tiff"):
         return _labels_of_flows(file)
@@ -142,6 +144,7 @@ def _read_masks(stream: IO[bytes]) -> NDArray[Any]:
     shape, _, dtype = read(stream)
     if dtype != np.dtype(object) or shape not in ((), (1,)):
         raise ValueError(f"an array of {dtype} and shape {shape}")
+    _check_opcodes(stream)
     content = _ArraysOnly(stream).load()
     if isinstance(content, _Array) and isinstance(content.data, list):
         (content,) = content.data
@@ -149,6 +152,20 @@ def _read_masks(stream: IO[bytes]) -> NDArray[Any]:
     if not isinstance(masks, _Array):
         raise ValueError("something without masks")
     return masks.make()
+
+
+def _check_opcodes(stream: IO[bytes]) -> None:
+    """Refuse a pickle that names more than it holds: `pickle` makes room for what is named before it reads it.
+
+    `pickletools` makes none. It refuses numbers of bytes beyond the end, and leaves places in the memo, which are
+    rising numbers where a program wrote them.
+    """
+    start = stream.tell()
+    for n_opcodes, (opcode, said, _) in enumerate(pickletools.genops(stream), start=1):
+        argument: Any = said
+        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and not 0 <= argument <= n_opcodes:
+            raise ValueError(f"a pickle whose memo has place {argument} after {n_opcodes} steps")
+    stream.seek(start)
 
 
 def _labels_of_flows(file: Path) -> NDArray[np.int32]:
@@ -170,4 +187,5 @@ def _masks_from_outlines(file: Path, shape: tuple[int, int]) -> NDArray[np.int32
                 raise ValueError(f"a line of {len(numbers)} numbers, which are no pairs x, y")
             if numbers:
                 canvas.add_outline(np.array(numbers, dtype=np.float64).reshape(-1, 2)[:, ::-1] + 0.5)
-    return canvas.paint()
+    with _memory.naming(file):
+        return canvas.paint()

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from flowseg import _checks, _files
+from flowseg import _checks, _files, _memory
 from flowseg._coco_segments import decode
 from flowseg._entries import Choice, Entries, name_kind, read_json
-from flowseg._merging import Canvas
+from flowseg._merging import Canvas, check_canvases
 from flowseg._objects import objects_of
 from flowseg._optional import need
 
@@ -86,15 +86,18 @@ def masks_from_coco(path: StrPath, *, classes: str | Sequence[str] | None = None
         for kind, said in (("file name", names), ("id", ids)):
             if len(set(said)) < len(said):
                 raise ValueError(f"several images of {kind} {Counter(said).most_common(1)[0][0]!r}")
-        canvases = {image["id"]: Canvas(_shape_of(image)) for image in document["images"]}
+        shapes = [_shape_of(image) for image in document["images"]]
+        canvases = {image_id: Canvas(shape) for image_id, shape in zip(ids, shapes, strict=True)}
+        check_canvases(shapes)
         categories = {item["id"]: str(item["name"]) for item in document.get("categories") or []}
     choice.check(set(categories.values()), file)
-    for annotation in document["annotations"]:
-        _add(annotation, canvases, categories, choice, entries)
-    entries.close()
-    masks = {}
-    for name, image_id in zip(names, ids, strict=True):
-        masks[name] = canvases[image_id].paint(name)
+    with _memory.naming(file):
+        for annotation in document["annotations"]:
+            _add(annotation, canvases, categories, choice, entries)
+        entries.close()
+        masks = {}
+        for name, image_id in zip(names, ids, strict=True):
+            masks[name] = canvases[image_id].paint(name)
     return masks
 
 

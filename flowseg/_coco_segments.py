@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from flowseg import _memory
 from flowseg._optional import need
 
 # pycocotools' maskApi.c does not look at what it is given. It counts fifths of pixels in 32 bits with a sign, and
@@ -14,6 +15,8 @@ from flowseg._optional import need
 MAX_COORDINATE = 1 << 26
 # Bytes that it takes per pixel along an outline: five steps of five 32-bit numbers.
 OUTLINE_BYTES = 100
+# Bytes for each pixel of an object's box: steps, their sums, what is inside.
+BOX_BYTES = 4
 # Outlines may be as long as the image has pixels and this many times its rows and columns: no object has a longer one.
 MAX_SIDES = 64
 
@@ -48,7 +51,9 @@ def _box(start: NDArray[np.int64], stop: NDArray[np.int64], height: int) -> tupl
     top = np.where(column == first[run], start[run] % height, 0)
     bottom = np.where(column == last[run], (stop[run] - 1) % height + 1, height)
     low, left = int(top.min()), int(column.min())
-    steps = np.zeros((int(bottom.max()) - low + 1, int(column.max()) - left + 1), dtype=np.int8)
+    rows, columns = int(bottom.max()) - low + 1, int(column.max()) - left + 1
+    _memory.check(BOX_BYTES * rows * columns, f"with an object of {rows} rows and {columns} columns it")
+    steps = np.zeros((rows, columns), dtype=np.int8)
     np.add.at(steps, (top - low, column - left), 1)
     np.subtract.at(steps, (bottom - low, column - left), 1)
     return np.cumsum(steps[:-1], axis=0, dtype=np.int8) > 0, (low, left)
@@ -65,7 +70,7 @@ def _fill(polygons: list[Any], height: int, width: int) -> NDArray[np.int64]:
         length += np.abs(corners - np.roll(corners, 1, axis=0)).max(axis=1).sum()
     if length > height * width + MAX_SIDES * (height + width):
         raise ValueError(f"polygons {length:.0f} pixels long in an image of shape {(height, width)}")
-    np.empty(int(OUTLINE_BYTES * length), dtype=np.uint8)  # a MemoryError here, if any
+    _memory.check(int(OUTLINE_BYTES * length), "with outlines that long it")
     coding = need("pycocotools.mask", "formats")
     return unpack(coding.merge(coding.frPyObjects(polygons, height, width))["counts"].decode("ascii"))
 

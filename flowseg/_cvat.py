@@ -6,15 +6,16 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree.ElementTree import Element
 
 import numpy as np
 from numpy.typing import NDArray
 
-from flowseg import _files
+from flowseg import _files, _memory
 from flowseg._entries import Choice, Entries, read_text
-from flowseg._merging import Canvas
+from flowseg._merging import Canvas, check_canvases
 from flowseg._polygons import Ring
+from flowseg._xml import parse_xml
 
 StrPath = str | os.PathLike[str]
 
@@ -68,28 +69,34 @@ def masks_from_cvat(path: StrPath, *, classes: str | Sequence[str] | None = None
     with _files.naming_what_is_damaged(file, KIND):
         images = _images(read_text(file))
         names = _names(images)
-        canvases = [Canvas((int(image.attrib["height"]), int(image.attrib["width"]))) for image in images]
+        shapes = [(int(image.attrib["height"]), int(image.attrib["width"])) for image in images]
+        canvases = [Canvas(shape) for shape in shapes]
+        check_canvases(shapes)
     choice.check({shape.attrib["label"] for image in images for shape in image if shape.attrib.get("label")}, file)
-    for image, canvas in zip(images, canvases, strict=True):
-        for shape in image:
-            if shape.tag == TAG:
-                continue
-            if not choice.takes(shape.attrib.get("label")):
-                entries.leave_out("a shape of another label")
-                continue
-            with entries.reading():
-                _draw(shape, canvas)
-    entries.close()
-    masks = {}
-    for name, canvas in zip(names, canvases, strict=True):
-        masks[name] = canvas.paint(name)
+    with _memory.naming(file):
+        for image, canvas in zip(images, canvases, strict=True):
+            _draw_all(image, canvas, choice, entries)
+        entries.close()
+        masks = {}
+        for name, canvas in zip(names, canvases, strict=True):
+            masks[name] = canvas.paint(name)
     return masks
 
 
-def _images(text: str) -> list[ElementTree.Element]:
-    if "<!DOCTYPE" in text or "<!ENTITY" in text:
-        raise ValueError("a document type of its own")
-    root = ElementTree.fromstring(text)
+def _draw_all(image: Element, canvas: Canvas, choice: Choice, entries: Entries) -> None:
+    """Add the shapes of one image."""
+    for shape in image:
+        if shape.tag == TAG:
+            continue
+        if not choice.takes(shape.attrib.get("label")):
+            entries.leave_out("a shape of another label")
+            continue
+        with entries.reading():
+            _draw(shape, canvas)
+
+
+def _images(text: str) -> list[Element]:
+    root = parse_xml(text)
     images = list(root.iter("image"))
     if root.tag == "annotations" and not images and root.find("track") is not None:
         raise ValueError("tracks of a video: export it as 'CVAT for images 1.1'")
@@ -98,7 +105,7 @@ def _images(text: str) -> list[ElementTree.Element]:
     return images
 
 
-def _names(images: list[ElementTree.Element]) -> list[str]:
+def _names(images: list[Element]) -> list[str]:
     """The images' names, with their subsets where names alone are not enough."""
     names = [image.attrib["name"] for image in images]
     if len(set(names)) < len(names):
@@ -109,7 +116,7 @@ def _names(images: list[ElementTree.Element]) -> list[str]:
     return names
 
 
-def _draw(shape: ElementTree.Element, canvas: Canvas) -> None:
+def _draw(shape: Element, canvas: Canvas) -> None:
     """Add one shape; raise ValueError if it has no area."""
     said = shape.attrib
     if shape.tag == "polygon":
@@ -148,10 +155,13 @@ def _add_ellipse(canvas: Canvas, center: Ring, axes: Ring, degrees: float) -> No
     reach = np.hypot(axes * cosine, axes[::-1] * sine)
     low = np.clip(np.floor(center - reach), 0, canvas.shape).astype(int)
     high = np.clip(np.ceil(center + reach) + 1, low, canvas.shape).astype(int)
-    row = (np.arange(low[0], high[0]) + 0.5 - center[0])[:, np.newaxis]
-    column = np.arange(low[1], high[1]) + 0.5 - center[1]
-    along, across = column * cosine + row * sine, row * cosine - column * sine
-    canvas.add((along / axes[1]) ** 2 + (across / axes[0]) ** 2 <= 1, (int(low[0]), int(low[1])))
+
+    def inside(row: NDArray[np.intp], column: NDArray[np.intp]) -> NDArray[np.bool_]:
+        down, right = row + low[0] + 0.5 - center[0], column + low[1] + 0.5 - center[1]
+        along, across = right * cosine + down * sine, down * cosine - right * sine
+        return np.asarray((along / axes[1]) ** 2 + (across / axes[0]) ** 2 <= 1)
+
+    canvas.add_inside(inside, (int(low[0]), int(low[1])), tuple((high - low).tolist()))
 
 
 def _add_mask(canvas: Canvas, said: dict[str, str]) -> None:

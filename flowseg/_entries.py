@@ -11,8 +11,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from flowseg import _memory
+
 # Marks that editors and PowerShell put at the start of a text, and how it goes on.
 ENCODINGS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+
+# Bytes in memory for each list and object of JSON, and for each value in one, at most.
+CONTAINER_BYTES, VALUE_BYTES = 100, 50
 
 # How serialized Java objects begin, QuPath's .qpdata and .hierarchy among them.
 JAVA = b"\xac\xed\x00\x05"
@@ -39,7 +44,7 @@ KINDS = (
 
 def read_text(path: Path) -> str:
     """A text in UTF-8, with or without a byte-order mark, or in UTF-16 with one."""
-    raw = path.read_bytes()
+    raw = _memory.read_bytes(path)
     if raw.startswith(JAVA):
         raise ValueError(
             "what a Java program saved for itself: in QuPath, File > Export objects as GeoJSON writes text"
@@ -53,10 +58,15 @@ def read_text(path: Path) -> str:
 
 def read_json(path: Path) -> Any:
     """A JSON document."""
+    text = read_text(path)
+    n_bytes = CONTAINER_BYTES * (text.count("[") + text.count("{")) + VALUE_BYTES * (text.count(",") + text.count(":"))
+    _memory.check(n_bytes + len(text), f"{path} must fit into memory; its JSON")
     try:
-        return json.loads(read_text(path))
+        return json.loads(text)
     except json.JSONDecodeError as error:
         raise ValueError(f"text that is no JSON ({error})") from None
+    except RecursionError:
+        raise ValueError("JSON of lists in lists, too deep to be read") from None
 
 
 def name_kind(document: Any) -> str | None:

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
+from flowseg import _memory
+
 # Bytes of chance in the name of a file that is not whole yet.
 TOKEN_BYTES = 8
 
@@ -103,8 +105,10 @@ def naming_what_is_damaged(path: Path, kind: str) -> Iterator[None]:
     """Turn whatever a damaged file makes a library raise into one sentence that names the file."""
     try:
         yield
-    except MemoryError:
-        raise
+    except MemoryError as error:
+        raise _memory.named(path, error) from error
     except Exception as error:
+        if isinstance(error, ValueError) and str(error).startswith(f"{path} must "):  # a sentence already
+            raise
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(f"{path} must be a readable {kind}; got: {reason}") from error

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from flowseg import _checks, _files
+from flowseg import _checks, _files, _memory
 from flowseg._entries import Choice, Entries, name_kind, read_json
 from flowseg._merging import Canvas
 from flowseg._objects import objects_of
@@ -103,13 +103,14 @@ def masks_from_geojson(
         outlines = list(_outlines(read_json(file), entries))
     choice.check({outline.class_name for outline in outlines if outline.class_name}, file)
     planes = []
-    for outline in _leave_out(outlines, choice, entries):
-        with entries.reading():
-            canvas.add_polygons(_polygons(outline.geometry))
-            planes.append(outline.plane)
-    canvas.keep(choose(planes, wanted, file))
-    entries.close()
-    return canvas.paint()
+    with _memory.naming(file):
+        for outline in _leave_out(outlines, choice, entries):
+            with entries.reading():
+                canvas.add_polygons(_polygons(outline.geometry))
+                planes.append(outline.plane)
+        canvas.keep(choose(planes, wanted, file))
+        entries.close()
+        return canvas.paint()
 
 
 def write_geojson(path: StrPath, masks: ArrayLike) -> None:

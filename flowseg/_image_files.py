@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flowseg import _checks
+from flowseg import _checks, _memory
 from flowseg._image_parts import AXES, choose_part, open_image
-from flowseg._image_source import Source, check_memory
+from flowseg._image_source import Source
 from flowseg._masks import masks_from_rgb
 
 StrPath = str | os.PathLike[str]
@@ -66,7 +66,7 @@ def read_image(
     ImportError
         If the file is of a maker's format and the package that reads it is not installed; the sentence names it.
     MemoryError
-        If this machine cannot hold the image.
+        If the image does not fit into the memory that this process may use; nothing is read then.
     ValueError
         If the file cannot be read as an image, is not what its name says, lacks pixels or a file of its set, or holds
         more than one image and nothing says which; its name is in the sentence.
@@ -97,12 +97,12 @@ def read_image(
                 f"{path} must be one image; it has axes {part.axes} of shape {part.shape}. {_advice(part.axes)}"
             )
         array = part.read()
-    array = array.transpose([part.axes.index(name) for name in ("Y", "X", "C", "S") if name in part.axes])
-    if "S" not in part.axes or channel is not None or not np.issubdtype(array.dtype, np.integer):
-        return array
-    if source.has_opacity and np.all(array[..., -1] == np.iinfo(array.dtype).max):
-        array = _without_last(array)
-    return array if keep_color else _as_grey(array)
+        array = array.transpose([part.axes.index(name) for name in ("Y", "X", "C", "S") if name in part.axes])
+        if "S" not in part.axes or channel is not None or not np.issubdtype(array.dtype, np.integer):
+            return array
+        if source.has_opacity and np.all(array[..., -1] == np.iinfo(array.dtype).max):
+            array = _without_last(array)
+        return array if keep_color else _as_grey(array)
 
 
 def read_masks(
@@ -154,9 +154,10 @@ def read_masks(
     if file.suffix.lower() in (".jpg", ".jpeg"):
         raise ValueError(f"{file} must not be a JPEG file: JPEG changes labels and colours. Save masks as TIFF or PNG.")
     array, names = read_labels(file, axes=axes, channel=channel, z=z, t=t, scene=scene)
-    if names.endswith("S"):
-        return masks_from_rgb(array)
-    return _checks.as_masks(_as_whole_numbers(array, str(path)), str(path))
+    with _memory.naming(file):
+        if names.endswith("S"):
+            return masks_from_rgb(array)
+        return _checks.as_masks(_as_whole_numbers(array, str(path)), str(path))
 
 
 def read_shape(
@@ -190,7 +191,7 @@ def check_image_memory(
         n_pixels = part.n_rows * part.n_columns
         n_channels = math.prod(n for n, name in zip(part.shape, part.axes, strict=True) if name in "CS")
         n_bytes = n_pixels * (n_channels * source.dtype.itemsize + bytes_per_pixel)
-        check_memory(source.path, (part.n_rows, part.n_columns), n_bytes)
+        _memory.check_image(source.path, (part.n_rows, part.n_columns), n_bytes)
 
 
 def read_array(path: Path, *, palette: bool = True, scene: int | str | None = None) -> tuple[NDArray[Any], str]:

@@ -12,8 +12,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from flowseg import _checks
-from flowseg._image_source import EVERYTHING, TRANSPOSED, Index, Source, check_memory, orient, picked_shape
+from flowseg import _checks, _memory
+from flowseg._image_source import EVERYTHING, TRANSPOSED, Index, Source, orient, picked_shape
 from flowseg._paths import SUFFIXES
 from flowseg._pictures import is_picture, open_picture
 from flowseg._tiff_files import is_tiff, open_tiff
@@ -26,9 +26,11 @@ AXES = "TZCYXS"
 @contextmanager
 def open_image(path: Path, scene: int | str | None, *, labels: bool = False) -> Iterator[Source]:
     """Open an image of any format; nothing is read but what its axes are."""
-    if not path.is_file():
-        found = "it is a folder" if path.is_dir() else "there is none"
-        raise (ValueError if path.is_dir() else FileNotFoundError)(f"{path} must be an image file; {found}.")
+    if path.is_dir():
+        raise ValueError(f"{path} must be an image file; it is a folder.")
+    _memory.check_regular(path)
+    if not path.exists():
+        raise FileNotFoundError(f"{path} must be an image file; there is none.")
     if not os.access(path, os.R_OK):
         raise PermissionError(f"{path} must be readable; it is not: Permission denied.")
     if is_vendor_file(path):
@@ -41,7 +43,7 @@ def open_image(path: Path, scene: int | str | None, *, labels: bool = False) -> 
         raise ValueError(
             f"{path} must be an image file, whose name ends in one of {', '.join(SUFFIXES)}. Save the image as TIFF."
         )
-    with opened as source:
+    with _memory.naming(path), opened as source:
         yield source
 
 
@@ -74,7 +76,7 @@ class Part:
 
     def read(self) -> NDArray[Any]:
         """The pixels."""
-        check_memory(self.source.path, self.shape, math.prod(self.shape) * self.source.dtype.itemsize)
+        _memory.check_image(self.source.path, self.shape, math.prod(self.shape) * self.source.dtype.itemsize)
         return orient(self.source.read(self.index), self.axes, self.source.orientation)
 
 

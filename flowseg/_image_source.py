@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from flowseg import _memory
 
 # For each axis of an array one of: a number, which takes the axis away; several; a slice.
 Index = tuple[int | list[int] | slice, ...]
@@ -33,7 +34,7 @@ CONTENTS = {
     "JPEG 2000": (b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51"),
     "NumPy": (b"\x93NUMPY",),
     "ZIP": (b"PK\x03\x04",),
-    "WebP": (b"RIFF",),
+    "RIFF (WebP)": (b"RIFF",),
 }
 NAMES = {"TIFF": ".tif", "PNG": ".png", "JPEG": ".jpg", "BMP": ".bmp", "CZI": ".czi"}
 BEGINNING = 16  # bytes
@@ -41,6 +42,7 @@ BEGINNING = 16  # bytes
 
 def check_content(path: Path, kind: str) -> None:
     """Refuse a file that is not what its name says."""
+    _memory.check_regular(path)
     with path.open("rb") as file:
         beginning = file.read(BEGINNING)
     found = next((name for name, begins in CONTENTS.items() if beginning.startswith(begins)), None)
@@ -94,15 +96,3 @@ def orient(array: NDArray[Any], axes: str, orientation: int) -> NDArray[Any]:
     if orientation in MIRRORED_COLUMNS:
         array = np.flip(array, columns)
     return np.flip(array, rows) if orientation in MIRRORED_ROWS else array
-
-
-def check_memory(path: Path, shape: tuple[int, ...], n_bytes: int) -> None:
-    """Refuse what this machine can never hold, before it is read: running out of memory ends everything."""
-    if not hasattr(os, "sysconf"):
-        return
-    available = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    if n_bytes > available:
-        raise MemoryError(
-            f"{path} must fit into memory; with shape {shape} it takes about {n_bytes / 1e9:.0f} GB, this machine has "
-            f"{available / 1e9:.0f} GB."
-        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flowseg import _checks, _files
+from flowseg import _files, _memory
 from flowseg._entries import Choice, Entries, name_kind, read_json
 from flowseg._image_files import read_masks
 from flowseg._merging import number_pieces
@@ -18,6 +19,9 @@ from flowseg._merging import number_pieces
 StrPath = str | os.PathLike[str]
 
 KIND = "Labkit labeling"
+
+# Bytes for each pixel: its label, and the number of its piece.
+PIXEL_BYTES = 12
 
 # The label that Labkit starts with for what is no object.
 BACKGROUND = "background"
@@ -67,7 +71,7 @@ def masks_from_labkit(path: StrPath, *, classes: str | Sequence[str] | None = No
         if not isinstance(document, dict) or not isinstance(document.get("labels"), dict):
             raise ValueError(name_kind(document) or "something without labels")
         low, high = (np.array(document["interval"][name][::-1]) for name in ("min", "max"))
-        labels = np.zeros(tuple((high - low + 1).tolist()), dtype=np.int32)
+        labels = np.zeros(_shape_of(low, high), dtype=np.int32)
         found = {str(name): pixels for name, pixels in document["labels"].items() if pixels}
     choice.check(set(found), file)
     with _files.naming_what_is_damaged(file, KIND):
@@ -79,9 +83,20 @@ def masks_from_labkit(path: StrPath, *, classes: str | Sequence[str] | None = No
             else:
                 labels[_places(pixels, low, high, name)] = k
                 entries.n_good += 1
-    _checks.check_dimensions(labels, str(path), (2, 3))
     entries.close()
-    return number_pieces(labels)
+    with _memory.naming(file):
+        return number_pieces(labels)
+
+
+def _shape_of(low: NDArray[Any], high: NDArray[Any]) -> tuple[int, ...]:
+    """Shape of an interval that can be held."""
+    if low.dtype.kind != "i" or high.dtype.kind != "i" or low.ndim != 1 or low.shape != high.shape:
+        raise ValueError("an interval whose min and max are not whole numbers, one per axis")
+    shape = tuple(last - first + 1 for first, last in zip(low.tolist(), high.tolist(), strict=True))
+    if len(shape) not in (2, 3) or min(shape) < 1:
+        raise ValueError(f"an interval of shape {shape}")
+    _memory.check(PIXEL_BYTES * math.prod(shape), f"with an interval of shape {shape} it")
+    return shape
 
 
 def _places(pixels: Any, low: NDArray[Any], high: NDArray[Any], name: str) -> tuple[NDArray[np.integer], ...]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 import numpy as np
 import tifffile
+
+from flowseg._xml import parse_xml
 
 
 def n_images(text: str) -> int:
@@ -43,9 +44,7 @@ def check_partner(path: Path, text: str, image: int, plane: int, partner: Path) 
 
 
 def _root(text: str) -> Any:
-    if "<!DOCTYPE" in text or "<!ENTITY" in text:
-        raise ValueError("OME metadata with a document type, which is not read")
-    return ElementTree.fromstring(text)
+    return parse_xml(text)
 
 
 def _pixels(text: str) -> list[Any]:

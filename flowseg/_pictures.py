@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import struct
 import warnings
@@ -19,7 +20,7 @@ from PIL.BmpImagePlugin import BmpImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 
-from flowseg import _files
+from flowseg import _files, _memory
 from flowseg._image_source import Index, Source, check_content, pick
 from flowseg._scenes import choose_scene
 
@@ -48,6 +49,11 @@ SIGNATURE, CHECKSUM = 8, 4  # bytes before the first chunk, and behind each
 GREY = 0
 SAMPLES = {2: 3, 4: 2, 6: 4}
 ORIENTATION_TAG = 0x0112
+MAX_EXIF = 1 << 16  # bytes, as in JPEG
+# Bytes that Pillow holds for each pixel at most, and how often an array is there until it is read.
+PILLOW_BYTES, COPIES = 4, 2
+# How Pillow names pictures beside the first of a JPEG that show something else; previews do not.
+MULTI_FRAME, MP_ENTRIES = "Multi-Frame", 0xB002
 
 
 @dataclass(frozen=True)
@@ -94,7 +100,7 @@ def _png_orientation(path: Path) -> int:
         raw.seek(SIGNATURE)
         while len(beginning := raw.read(8)) == 8:
             length, kind = struct.unpack(">I4s", beginning)
-            if kind == b"eXIf":
+            if kind == b"eXIf" and length <= MAX_EXIF:
                 exif = Image.Exif()
                 exif.load(raw.read(length))
                 return exif.get(ORIENTATION_TAG, 1)
@@ -104,6 +110,9 @@ def _png_orientation(path: Path) -> int:
 
 def _describe(path: Path, file: ImageFile.ImageFile, labels: bool) -> Stored:
     size = (file.height, file.width)
+    others = _other_pictures(file)
+    if others:
+        raise ValueError(f"{path} must hold one picture; it holds {others + 1}. Save the one you mean.")
     if getattr(file, "n_frames", 1) > 1:
         raise ValueError(f"{path} must be a still picture; it has {file.n_frames} frames. Save the one you mean.")
     bits, kind = _png_header(path) if file.format == "PNG" else (8, GREY)
@@ -119,6 +128,18 @@ def _describe(path: Path, file: ImageFile.ImageFile, labels: bool) -> Stored:
     return Stored(axes, (*size, len(mode))[: len(axes)], np.dtype(dtype), bits, mode)
 
 
+def _other_pictures(file: ImageFile.ImageFile) -> int:
+    """Pictures beside the first that show something else (views, parts of a panorama): a JPEG may hold some."""
+    if "mp" not in file.info or not isinstance(file, JpegImageFile):
+        return 0
+    try:
+        said = file._getmp()
+        kinds = [entry["Attribute"]["MPType"] for entry in said[MP_ENTRIES]]
+    except Exception:  # noqa: BLE001 - what is damaged there is no picture's part
+        return 0
+    return sum(kind.startswith(MULTI_FRAME) for kind in kinds[1:])
+
+
 def _png_header(path: Path) -> tuple[int, int]:
     with path.open("rb") as raw:
         header = raw.read(HEADER)
@@ -126,6 +147,8 @@ def _png_header(path: Path) -> tuple[int, int]:
 
 
 def _decode(path: Path, file: ImageFile.ImageFile, stored: Stored) -> NDArray[Any]:
+    pixels = PILLOW_BYTES * file.width * file.height
+    _memory.check_image(path, stored.shape, pixels + COPIES * math.prod(stored.shape) * stored.dtype.itemsize)
     if stored.bits == 16 and "S" in stored.axes:  # of which Pillow would keep 8
         return np.asarray(imagecodecs.png_decode(path.read_bytes()))
     array = np.asarray(file if file.mode in (stored.mode, "I;16B") else file.convert(stored.mode))

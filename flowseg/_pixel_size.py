@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from xml.etree import ElementTree
 
 import tifffile
 
@@ -12,6 +11,7 @@ from flowseg import _checks, _files
 from flowseg._image_source import TRANSPOSED
 from flowseg._tiff_files import is_tiff, open_series, orientation_of
 from flowseg._vendor_files import is_vendor_file, scene_pixel_size
+from flowseg._xml import parse_xml
 
 # Micrometres per unit, by the names that OME and ImageJ give them.
 MICROMETRES = {
@@ -68,9 +68,7 @@ def read_pixel_size(path: str | os.PathLike[str], *, scene: int | str | None = N
 
 
 def _from_ome(text: str, number: int) -> PixelSize | None:
-    if "<!DOCTYPE" in text or "<!ENTITY" in text:
-        return None
-    images = [node.attrib for node in ElementTree.fromstring(text).iter() if node.tag.endswith("}Pixels")]
+    images = [node.attrib for node in parse_xml(text).iter() if node.tag.endswith("}Pixels")]
     pixels = images[number] if number < len(images) else {}
     sizes = []
     for axis in "YX":

@@ -11,12 +11,17 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from flowseg import _memory
+
 Ring = NDArray[np.float64]  # (n, 2), not closed: the first corner is not repeated
 Polygon = list[Ring]  # the outer ring, then its holes
 Runs = NDArray[np.intp]  # (n, 2): first pixel and the one after the last, as flat indices of an image, rising
 
 # Pixels by which a center may be beyond an outline and count as on it, as in ImageJ: rounding decides nothing.
 TIE = 1e-8
+
+# Bytes for each row that an edge crosses: places, slopes and runs.
+CROSSING_BYTES = 80
 
 # Steps along an edge with the object on the right-hand side, rows downwards: east, south, west, north.
 STEPS = ((0, 1), (1, 0), (0, -1), (-1, 0))
@@ -54,6 +59,7 @@ def runs_inside(rings: Iterable[Ring], shape: tuple[int, int]) -> Runs:
     start, stop = (np.minimum(np.maximum(np.ceil(end[:, 0] - 0.5), 0), rows).astype(np.intp) for end in (first, last))
     spans = start < stop
     first, last, start, n_rows = first[spans], last[spans], start[spans], (stop - start)[spans]
+    _memory.check(CROSSING_BYTES * int(n_rows.sum()), "with outlines that long it")
     edge = np.repeat(np.arange(n_rows.size), n_rows)
     row = np.arange(edge.size) - (np.cumsum(n_rows) - n_rows - start)[edge]  # each edge's rows, one edge after another
     slope = (last[:, 1] - first[:, 1]) / (last[:, 0] - first[:, 0])

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from flowseg import _checks, _files
+from flowseg import _checks, _files, _memory
 from flowseg._entries import Entries
 from flowseg._merging import Canvas
 from flowseg._objects import objects_of
@@ -25,7 +25,11 @@ StrPath = str | os.PathLike[str]
 KIND = "ImageJ ROI file"
 
 # Bytes of one region in a .zip file at most; one of a million corners has 12 million.
-MAX_BYTES = 1 << 28
+MAX_BYTES = 1 << 26
+
+# Regions are at most this many times as large as the .zip file that holds them, and `MAX_BYTES` more: coordinates
+# become a tenth at best, what is made to burst a thousandth.
+MAX_RATIO = 100
 
 # What macOS puts into a .zip file beside what is meant.
 MAC_FOLDER = "__MACOSX/"
@@ -80,47 +84,52 @@ def masks_from_roi(
     roifile = need("roifile", "formats")
     canvas, file, wanted = Canvas(_checks.as_shape(shape)), Path(path), as_plane(z, t, channel)
     entries = Entries(file, KIND)
-    regions = []
-    for raw in _read(file):
-        with entries.reading():
-            roi = roifile.ImagejRoi.frombytes(raw)
-            draw_region(roi, canvas)
-            regions.append(roi)
-    canvas.keep(choose(_planes(regions, wanted, file), wanted, file))
-    entries.close()
-    return canvas.paint()
+    places = []
+    with _memory.naming(file):
+        for raw in _read(file):
+            with entries.reading():
+                roi = roifile.ImagejRoi.frombytes(raw)
+                draw_region(roi, canvas)
+                places.append((roi.position, roi.z_position, roi.t_position, roi.c_position))
+        canvas.keep(choose(_planes(places, wanted, file), wanted, file))
+        entries.close()
+        return canvas.paint()
 
 
 def _read(file: Path) -> Iterator[bytes]:
     """The regions of a file as they are written."""
     with _files.naming_what_is_damaged(file, KIND):
         if file.suffix.lower() != ".zip":
-            yield file.read_bytes()
+            yield _memory.read_bytes(file)
             return
+        _memory.check_regular(file)
         with zipfile.ZipFile(file) as archive:
             regions = [part for part in archive.infolist() if part.filename.lower().endswith(".roi")]
             if not regions:
                 raise ValueError(f"{len(archive.infolist())} parts, none of which ends in .roi")
+            regions = [part for part in regions if not part.filename.startswith(MAC_FOLDER)]
+            if sum(part.file_size for part in regions) > MAX_RATIO * file.stat().st_size + MAX_BYTES:
+                raise ValueError(f"regions that say to be more than {MAX_RATIO} times as large as the file")
             for part in regions:
-                if not part.filename.startswith(MAC_FOLDER):
-                    with archive.open(part) as stream:
-                        yield stream.read(MAX_BYTES)
+                if part.file_size > MAX_BYTES:
+                    raise ValueError(f"a region of {_memory.say(part.file_size)}")
+                with archive.open(part) as stream:
+                    yield stream.read()
 
 
-def _planes(regions: Sequence[Any], wanted: Plane, file: Path) -> list[Plane]:
+def _planes(regions: Sequence[tuple[int, int, int, int]], wanted: Plane, file: Path) -> list[Plane]:
     """The planes of regions: ImageJ counts from 1, 0 is every plane."""
     asked = {name: number for name, number in wanted._asdict().items() if number is not None}
     axis = next(iter(asked), "z")
     planes = []
-    for roi in regions:
-        places = (roi.z_position, roi.t_position, roi.c_position)
-        if roi.position > 0 and not any(places):  # an index in a stack that says no axis
+    for position, *places in regions:
+        if position > 0 and not any(places):  # an index in a stack that says no axis
             if len(asked) > 1:
                 raise ValueError(
                     f"z, t and channel must be one number for {file}, whose regions hold a position in a stack of one "
                     f"axis; got {', '.join(f'{name} {number}' for name, number in asked.items())}."
                 )
-            planes.append(Plane(**{axis: roi.position - 1}))
+            planes.append(Plane(**{axis: position - 1}))
         else:
             planes.append(Plane(*(place - 1 if place > 0 else None for place in places)))
     return planes

@@ -21,6 +21,8 @@ MAX_HALVINGS = 10
 MOVE, CLOSE = 0, 4
 NUMBERS = {MOVE: 2, 1: 2, 2: 4, 3: 6, CLOSE: 0}
 
+Places = NDArray[np.floating]
+
 
 def draw_region(roi: Any, canvas: Canvas) -> None:
     """Add one region to a canvas; raise ValueError if it has no area."""
@@ -35,8 +37,13 @@ def draw_region(roi: Any, canvas: Canvas) -> None:
         if min(height, width) < 1 or max(height, width) > 1 << 16:
             kind = "an oval" if roi.roitype == kinds.OVAL else "a rectangle"
             raise ValueError(f"{kind} of {height} rows and {width} columns")
-        draw = _oval if roi.roitype == kinds.OVAL else _rectangle
-        canvas.add(draw(height, width, roi.rounded_rect_arc_size), (top, left))
+        draw = _in_oval if roi.roitype == kinds.OVAL else _in_rectangle
+        size = (height, width, roi.rounded_rect_arc_size)
+
+        def inside(row: NDArray[np.intp], column: NDArray[np.intp]) -> NDArray[np.bool_]:
+            return draw(row + 0.5 - height / 2, column + 0.5 - width / 2, *size)
+
+        canvas.add_inside(inside, (top, left), (height, width))
     elif roi.roitype in (kinds.POLYGON, kinds.FREEHAND, kinds.TRACED):
         if roi.options & roifile.ROI_OPTIONS.SPLINE_FIT:
             raise ValueError("a region with a fitted spline: Edit > Selection > Interpolate makes a polygon of it")
@@ -55,21 +62,15 @@ def _box(roi: Any) -> tuple[int, int, int, int]:
     return roi.top, roi.left, roi.bottom - roi.top, roi.right - roi.left
 
 
-def _centers(height: int, width: int) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-    """Rows and columns of the centers of a box's pixels, from the middle of the box."""
-    return (np.arange(height) + 0.5 - height / 2)[:, np.newaxis], np.arange(width) + 0.5 - width / 2
+def _in_oval(row: Places, column: Places, height: int, width: int, _: int) -> NDArray[np.bool_]:
+    """Whether centers of pixels, seen from the middle of the box, are in an oval that fills it."""
+    return np.asarray((row / (height / 2)) ** 2 + (column / (width / 2)) ** 2 <= 1)
 
 
-def _oval(height: int, width: int, _: int) -> NDArray[np.bool_]:
-    row, column = _centers(height, width)
-    return (row / (height / 2)) ** 2 + (column / (width / 2)) ** 2 <= 1
-
-
-def _rectangle(height: int, width: int, arc: int) -> NDArray[np.bool_]:
-    """A rectangle whose corners are quarters of ovals as large as ``arc``, or less where the box is smaller."""
+def _in_rectangle(row: Places, column: Places, height: int, width: int, arc: int) -> NDArray[np.bool_]:
+    """The same of a rectangle whose corners are quarters of ovals as large as ``arc``, or less where it is smaller."""
     if arc < 1:
-        return np.ones((height, width), dtype=bool)
-    row, column = _centers(height, width)
+        return np.ones((row.size, column.size), dtype=bool)
     high, wide = min(arc, height) / 2, min(arc, width) / 2
     beyond = (
         np.maximum(np.abs(row) - height / 2 + high, 0) / high,

@@ -17,6 +17,7 @@ from flowseg import _files
 from flowseg._image_source import Source, check_content
 from flowseg._ome_sets import n_images
 from flowseg._scenes import choose_scene
+from flowseg._tiff_declared import check_declared
 from flowseg._tiff_planes import Planes
 
 # Tags that are asked for by their numbers.
@@ -46,6 +47,7 @@ def open_series(path: Path, scene: int | str | None) -> Iterator[tuple[tifffile.
         file = tifffile.TiffFile(path)
     with file:
         with _files.naming_what_is_damaged(path, "TIFF file"):
+            check_declared(path, file)
             everything = list(file.series)
         images = [one for one in everything if not (one.keyframe.is_reduced or one.keyframe.is_mask)] or everything
         _check_complete(path, file, images)

@@ -14,9 +14,10 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from flowseg import _files
-from flowseg._image_source import Index, pick
+from flowseg import _files, _memory
+from flowseg._image_source import Index, pick, picked_shape
 from flowseg._ome_sets import check_partner, missing_plane
+from flowseg._tiff_declared import check_parts
 
 
 class Planes:
@@ -54,6 +55,8 @@ class Planes:
     def read(self, index: Index) -> NDArray[Any]:
         """Part of the series."""
         n = len(self.leading)
+        shape = picked_shape(self.shape, index)
+        _memory.check_image(self.path, shape, math.prod(shape) * self.dtype.itemsize)
         numbers = [
             range(length)[i] if isinstance(i, slice) else [i] if isinstance(i, int) else i
             for length, i in zip(self.leading, index[:n], strict=True)
@@ -88,6 +91,7 @@ class Planes:
             check_partner(self.path, self.file.ome_metadata or "", self.number, plane, partner)
         _check_segments(page, partner)
         _check_compression(page, partner)
+        check_parts(page, partner)
         with _files.naming_what_is_damaged(partner, "TIFF file"), warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*reading array from closed file")
             return np.asarray(self.series.asarray(key=plane)).reshape(self.page_shape)

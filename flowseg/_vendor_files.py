@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from flowseg import _memory
 from flowseg._image_source import Index, Source, pick
 from flowseg._optional import need
 from flowseg._scenes import choose_scene
@@ -59,8 +60,8 @@ def _naming_the_reader(path: Path) -> Iterator[None]:
     """Turn whatever a reader of bioio's raises into one sentence."""
     try:
         yield
-    except MemoryError:
-        raise
+    except MemoryError as error:
+        raise _memory.named(path, error) from error
     except Exception as error:
         reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
         raise ValueError(
@@ -113,6 +114,7 @@ def _is_calibrated(path: Path) -> bool:
 
 def _open(path: Path, scene: int | str | None) -> tuple[Any, int]:
     """A bioio.BioImage, set to the scene, and the number of the scene."""
+    _memory.check_regular(path)
     bioio = need("bioio", "bioio")
     reader = READERS[path.suffix.lower()]
     if path.suffix.lower() not in need("bioio.plugins", "bioio").get_plugins(use_cache=True):

@@ -97,7 +97,7 @@ def try_image(file, name, references):
 def try_annotation(file):
     name = "convert"
     try:
-        ((_, name),) = find_annotations(str(file), None)
+        ((_, name),) = find_annotations([str(file)], None)
         masks = door(name)(file, SHAPE) if name in SHAPED else door(name)(file)
     except ERRORS as error:
         return name, "refused", "", "", str(error), ""

@@ -1,6 +1,7 @@
 """The rules of the house: imports go one way, package code neither prints nor asserts, `import flowseg` is quick."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +24,7 @@ LEVELS = [
         "_closing",
         "_coco",
         "_coco_segments",
+        "_codec_sizes",
         "_codecs",
         "_colouring",
         "_colours",
@@ -47,6 +49,8 @@ LEVELS = [
         "_intervals",
         "_labkit",
         "_masks",
+        "_mat_files",
+        "_memory",
         "_mending",
         "_merging",
         "_names",
@@ -81,10 +85,12 @@ LEVELS = [
         "_tables",
         "_thresholds",
         "_tidy",
+        "_tiff_declared",
         "_tiff_files",
         "_tiff_planes",
         "_tiles",
         "_vendor_files",
+        "_xml",
         "io",
         "metrics",
         "plot",
@@ -215,6 +221,21 @@ def test_keras_is_used_on_its_level_only(module):
     assert "tensorflow" not in names  # Keras 3 terms only: TensorFlow is one backend of several
     assert "keras" not in names or LEVEL[module] == 2
     assert not names & {"napari", "qtpy"} or module.startswith("_napari")
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_pictures_and_matlab_files_have_one_reader(module):
+    text = (PACKAGE / f"{module}.py").read_text(encoding="utf-8")
+    # Pillow's `open` goes by content and may start programs; readers of others trust what a file says.
+    for name in (
+        r"\bImage\.open\(",
+        r"\bloadmat\(",
+        r"\bimread\(",
+        r"\bimageio\b",
+        r"ElementTree\.fromstring",
+        r"\bpickle\.load",
+    ):
+        assert not re.search(name, text), name
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -223,3 +223,20 @@ def test_an_object_takes_room_for_its_rows_only(read, tmp_path):
     tracemalloc.stop()
     assert np.unique(masks).tolist() == list(range(101))
     assert peak < 100e6
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 11)), min_size=3, max_size=3, unique=True))
+def test_oblique_outlines_of_cellpose_hold_the_pixels_on_them(corners):
+    rows, columns = np.mgrid[:10, :12]
+    twice = [  # areas beside each edge, of the triangle's sign or 0 for what is inside or on the outline
+        (b[1] - a[1]) * (rows - a[0]) - (b[0] - a[0]) * (columns - a[1])
+        for a, b in zip(corners, corners[1:] + corners[:1], strict=True)
+    ]
+    right = np.all(np.array(twice) >= 0, axis=0) | np.all(np.array(twice) <= 0, axis=0)
+    box = np.array(corners)
+    for axis, places in enumerate((rows, columns)):  # three corners on a line have no other side
+        right &= (places >= box[:, axis].min()) & (places <= box[:, axis].max())
+    canvas = Canvas((10, 12))
+    canvas.add_outline(np.array(corners) + 0.5)
+    assert np.array_equal(canvas.paint() > 0, right)

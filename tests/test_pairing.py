@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from flowseg import io
+from flowseg._names import bare_name, is_masks_name, names_of
 
 
 def touch(folder, *names):
@@ -125,3 +126,12 @@ def test_names_as_real_data_have_them(shared):
     pairs = io.pair_files(io.find_files(folder / "images"), io.find_files(folder / "labels"))
     assert pairs
     assert all(a.stem == b.stem for a, b in pairs)
+
+
+def test_a_file_named_just_for_masks_is_of_no_image(tmp_path):
+    file = tmp_path / "_masks.tif"
+    assert names_of(file) == ["_masks"]
+    assert bare_name(file) == "_masks"
+    assert not is_masks_name(file)
+    folder = touch(tmp_path, "_masks.tif", "a.tif", "a_masks.tif")
+    assert names(io.find_files(folder, kind="masks")) == ["a_masks.tif"]

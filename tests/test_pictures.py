@@ -9,6 +9,7 @@ from PIL import Image, ImageOps
 import flowseg
 from flowseg import io
 from flowseg._image_files import read_shape
+from flowseg._result_kinds import Result, write_results
 
 
 @pytest.fixture
@@ -156,3 +157,36 @@ def test_truncated_pictures_are_refused(name, tmp_path):
         (tmp_path / name).write_bytes(content[:end])
         with pytest.raises(ValueError, match=rf"{name} must be"):
             io.read_image(tmp_path / name)
+
+
+def test_a_jpeg_of_several_pictures_is_not_cut_down_to_one(tmp_path):
+    frames = [Image.new("L", (16, 16), value) for value in (0, 200)]
+    file = tmp_path / "a.jpg"
+    frames[0].save(file, "MPO", save_all=True, append_images=frames[1:])
+    content = file.read_bytes()
+    assert io.read_image(file).shape == (16, 16)  # the second is of no kind that counts, as maps of brightness are
+    start = content.index(b"MPF\0") + 4
+    tag = content.index(b"\x02\xb0", start)
+    place = start + int.from_bytes(content[tag + 8 : tag + 12], "little") + 16  # the second entry of 16 bytes
+    assert content[place : place + 4] == bytes(4)
+    for kind in (0x020001, 0x020002, 0x020003):  # panorama, disparity, angle
+        file.write_bytes(content[:place] + kind.to_bytes(4, "little") + content[place + 4 :])
+        with pytest.raises(ValueError, match=r"a\.jpg must hold one picture; it holds 2\. Save the one you mean\."):
+            io.read_image(file)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 7), (7, 1), (4, 3), (30, 40)])
+@pytest.mark.parametrize("largest", [0, 1, 2, 15, 255, 256, 65535])
+@pytest.mark.parametrize("dtype", ["u2", ">i4", "i8"])
+def test_masks_written_as_png_are_read_back(shape, largest, dtype, tmp_path):
+    masks = np.random.default_rng(0).integers(0, largest + 1, shape).astype(dtype)
+    masks.flat[-1] = largest
+    write_results(tmp_path, "a", ("png",), Result(masks))
+    assert np.array_equal(io.read_masks(tmp_path / "a_masks.png"), masks)
+
+
+def test_masks_that_no_png_holds_are_not_written(tmp_path):
+    for masks in (np.full((3, 3), 65536), np.full((3, 3), -1), np.ones((2, 3, 3), int)):
+        with pytest.raises(ValueError, match="to be a PNG; got shape"):
+            write_results(tmp_path, "a", ("png",), Result(masks))
+    assert not list(tmp_path.iterdir())

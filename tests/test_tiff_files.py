@@ -7,7 +7,7 @@ import pytest
 import tifffile
 from PIL import Image, ImageOps
 
-from flowseg import io
+from flowseg import _memory, io
 from flowseg._image_files import check_image_memory, read_shape
 from flowseg._image_parts import open_image
 
@@ -230,13 +230,14 @@ def test_one_plane_is_read_without_the_rest(tmp_path, monkeypatch):
 def test_memory_is_asked_for_the_plane_that_is_read(tmp_path, monkeypatch):
     tifffile.imwrite(tmp_path / "a.ome.tif", np.zeros((40, 100, 100), np.uint16), metadata={"axes": "ZYX"})
     Image.new("L", (200, 100)).save(tmp_path / "b.png")
-    monkeypatch.setattr("os.sysconf", lambda name: {"SC_PHYS_PAGES": 50, "SC_PAGE_SIZE": 1000}[name])
+    monkeypatch.setattr(_memory, "SMALL", 0)
+    monkeypatch.setattr(_memory, "allowed", lambda: 250_000)
     check_image_memory(tmp_path / "a.ome.tif", 2, z=3)
     assert io.read_image(tmp_path / "a.ome.tif", z=3).shape == (100, 100)
     with pytest.raises(MemoryError, match=r"a\.ome\.tif must fit into memory; with shape \(40, 100, 100\)"):
         io.read_masks(tmp_path / "a.ome.tif")
     with pytest.raises(MemoryError, match=r"b\.png must fit into memory; with shape \(100, 200\)"):
-        check_image_memory(tmp_path / "b.png", 2)
+        check_image_memory(tmp_path / "b.png", 20)
 
 
 def test_questions_out_of_range(tmp_path):

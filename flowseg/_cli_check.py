@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import defaultdict
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from flowseg._cli_annotations import read_loose_masks
 from flowseg._cli_batch import Task, check_folder
 from flowseg._cli_inputs import find_masks, find_masks_with_images, result_names
 from flowseg._cli_options import READ, RUN, WRITE, AsJson
+from flowseg._cli_say import say, say_json
 from flowseg._cli_stream import FAULTS, name_file, sentence_of
 from flowseg._doctor import Finding, MasksReport, check_masks
 from flowseg._duplicates import fingerprint
@@ -67,11 +67,11 @@ def check(
     wrong = sum(not report.ok for report in reports.values())
     if as_json:
         files_said = {name: [vars(f) for f in report.findings] for name, report in reports.items()}
-        typer.echo(json.dumps({"files": files_said, "all": [vars(f) for f in general]}, indent=1))
+        say_json({"files": files_said, "all": [vars(f) for f in general]})
     else:
         for finding in general:
-            typer.echo(f"{finding.kind}: {finding.message}")
-        typer.echo(_summarize(reports, wrong, sum(finding.wrong for finding in general)))
+            say(f"{finding.kind}: {finding.message}")
+        say(_summarize(reports, wrong, sum(finding.wrong for finding in general)))
     if wrong or any(finding.wrong for finding in general):
         raise typer.Exit(1)
 
@@ -105,7 +105,7 @@ def _check_file(file: Path, partner: Path | None, min_size: int, target: Path | 
 def _print(name: str, report: MasksReport) -> None:
     for finding in report.findings:
         mark = "" if finding.wrong else "note: "
-        typer.echo(f"{name}: {mark}{finding.kind}: {finding.message}")
+        say(f"{name}: {mark}{finding.kind}: {finding.message}")
 
 
 def _check_number(reports: dict[str, MasksReport]) -> Iterator[Finding]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,6 +26,7 @@ from flowseg._cli_options import (
     complete_model,
     make_reading,
 )
+from flowseg._cli_say import say, say_json
 from flowseg._closing import IOU_NAMES, say_precision, say_thresholds, thresholds_of
 from flowseg._overlaps import count_objects
 
@@ -81,11 +81,11 @@ def tune(
     n_objects = sum(count_objects(m) for m in pairs[1])
     if as_json:
         said = {"command": "tune", "output": str(output), "images": len(pairs[0]), "objects": n_objects}
-        typer.echo(json.dumps(said | after | {"before": before}, indent=1))
+        say_json(said | after | {"before": before})
     else:
-        typer.echo(f"before: {_say(before)}")
-        typer.echo(f"after: {_say(after)}")
-        typer.echo(f"chosen on {n_objects} objects in {len(pairs[0])} images, saved as {output}")
+        say(f"before: {_say(before)}")
+        say(f"after: {_say(after)}")
+        say(f"chosen on {n_objects} objects in {len(pairs[0])} images, saved as {output}")
 
 
 def _look(segmenter: Any, pairs: tuple[list[Any], list[Any]]) -> dict[str, Any]:

@@ -19,12 +19,9 @@ from flowseg._cli_record import RECORD_NAME, Entry, Record, Run, differences, ma
 from flowseg._cli_sources import Sighting, look
 from flowseg._cli_stream import FAULTS, Failure, Stages, sentence_of, stream
 from flowseg._files import remove_leftovers
-from flowseg._locks import holding
+from flowseg._locks import holding_folder
 from flowseg._names import stem_of
 from flowseg._result_kinds import COCO_NAME, MasksOfFiles, result_files
-
-# Held while a run writes into the folder.
-LOCK_NAME = ".flowseg-run.lock"
 
 RESUME = "what is done so far stays in the output folder; the same command with --resume goes on"
 
@@ -143,8 +140,13 @@ def plan_batch(
 def check_folder(folder: Path, tasks: Sequence[Task], option: str = "--output") -> None:
     """Refuse a folder that holds an input or cannot be written to, and inputs of the same name."""
     seen: dict[str, Path] = {}
+    top = folder.resolve()
     for task in tasks:
         place = (folder / task.name).parent.resolve()
+        if not place.is_relative_to(top):
+            raise ValueError(
+                f"{option} must be a folder without links to others; {(folder / task.name).parent} leads to {place}."
+            )
         for source in task.sources:
             real = source.resolve()
             if place in (source.parent.resolve(), real if real.is_dir() else real.parent):
@@ -192,7 +194,7 @@ def run_batch(
     """
     began = time.perf_counter()
     batch.folder.mkdir(parents=True, exist_ok=True)
-    with holding(batch.folder / LOCK_NAME, f"flowseg {batch.run.command}", f"--output {batch.folder}"):
+    with holding_folder(batch.folder, f"flowseg {batch.run.command}", f"--output {batch.folder}"):
         if mark_of_record(batch.folder) != batch.mark:
             raise BlockingIOError(
                 f"--output {batch.folder} must not be in use by another run; one has written to it just now. Run the "

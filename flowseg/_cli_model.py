@@ -12,6 +12,7 @@ from flowseg._cli_files import model_file
 from flowseg._cli_options import WRITE, AsJson, complete_model
 from flowseg._cli_progress import make_progress
 from flowseg._cli_say import say, say_json
+from flowseg._locks import holding_folder
 
 # What the estimators are, and which loss counts.
 KINDS = {"FlowSegmenter": " (flows)", "BoundarySegmenter": " (three classes)"}
@@ -99,5 +100,6 @@ def demo(
 
     output.mkdir(parents=True, exist_ok=True)
     say("Drawing crowds of touching cells and training a small U-Net on their flows ...")
-    lines = _demo.run(output, epochs, make_progress)
+    with holding_folder(output, "flowseg demo", f"--output {output}"):
+        lines = _demo.run(output, epochs, make_progress)
     say(*lines)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -98,7 +98,7 @@ class Gate:
 
 def stream(
     items: Sequence[T], stages: Stages[T, Read, Worked, Made], n_threads: int
-) -> Iterator[tuple[T, int | Failure]]:
+) -> Generator[tuple[T, int | Failure], None, None]:
     """Yield each item with the number that ``write`` returns, in the order of the items, or why it failed.
 
     With one thread nothing overlaps. However many items there are, one is read ahead and few are being finished. After

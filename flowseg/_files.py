@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from flowseg import _locks
+from flowseg._shown import one_line
 
 # What the name of a file that is not whole yet ends in, but for its suffix, which writers go by.
 UNFINISHED = ".unfinished"
@@ -141,9 +142,8 @@ def _begin(path: Path) -> tuple[Path, int]:
             if other != number:
                 remove_if_left(unfinished(path, other))
         return beside, descriptor
-    raise OSError(
-        f"{path} must not have {MOST_UNFINISHED} unfinished files beside it; remove {unfinished(path, 0)} ..."
-    )
+    first = unfinished(path, 0)
+    raise OSError(f"{path} must have fewer than {MOST_UNFINISHED} unfinished files; remove {first} and others.")
 
 
 def _create(file: Path) -> int:
@@ -151,7 +151,7 @@ def _create(file: Path) -> int:
 
 
 def remove_if_left(file: Path) -> None:
-    """Remove an unfinished file that no living process holds; where there are no locks nobody can know, and it stays."""
+    """Remove an unfinished file that no living process holds; where there are no locks it stays."""
     if not os.path.lexists(file):
         return
     with suppress(OSError):
@@ -216,5 +216,5 @@ def naming_what_is_damaged(path: Path, kind: str) -> Iterator[None]:
     except MemoryError:
         raise
     except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = one_line(str(error)) or type(error).__name__
         raise ValueError(f"{path} must be a readable {kind}; got: {reason}") from error

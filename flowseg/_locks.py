@@ -17,7 +17,7 @@ import stat
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 # What every boot of a Linux kernel has of its own: the same in all containers on it.
@@ -28,6 +28,8 @@ CAREFULLY = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O
 REPEATED, MARK = 40, 8
 # How often a lock file may vanish just when it is opened, because another run ends.
 TRIES = 50
+# The lock file of a folder.
+FOLDER_LOCK = ".flowseg-run.lock"
 # Bytes of a lock file that are read.
 MOST_SAID = 2000
 
@@ -88,6 +90,17 @@ def close_and_remove(descriptor: int, path: Path) -> None:
             path.unlink(missing_ok=True)
     finally:
         os.close(descriptor)
+
+
+def holding_folder(folder: Path, holder: str, target: str) -> AbstractContextManager[None]:
+    """Hold a folder, which must exist, so that nobody else writes many files into it."""
+    return holding(folder / FOLDER_LOCK, holder, target)
+
+
+def holding_file(path: Path, holder: str, target: str) -> AbstractContextManager[None]:
+    """Hold a file that is to be written, before it is, for as long as the work for it takes."""
+    place = Path(os.path.realpath(path))
+    return holding(name_beside(place, ".lock"), holder, target)
 
 
 @contextmanager

@@ -132,6 +132,7 @@ LEVELS = [
         "_cli_predict",
         "_cli_progress",
         "_cli_record",
+        "_cli_rescue",
         "_cli_say",
         "_cli_signals",
         "_cli_sources",

@@ -125,6 +125,7 @@ def holding(file: Path, holder: str, target: str) -> Iterator[None]:
     try:
         with suppress(OSError):  # a full disk: the lock holds without words
             os.truncate(descriptor, 0)
+            os.lseek(descriptor, 0, os.SEEK_SET)
             os.write(descriptor, json.dumps(_describe(holder)).encode("ascii"))
         yield
     finally:
@@ -199,7 +200,7 @@ def _read(descriptor: int) -> dict[str, str]:
 
 def _is_elsewhere(said: dict[str, str]) -> bool:
     """Whether the file was left by a machine whose locks may not reach this one."""
-    return bool(said) and said.get("host") != platform.node() and said.get("boot", "") != _boot()
+    return "host" in said and said["host"] != platform.node() and said.get("boot", "") != _boot()
 
 
 def _name(said: dict[str, str]) -> str:

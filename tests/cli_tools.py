@@ -1,6 +1,7 @@
 """What the tests of the command share."""
 
 import os
+import signal
 import subprocess
 import sys
 import warnings
@@ -23,6 +24,15 @@ def command(*arguments):
 
 def _text(argument):
     return argument if isinstance(argument, str | bytes | os.PathLike) else str(argument)
+
+
+def start(words, **options):
+    """Start a process that Ctrl-C interrupts, also where this one ignores it, as background jobs of a script do."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return subprocess.Popen(words, **options)
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_DFL if before is None else before)
 
 
 def run(*arguments, status=0, cwd=None, env=None, **options):

@@ -48,9 +48,11 @@ def test_a_lock_is_held_by_a_living_process_only(other, tmp_path):
     lock = tmp_path / "lock"
     process = other("lock", lock)
     for _ in range(2):
-        with pytest.raises(BlockingIOError, match=rf"this must not .* in use by a test \(process {process.pid} on "):
-            with _locks.holding(lock, "me", "this"):
-                pass
+        with (
+            pytest.raises(BlockingIOError, match=rf"this must not .* in use by a test \(process {process.pid} on "),
+            _locks.holding(lock, "me", "this"),
+        ):
+            pass
     process.kill()
     process.wait()
     assert lock.exists()  # nobody was left to remove it
@@ -60,9 +62,12 @@ def test_a_lock_is_held_by_a_living_process_only(other, tmp_path):
 
 
 def test_a_lock_of_another_thread(tmp_path):
-    with _locks.holding(tmp_path / "lock", "me", "this"), pytest.raises(BlockingIOError):
-        with _locks.holding(tmp_path / "lock", "me", "this"):
-            pass
+    with (
+        _locks.holding(tmp_path / "lock", "me", "this"),
+        pytest.raises(BlockingIOError),
+        _locks.holding(tmp_path / "lock", "me", "this"),
+    ):
+        pass
 
 
 @pytest.mark.parametrize("same", ["host", "boot", "none"])
@@ -76,9 +81,11 @@ def test_a_lock_that_another_machine_left(same, tmp_path):
             pass
         assert not lock.exists()
         return
-    with pytest.raises(BlockingIOError, match=f"may be in use by a test .* If that has ended, delete {lock}"):
-        with _locks.holding(lock, "me", "this"):
-            pass
+    with (
+        pytest.raises(BlockingIOError, match=f"may be in use by a test .* If that has ended, delete {lock}"),
+        _locks.holding(lock, "me", "this"),
+    ):
+        pass
     lock.unlink()
     with _locks.holding(lock, "me", "this"):
         pass
@@ -87,10 +94,12 @@ def test_a_lock_that_another_machine_left(same, tmp_path):
 def test_where_there_are_no_locks(tmp_path, monkeypatch):
     """Then a file that is there may be held, and an unfinished one may be written."""
     monkeypatch.setattr(_locks, "take", lambda descriptor: None)
-    with _locks.holding(tmp_path / "lock", "me", "this"):
-        with pytest.raises(BlockingIOError, match="it may be in use by me .* delete"):
-            with _locks.holding(tmp_path / "lock", "you", "this"):
-                pass
+    with (
+        _locks.holding(tmp_path / "lock", "me", "this"),
+        pytest.raises(BlockingIOError, match="it may be in use by me .* delete"),
+        _locks.holding(tmp_path / "lock", "you", "this"),
+    ):
+        pass
     assert not list(tmp_path.iterdir())
     left = _files.unfinished(tmp_path / "a", 0)
     left.touch()
@@ -121,9 +130,11 @@ def test_a_lock_that_is_no_plain_file(kind, tmp_path):
         with pytest.raises(OSError, match="must not be in use"), _locks.holding(lock, "me", "this"):
             pass
         return
-    with pytest.raises(ValueError, match=f"{lock} must be a plain file, and is something else"):
-        with _locks.holding(lock, "me", "this"):
-            pass
+    with (
+        pytest.raises(ValueError, match=f"{lock} must be a plain file, and is something else"),
+        _locks.holding(lock, "me", "this"),
+    ):
+        pass
     assert elsewhere.exists() == (kind == "link")
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cli_tools import ENVIRONMENT, command, contents, invoke
+from cli_tools import ENVIRONMENT, command, contents, invoke, start
 from skimage.io import imsave
 
 from flowseg import __version__, io, synthetic
@@ -63,9 +63,7 @@ def test_interrupted_and_gone_on_with(how, model, tmp_path):
     images = write_images(tmp_path / "in", 60)
     arguments = ("predict", images, "--model", model, "--also", "csv,coco,flows", "--resume", "--output")
     broken, whole = tmp_path / "broken", tmp_path / "whole"
-    process = subprocess.Popen(
-        command(*arguments, broken), stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT
-    )
+    process = start(command(*arguments, broken), stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT)
     wait_for_masks(process, broken, 12)
     process.send_signal(how)
     _, errors = process.communicate(timeout=120)

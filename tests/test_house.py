@@ -236,6 +236,13 @@ def test_sizes(module):
             assert node.args.kwarg is None, f"{node.name} takes **{node.args.kwarg.arg}"
 
 
+@pytest.mark.parametrize("module", [name for name in MODULES if "cli" in name and name != "_cli_say"])
+def test_commands_say_things_in_one_place(module):
+    """There names of files are shown so that they do nothing to a terminal."""
+    called = {ast.unparse(node.func) for node in ast.walk(tree(module)) if isinstance(node, ast.Call)}
+    assert not called & {"typer.echo", "typer.secho", "print", "sys.stdout.write", "sys.stderr.write"}
+
+
 def run(code):
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
 

@@ -8,6 +8,7 @@ import time
 
 import numpy as np
 import pytest
+from cli_tools import start
 
 import flowseg
 from flowseg import synthetic
@@ -107,7 +108,7 @@ try:
 except KeyboardInterrupt:
     sys.exit(7)
 """
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    process = start([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout.readline() == "ready\n"
         time.sleep(1.5)

@@ -20,17 +20,17 @@ SOON, STUCK = 20, 300
 
 # Files are read, or repaired, forever: as a large file in C code, which nobody can interrupt.
 CODE = f"""
-import sys, time
+import os, sys, time
 from flowseg import _cli_mend, cli, _files
 def stay(*arguments, **options):
-    print("ready", file=sys.stderr, flush=True)
+    os.write(2, b"ready\\n")
     time.sleep({STUCK})
 def slow(path, write, **options):
     if path.suffix != ".tif":
         return whole(path, write, **options)
     def fill(beside):
         write(beside)
-        print("ready", file=sys.stderr, flush=True)
+        os.write(2, b"ready\\n")
         time.sleep(0.2)
     whole(path, fill, **options)
 if sys.argv[1] == "write":

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Condition
 from traceback import walk_tb
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from flowseg._shown import one_line
 
@@ -56,7 +56,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Stages(Generic[T, Read, Worked, Made]):
-    """What is done to a file. ``work`` runs in the calling thread, the others may run in threads beside it.
+    """What is done to a file. ``work`` of one file never runs beside that of another, the others may.
 
     Only ``write`` changes anything outside this process: it is never begun after an interruption.
     """
@@ -101,39 +101,45 @@ def stream(
 ) -> Generator[tuple[T, int | Failure], None, None]:
     """Yield each item with the number that ``write`` returns, in the order of the items, or why it failed.
 
-    With one thread nothing overlaps. However many items there are, one is read ahead and few are being finished. After
-    an interruption threads that read or make something are left to themselves: their work is lost anyway.
+    With one thread nothing overlaps. However many items there are, one is read ahead and few are being finished. The
+    calling thread only waits, so that it can be interrupted: then threads that read or make something are left to
+    themselves, for their work is lost anyway.
     """
-    if n_threads == 1:
-        for item in items:
-            yield item, _try_all(item, stages)
-        return
-    most = min(n_threads - 1, MOST_FINISHING)
+    most = min(max(n_threads - 1, 1), MOST_FINISHING)
     gate = Gate()
-    reader, finisher = ThreadPoolExecutor(1), ThreadPoolExecutor(most)
+    pools = Pools(ThreadPoolExecutor(1), ThreadPoolExecutor(1), ThreadPoolExecutor(most))
     try:
-        yield from _overlap(items, stages, (reader, finisher), most, gate)
+        if n_threads == 1:
+            for item in items:
+                yield _settle(item, pools.worker.submit(_do_all, item, stages, gate))
+        else:
+            yield from _overlap(items, stages, pools, most, gate)
     finally:  # nothing is left to be waited for unless this was interrupted
         gate.close(GRACE)
-        for pool in (reader, finisher):
+        for pool in pools:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
+class Pools(NamedTuple):
+    """Threads of the stages."""
+
+    reader: ThreadPoolExecutor
+    worker: ThreadPoolExecutor
+    finisher: ThreadPoolExecutor
+
+
 def _overlap(
-    items: Sequence[T],
-    stages: Stages[T, Read, Worked, Made],
-    pools: tuple[ThreadPoolExecutor, ThreadPoolExecutor],
-    most: int,
-    gate: Gate,
+    items: Sequence[T], stages: Stages[T, Read, Worked, Made], pools: Pools, most: int, gate: Gate
 ) -> Iterator[tuple[T, int | Failure]]:
-    reader, finisher = pools
     finishing: deque[tuple[T, Future[int] | Failure]] = deque()
-    ahead = [reader.submit(stages.read, item) for item in items[:1]]
+    ahead = [pools.reader.submit(stages.read, item) for item in items[:1]]
     for i, item in enumerate(items):
         read = ahead.pop()
-        ahead += [reader.submit(stages.read, following) for following in items[i + 1 : i + 2]]
+        ahead += [pools.reader.submit(stages.read, following) for following in items[i + 1 : i + 2]]
         try:
-            finishing.append((item, finisher.submit(_finish, item, stages.work(read.result()), stages, gate)))
+            worked = pools.worker.submit(stages.work, read.result()).result()
+            finishing.append((item, pools.finisher.submit(_finish, item, worked, stages, gate)))
+            del worked
         except FAULTS as error:
             finishing.append((item, Failure(sentence_of(error))))
         del read
@@ -150,11 +156,8 @@ def _finish(item: T, worked: Worked, stages: Stages[T, Read, Worked, Made], gate
         return stages.write(item, made)
 
 
-def _try_all(item: T, stages: Stages[T, Read, Worked, Made]) -> int | Failure:
-    try:
-        return stages.write(item, stages.make(item, stages.work(stages.read(item))))
-    except FAULTS as error:
-        return Failure(sentence_of(error))
+def _do_all(item: T, stages: Stages[T, Read, Worked, Made], gate: Gate) -> int:
+    return _finish(item, stages.work(stages.read(item)), stages, gate)
 
 
 def _settle(item: T, future: Future[int] | Failure) -> tuple[T, int | Failure]:

@@ -236,10 +236,12 @@ def test_stream_is_in_order_and_bounded(n_threads):
         return 2 * worked
 
     def work(k):
-        assert threading.current_thread() is caller
-        return k
+        assert not working
+        working.append(k)
+        time.sleep(0.0005)
+        return working.pop()
 
-    caller = threading.current_thread()
+    working = []
     results = list(stream(range(50), Stages(read, work, lambda k, worked: worked, finish), n_threads))
     assert [k for k, _ in results] == list(range(50))
     for k, result in results:

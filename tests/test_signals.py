@@ -68,7 +68,7 @@ def interrupt(where, number, source, output, workers, run=start):
         process.kill()
 
 
-@pytest.mark.parametrize("workers", [2, 3])
+@pytest.mark.parametrize("workers", [1, 3])
 @pytest.mark.parametrize("where", ["read", "make", "write"])
 def test_ctrl_c(where, workers, source, tmp_path):
     output = tmp_path / "out"

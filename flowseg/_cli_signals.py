@@ -49,12 +49,8 @@ def say_interruption(received: list[int]) -> str:
 
 
 def leave(received: list[int]) -> NoReturn:
-    """End the process, also where threads are in the middle of work that nobody waits for any more."""
-    status = AFTER_SIGNAL + received[0] if received else INTERRUPTED
+    """End the process now: threads are in the middle of work, and Python and Keras take seconds to clear up memory."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):
             stream.flush()
-    main = threading.main_thread()
-    if any(thread is not main and not thread.daemon for thread in threading.enumerate()):
-        os._exit(status)
-    sys.exit(status)
+    os._exit(AFTER_SIGNAL + received[0] if received else INTERRUPTED)

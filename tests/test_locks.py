@@ -138,6 +138,27 @@ def test_a_lock_that_is_no_plain_file(kind, tmp_path):
     assert elsewhere.exists() == (kind == "link")
 
 
+def test_a_file_is_flushed_before_it_is_renamed_and_its_folder_after(tmp_path, monkeypatch):
+    """Else a power cut may leave an empty file under the new name, or the old one."""
+    done = []
+    fsync, replace = os.fsync, os.replace
+
+    def log_fsync(descriptor):
+        done.append(("flushed", os.fstat(descriptor).st_ino))
+        fsync(descriptor)
+
+    def log_replace(source, target):
+        done.append(("renamed", os.stat(source).st_ino))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", log_fsync)
+    monkeypatch.setattr(os, "replace", log_replace)
+    file = tmp_path / "a.tif"
+    io.write_masks(file, np.eye(3, dtype=int))
+    number, folder = file.stat().st_ino, tmp_path.stat().st_ino
+    assert done == [("flushed", number), ("renamed", number), *([("flushed", folder)] if os.name != "nt" else [])]
+
+
 def test_what_a_killed_save_leaves_is_removed_by_the_next(other, tmp_path):
     file = tmp_path / "a.tif"
     process = other("write", file)

@@ -46,6 +46,9 @@ def main() -> None:
     """Run the command; a user's error is one line on standard error and exit status 1."""
     hush_native_libraries()
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what is wrong with a file is said once, as an error
+    logging.getLogger("matplotlib").setLevel(
+        logging.ERROR
+    )  # Keras loads it; where it may keep files is not our concern
     warnings.showwarning = _show_warning
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # file names need not be text

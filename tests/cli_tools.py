@@ -27,12 +27,15 @@ def _text(argument):
 
 
 def start(words, **options):
-    """Start a process that Ctrl-C interrupts, also where this one ignores it, as background jobs of a script do."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Start a process that signals interrupt, also where this one ignores them: a background job, after nohup."""
+    defaults = {"SIGINT": signal.default_int_handler, "SIGTERM": signal.SIG_DFL, "SIGHUP": signal.SIG_DFL}
+    numbers = {getattr(signal, name): default for name, default in defaults.items() if hasattr(signal, name)}
+    before = {number: signal.signal(number, default) for number, default in numbers.items()}
     try:
         return subprocess.Popen(words, **options)
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_DFL if before is None else before)
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
 def run(*arguments, status=0, cwd=None, env=None, **options):

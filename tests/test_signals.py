@@ -114,6 +114,8 @@ def test_what_is_ignored_stays_ignored(name, source, tmp_path):
 
 def test_handlers_are_put_back():
     before = signal.getsignal(signal.SIGTERM)
+    if before != signal.SIG_DFL:
+        pytest.skip("whoever started the tests has them ignore SIGTERM")
     with _cli_signals.clearing_up() as received, pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGTERM)
     assert received == [signal.SIGTERM]

@@ -178,13 +178,18 @@ def check_folder_of(path: Path, name: str) -> None:
         raise PermissionError(f"{name} must lie in a folder that can be written to; {path.parent} cannot.")
 
 
-def check_target(path: Path, name: str = "") -> None:
-    """Raise, calling the file ``name``, when it can never be written to ``path``."""
-    name = name or str(path)
-    check_folder_of(path, name)
+def check_kind(path: Path, name: str) -> None:
+    """Raise, calling the file ``name``, when something else than a file is there."""
     if path.exists() and not path.is_file():
         kind = "a folder" if path.is_dir() else "something else"
         raise ValueError(f"{name} must be a file or not exist; it is {kind}.")
+
+
+def check_target(path: Path, name: str = "") -> None:
+    """Raise, calling the file ``name``, when it can never be written to ``path``."""
+    name = name or str(path)
+    check_kind(path, name)
+    check_folder_of(path, name)
     if path.exists() and not os.access(path, os.W_OK):
         raise PermissionError(f"{name} must be writable; it is not.")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -88,15 +88,18 @@ class CropBatches:
         images, targets = zip(*crops, strict=True)
         return np.stack(images), np.stack(targets)
 
-    def epoch(self, number: int) -> Iterator[Batch]:
+    def epoch(self, number: int) -> Generator[Batch, None, None]:
         """All batches of one epoch, made ahead in a thread of their own while the network learns."""
-        with ThreadPoolExecutor(1) as pool:
+        pool = ThreadPoolExecutor(1)
+        try:
             ready = deque(pool.submit(self.make, number, i) for i in range(min(AHEAD, self.n_batches)))
             for i in range(len(ready), self.n_batches + len(ready)):
                 batch = ready.popleft().result()
                 if i < self.n_batches:
                     ready.append(pool.submit(self.make, number, i))
                 yield batch
+        finally:  # an interruption does not wait for batches that nobody will see
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def _crop(self, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         sample = self.samples[rng.integers(len(self.samples))]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
-from flowseg import _files
+from flowseg import _files, _locks
 
 METADATA_KEY = "flowseg_checkpoint"
 N_SEEDS = 3  # of the split, the weights and the batches
@@ -67,6 +67,11 @@ def _check_state(state: State) -> None:
         raise ValueError(f"another state: {state}")
     if len(state.seeds) != N_SEEDS or not all(isinstance(seed, int) for seed in state.seeds):
         raise ValueError(f"other seeds: {state.seeds}")
+
+
+def holding(path: Path | None) -> AbstractContextManager[None]:
+    """Hold a checkpoint file as long as the training runs: two must not write it in turns."""
+    return nullcontext() if path is None else _locks.holding_file(path, "a training", f"checkpoint {path}")
 
 
 class Checkpoint(keras.callbacks.Callback):

@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import typer
 from tqdm import tqdm
 
 from flowseg import _checks, io
 from flowseg._cli_inputs import result_names
 from flowseg._cli_progress import advising
-from flowseg._cli_record import RECORD_NAME, Entry, Record, Run, differences, digest, read_record
-from flowseg._cli_stream import FAULTS, Failure, Stages, name_file, sentence_of, stream
-from flowseg._files import is_unfinished
+from flowseg._cli_record import RECORD_NAME, Entry, Record, Run, differences, mark_of_record, read_record
+from flowseg._cli_sources import Sighting, look
+from flowseg._cli_stream import FAULTS, Failure, Stages, sentence_of, stream
+from flowseg._files import remove_leftovers
+from flowseg._locks import holding_folder
 from flowseg._names import stem_of
 from flowseg._result_kinds import COCO_NAME, MasksOfFiles, result_files
 
 RESUME = "what is done so far stays in the output folder; the same command with --resume goes on"
-
-# Files whose notes are shown in the end.
-MOST_NOTES = 5
 
 
 @dataclass(frozen=True)
@@ -34,13 +31,14 @@ class Task:
     """One input: its files (the last is the image, where there is one), its name, and the files to be made of it.
 
     The last of the files that are made is written last: where it is, the others are. ``part`` is the image's name
-    where one input holds several.
+    where one input holds several; such an input is read when the tasks are made, and ``seen`` is how it was then.
     """
 
     sources: tuple[Path, ...]
     name: str
     results: tuple[Path, ...]
     part: str = ""
+    seen: Sighting | None = None
 
     @property
     def title(self) -> str:
@@ -77,6 +75,8 @@ class Batch:
     workers: int
     tasks: list[Task]
     to_remove: list[Path]
+    foreign: set[Path]  # files that no command of ours is known to have made
+    mark: str  # of the record that all this was found out from
     kept: dict[str, Entry]
     all_entries: dict[str, Entry] = field(default_factory=dict)
     failures: list[tuple[str, str]] = field(default_factory=list)
@@ -107,6 +107,7 @@ def plan_batch(
         raise ValueError("--resume and --overwrite must not be given together: one keeps results, one removes them.")
     n_threads = _checks.as_workers(workers)
     check_folder(folder, tasks)
+    mark = mark_of_record(folder)
     old_run, old = read_record(folder)
     candidates = [*(file for task in tasks for file in result_files(folder, task.name)), folder / COCO_NAME]
     present = [file for file in candidates if os.path.lexists(file)]
@@ -127,9 +128,11 @@ def plan_batch(
     entries = {} if different else old
     kept = _find_kept(tasks, entries) if resume else {}
     keeps = {file for task in tasks if task.name in kept for file in result_files(folder, task.name)}
-    if old_run is None:  # files that no command of ours is known to have made: only what takes their place removes them
-        keeps = set(present) - {file for task in tasks for file in task.results}
-    batch = Batch(folder, run, n_threads, list(tasks), [file for file in present if file not in keeps], kept)
+    foreign: set[Path] = set()
+    if old_run is None:  # only what takes their place removes them
+        keeps = foreign = set(present) - {file for task in tasks for file in task.results}
+    to_remove = [file for file in present if file not in keeps]
+    batch = Batch(folder, run, n_threads, list(tasks), to_remove, foreign, mark, kept)
     batch.all_entries = {name: entry for name, entry in entries.items() if name not in names or name in kept}
     return batch
 
@@ -137,8 +140,13 @@ def plan_batch(
 def check_folder(folder: Path, tasks: Sequence[Task], option: str = "--output") -> None:
     """Refuse a folder that holds an input or cannot be written to, and inputs of the same name."""
     seen: dict[str, Path] = {}
+    top = folder.resolve()
     for task in tasks:
         place = (folder / task.name).parent.resolve()
+        if not place.is_relative_to(top):
+            raise ValueError(
+                f"{option} must be a folder without links to others; {(folder / task.name).parent} leads to {place}."
+            )
         for source in task.sources:
             real = source.resolve()
             if place in (source.parent.resolve(), real if real.is_dir() else real.parent):
@@ -166,7 +174,7 @@ def _find_kept(tasks: Sequence[Task], entries: dict[str, Entry]) -> dict[str, En
         entry = entries.get(task.name)
         if entry and all(file.is_file() for file in task.results):
             try:
-                same = digest(*task.sources) == entry.sha256
+                same = look(*task.sources).digest == entry.sha256
             except OSError:  # said when it is its turn
                 same = False
             if same:
@@ -174,20 +182,50 @@ def _find_kept(tasks: Sequence[Task], entries: dict[str, Entry]) -> dict[str, En
     return kept
 
 
-def run_batch(batch: Batch, stages: Stages[Task, Any, Any], title: str) -> None:
-    """Do what there is to do; what fails is noted and the rest done."""
+def run_batch(
+    batch: Batch,
+    stages: Stages[Task, Any, Any, Any],
+    title: str,
+    coco: Callable[[], MasksOfFiles] | None = None,
+) -> None:
+    """Do what there is to do; what fails is noted and the rest done; ``coco`` gives the masks of all for one file more.
+
+    While this runs, no other run writes into the folder.
+    """
     began = time.perf_counter()
+    batch.folder.mkdir(parents=True, exist_ok=True)
+    with holding_folder(batch.folder, f"flowseg {batch.run.command}", f"--output {batch.folder}"):
+        if mark_of_record(batch.folder) != batch.mark:
+            raise BlockingIOError(
+                f"--output {batch.folder} must not be in use by another run; one has written to it just now. Run the "
+                "command again."
+            )
+        _run(batch, stages, title)
+        if coco is not None:
+            write_coco(batch, coco())
+    batch.seconds = time.perf_counter() - began
+
+
+def _run(batch: Batch, stages: Stages[Task, Any, Any, Any], title: str) -> None:
     for place in {(batch.folder / task.name).parent for task in batch.tasks}:
         place.mkdir(parents=True, exist_ok=True)
-    for file in [*batch.to_remove, *_leftovers(batch)]:
+    for file in batch.to_remove:
         file.unlink(missing_ok=True)
+    _remove_leftovers(batch)
     record = Record(batch.folder, batch.run, batch.all_entries.values())
     noting = Stages(
-        _reading(stages.read), lambda read: (read[0], stages.work(read[1])), _finishing(batch, stages, record)
+        _reading(stages.read),
+        lambda read: (read[0], stages.work(read[1])),
+        lambda task, worked: (worked[0], stages.make(task, worked[1])),
+        _writing(batch, stages, record),
     )
     todo = batch.todo
-    with advising(RESUME), tqdm(total=len(todo), desc=title, disable=None, leave=False) as bar:
-        for task, result in stream(todo, noting, batch.workers):
+    with (
+        advising(RESUME),
+        tqdm(total=len(todo), desc=title, disable=None, leave=False) as bar,
+        closing(stream(todo, noting, batch.workers)) as results,
+    ):
+        for task, result in results:
             if isinstance(result, Failure):
                 batch.failures.append((task.title, result.reason))
                 bar.set_postfix(failed=len(batch.failures))
@@ -195,37 +233,46 @@ def run_batch(batch: Batch, stages: Stages[Task, Any, Any], title: str) -> None:
     with suppress(OSError):  # a full disk: the lines are all there, in another order
         record.write()
     batch.all_entries = record.entries
-    batch.seconds = time.perf_counter() - began
 
 
-def _leftovers(batch: Batch) -> list[Path]:
-    """What a run that was killed while it wrote a file has left of it, under the names that `write_whole` gives."""
+def _remove_leftovers(batch: Batch) -> None:
+    """Remove what a run that was killed while it wrote a file has left of it."""
     names: dict[Path, list[str]] = {batch.folder: [COCO_NAME, RECORD_NAME]}
     for file in (file for task in batch.tasks for file in result_files(batch.folder, task.name)):
         names.setdefault(file.parent, []).append(file.name)
-    hidden = [file for folder in names for file in folder.iterdir() if file.name.startswith(".")]
-    return [file for file in hidden if is_unfinished(file, names[file.parent])]
+    for folder in names:
+        remove_leftovers(folder, names[folder])
 
 
-def _reading(read: Callable[[Task], Any]) -> Callable[[Task], tuple[str, Any]]:
-    def work(task: Task) -> tuple[str, Any]:
-        loaded = read(task)  # first, for it says best what is wrong with a file
-        return digest(*task.sources), loaded
+def _reading(read: Callable[[Task], Any]) -> Callable[[Task], tuple[Sighting, Any]]:
+    def work(task: Task) -> tuple[Sighting, Any]:
+        try:
+            seen = look(*task.sources)
+        except OSError:
+            read(task)  # which says best what is wrong with a file
+            raise
+        if task.seen is not None:
+            task.seen.check()
+        return seen, read(task)
 
     return work
 
 
-def _finishing(batch: Batch, stages: Stages[Task, Any, Any], record: Record) -> Callable[[Task, tuple[str, Any]], int]:
+def _writing(
+    batch: Batch, stages: Stages[Task, Any, Any, Any], record: Record
+) -> Callable[[Task, tuple[Sighting, Any]], int]:
     """Results of a file are there together with its line in the record, or not at all."""
 
-    def work(task: Task, worked: tuple[str, Any]) -> int:
+    def work(task: Task, made: tuple[Sighting, Any]) -> int:
         try:
-            n_objects = stages.finish(task, worked[1])
+            n_objects = stages.write(task, made[1])
+            made[0].check()
             note = batch.notes.get(task.name, "")
-            record.add(Entry(task.name, task.image_name, worked[0], n_objects, note))
+            record.add(Entry(task.name, task.image_name, made[0].digest, n_objects, note))
         except BaseException:
-            for file in result_files(batch.folder, task.name):
-                file.unlink(missing_ok=True)
+            for file in {*result_files(batch.folder, task.name)} - batch.foreign:
+                with suppress(OSError):
+                    file.unlink(missing_ok=True)
             raise
         return n_objects
 
@@ -236,64 +283,8 @@ def write_coco(batch: Batch, masks: MasksOfFiles) -> None:
     """Write the file that holds the objects of all images; if that fails it is a failure like others."""
     file = batch.folder / COCO_NAME
     try:
+        if file.is_symlink():  # what is written here stays here
+            file.unlink()
         io.write_coco(file, masks)
     except FAULTS as error:
         batch.failures.append((str(file), sentence_of(error)))
-
-
-def report_batch(batch: Batch, sentence: str, *, as_json: bool) -> None:
-    """Say what was done and what failed; exit with status 1 when something did."""
-    if as_json:
-        typer.echo(json.dumps(_document(batch), indent=1))
-    elif batch.entries or not batch.failures:
-        typer.echo(sentence)
-    _report_notes(batch)
-    report_failures(batch.failures, len(batch.tasks))
-
-
-def _report_notes(batch: Batch) -> None:
-    """One line per file with a note on standard error, for so many files as anyone reads."""
-    entries = batch.entries
-    noted = [(task.title, entry.note) for task in batch.tasks if (entry := entries.get(task.name)) and entry.note]
-    for file, note in noted[:MOST_NOTES]:
-        typer.echo(f"flowseg: note: {name_file(file, note)}", err=True)
-    if len(noted) > MOST_NOTES:
-        typer.echo(f"flowseg: {len(noted)} of {len(batch.tasks)} files have notes; --json gives all of them", err=True)
-
-
-def report_failures(failures: Sequence[tuple[str, str]], n_files: int) -> None:
-    """One line per failure on standard error, then exit with status 1."""
-    for file, reason in failures:
-        typer.echo(f"flowseg: {name_file(file, reason)}", err=True)
-    if failures:
-        typer.echo(f"flowseg: {len(failures)} of {n_files} files failed", err=True)
-        raise typer.Exit(1)
-
-
-def _document(batch: Batch) -> dict[str, Any]:
-    entries = batch.entries
-    done = [
-        {
-            "file": task.title,
-            "results": [str(file) for file in task.results],
-            "objects": entries[task.name].objects,
-            "kept": task.name in batch.kept,
-            "note": entries[task.name].note or None,
-        }
-        for task in batch.tasks
-        if task.name in entries
-    ]
-    return {
-        "command": batch.run.command,
-        "output": str(batch.folder),
-        "files": done,
-        "failures": [{"file": file, "reason": reason} for file, reason in batch.failures],
-        "objects": batch.n_objects,
-        "seconds": round(batch.seconds, 3),
-    }
-
-
-def count_done(batch: Batch) -> str:
-    """For the last sentence: "7 images (3 of them done before)"."""
-    before = f" ({len(batch.kept)} of them done before)" if batch.kept else ""
-    return f"{len(batch.entries)} {'image' if len(batch.entries) == 1 else 'images'}{before}"

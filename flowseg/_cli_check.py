@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -17,9 +17,11 @@ from flowseg._cli_annotations import read_loose_masks
 from flowseg._cli_batch import Task, check_folder
 from flowseg._cli_inputs import find_masks, find_masks_with_images, result_names
 from flowseg._cli_options import READ, RUN, WRITE, AsJson
+from flowseg._cli_say import say, say_json
 from flowseg._cli_stream import FAULTS, name_file, sentence_of
 from flowseg._doctor import Finding, MasksReport, check_masks
 from flowseg._duplicates import fingerprint
+from flowseg._locks import holding_folder
 from flowseg._mending import mend_masks
 from flowseg._paths import identity, list_files
 from flowseg._result_kinds import write_labels
@@ -57,37 +59,51 @@ def check(
         raise ValueError("--against must come with IMAGES to compare; got none.")
     partners: dict[Path, Path] = {} if images is None else dict(find_masks_with_images(masks, images))
     files = [*partners] if images is not None else find_masks([masks])
-    targets = {} if mend is None else _make_folder(mend, files, partners)
+    targets = {} if mend is None else _plan_mending(mend, files, partners)
     reports: dict[str, MasksReport] = {}
-    for file in tqdm(files, "checking", disable=None, leave=False):
-        reports[str(file)] = _check_file(file, partners.get(file), min_size, targets.get(file))
-        if not as_json:
-            _print(str(file), reports[str(file)])
+    with nullcontext() if mend is None else _mending_into(mend, targets):
+        for file in tqdm(files, "checking", disable=None, leave=False):
+            reports[str(file)] = _check_file(file, partners.get(file), min_size, targets.get(file))
+            if not as_json:
+                _print(str(file), reports[str(file)])
     general = [*_check_number(reports), *_check_splits(list(partners.values()), against or [])]
     wrong = sum(not report.ok for report in reports.values())
     if as_json:
         files_said = {name: [vars(f) for f in report.findings] for name, report in reports.items()}
-        typer.echo(json.dumps({"files": files_said, "all": [vars(f) for f in general]}, indent=1))
+        say_json({"files": files_said, "all": [vars(f) for f in general]})
     else:
         for finding in general:
-            typer.echo(f"{finding.kind}: {finding.message}")
-        typer.echo(_summarize(reports, wrong, sum(finding.wrong for finding in general)))
+            say(f"{finding.kind}: {finding.message}")
+        say(_summarize(reports, wrong, sum(finding.wrong for finding in general)))
     if wrong or any(finding.wrong for finding in general):
         raise typer.Exit(1)
 
 
-def _make_folder(folder: Path, files: list[Path], partners: dict[Path, Path]) -> dict[Path, Path]:
-    """Make the folder of the repaired masks, which take the place of nothing; where each is to be written."""
+def _plan_mending(folder: Path, files: list[Path], partners: dict[Path, Path]) -> dict[Path, Path]:
+    """Where the repaired masks of each file are to be written, in place of nothing."""
     sources = [(file, partners[file]) if file in partners else (file,) for file in files]
     names = result_names(files)
     check_folder(folder, [Task(both, name, ()) for both, name in zip(sources, names, strict=True)], "--mend")
     targets = {file: folder / f"{name}.tif" for file, name in zip(files, names, strict=True)}
+    _check_free(targets)
+    return targets
+
+
+def _check_free(targets: dict[Path, Path]) -> None:
     for target in targets.values():
         if os.path.lexists(target):
             raise FileExistsError(f"--mend must be a folder without files of these names; {target} is there.")
-    for target in targets.values():
-        target.parent.mkdir(parents=True, exist_ok=True)
-    return targets
+
+
+@contextmanager
+def _mending_into(folder: Path, targets: dict[Path, Path]) -> Iterator[None]:
+    """Make the folder of the repaired masks, and hold it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with holding_folder(folder, "flowseg check --mend", f"--mend {folder}"):
+        _check_free(targets)
+        for target in targets.values():
+            target.parent.mkdir(parents=True, exist_ok=True)
+        yield
 
 
 def _check_file(file: Path, partner: Path | None, min_size: int, target: Path | None) -> MasksReport:
@@ -105,7 +121,7 @@ def _check_file(file: Path, partner: Path | None, min_size: int, target: Path | 
 def _print(name: str, report: MasksReport) -> None:
     for finding in report.findings:
         mark = "" if finding.wrong else "note: "
-        typer.echo(f"{name}: {mark}{finding.kind}: {finding.message}")
+        say(f"{name}: {mark}{finding.kind}: {finding.message}")
 
 
 def _check_number(reports: dict[str, MasksReport]) -> Iterator[Finding]:

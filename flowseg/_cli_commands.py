@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
 
 from flowseg._cli_options import RUN
+from flowseg._shown import shown
 
 
 class Command(TyperCommand):
@@ -15,7 +18,8 @@ class Command(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse, and refuse arguments that are too many."""
         ctx.allow_extra_args = True
-        rest: list[str] = super().parse_args(ctx, args)
+        with _shown_escaped():
+            rest: list[str] = super().parse_args(ctx, args)
         if rest and not ctx.resilient_parsing:
             names = [str(param.metavar) for param in self.params if param.param_type_name == "argument"]
             ctx.fail(_too_many(self.name or "", names, len(names) + len(rest)))
@@ -29,9 +33,32 @@ class Command(TyperCommand):
 class Group(TyperGroup):
     """All commands."""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse."""
+        with _shown_escaped():
+            rest: list[str] = super().parse_args(ctx, args)
+        return rest
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command."""
+        with _shown_escaped():
+            return super().resolve_command(ctx, args)
+
     def get_params(self, ctx: Any) -> list[Any]:
         """Options, of which a flag needs no type."""
         return _tidy(super().get_params(ctx))
+
+
+@contextmanager
+def _shown_escaped() -> Iterator[None]:
+    """Errors of parsing, which are not in one place in all versions of Typer, quote what they could not understand."""
+    try:
+        yield
+    except Exception as error:
+        said = getattr(error, "message", None)
+        if hasattr(error, "format_message") and isinstance(said, str):
+            error.message = shown(said)  # type: ignore[attr-defined]
+        raise
 
 
 def _too_many(command: str, names: list[str], n: int) -> str:

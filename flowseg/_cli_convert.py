@@ -14,6 +14,7 @@ from flowseg import io
 from flowseg._checks import check_choice
 from flowseg._cli_annotations import (
     ENDINGS,
+    OF_SEVERAL,
     Chosen,
     find_annotations,
     image_folder,
@@ -22,11 +23,13 @@ from flowseg._cli_annotations import (
     parse_classes,
     readers,
 )
-from flowseg._cli_batch import Batch, Task, count_done, plan_batch, report_batch, run_batch, write_coco
+from flowseg._cli_batch import Batch, Task, plan_batch, run_batch
 from flowseg._cli_inputs import find_images, part_place, place_names
 from flowseg._cli_options import READ, WRITE, AsJson, FileWorkers, OutputFolder, Overwrite, Plane, Resume, Time
-from flowseg._cli_record import describe_run
+from flowseg._cli_record import Entry, describe_run
+from flowseg._cli_sources import look
 from flowseg._cli_stream import FAULTS, Stages
+from flowseg._cli_summary import count_done, report_batch
 from flowseg._image_files import read_shape
 from flowseg._overlaps import count_objects
 from flowseg._paths import nearest_files
@@ -113,9 +116,8 @@ def convert(
         "convert", None, [("to", ",".join(kinds)), ("from", found[0][1]), ("classes", classes), ("z", z), ("t", t)]
     )
     batch = plan_batch(output, run, tasks, resume=resume, overwrite=overwrite, workers=workers)
-    run_batch(batch, Stages(work.read, lambda masks: masks, work.finish), "converting")
-    if COCO in kinds:
-        write_coco(batch, work.all_masks(batch))
+    stages = Stages(work.read, lambda masks: masks, lambda _, masks: masks, work.write)
+    run_batch(batch, stages, "converting", partial(work.all_masks, batch) if COCO in kinds else None)
     report_batch(batch, f"{batch.n_objects} objects in {count_done(batch)}, written to {output}", as_json=as_json)
 
 
@@ -151,14 +153,17 @@ class Conversion:
 
     def plan(self, found: list[tuple[Path, str]]) -> list[Task]:
         """The tasks of all files of annotations."""
-        parts = [(file, part, reader) for file, kind in found for part, reader in self._parts(file, kind)]
-        places = [part_place(image_folder(file), image_name(file), part) for file, part, _ in parts]
+        parts = []
+        for file, kind in found:
+            seen = look(file) if kind in OF_SEVERAL else None  # which are read here
+            parts += [(file, part, reader, seen) for part, reader in self._parts(file, kind)]
+        places = [part_place(image_folder(file), image_name(file), part) for file, part, _, _ in parts]
         names = place_names(*map(list, zip(*places, strict=True)))
         tasks = []
-        for name, (file, part, reader) in zip(names, parts, strict=True):
+        for name, (file, part, reader, seen) in zip(names, parts, strict=True):
             self._readers[name] = reader
             sources = (file, *([self.images[file]] if file in self.images else []))
-            tasks.append(Task(sources, name, result_files(self.folder, name, self.kinds), part))
+            tasks.append(Task(sources, name, result_files(self.folder, name, self.kinds), part, seen))
         return tasks
 
     def _parts(self, file: Path, kind: str) -> list[tuple[str, Callable[[], NDArray[Any]]]]:
@@ -177,7 +182,7 @@ class Conversion:
         """Masks of one image."""
         return self._readers[task.name]()
 
-    def finish(self, task: Task, masks: NDArray[Any]) -> int:
+    def write(self, task: Task, masks: NDArray[Any]) -> int:
         """Write all files; the number of objects."""
         pixel_size = io.read_pixel_size(task.sources[-1])
         write_results(self.folder, task.name, self.kinds, Result(masks, pixel_size=pixel_size))
@@ -185,7 +190,18 @@ class Conversion:
 
     def all_masks(self, batch: Batch) -> MasksOfFiles:
         """Masks of all files that were done, read once more."""
-        return MasksOfFiles([(entry.file, self._readers[name]) for name, entry in batch.entries.items()])
+        tasks = {task.name: task for task in batch.tasks}
+        return MasksOfFiles(
+            [(entry.file, partial(self._read_again, tasks[name], entry)) for name, entry in batch.entries.items()]
+        )
+
+    def _read_again(self, task: Task, entry: Entry) -> NDArray[Any]:
+        seen = look(*task.sources)
+        if seen.digest != entry.sha256:
+            raise ValueError(f"{task.title} must not change while it is worked on; it did.")
+        masks = self.read(task)
+        seen.check()
+        return masks
 
 
 def _fail(error: Exception) -> NDArray[Any]:

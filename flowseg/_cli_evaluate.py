@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -15,6 +14,7 @@ from flowseg import _report, io
 from flowseg._cli_files import check_output_file
 from flowseg._cli_inputs import find_masks_with_masks, find_partners, result_names
 from flowseg._cli_options import READ, WRITE, AsJson, Axes, Channel, Plane, Reading, Scene, Time, make_reading
+from flowseg._cli_say import complain, say, say_json
 from flowseg._cli_stream import FAULTS, sentence_of
 from flowseg._overlaps import find_overlaps, leave_out_ignored
 from flowseg._report_page import Compared, write_page
@@ -68,7 +68,10 @@ def evaluate(
         check_output_file(report, [file for one in files for file in one[1:]], "--report")
         results = write_page(report, _compare(files, reading, flat=True), len(files), f"{predicted} against {true}")
     scores = _report.summarize(results)
-    typer.echo(json.dumps(_report.as_document(scores), indent=1) if as_json else _report.as_table(scores))
+    if as_json:
+        say_json(_report.as_document(scores))
+    else:
+        say(*_report.as_table(scores).split("\n"))
 
 
 def _find(true: str, predicted: str, images: str | None) -> list[Files]:
@@ -87,7 +90,7 @@ def _compare(files: list[Files], reading: Reading, *, flat: bool = False) -> Ite
             compared = _compare_one(one, reading, flat)
         except FAULTS as error:
             n_failed += 1
-            typer.echo(f"flowseg: {sentence_of(error)}", err=True)
+            complain(sentence_of(error))
             continue
         if not n_failed:
             yield compared

@@ -74,9 +74,10 @@ def parse_number(text: str | None, option: str, word: str) -> float | str | None
 def check_output_file(output: Path, inputs: Iterable[Path | None], option: str = "--output") -> None:
     """Find out before the work, not after it, that the result cannot be written or would replace an input."""
     target = Path(os.path.realpath(output))  # where it is written: a link stays a link
-    _files.check_folder_of(target, option)
     if target.is_dir():
         raise ValueError(f"{option} must be a file; {output} is a folder.")
+    _files.check_kind(target, str(target))
+    _files.check_folder_of(target, option)
     _files.check_target(target)
     if any(_is_same(target, Path(os.path.realpath(file))) for file in inputs if file is not None):
         raise ValueError(f"{option} must be another file than those that are read; got {output}.")

@@ -7,11 +7,12 @@ from typing import Any
 from numpy.typing import NDArray
 
 from flowseg import io
-from flowseg._cli_batch import Task, count_done, make_tasks, plan_batch, report_batch, run_batch
+from flowseg._cli_batch import Task, make_tasks, plan_batch, run_batch
 from flowseg._cli_inputs import find_masks
 from flowseg._cli_options import AsJson, FileWorkers, MaskFiles, OutputFolder, Overwrite, Resume
 from flowseg._cli_record import describe_run
 from flowseg._cli_stream import Stages
+from flowseg._cli_summary import count_done, report_batch
 from flowseg._flows import labels_to_flows
 from flowseg._overlaps import count_objects
 from flowseg._result_kinds import Result, write_results
@@ -39,12 +40,15 @@ def flows(
         output, describe_run("flows", None, []), tasks, resume=resume, overwrite=overwrite, workers=workers
     )
 
-    def finish(task: Task, labels: NDArray[Any]) -> int:
+    def make(_: Task, labels: NDArray[Any]) -> Result:
         (stack,) = labels_to_flows([labels], workers=workers)
-        kinds = KINDS if labels.ndim == 2 else KINDS[1:]
-        write_results(output, task.name, kinds, Result(labels, flows=stack))
-        return count_objects(labels)
+        return Result(labels, flows=stack)
 
-    run_batch(batch, Stages(lambda task: io.read_masks(task.sources[0]), lambda labels: labels, finish), "making flows")
+    def write(task: Task, result: Result) -> int:
+        write_results(output, task.name, KINDS if result.masks.ndim == 2 else KINDS[1:], result)
+        return count_objects(result.masks)
+
+    stages = Stages(lambda task: io.read_masks(task.sources[0]), lambda labels: labels, make, write)
+    run_batch(batch, stages, "making flows")
     sentence = f"flows of {batch.n_objects} objects in {count_done(batch)}, written to {output}"
     report_batch(batch, sentence, as_json=as_json)

@@ -9,12 +9,12 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 import numpy as np
-import typer
 from numpy.typing import NDArray
 
 from flowseg import io
 from flowseg._cli_annotations import read_loose_masks
 from flowseg._cli_options import Reading
+from flowseg._cli_say import complain
 from flowseg._cli_stream import FAULTS
 from flowseg._doctor import check_masks
 from flowseg._names import is_masks_name, stem_of
@@ -49,7 +49,7 @@ def _find(where: Sequence[str], kind: str) -> list[Path]:
     others = [file for file in io.find_files(where) if identity(file) not in taken]
     if others:
         other = "masks of other images" if kind == "images" else "the images of masks"
-        typer.echo(f"flowseg: note: {len(others)} files are left out as {other}: {list_files(others)}", err=True)
+        complain(f"note: {len(others)} files are left out as {other}: {list_files(others)}")
     return files
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from flowseg import _checks, io
-from flowseg._cli_batch import report_failures
 from flowseg._cli_files import check_output_file
 from flowseg._cli_inputs import check_not_swapped, find_masks, find_masks_with_images, result_names
 from flowseg._cli_options import (
@@ -30,7 +29,9 @@ from flowseg._cli_options import (
     Time,
     make_reading,
 )
+from flowseg._cli_say import say, say_json
 from flowseg._cli_stream import Failure, Stages, stream
+from flowseg._cli_summary import report_failures
 from flowseg._optional import need
 from flowseg._result_kinds import NEEDS
 from flowseg._tables import PLAIN, SQUARED
@@ -79,10 +80,9 @@ def measure(
     files = [file for file, _ in pairs]
     check_output_file(output, [file for pair in pairs for file in pair])
     measuring = Measuring(reading)
-    passing = stream(
-        pairs, Stages(measuring.read, lambda loaded: loaded, measuring.finish), _checks.as_workers(workers)
-    )
-    results = [*tqdm(passing, "measuring", total=len(pairs), disable=None, leave=False)]
+    stages = Stages(measuring.read, lambda loaded: loaded, measuring.make, measuring.keep)
+    with closing(stream(pairs, stages, _checks.as_workers(workers))) as passing:
+        results = [*tqdm(passing, "measuring", total=len(pairs), disable=None, leave=False)]
     failures = [(str(pair[0]), result.reason) for pair, result in results if isinstance(result, Failure)]
     table = measuring.join(files, failures)
     written = bool(table["file"].size) or not failures
@@ -95,9 +95,9 @@ def measure(
         failed = {file for file, _ in failures}
         said["files"] = [str(file) for file in files if str(file) not in failed]
         said["failures"] = [{"file": file, "reason": reason} for file, reason in failures]
-        typer.echo(json.dumps(said, indent=1))
+        say_json(said)
     elif written:
-        typer.echo(f"{n_objects} objects of {n_files} files, measured into {output}")
+        say(f"{n_objects} objects of {n_files} files, measured into {output}")
     report_failures(failures, len(pairs))
 
 
@@ -132,9 +132,12 @@ class Measuring:
         pixels = None if image is None else self.reading.read(image, keep_color=True)
         return Loaded(io.read_masks(masks), pixels, size)
 
-    def finish(self, pair: Pair, loaded: Loaded) -> int:
-        """Measure; the number of objects."""
-        table = measure_objects(loaded.masks, loaded.image, spacing=loaded.pixel_size)
+    def make(self, _: Pair, loaded: Loaded) -> Table:
+        """Measure."""
+        return measure_objects(loaded.masks, loaded.image, spacing=loaded.pixel_size)
+
+    def keep(self, pair: Pair, table: Table) -> int:
+        """Keep the table for the end; the number of objects."""
         self._tables[pair[0]] = table
         return int(table["label"].size)
 

@@ -9,12 +9,14 @@ from numpy.typing import NDArray
 
 from flowseg import io
 from flowseg._cli_annotations import read_loose_masks
-from flowseg._cli_batch import Task, count_done, make_tasks, plan_batch, report_batch, run_batch
+from flowseg._cli_batch import Task, make_tasks, plan_batch, run_batch
 from flowseg._cli_inputs import find_masks
 from flowseg._cli_options import AsJson, FileWorkers, MaskFiles, OutputFolder, Overwrite, Resume
 from flowseg._cli_record import describe_run
+from flowseg._cli_say import say
 from flowseg._cli_stream import Stages
-from flowseg._mending import mend_masks
+from flowseg._cli_summary import count_done, report_batch
+from flowseg._mending import Mended, mend_masks
 from flowseg._names import bare_name
 from flowseg._overlaps import count_objects
 from flowseg._result_kinds import Result, write_results
@@ -43,16 +45,18 @@ def mend(
     def read(task: Task) -> NDArray[Any]:
         return read_loose_masks(task.sources[0])
 
-    def finish(task: Task, array: NDArray[Any]) -> int:
-        mended = mend_masks(array, min_size=min_size)
+    def make(_: Task, array: NDArray[Any]) -> Mended:
+        return mend_masks(array, min_size=min_size)
+
+    def write(task: Task, mended: Mended) -> int:
         write_results(output, task.name, ("tif",), Result(mended.masks, pixel_size=io.read_pixel_size(task.sources[0])))
         done[task.name] = mended.done
         return count_objects(mended.masks)
 
-    run_batch(batch, Stages(read, lambda array: array, finish), "mending")
+    run_batch(batch, Stages(read, lambda array: array, make, write), "mending")
     if not as_json:
         failed = {file for file, _ in batch.failures}
         for task in batch.tasks:
             for sentence in done.get(task.name, []) if task.title not in failed else []:
-                typer.echo(f"{task.title}: {sentence}")
+                say(f"{task.title}: {sentence}")
     report_batch(batch, f"{batch.n_objects} objects in {count_done(batch)}, written to {output}", as_json=as_json)

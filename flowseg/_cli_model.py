@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,6 +11,8 @@ import typer
 from flowseg._cli_files import model_file
 from flowseg._cli_options import WRITE, AsJson, complete_model
 from flowseg._cli_progress import make_progress
+from flowseg._cli_say import say, say_json
+from flowseg._locks import holding_folder
 
 # What the estimators are, and which loss counts.
 KINDS = {"FlowSegmenter": " (flows)", "BoundarySegmenter": " (three classes)"}
@@ -38,7 +39,10 @@ def info(
     for name in ("loss", "val_loss"):
         if history.get(name):
             document[f"best_{name}"] = round(min(history[name]), 4)
-    typer.echo(json.dumps(document, indent=1) if as_json else "\n".join(_summarize(file, document)))
+    if as_json:
+        say_json(document)
+    else:
+        say(*_summarize(file, document))
 
 
 def _summarize(file: Path, document: Mapping[str, Any]) -> Iterator[str]:
@@ -95,6 +99,7 @@ def demo(
     from flowseg import _demo
 
     output.mkdir(parents=True, exist_ok=True)
-    typer.echo("Drawing crowds of touching cells and training a small U-Net on their flows ...")
-    lines = _demo.run(output, epochs, make_progress)
-    typer.echo("\n".join(lines))
+    say("Drawing crowds of touching cells and training a small U-Net on their flows ...")
+    with holding_folder(output, "flowseg demo", f"--output {output}"):
+        lines = _demo.run(output, epochs, make_progress)
+    say(*lines)

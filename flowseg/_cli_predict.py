@@ -12,7 +12,7 @@ import typer
 from numpy.typing import NDArray
 
 from flowseg import io
-from flowseg._cli_batch import Task, count_done, made_files, make_tasks, plan_batch, report_batch, run_batch, write_coco
+from flowseg._cli_batch import Batch, Task, made_files, make_tasks, plan_batch, run_batch
 from flowseg._cli_files import check_memory, model_file, parse_number, set_parameter
 from flowseg._cli_inputs import find_images
 from flowseg._cli_options import (
@@ -36,6 +36,7 @@ from flowseg._cli_options import (
 )
 from flowseg._cli_progress import TileBar
 from flowseg._cli_record import describe_run
+from flowseg._cli_sources import look
 from flowseg._cli_stacks import (
     ALL,
     Labelled,
@@ -47,6 +48,7 @@ from flowseg._cli_stacks import (
     write_stack,
 )
 from flowseg._cli_stream import Stages
+from flowseg._cli_summary import count_done, report_batch
 from flowseg._inputs import ESTIMATE, is_constant, warn_of_constant
 from flowseg._noise import NoiseCheck
 from flowseg._result_kinds import (
@@ -200,20 +202,23 @@ def predict(
     options = [*parameters, *vars(reading).items(), ("diameter", size), ("also", ",".join(kinds))]
     options += [(axis, ALL) for axis in each.lower()]
     tasks = make_tasks(find_images(images, made_files(output)), output, kinds)
-    run = describe_run("predict", file, options)
+    model_seen = look(file)
+    run = describe_run("predict", model_seen, options)
     batch = plan_batch(output, run, tasks, resume=resume, overwrite=overwrite, workers=workers)
     work = Prediction(_load(file, [*parameters, ("workers", workers)]), reading, size, kinds, output, each, batch.notes)
+    model_seen.check()
     work.check()
-    run_batch(batch, Stages(work.read, work.run_network, work.finish), "segmenting")
+    stages = Stages(work.read, work.run_network, work.make, work.write)
+    run_batch(batch, stages, "segmenting", partial(_masks_of_all, batch) if COCO in kinds else None)
     warn_of_constant(sum(work.seen), len(work.seen), stacklevel=1)
-    if COCO in kinds:
-        done = sorted(batch.all_entries.values(), key=lambda entry: entry.name)
-        write_coco(
-            batch,
-            MasksOfFiles([(e.file, partial(io.read_masks, result_file(output, e.name, "tif"))) for e in done]),
-        )
     sentence = f"{batch.n_objects} objects in {count_done(batch)}, written to {output}"
     report_batch(batch, sentence, as_json=as_json)
+
+
+def _masks_of_all(batch: Batch) -> MasksOfFiles:
+    """Masks of all images that the folder holds, read from it."""
+    done = sorted(batch.all_entries.values(), key=lambda entry: entry.name)
+    return MasksOfFiles([(e.file, partial(io.read_masks, result_file(batch.folder, e.name, "tif"))) for e in done])
 
 
 def _load(file: Path, parameters: list[tuple[str, Any]]) -> Any:
@@ -246,7 +251,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class Prediction:
-    """The three stages that a file goes through."""
+    """The stages that a file goes through."""
 
     segmenter: Any
     reading: Reading
@@ -301,17 +306,23 @@ class Prediction:
         wants_table = {"csv", "parquet"} & set(self.kinds)
         return result.masks, measure(result.masks, image, result.objects) if wants_table else None
 
-    def finish(self, task: Task, seen: Seen | Labelled) -> int:
-        """Make masks and write all files; the number of objects."""
+    def make(self, task: Task, seen: Seen | Labelled) -> Result | Labelled:
+        """Masks and what goes with them."""
         if isinstance(seen, Labelled):
             self._note(task, seen.note)
-            return write_stack(self.folder, task.name, self.kinds, seen)
+            return seen
         result = self._decode(seen)
-        write_results(self.folder, task.name, self.kinds, result)
         noise = NoiseCheck(self.segmenter._least_sharpness)
         noise.look(result.image, result.masks)
         self._note(task, noise.sentence())
-        return int(result.masks.max())
+        return result
+
+    def write(self, task: Task, made: Result | Labelled) -> int:
+        """Write all files; the number of objects."""
+        if isinstance(made, Labelled):
+            return write_stack(self.folder, task.name, self.kinds, made)
+        write_results(self.folder, task.name, self.kinds, made)
+        return int(made.masks.max())
 
     def _note(self, task: Task, note: str) -> None:
         if note:

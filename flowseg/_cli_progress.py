@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import typer
 from tqdm import tqdm
+
+from flowseg._cli_say import complain
 
 # Images of so many tiles are done in seconds: the bar of the files is enough.
 FEW_TILES = 8
@@ -26,7 +27,7 @@ def advising(advice: str) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        typer.echo(f"flowseg: {advice}", err=True)
+        complain(advice)
         raise
 
 

@@ -16,7 +16,8 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from flowseg import __version__, _files
+from flowseg import __version__, _files, _locks
+from flowseg._cli_sources import Sighting
 
 RECORD_NAME = "flowseg-run.jsonl"
 
@@ -45,24 +46,10 @@ class Entry:
     note: str = ""
 
 
-def describe_run(command: str, model: Path | None, options: list[tuple[str, Any]]) -> Run:
+def describe_run(command: str, model: Sighting | None, options: list[tuple[str, Any]]) -> Run:
     """The run that these options make; the model counts by its bytes, not by its name."""
     said = tuple((name, str(value)) for name, value in options if value is not None)
-    return Run(command, "" if model is None else digest(model), said)
-
-
-def digest(*paths: Path) -> str:
-    """SHA-256 of the bytes of one file or several; of a folder, of those of the files in it that are not hidden."""
-    digests = []
-    for path in paths:
-        for file in _files_of(path) if path.is_dir() else [path]:
-            with open(file, "rb") as stream:
-                digests.append(hashlib.file_digest(stream, "sha256").hexdigest())
-    return digests[0] if len(digests) == 1 else hashlib.sha256(" ".join(digests).encode("ascii")).hexdigest()
-
-
-def _files_of(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
+    return Run(command, "" if model is None else model.digest, said)
 
 
 def differences(old: Run, new: Run) -> str:
@@ -76,6 +63,14 @@ def differences(old: Run, new: Run) -> str:
     pairs += [(f"--{name}", before.get(name), now.get(name)) for name in sorted({*before, *now})]
     words = [f"{name} was {a or 'not given'}, is {b or 'not given'}" for name, a, b in pairs if a != b]
     return "; ".join(words)
+
+
+def mark_of_record(folder: Path) -> str:
+    """What tells whether the record of a folder has changed; empty where there is none."""
+    try:
+        return hashlib.sha256((folder / RECORD_NAME).read_bytes()).hexdigest()
+    except FileNotFoundError:
+        return ""
 
 
 def read_record(folder: Path) -> tuple[Run | None, dict[str, Entry]]:
@@ -121,21 +116,30 @@ class Record:
     def add(self, entry: Entry) -> None:
         """Note that a file is done."""
         with self._lock:
-            size = self.file.stat().st_size
+            line = _line(asdict(entry))
+            descriptor = os.open(self.file, os.O_WRONLY | os.O_APPEND | _locks.CAREFULLY)
             try:
-                with open(self.file, "ab", buffering=0) as stream:
-                    line = _line(asdict(entry))
-                    if stream.write(line) != len(line):
-                        raise OSError(f"{self.file} must have room for another line; the disk is full.")
-            except OSError:
-                os.truncate(self.file, size)
-                raise
+                size = os.fstat(descriptor).st_size
+                self._append(descriptor, line, size)
+            finally:
+                os.close(descriptor)
             self.entries[entry.name] = entry
 
+    def _append(self, descriptor: int, line: bytes, size: int) -> None:
+        """Add a line to a file of this size; half of one is taken back."""
+        try:
+            if os.write(descriptor, line) != len(line):
+                raise OSError(f"{self.file} must have room for another line; the disk is full.")
+        except BaseException as error:
+            os.truncate(descriptor, size)
+            if isinstance(error, OSError) and error.filename is None and error.strerror is not None:
+                error.filename = str(self.file)
+            raise
+
     def write(self) -> None:
-        """Write the whole record anew, files in the order of their names."""
+        """Write the whole record anew, files in the order of their names; never to where a link points."""
         lines = [_line(asdict(self.run)), *(_line(asdict(self.entries[name])) for name in sorted(self.entries))]
-        _files.write_whole(self.file, lambda beside: beside.write_bytes(b"".join(lines)))
+        _files.write_whole(self.file, lambda beside: beside.write_bytes(b"".join(lines)), through_links=False)
 
 
 def _line(document: dict[str, Any]) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from contextlib import closing
 from pathlib import Path
@@ -40,8 +39,11 @@ from flowseg._cli_options import (
     parse_normalize,
 )
 from flowseg._cli_progress import advising, make_progress
+from flowseg._cli_rescue import save_or_rescue
+from flowseg._cli_say import say, say_json
 from flowseg._closing import IOU_NAMES, describe_fit, is_start_kept, thresholds_of
 from flowseg._inputs import is_constant
+from flowseg._locks import holding_file
 from flowseg._overlaps import count_objects
 from flowseg._thresholds import AUTO
 
@@ -136,18 +138,20 @@ def train(
     _set_channels(segmenter, pairs[0], None if first is None else files)
     n_objects = sum(count_objects(m) for m in pairs[1])
     if not as_json:
-        typer.echo(f"{len(pairs[0])} images, {n_objects} objects")
+        say(f"{len(pairs[0])} images, {n_objects} objects")
     advice = UNSAFE if checkpoint is None else f"the same command goes on after the last whole epoch in {checkpoint}"
     began = time.monotonic()
-    with advising(advice), options.naming_options(), closing(make_progress(by_lines=not as_json)) as progress:
-        segmenter.fit(*pairs, validation=validation, callbacks=[progress], checkpoint=checkpoint)
-    seconds = time.monotonic() - began
-    segmenter.set_params(workers=None).save(output)  # what this machine has is nothing of the model's
+    with holding_file(output, "flowseg train", f"--output {output}"):
+        with advising(advice), options.naming_options(), closing(make_progress(by_lines=not as_json)) as progress:
+            segmenter.fit(*pairs, validation=validation, callbacks=[progress], checkpoint=checkpoint)
+        seconds = time.monotonic() - began
+        segmenter.set_params(workers=None)  # what this machine has is nothing of the model's
+        save_or_rescue(segmenter.save, output)
     if as_json:
         said = {"command": "train", "output": str(output), "images": len(pairs[0]), "objects": n_objects}
-        typer.echo(json.dumps(said | _document(segmenter, seconds), indent=1))
+        say_json(said | _document(segmenter, seconds))
     else:
-        typer.echo("\n".join([*describe_fit(segmenter, seconds), f"saved as {output}"]))
+        say(*describe_fit(segmenter, seconds), f"saved as {output}")
 
 
 def _read(files: Pairs, held_out: Pairs, reading: Reading, n_channels: int | None) -> tuple[Arrays, Arrays | None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,6 +27,9 @@ from flowseg._cli_options import (
     complete_model,
     make_reading,
 )
+from flowseg._cli_rescue import save_or_rescue
+from flowseg._cli_say import say, say_json
+from flowseg._cli_sources import look
 from flowseg._closing import IOU_NAMES, say_precision, say_thresholds, thresholds_of
 from flowseg._overlaps import count_objects
 
@@ -69,7 +72,9 @@ def tune(
     from flowseg._saving import read_document
     from flowseg._segmenters import load_segmenter
 
-    segmenter = load_segmenter(file)
+    model_seen = look(file)
+    segmenter, card = load_segmenter(file), read_document(file).get("card")
+    model_seen.check()
     if not hasattr(segmenter, "fit_thresholds"):
         raise ValueError(f"--model must be a FlowSegmenter, which has thresholds; got a {type(segmenter).__name__}.")
     workers_before = segmenter.workers
@@ -77,15 +82,16 @@ def tune(
     before = _look(segmenter, pairs)
     segmenter.fit_thresholds(*pairs)
     after = _look(segmenter, pairs)
-    segmenter.set_params(workers=workers_before).save(output, card=read_document(file).get("card"))
+    segmenter.set_params(workers=workers_before)
+    save_or_rescue(partial(segmenter.save, card=card), output)
     n_objects = sum(count_objects(m) for m in pairs[1])
     if as_json:
         said = {"command": "tune", "output": str(output), "images": len(pairs[0]), "objects": n_objects}
-        typer.echo(json.dumps(said | after | {"before": before}, indent=1))
+        say_json(said | after | {"before": before})
     else:
-        typer.echo(f"before: {_say(before)}")
-        typer.echo(f"after: {_say(after)}")
-        typer.echo(f"chosen on {n_objects} objects in {len(pairs[0])} images, saved as {output}")
+        say(f"before: {_say(before)}")
+        say(f"after: {_say(after)}")
+        say(f"chosen on {n_objects} objects in {len(pairs[0])} images, saved as {output}")
 
 
 def _look(segmenter: Any, pairs: tuple[list[Any], list[Any]]) -> dict[str, Any]:

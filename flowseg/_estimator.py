@@ -144,7 +144,7 @@ class Segmenter(Choosing, Predictor, Stored, BaseEstimator):
         n_validation = sum(count_objects(m) for m in held_out[1])
         self._check_can_learn(n_validation, keep=goes_on)
 
-        from flowseg import _training
+        from flowseg import _checkpoint, _training
 
         sizes = image_diameters(train[1])
         typical = float(np.median(sizes))
@@ -157,17 +157,18 @@ class Segmenter(Choosing, Predictor, Stored, BaseEstimator):
             )
             for pairs, every_size in ((train, settings.augment), (held_out, False))
         )
-        history = _training.train(
-            network,
-            samples,
-            validation_samples,
-            self._codec,
-            settings,
-            callbacks=callbacks,
-            seeds=seeds,
-            checkpoint=file,
-            same_start=goes_on or isinstance(self.network, str) or hasattr(self.network, "get_weights"),
-        )
+        with _checkpoint.holding(file):
+            history = _training.train(
+                network,
+                samples,
+                validation_samples,
+                self._codec,
+                settings,
+                callbacks=callbacks,
+                seeds=seeds,
+                checkpoint=file,
+                same_start=goes_on or isinstance(self.network, str) or hasattr(self.network, "get_weights"),
+            )
         new_sizes = Sizes(working, False, *bounds_of(sizes, working))
         self._take(network, typical, history, new_sizes, learn_least_sharpness(*train), held_out, goes_on=goes_on)
         if settings.verbose:

@@ -25,6 +25,7 @@ from flowseg._closing import describe_fit, say_duration
 from flowseg._napari_jobs import NEW_NETWORKS, SMALL_NETWORK, DecodeJob, Job, SegmentJob, Told, TrainJob, read_job
 from flowseg._noise import NoiseCheck
 from flowseg._quiet import hush_native_libraries
+from flowseg._shown import one_line
 from flowseg._thresholds import Thresholds
 
 # The network of `flowseg demo`.
@@ -67,11 +68,11 @@ def work(job: Job, models: Models, tell: Tell) -> None:
             warnings.simplefilter("default")
             text = _do(job, models, tell)
     except EXPECTED as error:
-        tell(Told("failed", " ".join(str(error).split()) or type(error).__name__))
+        tell(Told("failed", one_line(str(error)) or type(error).__name__))
         return
     for warning in caught:
         if issubclass(warning.category, UserWarning):
-            tell(Told("warning", " ".join(str(warning.message).split())))
+            tell(Told("warning", one_line(str(warning.message))))
     tell(Told("done", text))
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from flowseg import _napari_layers as layers
 from flowseg import io
+from flowseg._locks import holding_folder
 from flowseg._napari_layers import Index
 from flowseg._napari_quality import COLUMNS
 from flowseg._optional import need
@@ -84,7 +85,11 @@ class Export:
         return "_".join([self._name, *(f"{k:03d}" for k in index)])
 
     def write(self, kinds: Sequence[str]) -> None:
-        """Write files of several kinds, each whole or not at all."""
+        """Write files of several kinds, each whole or not at all, while no command writes into the folder."""
+        with holding_folder(self._folder, "the export of napari", f"The folder {self._folder}"):
+            self._write(kinds)
+
+    def _write(self, kinds: Sequence[str]) -> None:
         for kind in kinds:
             (target, *_) = self._files_of(kind)
             if kind == COCO:

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 
 from napari.utils.notifications import show_error
 
+from flowseg._shown import one_line, shown
+
 
 @contextmanager
 def errors_shown() -> Iterator[None]:
@@ -14,4 +16,4 @@ def errors_shown() -> Iterator[None]:
     try:
         yield
     except (ValueError, TypeError, OSError, MemoryError, ImportError) as error:
-        show_error(" ".join(str(error).split()) or type(error).__name__)
+        show_error(shown(one_line(str(error))) or type(error).__name__)

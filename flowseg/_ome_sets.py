@@ -73,3 +73,17 @@ def _find(text: str, image: int, plane: int) -> tuple[str, str] | None:
             uuid = next((e for e in data if e.tag.endswith("UUID")), None)
             found = ("", "") if uuid is None else (uuid.attrib.get("FileName", ""), uuid.text or "")
     return found
+
+
+def set_files(path: Path) -> list[Path]:
+    """Files beside a TIFF that its OME metadata name, so far as they are there."""
+    if path.suffix.lower() not in (".tif", ".tiff"):
+        return []
+    try:
+        with tifffile.TiffFile(path) as file:
+            root = _root(file.ome_metadata) if file.ome_metadata else []
+        names = {e.attrib.get("FileName", "") for pixels in root for e in pixels.iter() if e.tag.endswith("UUID")}
+    except Exception:  # noqa: BLE001  # what is wrong with a file is said when it is read
+        return []
+    beside = (path.parent / name for name in sorted(names - {"", path.name}) if Path(name).name == name)
+    return [file for file in beside if file.is_file()]

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from flowseg import _files
+from flowseg._shown import one_line
 
 # Operations, by class name, after which an output is no longer free to take any value.
 SQUASHING = frozenset(
@@ -122,7 +123,7 @@ def _run(network: Any, batch: np.ndarray, kind: str) -> np.ndarray:
     try:
         return np.asarray(network(batch, training=False))
     except Exception as error:  # whatever a user's layers raise
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(str(error))[:200]
         raise ValueError(f"network must run on {kind}; it failed with: {reason}") from error
 
 

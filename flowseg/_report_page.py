@@ -9,6 +9,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -20,6 +21,7 @@ from flowseg._overlaps import Overlaps
 from flowseg._report import ImageScores, curve, summarize
 from flowseg._report_objects import describe_objects
 from flowseg._report_picture import make_picture
+from flowseg._shown import shown
 
 FOLDER = Path(__file__).parent / "report"
 SCRIPTS = ("common.js", "scores.js", "table.js", "objects.js", "viewer.js", "main.js")
@@ -46,7 +48,8 @@ def write_page(path: Path, compared: Iterable[Compared], n_images: int, title: s
                 _write_image(blocks, number, one, n_images)
             blocks.seek(0)
             with beside.open("wb") as page:
-                said = {"version": __version__, "title": title, "scores": summarize(scores), "curve": curve(scores)}
+                seen = [replace(one, name=shown(one.name)) for one in scores]
+                said = {"version": __version__, "title": shown(title), "scores": summarize(seen), "curve": curve(seen)}
                 _assemble(page, said, blocks)
 
     write_whole(path, write)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from flowseg._codecs import Codec
 from flowseg._images import resize, resize_masks, scaled_shape
 from flowseg._intensities import find_limits, stretch
 from flowseg._overlaps import number_objects
+from flowseg._shown import one_line
 from flowseg._sizes import MAX_ENLARGEMENT, image_diameter
 from flowseg._thresholds import is_auto
 
@@ -243,14 +244,15 @@ def _run_epochs(
     for epoch in range(first, settings.epochs):
         hooks.on_epoch_begin(epoch)
         losses = []
-        for step, (images, targets) in enumerate(batches.epoch(epoch)):
-            hooks.on_train_batch_begin(step)
-            network.reset_metrics()  # before Keras 3.15 the loss is a mean over all batches so far
-            losses.append(float(network.train_on_batch(images, targets)))
-            logs = {"loss": float(np.mean(losses))}
-            hooks.on_train_batch_end(step, logs)
-            if network.stop_training:
-                break
+        with closing(batches.epoch(epoch)) as ready:
+            for step, (images, targets) in enumerate(ready):
+                hooks.on_train_batch_begin(step)
+                network.reset_metrics()  # before Keras 3.15 the loss is a mean over all batches so far
+                losses.append(float(network.train_on_batch(images, targets)))
+                logs = {"loss": float(np.mean(losses))}
+                hooks.on_train_batch_end(step, logs)
+                if network.stop_training:
+                    break
         if held_out:
             logs["val_loss"] = _validate(network, held_out, hooks)
         hooks.on_epoch_end(epoch, logs)
@@ -375,7 +377,7 @@ def copy_network(network: keras.Model, *, seed: int | None) -> keras.Model:
         with _seeding(seed):
             copy = keras.models.clone_model(network)
     except Exception as error:  # whatever a user's layers raise
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(str(error))[:200]
         raise ValueError(
             "network must be made of layers that Keras can copy (no Lambda, and layers of one's own with get_config); "
             f"it failed with: {reason}"

@@ -14,6 +14,7 @@ from flowseg import _memory
 from flowseg._image_source import Index, Source, pick
 from flowseg._optional import need
 from flowseg._scenes import choose_scene
+from flowseg._shown import one_line
 
 # Endings, and the reader of bioio's that each needs. The extra brings the first three; the others are to be installed
 # beside it, and bioio-bioformats needs Java.
@@ -63,7 +64,7 @@ def _naming_the_reader(path: Path) -> Iterator[None]:
     except MemoryError as error:
         raise _memory.named(path, error) from error
     except Exception as error:
-        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+        reason = one_line(str(error)).rstrip(".") or type(error).__name__
         raise ValueError(
             f"{path} must be a file that {READERS[path.suffix.lower()]} can read; it says: {reason}. Export the image "
             "as OME-TIFF."

@@ -6,6 +6,7 @@ import logging
 import sys
 import warnings
 from io import TextIOWrapper
+from pathlib import Path
 from typing import Annotated, TextIO
 
 import typer
@@ -20,10 +21,13 @@ from flowseg._cli_measure import measure
 from flowseg._cli_mend import mend
 from flowseg._cli_model import demo, info
 from flowseg._cli_predict import predict
+from flowseg._cli_say import complain, say
+from flowseg._cli_signals import INTERRUPTED, clearing_up, leave, say_interruption
 from flowseg._cli_stream import FAULTS, sentence_of, shell_words
 from flowseg._cli_train import train
 from flowseg._cli_tune import tune
 from flowseg._quiet import hush_native_libraries
+from flowseg._shown import one_line
 
 app = typer.Typer(
     name="flowseg",
@@ -37,42 +41,45 @@ app = typer.Typer(
     "annotated images. Start with: flowseg demo",
 )
 
-# Exit status after Ctrl-C, as shells have it (128 + the signal's number).
-INTERRUPTED = 130
-
 
 def main() -> None:
     """Run the command; a user's error is one line on standard error and exit status 1."""
     hush_native_libraries()
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what is wrong with a file is said once, as an error
+    logging.getLogger("matplotlib").setLevel(
+        logging.ERROR
+    )  # Keras loads it; where it may keep files is not our concern
     warnings.showwarning = _show_warning
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # file names need not be text
-    try:
-        app(prog_name="flowseg")
-    except FAULTS as error:
-        typer.echo(f"flowseg: {sentence_of(error)}", err=True)
-        sys.exit(1)
-    except SystemExit as exit_:
-        if exit_.code == INTERRUPTED:
-            typer.echo("flowseg: interrupted", err=True)
-        raise
+    with clearing_up() as received:
+        try:
+            app(prog_name="flowseg")
+        except FAULTS as error:
+            complain(sentence_of(error))
+            sys.exit(1)
+        except SystemExit as exit_:
+            if exit_.code != INTERRUPTED:
+                raise
+            complain(say_interruption(received))
+            leave(received)
 
 
 def _show_warning(
     message: Warning | str,
     category: type[Warning],  # noqa: ARG001
-    filename: str,  # noqa: ARG001
+    filename: str,
     lineno: int,  # noqa: ARG001
     file: TextIO | None = None,  # noqa: ARG001
     line: str | None = None,  # noqa: ARG001
 ) -> None:
-    typer.echo(f"flowseg: note: {shell_words(' '.join(str(message).split()))}", err=True)
+    text = str(message) if Path(filename).parent == Path(__file__).parent else one_line(str(message))
+    complain(f"note: {shell_words(text)}")
 
 
 def _show_version(value: bool) -> None:
     if value:
-        typer.echo(f"flowseg {__version__}")
+        say(f"flowseg {__version__}")
         raise typer.Exit
 
 

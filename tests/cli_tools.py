@@ -1,6 +1,7 @@
 """What the tests of the command share."""
 
 import os
+import signal
 import subprocess
 import sys
 import warnings
@@ -23,6 +24,18 @@ def command(*arguments):
 
 def _text(argument):
     return argument if isinstance(argument, str | bytes | os.PathLike) else str(argument)
+
+
+def start(words, **options):
+    """Start a process that signals interrupt, also where this one ignores them: a background job, after nohup."""
+    defaults = {"SIGINT": signal.default_int_handler, "SIGTERM": signal.SIG_DFL, "SIGHUP": signal.SIG_DFL}
+    numbers = {getattr(signal, name): default for name, default in defaults.items() if hasattr(signal, name)}
+    before = {number: signal.signal(number, default) for number, default in numbers.items()}
+    try:
+        return subprocess.Popen(words, **options)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
 def run(*arguments, status=0, cwd=None, env=None, **options):

@@ -6,7 +6,7 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from flowseg import BoundarySegmenter, FlowSegmenter
+from flowseg import BoundarySegmenter, FlowSegmenter, _training
 from flowseg._checkpoint import METADATA_KEY, read_state
 
 
@@ -116,6 +116,63 @@ def test_patience_is_remembered(options, pairs, tmp_path):
     again = FlowSegmenter(**options).fit(images, masks, **known, checkpoint=file)
     assert whole.history_ == model.history_ == again.history_
     assert len(whole.history_["loss"]) < 9
+
+
+def test_patience_is_not_forgotten_over_a_kill(options, pairs, tmp_path, monkeypatch):
+    """Epochs without a lower loss count from before the kill, and so does the lowest loss with its weights."""
+    images, masks = zip(*pairs)
+    options |= {"epochs": 8, "patience": 3}
+    known = {"validation": (images[:1], masks[:1])}
+    losses = [2.0, 1.0, 1.5, 1.4, 1.3, 0.1, 0.1, 0.1]  # stops after the fifth
+    done = []
+
+    def validate(network, batches, hooks):
+        done.append(losses[len(done)])
+        return done[-1]
+
+    monkeypatch.setattr(_training, "_validate", validate)
+    whole = FlowSegmenter(**options).fit(images, masks, **known)
+    assert whole.history_["val_loss"] == losses[:5]
+    for epoch in (2, 3, 4):
+        done.clear()
+        file = tmp_path / f"{epoch}.safetensors"
+        model = FlowSegmenter(**options)
+        with pytest.raises(Killed):
+            model.fit(images, masks, **known, callbacks=[KillIn(epoch)], checkpoint=file)
+        state = read_state(file)
+        assert (state.best, state.wait) == (1.0, epoch - 2)
+        model.fit(images, masks, **known, checkpoint=file)
+        assert model.history_ == whole.history_
+        assert all(np.array_equal(a, b) for a, b in zip(whole.network_.get_weights(), model.network_.get_weights()))
+
+
+def test_the_learning_rate_rises_and_falls_to_a_hundredth(options, pairs, tmp_path):
+    """In every step, also over a kill, as written: a rise over a twentieth of the steps, then half a cosine."""
+    assert _training.learning_rate_at(0, 400, 2.0) == pytest.approx(2.0 / 21)
+    assert _training.learning_rate_at(19, 400, 2.0) == pytest.approx(2.0 * 20 / 21)
+    assert _training.learning_rate_at(20, 400, 2.0) == 2.0
+    assert _training.learning_rate_at(210, 400, 2.0) == pytest.approx(2.0 * (1 + 0.01) / 2)
+    assert _training.learning_rate_at(399, 400, 2.0) == pytest.approx(0.02, rel=2e-3)
+    assert _training.learning_rate_at(400, 400, 2.0) == pytest.approx(0.02)
+    images, masks = zip(*pairs)
+    file, rates = tmp_path / "training.safetensors", {}
+
+    class Watch(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            self.epoch = epoch
+
+        def on_train_batch_end(self, batch, logs=None):
+            rates[self.epoch, batch] = float(self.model.optimizer.learning_rate)
+
+    options |= {"learning_rate": 1e-3}
+    with pytest.raises(Killed):
+        FlowSegmenter(**options).fit(images, masks, callbacks=[Watch(), KillIn(2)], checkpoint=file)
+    FlowSegmenter(**options).fit(images, masks, callbacks=[Watch()], checkpoint=file)
+    n_steps = options["epochs"] * options["steps_per_epoch"]
+    rise = 1  # step, of which there is one at least
+    progress = (np.arange(1, n_steps) - rise) / (n_steps - rise)
+    expected = [5e-4, *(1e-3 * (0.01 + 0.99 * (1 + np.cos(np.pi * progress)) / 2))]
+    assert [rates[key] for key in sorted(rates)] == pytest.approx(expected, rel=1e-5)
 
 
 def test_another_training_or_another_file(options, pairs, tmp_path):

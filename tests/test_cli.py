@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 import tifffile
-from cli_tools import invoke, run, run_here
+from cli_tools import invoke, run, run_here, start
 from skimage.io import imread, imsave
 
 from flowseg import FlowSegmenter, masks_to_flows, synthetic
@@ -303,7 +303,7 @@ def test_an_output_folder_that_cannot_be_made(data, model, tmp_path):
 
 
 def test_ctrl_c(tmp_path):
-    process = subprocess.Popen(
+    process = start(
         [sys.executable, "-m", "flowseg.cli", "demo", "--output", tmp_path],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"},
     )  # fmt: skip

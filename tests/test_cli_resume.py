@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cli_tools import ENVIRONMENT, command, contents, invoke
+from cli_tools import ENVIRONMENT, command, contents, invoke, start
 from skimage.io import imsave
 
 from flowseg import __version__, io, synthetic
 from flowseg._cli_record import RECORD_NAME, read_record
 from flowseg._cli_stream import MOST_FINISHING, Failure, Stages, stream
-from flowseg._files import write_whole
+from flowseg._files import unfinished, write_whole
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def leave_half(path):
         patch.setattr(Path, "unlink", lambda *args, **options: None)  # nobody is left to clear up
         with pytest.raises(KeyboardInterrupt):
             write_whole(path, write)
-    assert [file for file in path.parent.iterdir() if file.name.startswith(f".{path.name}.")]
+    assert unfinished(path, 0).read_bytes() == b"half"
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
@@ -63,9 +63,7 @@ def test_interrupted_and_gone_on_with(how, model, tmp_path):
     images = write_images(tmp_path / "in", 60)
     arguments = ("predict", images, "--model", model, "--also", "csv,coco,flows", "--resume", "--output")
     broken, whole = tmp_path / "broken", tmp_path / "whole"
-    process = subprocess.Popen(
-        command(*arguments, broken), stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT
-    )
+    process = start(command(*arguments, broken), stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT)
     wait_for_masks(process, broken, 12)
     process.send_signal(how)
     _, errors = process.communicate(timeout=120)
@@ -238,11 +236,13 @@ def test_stream_is_in_order_and_bounded(n_threads):
         return 2 * worked
 
     def work(k):
-        assert threading.current_thread() is caller
-        return k
+        assert not working
+        working.append(k)
+        time.sleep(0.0005)
+        return working.pop()
 
-    caller = threading.current_thread()
-    results = list(stream(range(50), Stages(read, work, finish), n_threads))
+    working = []
+    results = list(stream(range(50), Stages(read, work, lambda k, worked: worked, finish), n_threads))
     assert [k for k, _ in results] == list(range(50))
     for k, result in results:
         expected = {3: Failure(f"no {k}"), 7: Failure(f"full at {k}")}.get(k % 10, 2 * k)
@@ -256,4 +256,4 @@ def test_stream_lets_our_own_faults_through():
 
     for n_threads in (1, 2):
         with pytest.raises(RuntimeError, match="ours"):
-            list(stream([1, 2], Stages(lambda k: k, work, lambda k, w: 0), n_threads))
+            list(stream([1, 2], Stages(lambda k: k, work, lambda k, w: w, lambda k, w: 0), n_threads))

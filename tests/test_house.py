@@ -48,6 +48,7 @@ LEVELS = [
         "_intensities",
         "_intervals",
         "_labkit",
+        "_locks",
         "_masks",
         "_mat_files",
         "_memory",
@@ -82,6 +83,7 @@ LEVELS = [
         "_selection",
         "_sizes",
         "_scenes",
+        "_shown",
         "_tables",
         "_thresholds",
         "_tidy",
@@ -136,8 +138,13 @@ LEVELS = [
         "_cli_predict",
         "_cli_progress",
         "_cli_record",
+        "_cli_rescue",
+        "_cli_say",
+        "_cli_signals",
+        "_cli_sources",
         "_cli_stacks",
         "_cli_stream",
+        "_cli_summary",
         "_cli_train",
         "_cli_train_options",
         "_cli_tune",
@@ -248,6 +255,13 @@ def test_sizes(module):
             assert node.end_lineno - start.lineno < 55, node.name
         if isinstance(node, ast.FunctionDef):
             assert node.args.kwarg is None, f"{node.name} takes **{node.args.kwarg.arg}"
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if "cli" in name and name != "_cli_say"])
+def test_commands_say_things_in_one_place(module):
+    """There names of files are shown so that they do nothing to a terminal."""
+    called = {ast.unparse(node.func) for node in ast.walk(tree(module)) if isinstance(node, ast.Call)}
+    assert not called & {"typer.echo", "typer.secho", "print", "sys.stdout.write", "sys.stderr.write"}
 
 
 def run(code):

@@ -8,6 +8,7 @@ import time
 
 import numpy as np
 import pytest
+from cli_tools import start
 
 import flowseg
 from flowseg import synthetic
@@ -107,13 +108,13 @@ try:
 except KeyboardInterrupt:
     sys.exit(7)
 """
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    process = start([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout.readline() == "ready\n"
         time.sleep(1.5)
         process.send_signal(signal.SIGINT)
-        start = time.monotonic()
+        began = time.monotonic()
         assert process.wait(timeout=20) == 7
-        assert time.monotonic() - start < 5  # a second on an idle machine
+        assert time.monotonic() - began < 5  # a second on an idle machine
     finally:
         process.kill()

@@ -1,0 +1,210 @@
+"""Files that one process holds at a time; the system lets go of them when it ends, however it ends.
+
+The lock is the kernel's (``flock``, on Windows ``msvcrt.locking``): no process number that another process may have
+got since, nothing to clear up after a kill. What the file says is for people, and for the one case that the kernel
+does not know: a file that another machine left in a folder which both see. Whether locks reach from one machine to
+another depends on how the folder was mounted, so such a file is never taken for stale.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import platform
+import stat
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
+
+# What every boot of a Linux kernel has of its own: the same in all containers on it.
+BOOT = Path("/proc/sys/kernel/random/boot_id")
+# A link is not followed, a pipe not waited for, no child process gets the file.
+CAREFULLY = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_NOINHERIT", "O_BINARY"))
+# Characters of a name that the hidden one beside it repeats, and hexadecimal digits that tell longer names apart.
+REPEATED, MARK = 40, 8
+# How often a lock file may vanish just when it is opened, because another run ends.
+TRIES = 50
+# The lock file of a folder.
+FOLDER_LOCK = ".flowseg-run.lock"
+# Bytes of a lock file that are read.
+MOST_SAID = 2000
+
+if sys.platform == "win32":
+    import msvcrt
+
+    # The byte that is locked, beyond all that a file says: others may still read that.
+    LOCKED_BYTE = 1 << 30
+
+    def take(descriptor: int) -> bool | None:
+        """Lock an open file; False if another open file has it locked, None if there are no locks here."""
+        os.lseek(descriptor, LOCKED_BYTE, os.SEEK_SET)
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except OSError as error:
+            return False if error.errno in (errno.EACCES, errno.EDEADLK) else None
+        finally:
+            os.lseek(descriptor, 0, os.SEEK_SET)
+        return True
+
+else:
+    import fcntl
+
+    def take(descriptor: int) -> bool | None:
+        """Lock an open file; False if another open file has it locked, None if there are no locks here."""
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:  # ENOLCK, ENOTSUP: some network folders
+            return None
+        return True
+
+
+def name_beside(path: Path, ending: str) -> Path:
+    """A hidden name beside a file, another one for every file, however long its name."""
+    mark = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:MARK]
+    return path.with_name(f".{path.name[:REPEATED]}-{mark}{ending}")
+
+
+def is_at(descriptor: int, path: Path) -> bool:
+    """Whether the open file is still the regular file at this path."""
+    try:
+        there, here = os.lstat(path), os.fstat(descriptor)
+    except OSError:
+        return False
+    return stat.S_ISREG(there.st_mode) and os.path.samestat(there, here)
+
+
+def close_and_remove(descriptor: int, path: Path) -> None:
+    """Let go of a file that is held, and remove it; first, where the system allows, so that nobody gets in between."""
+    if os.name == "nt":
+        os.close(descriptor)
+        path.unlink(missing_ok=True)
+        return
+    try:
+        if is_at(descriptor, path):
+            path.unlink(missing_ok=True)
+    finally:
+        os.close(descriptor)
+
+
+def holding_folder(folder: Path, holder: str, target: str) -> AbstractContextManager[None]:
+    """Hold a folder, which must exist, so that nobody else writes many files into it."""
+    return holding(folder / FOLDER_LOCK, holder, target)
+
+
+def holding_file(path: Path, holder: str, target: str) -> AbstractContextManager[None]:
+    """Hold a file that is to be written, before it is, for as long as the work for it takes."""
+    place = Path(os.path.realpath(path))
+    return holding(name_beside(place, ".lock"), holder, target)
+
+
+@contextmanager
+def holding(file: Path, holder: str, target: str) -> Iterator[None]:
+    """Hold a lock file while a block runs.
+
+    Parameters
+    ----------
+    file : Path
+        The lock file, which is removed in the end.
+    holder : str
+        Who holds it, for others to read.
+    target : str
+        What it stands for, as an error calls it.
+
+    Raises
+    ------
+    BlockingIOError
+        If another process holds it, or one of another machine may do so.
+    """
+    descriptor = _acquire(file, target)
+    try:
+        with suppress(OSError):  # a full disk: the lock holds without words
+            os.truncate(descriptor, 0)
+            os.lseek(descriptor, 0, os.SEEK_SET)
+            os.write(descriptor, json.dumps(_describe(holder)).encode("ascii"))
+        yield
+    finally:
+        with suppress(OSError):
+            close_and_remove(descriptor, file)
+
+
+def _acquire(file: Path, target: str) -> int:
+    for _ in range(TRIES):
+        opened = _open(file, target)
+        if opened is None:
+            continue
+        descriptor, is_new = opened
+        try:
+            taken, said = take(descriptor), _read(descriptor)
+            if taken is False:
+                raise BlockingIOError(f"{target} must not be in use by another run; it is in use by {_name(said)}.")
+            if not is_new and (taken is None or _is_elsewhere(said)):
+                raise BlockingIOError(
+                    f"{target} must not be in use by another run; it may be in use by {_name(said)}. If that has "
+                    f"ended, delete {file}."
+                )
+            if is_at(descriptor, file):
+                return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+    raise BlockingIOError(f"{target} must not be in use by another run; many are trying to use it.")
+
+
+def _open(file: Path, target: str) -> tuple[int, bool] | None:
+    """The lock file and whether it is new; None when it has just vanished."""
+    try:
+        return os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL | CAREFULLY, 0o666), True
+    except FileExistsError:
+        pass
+    for access in (os.O_RDWR, os.O_RDONLY):  # another user's file can be read, perhaps
+        try:
+            return os.open(file, access | CAREFULLY), False
+        except FileNotFoundError:
+            return None
+        except PermissionError:
+            if access == os.O_RDONLY:
+                raise
+        except OSError:
+            break
+    raise ValueError(f"{target} must not be in use by another run; {file} must be a plain file, and is something else.")
+
+
+def _describe(holder: str) -> dict[str, str | int]:
+    since = time.strftime("%Y-%m-%d %H:%M:%S")
+    return {"holder": holder, "process": os.getpid(), "host": platform.node(), "boot": _boot(), "since": since}
+
+
+def _boot() -> str:
+    try:
+        return BOOT.read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        return ""
+
+
+def _read(descriptor: int) -> dict[str, str]:
+    """What a lock file says, as far as it says anything."""
+    try:
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        said = json.loads(os.read(descriptor, MOST_SAID))
+        return {str(name): str(value) for name, value in said.items()}
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return {}
+
+
+def _is_elsewhere(said: dict[str, str]) -> bool:
+    """Whether the file was left by a machine whose locks may not reach this one."""
+    return "host" in said and said["host"] != platform.node() and said.get("boot", "") != _boot()
+
+
+def _name(said: dict[str, str]) -> str:
+    if not said:
+        return "another process"
+    where = f"process {said.get('process')} on {said.get('host')}, since {said.get('since')}"
+    return f"{said.get('holder')} ({where})"

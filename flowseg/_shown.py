@@ -1,0 +1,33 @@
+"""Text of others, names of files above all, as it can be shown on a terminal or a page without doing anything there."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+# Control characters, marks that show nothing or turn the text around, breaks of lines and paragraphs, what is no text.
+KINDS = frozenset({"Cc", "Cf", "Zl", "Zp", "Cs"})
+# These join letters and pictures, in names as elsewhere.
+JOINERS = "\u200c\u200d"
+# Python's stand-ins for bytes that are no text.
+FIRST_BYTE, LAST_BYTE, BYTE_OFFSET = 0xDC80, 0xDCFF, 0xDC00
+BREAK = re.compile(r"\s*[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+\s*")
+
+
+def shown(text: str) -> str:
+    r"""The text with what cannot be seen written out, such as ``\x1b``, ``\n`` or ``\u202e``."""
+    return text if text.isascii() and text.isprintable() else "".join(map(_show, text))
+
+
+def _show(character: str) -> str:
+    code = ord(character)
+    if FIRST_BYTE <= code <= LAST_BYTE:
+        return f"\\x{code - BYTE_OFFSET:02x}"
+    if unicodedata.category(character) in KINDS and character not in JOINERS:
+        return character.encode("unicode_escape").decode("ascii")
+    return character
+
+
+def one_line(text: str) -> str:
+    """The text of a library with a space for every break; other spaces stay as they are."""
+    return BREAK.sub(" ", text.strip())

@@ -1,0 +1,375 @@
+"""Files and folders that one process holds, unfinished files that nobody holds, and links that lead elsewhere."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+from cli_tools import contents, invoke, start
+
+from flowseg import _cli_batch, _files, _locks, io
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from flowseg import _files, _locks
+def stay(*_):
+    print("ready", flush=True)
+    time.sleep(600)
+if sys.argv[1] == "lock":
+    with _locks.holding(Path(sys.argv[2]), "a test", "this"):
+        stay()
+_files.write_whole(Path(sys.argv[2]), stay)
+"""
+
+
+@pytest.fixture
+def other():
+    """Starts another process that holds a lock, or writes a file, until it is killed."""
+    processes = []
+
+    def begin(what, path):
+        process = start([sys.executable, "-c", HOLD, what, str(path)], stdout=subprocess.PIPE, text=True)
+        processes.append(process)
+        assert process.stdout.readline() == "ready\n"
+        return process
+
+    yield begin
+    for process in processes:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def test_a_lock_is_held_by_a_living_process_only(other, tmp_path):
+    lock = tmp_path / "lock"
+    process = other("lock", lock)
+    for _ in range(2):
+        with (
+            pytest.raises(BlockingIOError, match=rf"this must not .* in use by a test \(process {process.pid} on "),
+            _locks.holding(lock, "me", "this"),
+        ):
+            pass
+    process.kill()
+    process.wait()
+    assert lock.exists()  # nobody was left to remove it
+    with _locks.holding(lock, "me", "this"):
+        assert json.loads(lock.read_bytes())["process"] == os.getpid()
+    assert not lock.exists()
+
+
+def test_a_lock_of_another_thread(tmp_path):
+    with (
+        _locks.holding(tmp_path / "lock", "me", "this"),
+        pytest.raises(BlockingIOError),
+        _locks.holding(tmp_path / "lock", "me", "this"),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("same", ["host", "boot", "none"])
+def test_a_lock_that_another_machine_left(same, tmp_path):
+    """What the kernel says of it may be true of this machine only."""
+    lock = tmp_path / "lock"
+    said = _locks._describe("a test") | {"process": 1}
+    lock.write_text(json.dumps(said | {name: "other" for name in ("host", "boot") if name != same}))
+    if same != "none":  # another container, another start of the same machine
+        with _locks.holding(lock, "me", "this"):
+            pass
+        assert not lock.exists()
+        return
+    with (
+        pytest.raises(BlockingIOError, match=f"may be in use by a test .* If that has ended, delete {lock}"),
+        _locks.holding(lock, "me", "this"),
+    ):
+        pass
+    lock.unlink()
+    with _locks.holding(lock, "me", "this"):
+        pass
+
+
+def test_where_there_are_no_locks(tmp_path, monkeypatch):
+    """Then a file that is there may be held, and an unfinished one may be written."""
+    monkeypatch.setattr(_locks, "take", lambda descriptor: None)
+    with (
+        _locks.holding(tmp_path / "lock", "me", "this"),
+        pytest.raises(BlockingIOError, match="it may be in use by me .* delete"),
+        _locks.holding(tmp_path / "lock", "you", "this"),
+    ):
+        pass
+    assert not list(tmp_path.iterdir())
+    left = _files.unfinished(tmp_path / "a", 0)
+    left.touch()
+    _files.write_whole(tmp_path / "a", lambda beside: beside.touch())
+    assert sorted(tmp_path.iterdir()) == sorted([left, tmp_path / "a"])
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "[" * 5000, "\0" * 100, '{"process": {}}'])
+def test_a_lock_file_with_other_words(text, tmp_path):
+    (tmp_path / "lock").write_text(text)
+    with _locks.holding(tmp_path / "lock", "me", "this"):
+        pass
+
+
+@pytest.mark.parametrize("kind", ["link", "dangling link", "folder", "pipe"])
+def test_a_lock_that_is_no_plain_file(kind, tmp_path):
+    lock, elsewhere = tmp_path / "lock", tmp_path / "elsewhere"
+    if kind == "folder":
+        lock.mkdir()
+    elif kind == "pipe":
+        pytest.importorskip("fcntl")
+        os.mkfifo(lock)
+    else:
+        lock.symlink_to(elsewhere)
+    if kind == "link":
+        elsewhere.write_text("mine")
+    if kind == "pipe":
+        with pytest.raises(OSError, match="must not be in use"), _locks.holding(lock, "me", "this"):
+            pass
+        return
+    with (
+        pytest.raises(ValueError, match=f"{lock} must be a plain file, and is something else"),
+        _locks.holding(lock, "me", "this"),
+    ):
+        pass
+    assert elsewhere.exists() == (kind == "link")
+
+
+def test_a_file_is_flushed_before_it_is_renamed_and_its_folder_after(tmp_path, monkeypatch):
+    """Else a power cut may leave an empty file under the new name, or the old one."""
+    done = []
+    fsync, replace = os.fsync, os.replace
+
+    def log_fsync(descriptor):
+        done.append(("flushed", os.fstat(descriptor).st_ino))
+        fsync(descriptor)
+
+    def log_replace(source, target):
+        done.append(("renamed", os.stat(source).st_ino))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", log_fsync)
+    monkeypatch.setattr(os, "replace", log_replace)
+    file = tmp_path / "a.tif"
+    io.write_masks(file, np.eye(3, dtype=int))
+    number, folder = file.stat().st_ino, tmp_path.stat().st_ino
+    assert done == [("flushed", number), ("renamed", number), *([("flushed", folder)] if os.name != "nt" else [])]
+
+
+def test_what_a_killed_save_leaves_is_removed_by_the_next(other, tmp_path):
+    file = tmp_path / "a.tif"
+    process = other("write", file)
+    (left,) = tmp_path.iterdir()
+    assert left == _files.unfinished(file, 0)
+    io.write_masks(file, np.eye(3, dtype=int))  # beside a living process
+    assert sorted(tmp_path.iterdir()) == sorted([left, file])
+    process.kill()
+    process.wait()
+    io.write_masks(tmp_path / "b.tif", np.eye(3, dtype=int))  # another file's leftovers are none of its business
+    assert left.exists()
+    io.write_masks(file, np.eye(3, dtype=int))
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["a.tif", "b.tif"]
+
+
+def test_leftovers_of_several(tmp_path):
+    file = tmp_path / f"{'long ' * 30}é.tif"
+    for number in range(_files.AT_ONCE):
+        _files.unfinished(file, number).touch()
+    other = _files.unfinished(tmp_path / f"{'long ' * 30}e.tif", 0)  # a name that begins as the other does
+    other.touch()
+    _files.write_whole(file, lambda beside: beside.write_text("x"))
+    assert sorted(tmp_path.iterdir()) == sorted([other, file])
+    for number in (0, 7, 77):
+        _files.unfinished(file, number).touch()
+    _files.remove_leftovers(tmp_path, [file.name])
+    assert sorted(tmp_path.iterdir()) == sorted([other, file])
+
+
+def test_many_write_the_same_file(tmp_path):
+    file, errors = tmp_path / "a", []
+
+    def write(number):
+        try:
+            for _ in range(20):
+                _files.write_whole(file, lambda beside: beside.write_bytes(bytes([number]) * 5000))
+        except OSError as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not errors
+    assert contents(tmp_path).keys() == {"a"}
+    assert len(set(file.read_bytes())) == 1
+
+
+@pytest.mark.parametrize("kind", ["link", "folder", "pipe", "file"])
+def test_what_has_the_name_of_an_unfinished_file(kind, tmp_path):
+    (tmp_path / "mine").write_text("mine")
+    beside = _files.unfinished(tmp_path / "a", 0)
+    if kind == "link":
+        beside.symlink_to("mine")
+    elif kind == "folder":
+        beside.mkdir()
+    elif kind == "pipe":
+        pytest.importorskip("fcntl")
+        os.mkfifo(beside)
+    else:
+        os.link(tmp_path / "mine", beside)
+    _files.write_whole(tmp_path / "a", lambda file: file.write_text("new"))
+    assert (tmp_path / "a").read_text() == "new"
+    assert (tmp_path / "mine").read_text() == "mine"
+
+
+def test_a_link_that_is_named_stays_one(tmp_path):
+    (tmp_path / "there").mkdir()
+    link = tmp_path / "a.tif"
+    link.symlink_to("there/a.tif")
+    io.write_masks(link, np.eye(3, dtype=int))
+    assert link.is_symlink()
+    assert [file.name for file in (tmp_path / "there").iterdir()] == ["a.tif"]
+
+
+def test_names_are_not_too_long(tmp_path):
+    for name in ("é" * 120 + ".tif", "x" * 255, "a." + "s" * 250):
+        file = tmp_path / name
+        _files.write_whole(file, lambda beside: beside.write_text("x"))
+        assert file.read_text() == "x"
+        with _locks.holding_file(file, "me", "this"):
+            pass
+
+
+def masks(folder):
+    folder.mkdir()
+    io.write_masks(folder / "a.tif", np.eye(9, dtype=int))
+    return folder
+
+
+@pytest.mark.parametrize("name", ["flowseg-run.jsonl", ".flowseg-run.lock", "a_masks.tif", "coco.json"])
+@pytest.mark.parametrize("dangling", [True, False])
+def test_nothing_is_written_through_links_in_an_output_folder(name, dangling, tmp_path):
+    """Outside the folder stays what it is; the link is replaced, or the command refuses."""
+    source, output, outside = masks(tmp_path / "in"), tmp_path / "out", tmp_path / "outside"
+    output.mkdir()
+    outside.mkdir()
+    if not dangling:
+        (outside / "file").write_text("")
+    before = contents(outside)
+    (output / name).symlink_to(outside / "file")
+    arguments = ("convert", source, "--output", output, "--to", "tif,coco", "--overwrite")
+    status = 1 if name == ".flowseg-run.lock" else 0
+    result = invoke(*arguments, status=status)
+    if status:
+        assert ".flowseg-run.lock must be a plain file, and is something else" in str(result.exception)
+    else:
+        assert not (output / name).is_symlink()
+    assert contents(outside) == before
+
+
+def test_a_folder_that_leads_out_of_the_output_folder(tmp_path):
+    output, outside = tmp_path / "out", tmp_path / "outside"
+    source = tmp_path / "in"
+    source.mkdir()
+    for name in ("x", "y"):
+        masks(source / name)
+    output.mkdir()
+    outside.mkdir()
+    (output / "x").symlink_to(outside)
+    result = invoke("convert", source / "*" / "*.tif", "--output", output, status=1)
+    assert f"--output must be a folder without links to others; {output / 'x'} leads to {outside}" in str(
+        result.exception
+    )
+    assert not list(outside.iterdir())
+
+
+def test_an_output_folder_may_be_a_link(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "out").symlink_to("real")
+    invoke("convert", masks(tmp_path / "in"), "--output", tmp_path / "out")
+    assert contents(tmp_path / "real").keys() == {"a_masks.tif", "flowseg-run.jsonl"}
+
+
+COMMANDS = {
+    "convert": ("convert",),
+    "mend": ("mend",),
+    "flows": ("flows",),
+    "check": ("check", "--mend"),
+}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_folder_in_use_is_refused(name, other, tmp_path):
+    source, output = masks(tmp_path / "in"), tmp_path / "out"
+    output.mkdir()
+    process = other("lock", output / _locks.FOLDER_LOCK)
+    before = contents(output)
+    command, *options = COMMANDS[name]
+    result = invoke(command, source, *(options or ["--output"]), output, status=1)
+    option = options[0] if options else "--output"
+    assert f"{option} {output} must not be in use by another run; it is in use by a test (process {process.pid}" in str(
+        result.exception
+    )
+    assert contents(output) == before
+
+
+def test_a_model_that_is_being_made(other, tmp_path):
+    from flowseg._checkpoint import holding
+
+    file = tmp_path / "model.safetensors"
+    other("lock", _locks.name_beside(file, ".lock"))
+    with pytest.raises(BlockingIOError, match=f"checkpoint {file} must not be in use by another run"), holding(file):
+        pass
+    with holding(None):
+        pass
+
+
+def test_three_trials_of_two_runs_at_once(tmp_path):
+    """One of them has the folder, the other is refused: whichever comes first, and however late the other."""
+    source = tmp_path / "in"
+    source.mkdir()
+    for k in range(60):
+        io.write_masks(source / f"{k}.tif", np.eye(40, dtype=int) * (np.arange(40) % 9 + 1))
+    for name in ("tif", "png"):
+        invoke("convert", source, "--output", tmp_path / name, "--to", name)
+    for trial in range(3):
+        output = tmp_path / f"trial {trial}"
+        both = {}
+        for name in ("tif", "png"):
+            words = [sys.executable, "-m", "flowseg.cli", "convert", source, "--output", output, "--to", name]
+            both[name] = start(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        errors = {name: process.communicate(timeout=120)[1] for name, process in both.items()}
+        (won,) = [name for name, process in both.items() if process.returncode == 0]
+        (lost,) = both.keys() - {won}
+        assert "must not be in use by another run" in errors[lost] or "--resume goes on" in errors[lost]
+        assert contents(output) == contents(tmp_path / won)
+
+
+def test_a_run_that_another_one_came_between_is_refused(tmp_path, monkeypatch):
+    """The plan was made before the folder was held."""
+    source, output = masks(tmp_path / "in"), tmp_path / "out"
+    hold = _cli_batch.holding_folder
+
+    def late(*arguments):
+        monkeypatch.setattr(_cli_batch, "holding_folder", hold)
+        invoke("convert", source, "--output", output)
+        return hold(*arguments)
+
+    monkeypatch.setattr(_cli_batch, "holding_folder", late)
+    result = invoke("convert", source, "--output", output, "--to", "png", status=1)
+    assert "one has written to it just now" in str(result.exception)
+    assert contents(output).keys() == {"a_masks.tif", "flowseg-run.jsonl"}
+
+
+def test_files_of_others_survive_a_failure(tmp_path):
+    """Only what the command makes is taken back when a file fails."""
+    source, output = masks(tmp_path / "in"), tmp_path / "out"
+    output.mkdir()
+    (output / "a.geojson").write_bytes(b"mine")
+    (source / "a.tif").write_bytes(b"broken")
+    invoke("convert", source, "--output", output, "--overwrite", status=1)
+    assert (output / "a.geojson").read_bytes() == b"mine"

@@ -17,6 +17,7 @@ from threading import Lock
 from typing import Any
 
 from flowseg import __version__, _files
+from flowseg._strict_json import read_strictly
 
 RECORD_NAME = "flowseg-run.jsonl"
 
@@ -85,7 +86,7 @@ def read_record(folder: Path) -> tuple[Run | None, dict[str, Entry]]:
         return None, {}
     with _files.naming_what_is_damaged(file, "record of a flowseg command"):
         lines = file.read_text(encoding="ascii").split("\n")[:-1]
-        documents = [json.loads(line) for line in lines]
+        documents = [read_strictly(line) for line in lines]
         if not documents:
             return None, {}
         first = documents[0]

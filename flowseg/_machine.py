@@ -13,7 +13,7 @@ import numpy as np
 
 from flowseg import __version__, _checks
 
-# Whether TensorFlow computes with oneDNN, which adds in another order; "0" is off, by default it is on on most machines.
+# Whether TensorFlow computes with oneDNN, which adds in another order; "0" is off, and most machines have it on.
 ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
 
 

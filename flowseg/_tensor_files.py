@@ -49,8 +49,7 @@ def read_metadata(path: Path) -> dict[str, str]:
 def _place(name: str, entry: Any) -> tuple[int, int, str]:
     """First byte of a tensor, the one after its last, and its name."""
     offsets = entry.get("data_offsets") if isinstance(entry, dict) else None
-    is_pair = isinstance(offsets, list) and len(offsets) == 2 and all(type(offset) is int for offset in offsets)
-    if not is_pair:
+    if not isinstance(offsets, list) or [type(offset) for offset in offsets] != [int, int]:
         raise ValueError(f"the tensor {quote(name)} has no place in it")
     first, last = offsets
     return first, last, name

@@ -1,0 +1,211 @@
+"""Feed damaged files to every reader and to the readers of model files, for a given time.
+
+    python tests/fuzz_readers.py [TARGET ...] --seconds 600 [--seed 0] [--findings build/findings]
+
+Each target runs in a process of its own, guided by coverage where atheris is installed, else by chance. An input may be
+read, or refused by flowseg in a sentence. Anything else is a finding: another exception, one that a library raised, a
+crash, more than LIMIT_SECONDS, more than LIMIT_BYTES. Findings are kept as files, one of each kind.
+"""
+
+import argparse
+import contextlib
+import mmap
+import os
+import random
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from pathlib import Path
+
+from fuzz_targets import TARGETS, judge
+
+LIMIT_SECONDS = 10.0  # per input, of an otherwise busy machine
+LIMIT_BYTES = 1 << 30  # beyond what the process has when it starts
+LONGEST = 1 << 16  # bytes of an input
+N_BOARD = 24  # bytes of what a child tells: inputs so far, findings so far, beginning of the one under way
+CORPUS = Path(__file__).parent / "corpus"
+NUMBERS = [0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, (1 << 63) - 1, 1 << 63]
+WORDS = [b"0", b"-1", b"1e999", b"NaN", b"null", b"true", b"[]", b"{}", b'""', b"99999999999", b"[" * 2000, b"1e9"]
+
+
+def known_inputs(name):
+    """What a target starts from: files that are right, and those that once did harm."""
+    folder = CORPUS / name
+    kept = [path.read_bytes() for path in sorted(folder.iterdir())] if folder.is_dir() else []
+    return [*TARGETS[name].seeds(), *kept]
+
+
+def mutate(rng, data, others):
+    """A few changes of bytes, numbers and words."""
+    data = bytearray(data)
+    for _ in range(rng.choice([1, 1, 1, 2, 3, 8])):
+        place = rng.randrange(len(data) + 1)
+        kind = rng.randrange(8)
+        if kind == 0 and data:
+            data[place - 1] ^= 1 << rng.randrange(8)
+        elif kind == 1 and data:
+            data[place - 1] = rng.randrange(256)
+        elif kind == 2:
+            code = rng.choice(["<H", ">H", "<I", ">I", "<Q", ">Q"])
+            width = struct.calcsize(code)
+            data[place : place + width] = struct.pack(code, rng.choice(NUMBERS) % (1 << 8 * width))
+        elif kind == 3:
+            del data[place : place + rng.choice([1, 2, 4, 16, 200])]
+        elif kind == 4:
+            data[place:place] = data[rng.randrange(len(data) + 1) :][: rng.choice([1, 4, 30, 200])]
+        elif kind == 5:
+            other = rng.choice(others)
+            data[place:] = other[min(place, len(other)) :]
+        elif kind == 6:
+            digits = [i for i, byte in enumerate(data) if 48 <= byte <= 57]
+            at = rng.choice(digits or [place])
+            data[at : at + 1] = rng.choice(WORDS)
+        else:
+            data[place:place] = rng.choice(WORDS)
+    return bytes(data[:LONGEST])
+
+
+class Child:
+    """One target in this process."""
+
+    def __init__(self, name, folder, findings):
+        self.target, self.findings = TARGETS[name], findings
+        self.input = folder / f"input{self.target.suffix}"
+        with open(folder / "board", "r+b") as file:
+            self.board = mmap.mmap(file.fileno(), N_BOARD)
+        self.n, self.n_found, self.kinds = *struct.unpack("<QQ", self.board[:16]), set()
+
+    def look(self, data):
+        """Read one input."""
+        self.n += 1
+        self.board[:] = struct.pack("<QQd", self.n, self.n_found, time.monotonic())
+        self.input.write_bytes(data)
+        fault = judge(self.target, self.input)
+        self.board[:] = struct.pack("<QQd", self.n, self.n_found, 0.0)
+        if fault and fault.kind not in self.kinds:
+            self.kinds.add(fault.kind)
+            self.n_found += 1
+            keep(self.findings, self.target, data, fault.kind, fault.text)
+
+    def run(self, seconds, seed):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # libraries print
+        known = known_inputs(self.target.name)
+        for data in known:
+            self.look(data)
+        limit_memory()
+        try:
+            import atheris
+        except ImportError:
+            self.run_by_chance(known, seconds, seed)
+            return
+        folder = self.input.parent / "seeds"
+        folder.mkdir(exist_ok=True)
+        for k, data in enumerate(known):
+            (folder / str(k)).write_bytes(data)
+        options = [f"-max_total_time={int(seconds)}", f"-seed={seed + 1}", f"-max_len={LONGEST}", "-rss_limit_mb=0"]
+        options += ["-timeout=100000", "-verbosity=0", str(folder)]
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        atheris.Setup([sys.argv[0], *options], self.look)
+        atheris.Fuzz()
+
+    def run_by_chance(self, known, seconds, seed):
+        rng, end = random.Random(seed), time.monotonic() + seconds
+        while time.monotonic() < end:
+            self.look(mutate(rng, rng.choice(known), known))
+
+
+def limit_memory():
+    """Let this process take LIMIT_BYTES more than it has."""
+    import resource
+
+    now = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    resource.setrlimit(resource.RLIMIT_AS, (now + LIMIT_BYTES,) * 2)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def keep(findings, target, data, kind, text):
+    """Write a finding: the input, and what came of it."""
+    folder = findings / target.name
+    folder.mkdir(parents=True, exist_ok=True)
+    number = len(list(folder.glob("*.txt")))
+    (folder / f"{number:03d}{target.suffix}").write_bytes(data)
+    (folder / f"{number:03d}.txt").write_text(f"{kind}\n\n{text}\n")
+    print(f"FOUND {target.name} {number:03d}: {kind}", file=sys.stderr, flush=True)
+
+
+def watch(process, board, limit):
+    """Wait for a child; whether it had to be killed for one input that took too long."""
+    while process.poll() is None:
+        time.sleep(0.2)
+        began = struct.unpack("<QQd", board[:])[2]
+        if began and time.monotonic() - began > limit:
+            process.kill()
+            process.wait()
+            return True
+    return False
+
+
+def run_target(name, seconds, seed, findings):
+    """Children, one after the other, until the time is over; numbers of inputs and of findings."""
+    end, target, lives = time.monotonic() + seconds, TARGETS[name], 0
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        (folder / "board").write_bytes(bytes(N_BOARD))
+        with open(folder / "board", "r+b") as file, contextlib.closing(mmap.mmap(file.fileno(), N_BOARD)) as board:
+            while (left := end - time.monotonic()) > 1:
+                options = [
+                    "--child",
+                    "--seconds",
+                    str(left),
+                    "--seed",
+                    str(seed + 1000 * lives),
+                    "--findings",
+                    findings,
+                ]
+                process = subprocess.Popen([sys.executable, __file__, name, *map(str, options), "--folder", scratch])
+                too_long = watch(process, board, LIMIT_SECONDS)
+                n, n_found, began = struct.unpack("<QQd", board[:])
+                lives += 1
+                if too_long or (process.returncode != 0 and began):
+                    kind = f"more than {LIMIT_SECONDS:g} s" if too_long else f"crash, status {process.returncode}"
+                    board[:] = struct.pack("<QQd", n, n_found + 1, 0.0)
+                    keep(findings, target, (folder / f"input{target.suffix}").read_bytes(), kind, kind)
+                elif process.returncode != 0 and lives > 20:
+                    break
+            return struct.unpack("<QQ", board[:16])
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("targets", nargs="*", metavar="TARGET", help=", ".join(TARGETS))
+    parser.add_argument("--seconds", type=float, default=60.0, help="for all targets together")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--findings", type=Path, default=Path("build/findings"))
+    parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    said = parser.parse_args()
+    if said.child:
+        Child(said.targets[0], said.folder, said.findings).run(said.seconds, said.seed)
+        return 0
+    names = said.targets or list(TARGETS)
+    total = found = 0
+    shutil.rmtree(said.findings, ignore_errors=True)
+    for k, name in enumerate(names):
+        seconds = said.seconds / len(names)
+        n, n_found = run_target(name, seconds, said.seed + k, said.findings.resolve())
+        total, found = total + n, found + n_found
+        print(f"{name}: {n} inputs, {n_found} findings", flush=True)
+    print(f"all: {total} inputs, {found} findings in {said.seconds:g} s", flush=True)
+    return int(found > 0)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except Exception:
+        traceback.print_exc()
+        sys.exit(2)

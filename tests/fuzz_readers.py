@@ -9,16 +9,18 @@ crash, more than LIMIT_SECONDS, more than LIMIT_BYTES. Findings are kept as file
 
 import argparse
 import contextlib
+import faulthandler
+import logging
 import mmap
 import os
 import random
 import shutil
+import signal
 import struct
 import subprocess
 import sys
 import tempfile
 import time
-import traceback
 from pathlib import Path
 
 from fuzz_targets import TARGETS, judge
@@ -27,6 +29,7 @@ LIMIT_SECONDS = 10.0  # per input, of an otherwise busy machine
 LIMIT_BYTES = 1 << 30  # beyond what the process has when it starts
 LONGEST = 1 << 16  # bytes of an input
 N_BOARD = 24  # bytes of what a child tells: inputs so far, findings so far, beginning of the one under way
+GUIDES = ["flowseg", "tifffile", "roifile", "PIL", "scipy"]  # whose branches atheris sees
 CORPUS = Path(__file__).parent / "corpus"
 NUMBERS = [0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, (1 << 63) - 1, 1 << 63]
 WORDS = [b"0", b"-1", b"1e999", b"NaN", b"null", b"true", b"[]", b"{}", b'""', b"99999999999", b"[" * 2000, b"1e9"]
@@ -79,10 +82,10 @@ class Child:
             self.board = mmap.mmap(file.fileno(), N_BOARD)
         self.n, self.n_found, self.kinds = *struct.unpack("<QQ", self.board[:16]), set()
 
-    def look(self, data):
+    def look(self, data, *, is_timed=True):
         """Read one input."""
         self.n += 1
-        self.board[:] = struct.pack("<QQd", self.n, self.n_found, time.monotonic())
+        self.board[:] = struct.pack("<QQd", self.n, self.n_found, time.monotonic() if is_timed else 0.0)
         self.input.write_bytes(data)
         fault = judge(self.target, self.input)
         self.board[:] = struct.pack("<QQd", self.n, self.n_found, 0.0)
@@ -93,15 +96,17 @@ class Child:
 
     def run(self, seconds, seed):
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # libraries print
+        logging.disable()
+        faulthandler.register(signal.SIGUSR1, open(self.input.with_name("trace"), "w"))
         known = known_inputs(self.target.name)
-        for data in known:
-            self.look(data)
-        limit_memory()
         try:
             import atheris
         except ImportError:
+            self.start(known)
             self.run_by_chance(known, seconds, seed)
             return
+        with atheris.instrument_imports(include=GUIDES):  # most are imported by the first input
+            self.start(known)
         folder = self.input.parent / "seeds"
         folder.mkdir(exist_ok=True)
         for k, data in enumerate(known):
@@ -111,6 +116,12 @@ class Child:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
         atheris.Setup([sys.argv[0], *options], self.look)
         atheris.Fuzz()
+
+    def start(self, known):
+        """Read what is known, so that all is loaded, before memory is counted."""
+        for k, data in enumerate(known):
+            self.look(data, is_timed=k > 0)  # the first imports what it takes
+        limit_memory()
 
     def run_by_chance(self, known, seconds, seed):
         rng, end = random.Random(seed), time.monotonic() + seconds
@@ -134,15 +145,16 @@ def keep(findings, target, data, kind, text):
     number = len(list(folder.glob("*.txt")))
     (folder / f"{number:03d}{target.suffix}").write_bytes(data)
     (folder / f"{number:03d}.txt").write_text(f"{kind}\n\n{text}\n")
-    print(f"FOUND {target.name} {number:03d}: {kind}", file=sys.stderr, flush=True)
 
 
 def watch(process, board, limit):
-    """Wait for a child; whether it had to be killed for one input that took too long."""
+    """Wait for a child; whether it had to be killed for one input that took too long. It says first where it was."""
     while process.poll() is None:
         time.sleep(0.2)
         began = struct.unpack("<QQd", board[:])[2]
         if began and time.monotonic() - began > limit:
+            process.send_signal(signal.SIGUSR1)
+            time.sleep(0.2)
             process.kill()
             process.wait()
             return True
@@ -173,7 +185,8 @@ def run_target(name, seconds, seed, findings):
                 if too_long or (process.returncode != 0 and began):
                     kind = f"more than {LIMIT_SECONDS:g} s" if too_long else f"crash, status {process.returncode}"
                     board[:] = struct.pack("<QQd", n, n_found + 1, 0.0)
-                    keep(findings, target, (folder / f"input{target.suffix}").read_bytes(), kind, kind)
+                    trace = (folder / "trace").read_text()
+                    keep(findings, target, (folder / f"input{target.suffix}").read_bytes(), kind, trace)
                 elif process.returncode != 0 and lives > 20:
                     break
             return struct.unpack("<QQ", board[:16])
@@ -198,14 +211,12 @@ def main():
         seconds = said.seconds / len(names)
         n, n_found = run_target(name, seconds, said.seed + k, said.findings.resolve())
         total, found = total + n, found + n_found
+        for file in sorted((said.findings / name).glob("*.txt")):
+            print(f"FOUND {file}: {file.read_text().splitlines()[0]}", flush=True)
         print(f"{name}: {n} inputs, {n_found} findings", flush=True)
     print(f"all: {total} inputs, {found} findings in {said.seconds:g} s", flush=True)
     return int(found > 0)
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except Exception:
-        traceback.print_exc()
-        sys.exit(2)
+    sys.exit(main())

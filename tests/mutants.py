@@ -74,6 +74,8 @@ SWAPS = {
     ast.Mod: ast.FloorDiv, ast.Pow: ast.Mult, ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd, ast.And: ast.Or,
     ast.Or: ast.And, ast.LShift: ast.RShift,
 }  # fmt: skip
+NAMES = {"min": "max", "max": "min", "minimum": "maximum", "maximum": "minimum", "any": "all", "all": "any"}
+NAMES |= {"floor": "ceil", "ceil": "floor"}
 
 
 def changes_of(node):
@@ -104,6 +106,10 @@ def changes_of(node):
         yield ast.Pass()
     elif isinstance(node, ast.Continue):
         yield ast.Break()
+    elif isinstance(node, ast.Name) and node.id in NAMES:
+        yield ast.Name(NAMES[node.id], ast.Load())
+    elif isinstance(node, ast.Attribute) and node.attr in NAMES:
+        yield ast.Attribute(node.value, NAMES[node.attr], ast.Load())
 
 
 def skips(parent, field, node):

@@ -240,12 +240,13 @@ class TestLight:
 
 def test_turns_are_of_any_angle_and_flipped_half_of_the_time():
     rng = np.random.default_rng(0)
-    turns = np.stack([_batches._random_turn(rng) for _ in range(400)])
+    turns = np.stack([_batches._random_turn(rng) for _ in range(4000)])
     assert np.allclose(turns @ turns.transpose(0, 2, 1), np.eye(2))
     flipped = np.linalg.det(turns) < 0
-    assert 160 < flipped.sum() < 240
+    assert 1850 < flipped.sum() < 2150
     angles = np.arctan2(turns[:, 1, 0], turns[:, 0, 0])
-    assert np.histogram(angles, 8, (-np.pi, np.pi))[0].min() > 25
+    n = np.histogram(angles, 8, (-np.pi, np.pi))[0]
+    assert 400 < n.min() < n.max() < 600
 
 
 def test_scales_are_as_often_up_as_down(samples, monkeypatch):

@@ -7,7 +7,7 @@ import flowseg
 from flowseg._codecs import BACKGROUND, BOUNDARY, BOUNDARY_WIDTH, FLOW_SCALE, INTERIOR, BoundaryCodec, FlowCodec
 
 MASKS = np.zeros((9, 16), int)
-MASKS[2:6, 1:6], MASKS[2:6, 6:9], MASKS[8, 12:] = 7, 3, -1
+MASKS[2:6, 1:6], MASKS[2:6, 6:9], MASKS[8, 12:] = 1, 3, -1
 
 
 def classes(text):
@@ -110,6 +110,9 @@ class TestBoundary:
             outputs[place] = np.eye(3)[INTERIOR]  # grown to 5, 21 and 92 pixels
         found = BoundaryCodec().decode(outputs, min_size=min_size, scale=1.0)
         assert np.unique(found[found > 0]).tolist() == list(range(1, left + 1))
+
+    def test_an_image_of_one_pixel(self):
+        assert BoundaryCodec().decode(classes("o"), min_size=0, scale=1.0).tolist() == [[1]]
 
     def test_an_unknown_pixel_makes_no_boundary(self):
         masks = np.ones((5, 6), int)

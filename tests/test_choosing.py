@@ -39,7 +39,11 @@ class TestStandardError:
         assert standard_error(rows) == pytest.approx([np.std([1, 2, 4], ddof=1) / np.sqrt(3), 0])
 
     def test_of_one_image(self):
-        assert np.isinf(standard_error(np.array([[0.5, 0.0], [0.6, 0.0]]))).all()
+        found = standard_error(np.array([[0.5, 0.0], [0.6, 0.0], [0.7, 0.0]]))
+        assert np.isinf(found).all()
+        assert found.shape == (3,)
+        assert np.isinf(standard_error(np.array([0.5, 0.0])))
+        assert standard_error(np.array([0.5, 0.0])).shape == ()
 
 
 class TestScores:
@@ -57,6 +61,9 @@ class TestScores:
 
     def test_of_nothing(self):
         assert score_found([np.array([])] * 2, np.array([0, 0])).tolist() == [0, 0, 0]
+
+    def test_of_one_object(self):
+        assert score_found([np.array([0.95])], np.array([1])).tolist() == [1, 0]
 
     def test_best_iou_of_three_quarters(self):
         true, found = np.array([[1, 1, 1, 1, 2, 2]]), np.array([[1, 1, 1, 2, 2, 2]])

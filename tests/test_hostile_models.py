@@ -5,14 +5,15 @@ import struct
 
 import numpy as np
 import pytest
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 
-from flowseg import FlowSegmenter, load_segmenter
+from flowseg import FlowSegmenter, build_unet, load_segmenter
 from flowseg._checkpoint import METADATA_KEY, read_state
 from flowseg._cli_record import RECORD_NAME, read_record
 from flowseg._document_checks import check_document
+from flowseg._machine import describe_machine
 from flowseg._pretrained import pretrained_file
-from flowseg._saving import MOST_DOCUMENT, check_size, read_document, write_model
+from flowseg._saving import MOST_DOCUMENT, check_size, name_weights, read_document, write_model
 from flowseg._strict_json import MOST_LEVELS, read_strictly
 from flowseg._tensor_files import MOST_HEADER, read_metadata
 
@@ -36,10 +37,21 @@ def document():
     return json.loads(read_metadata(pretrained_file("nuclei"))["flowseg"])
 
 
+@pytest.fixture(scope="module")
+def model(tmp_path_factory, document):
+    """A segmenter with weights that nobody trained."""
+    parameters = FlowSegmenter(filters=(4, 8), crop_size=64, random_state=3).get_params(deep=False)
+    machine = {"keras": "3.15.1", "cores": 2, "threads": 2, "onednn": "default"}
+    path = tmp_path_factory.mktemp("model") / "m.safetensors"
+    weights = name_weights(build_unet(1, 3, filters=(4, 8), seed=0))
+    write_model(path, document | {"parameters": parameters, "trained_with": machine}, weights)
+    return FlowSegmenter.load(path)
+
+
 @pytest.fixture
-def file(fitted, tmp_path):
+def file(model, tmp_path):
     path = tmp_path / "m.safetensors"
-    fitted["FlowSegmenter"].save(path)
+    model.save(path)
     return path
 
 
@@ -124,24 +136,24 @@ class TestDocument:
         with pytest.raises(ValueError, match="got the name 'format_version' more than once"):
             load_segmenter(file)
 
-    def test_the_file_of_a_training_that_diverged_is_read(self, fitted, file):
+    def test_the_file_of_a_training_that_diverged_is_read(self, file):
         with_text(file, lambda text: text.replace('"history": {"loss": [', '"history": {"loss": [NaN, '))
         assert np.isnan(FlowSegmenter.load(file).history_["loss"][0])
 
     @pytest.mark.parametrize(
         "card", [{"n": [np.inf]}, {1: "a", "1": "b"}, {"a": {"b": object()}}, {"a": 10**400}], ids=lambda c: str(c)[:9]
     )
-    def test_a_card_that_could_not_be_read_is_not_saved(self, card, fitted, tmp_path):
+    def test_a_card_that_could_not_be_read_is_not_saved(self, card, model, tmp_path):
         with pytest.raises(TypeError, match="card must be a dict of plain JSON values"):
-            fitted["FlowSegmenter"].save(tmp_path / "m", card=card)
+            model.save(tmp_path / "m", card=card)
         assert not list(tmp_path.iterdir())
 
-    def test_a_card_without_end(self, fitted, tmp_path):
+    def test_a_card_without_end(self, model, tmp_path):
         deep = {}
         for _ in range(5000):
             deep = {"a": deep}
         with pytest.raises(TypeError, match="card must be a dict of plain JSON values"):
-            fitted["FlowSegmenter"].save(tmp_path / "m", card=deep)
+            model.save(tmp_path / "m", card=deep)
 
     def test_a_document_that_is_too_long_is_not_saved(self, tmp_path):
         with pytest.raises(ValueError, match="card and history must have at most 5000000 characters"):
@@ -242,6 +254,67 @@ class TestSize:
             check_size(file, segmenter)
 
 
+class TestWeights:
+    """Weights by name, which have to be those of the network."""
+
+    @staticmethod
+    def change(path, change):
+        weights, document = load_file(path), json.dumps(read_document(path))
+        save_file(change(weights) or weights, path, metadata={"flowseg": document})
+
+    def test_names_of_layers_do_not_count(self, file):
+        self.change(file, lambda w: {name.replace("conv", "other"): value for name, value in w.items()})
+        load_segmenter(file)
+
+    def test_every_weight_comes_back_in_its_place(self, model, file):
+        found = load_segmenter(file).network_.get_weights()
+        assert len(found) == len(model.network_.get_weights()) > 20
+        assert all(np.array_equal(a, b) for a, b in zip(found, model.network_.get_weights()))
+
+    @pytest.mark.parametrize("name", ["000", "005", "last"])
+    @pytest.mark.parametrize("value", [np.nan, np.inf])
+    def test_one_number_that_is_none(self, name, value, file):
+        def change(weights):
+            key = sorted(weights)[-1] if name == "last" else next(k for k in weights if k.startswith(name))
+            weights[key].flat[-1] = value
+
+        self.change(file, change)
+        with pytest.raises(ValueError, match="weight .* must be finite; got NaN or infinite values"):
+            load_segmenter(file)
+
+    @pytest.mark.parametrize("n", [1, 4, 5, 6])
+    def test_those_that_are_missing(self, n, file):
+        self.change(file, lambda w: {name: w[name] for name in sorted(w)[n:]})
+        with pytest.raises(
+            ValueError, match="weights of this network; got [0-9]+, and these do not pair up: "
+        ) as caught:
+            load_segmenter(file)
+        assert str(caught.value).count("0") >= n if n < 5 else str(caught.value).endswith(" ....")
+
+    def test_one_twice_under_another_layers_name(self, file):
+        self.change(file, lambda w: w | {"000/again/kernel": w[next(k for k in w if k.startswith("000"))]})
+        with pytest.raises(ValueError, match="must hold the [0-9]+ weights of this network; got"):
+            load_segmenter(file)
+
+    def test_other_types(self, file):
+        self.change(file, lambda w: {name: value.astype(np.float64) for name, value in w.items()})
+        with pytest.raises(ValueError, match="must have dtype float32; got F64"):
+            load_segmenter(file)
+
+    @pytest.mark.parametrize("state", ["missing", "a folder", "a pipe"])
+    def test_what_is_no_file(self, state, tmp_path):
+        import os
+
+        path = tmp_path / "m"
+        make = {"missing": lambda _: None, "a folder": os.mkdir, "a pipe": getattr(os, "mkfifo", None)}[state]
+        if make is None:
+            pytest.skip("no pipes here")
+        make(path)
+        words = {"missing": "does not exist", "a folder": "is a folder", "a pipe": "is no file"}[state]
+        with pytest.raises(FileNotFoundError, match=f"path must be a model file; got .*, which {words}"):
+            read_document(path)
+
+
 class TestState:
     """The state in a checkpoint's metadata."""
 
@@ -322,12 +395,20 @@ def test_a_record_that_is_none(line, tmp_path):
 
 
 class TestTrainedWith:
-    def test_it_is_kept(self, fitted, tmp_path):
-        fitted["FlowSegmenter"].save(tmp_path / "a")
+    def test_it_is_kept(self, model, tmp_path):
+        model.save(tmp_path / "a")
         said = read_document(tmp_path / "a")["trained_with"]
-        assert {"keras", "backend", "numpy", "platform", "instructions", "cores", "threads", "onednn"} <= set(said)
+        assert said == {"keras": "3.15.1", "cores": 2, "threads": 2, "onednn": "default"}
         FlowSegmenter.load(tmp_path / "a").save(tmp_path / "b")
         assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+    def test_what_is_said(self, fitted, monkeypatch):
+        said = fitted["FlowSegmenter"]._trained_with
+        assert {"flowseg", "keras", "backend", "numpy", "python", "platform"} <= set(said)
+        assert {"instructions", "devices", "cores", "threads", "onednn"} <= set(said)
+        assert json.loads(json.dumps(said)) == said == describe_machine()  # or other bytes would come every time
+        monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+        assert describe_machine()["onednn"] == "0"
 
     def test_it_is_that_of_the_training_not_of_the_save(self, file, tmp_path):
         with_text(file, lambda text: text.replace('"onednn": "', '"onednn": "once '))

@@ -75,6 +75,7 @@ class TestDocument:
     def test_what_is_read(self):
         assert read_calibration(None) is None
         assert read_calibration(self.GOOD) == Calibration(3.0, (0.0,) * 6, (0.0, 0.0, 1.0), (0.0, 1.0, 1.0))
+        assert read_calibration(self.GOOD | {"diameter": 0.01}).diameter == 0.01
         assert read_calibration(self.GOOD | {"knots": [1], "probabilities": [1]}).knots == (1.0,)
 
     @pytest.mark.parametrize(
@@ -108,8 +109,10 @@ class TestDocument:
             read_calibration(self.GOOD | change)
 
 
+@pytest.mark.parametrize("chunk", [5, 1 << 20])
 @pytest.mark.parametrize("shape", [(6, 7), (4, 6, 7), (1, 6, 7)])
-def test_objects_at_the_border(shape):
+def test_objects_at_the_border(shape, chunk, monkeypatch):
+    monkeypatch.setattr("flowseg._quality.CHUNK", chunk)
     masks = np.zeros(shape, np.int32)
     masks[..., 2:4, 2:4], masks[..., 0, 0], masks[..., 3, 6] = 1, 2, 3
     flows = np.zeros((len(shape), *shape), np.float32)

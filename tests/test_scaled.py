@@ -19,7 +19,9 @@ def test_a_window_is_a_part_of_the_whole_and_its_mirror_image(shape):
     array = np.random.default_rng(1).normal(size=(40, 50, 1))
     view = ScaledView(array, shape)
     whole = view.read((0, shape[0]), (0, shape[1]))
-    for rows, columns in (((3, 20), (7, 25)), ((-9, 12), (10, shape[1] + 17)), ((shape[0] - 1, shape[0]), (0, 1))):
+    n, m = shape
+    windows = [((3, 20), (7, 25)), ((-9, 12), (10, m + 17)), ((n - 1, n), (0, 1)), ((-3, 5), (-2, 6))]
+    for rows, columns in [*windows, ((n - 6, n + 4), (m - 6, m + 3)), ((n - 6, n), (-4, 3)), ((0, 4), (0, m + 2))]:
         expected = whole[mirror(*rows, shape[0])][:, mirror(*columns, shape[1])]
         assert np.array_equal(view.read(rows, columns), expected)
 
@@ -38,7 +40,7 @@ def test_windows_of_an_image_that_shrinks_five_times(shape):
     array = np.random.default_rng(3).normal(size=(200, 250, 1)).astype(np.float32)
     view = ScaledView(array, shape)
     whole = view.read((0, shape[0]), (0, shape[1]))
-    assert np.allclose(whole, resize(array, shape), atol=1e-4)
+    assert np.allclose(whole, resize(array, shape), atol=5e-6)
     middle = (shape[0] // 2, shape[1] // 2)
     for rows in ((0, 1), (middle[0], middle[0] + 1), (middle[0] - 7, middle[0] + 8), (shape[0] - 2, shape[0])):
         for columns in ((0, 2), (middle[1], middle[1] + 1), (shape[1] - 1, shape[1])):
@@ -64,6 +66,7 @@ def test_sources_are_enough_and_not_the_whole(shape):
     [
         (-3, 6, 4, [3, 2, 1, 0, 1, 2, 3, 2, 1]),
         (0, 3, 1, [0, 0, 0]),
+        (-2, 1, 1, [0, 0, 0]),
         (-2, 4, 2, [0, 1, 0, 1, 0, 1]),
         (5, 8, 3, [1, 2, 1]),
     ],

@@ -1,10 +1,12 @@
 """Feed damaged files to every reader and to the readers of model files, for a given time.
 
     python tests/fuzz_readers.py [TARGET ...] --seconds 600 [--seed 0] [--findings build/findings]
+    python tests/fuzz_readers.py [TARGET ...] --replay
 
 Each target runs in a process of its own, guided by coverage where atheris is installed, else by chance. An input may be
 read, or refused by flowseg in a sentence. Anything else is a finding: another exception, one that a library raised, a
-crash, more than LIMIT_SECONDS, more than LIMIT_BYTES. Findings are kept as files, one of each kind.
+crash, more than LIMIT_SECONDS, more than LIMIT_BYTES. Findings are kept as files, one of each kind. With --replay the
+files of ``tests/corpus``, which once were findings, are read once more under the same limits.
 """
 
 import argparse
@@ -23,13 +25,13 @@ import tempfile
 import time
 from pathlib import Path
 
-from fuzz_targets import TARGETS, judge
+from fuzz_targets import PACKAGE, TARGETS, judge
 
 LIMIT_SECONDS = 10.0  # per input, of an otherwise busy machine
 LIMIT_BYTES = 1 << 30  # beyond what the process has when it starts
 LONGEST = 1 << 16  # bytes of an input
 N_BOARD = 24  # bytes of what a child tells: inputs so far, findings so far, beginning of the one under way
-GUIDES = ["flowseg", "tifffile", "roifile", "PIL", "scipy"]  # whose branches atheris sees
+GUIDES = ["flowseg", "tifffile", "roifile", "PIL", "scipy.io"]  # whose branches atheris sees
 CORPUS = Path(__file__).parent / "corpus"
 NUMBERS = [0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, (1 << 63) - 1, 1 << 63]
 WORDS = [b"0", b"-1", b"1e999", b"NaN", b"null", b"true", b"[]", b"{}", b'""', b"99999999999", b"[" * 2000, b"1e9"]
@@ -80,7 +82,8 @@ class Child:
         self.input = folder / f"input{self.target.suffix}"
         with open(folder / "board", "r+b") as file:
             self.board = mmap.mmap(file.fileno(), N_BOARD)
-        self.n, self.n_found, self.kinds = *struct.unpack("<QQ", self.board[:16]), set()
+        self.n, self.n_found = struct.unpack("<QQ", self.board[:16])
+        self.kinds = kinds_of(findings / name)  # a child that died before this one found some
 
     def look(self, data, *, is_timed=True):
         """Read one input."""
@@ -97,7 +100,8 @@ class Child:
     def run(self, seconds, seed):
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # libraries print
         logging.disable()
-        faulthandler.register(signal.SIGUSR1, open(self.input.with_name("trace"), "w"))
+        trace = open(self.input.with_name("trace"), "w")  # noqa: SIM115  (open as long as the process)
+        faulthandler.register(signal.SIGUSR1, trace)
         known = known_inputs(self.target.name)
         try:
             import atheris
@@ -138,18 +142,33 @@ def limit_memory():
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
+def kinds_of(folder):
+    """Kinds of the findings in a folder."""
+    return {file.read_text().split("\n")[0] for file in folder.glob("*.txt")}
+
+
 def keep(findings, target, data, kind, text):
-    """Write a finding: the input, and what came of it."""
+    """Write a finding, unless there is one of its kind: the input, and what came of it."""
     folder = findings / target.name
     folder.mkdir(parents=True, exist_ok=True)
+    if kind in kinds_of(folder):
+        return
     number = len(list(folder.glob("*.txt")))
     (folder / f"{number:03d}{target.suffix}").write_bytes(data)
     (folder / f"{number:03d}.txt").write_text(f"{kind}\n\n{text}\n")
 
 
-def watch(process, board, limit):
-    """Wait for a child; whether it had to be killed for one input that took too long. It says first where it was."""
+def watch(process, board, limit, end):
+    """Wait for a child until the end; whether it had to be killed for one input that took too long.
+
+    It says first where it was.
+    """
     while process.poll() is None:
+        if time.monotonic() > end:
+            process.kill()
+            process.wait()
+            board[16:] = struct.pack("<d", 0.0)
+            return False
         time.sleep(0.2)
         began = struct.unpack("<QQd", board[:])[2]
         if began and time.monotonic() - began > limit:
@@ -179,17 +198,43 @@ def run_target(name, seconds, seed, findings):
                     findings,
                 ]
                 process = subprocess.Popen([sys.executable, __file__, name, *map(str, options), "--folder", scratch])
-                too_long = watch(process, board, LIMIT_SECONDS)
+                too_long = watch(process, board, LIMIT_SECONDS, end)
                 n, n_found, began = struct.unpack("<QQd", board[:])
                 lives += 1
                 if too_long or (process.returncode != 0 and began):
-                    kind = f"more than {LIMIT_SECONDS:g} s" if too_long else f"crash, status {process.returncode}"
-                    board[:] = struct.pack("<QQd", n, n_found + 1, 0.0)
                     trace = (folder / "trace").read_text()
+                    place = next((line.strip() for line in trace.split("\n") if f"{PACKAGE}/" in line), "").split("/")[
+                        -1
+                    ]
+                    kind = f"more than {LIMIT_SECONDS:g} s" if too_long else f"crash, status {process.returncode}"
+                    kind = f"{kind}, {place}".rstrip(", ")
+                    board[:] = struct.pack("<QQd", n, n_found + (kind not in kinds_of(findings / name)), 0.0)
                     keep(findings, target, (folder / f"input{target.suffix}").read_bytes(), kind, trace)
                 elif process.returncode != 0 and lives > 20:
                     break
             return struct.unpack("<QQ", board[:16])
+
+
+def replay(names):
+    """Read the inputs that were found once; how many are found again."""
+    again = []
+    for target in (TARGETS[name] for name in names):
+        files = sorted((CORPUS / target.name).glob("*"))
+        if not files:
+            continue
+        with tempfile.TemporaryDirectory() as scratch:
+            path = Path(scratch) / f"input{target.suffix}"
+            path.write_bytes(target.seeds()[0])
+            judge(target, path)  # loads what it takes, before memory is counted
+            limit_memory()
+            for file in files:
+                path.write_bytes(file.read_bytes())
+                faulthandler.dump_traceback_later(LIMIT_SECONDS, exit=True)
+                fault = judge(target, path)
+                faulthandler.cancel_dump_traceback_later()
+                again += [f"{target.name}/{file.name}: {fault.kind}"] if fault else []
+    print("\n".join([*again, f"{len(again)} found again"]), flush=True)
+    return int(bool(again))
 
 
 def main():
@@ -198,6 +243,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=60.0, help="for all targets together")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--findings", type=Path, default=Path("build/findings"))
+    parser.add_argument("--replay", action="store_true", help="only read tests/corpus")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     said = parser.parse_args()
@@ -205,6 +251,8 @@ def main():
         Child(said.targets[0], said.folder, said.findings).run(said.seconds, said.seed)
         return 0
     names = said.targets or list(TARGETS)
+    if said.replay:
+        return replay(names)
     total = found = 0
     shutil.rmtree(said.findings, ignore_errors=True)
     for k, name in enumerate(names):

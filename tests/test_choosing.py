@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 
-from flowseg import _choosing
+from flowseg import _choosing, _thresholds
 from flowseg._choosing import LEAST_OBJECTS, Choosing, warn_of_no_comparison
 from flowseg._selection import best_iou, is_judged, score_found, standard_error
 from flowseg._sizes import Sizes
@@ -202,9 +202,10 @@ def tables(scores_by_image):
 
 
 class TestScoreThreshold:
-    def test_false_objects_that_can_be_told(self):
+    @pytest.mark.parametrize("right", [0.95, 0.5])
+    def test_false_objects_that_can_be_told(self, right):
         logits = [[4.0] * 10 + [-4.0] * 10] * 6
-        iou = [np.array([0.95] * 10 + [0.0] * 10)] * 6
+        iou = [np.array([right] * 10 + [0.0] * 10)] * 6
         chosen = choose_score_threshold(tables(logits), iou, np.full(6, 10), 20.0)
         assert chosen == SCORE_THRESHOLDS[1] == 0.1
 
@@ -247,10 +248,10 @@ class TestThresholds:
         with pytest.raises(ValueError, match=sentence):
             check_thresholds(*values)
 
-    @pytest.mark.parametrize("change", [{"min_size": "auto"}, {"more": 1}, {"flow_threshold": "0.4"}])
+    @pytest.mark.parametrize("change", [{"min_size": "auto"}, {"more": 1}, {"flow_threshold": "0.4"}, {"min_size": -1}])
     def test_those_of_a_file(self, change):
         assert read_thresholds(vars(Thresholds())) == Thresholds()
-        with pytest.raises(ValueError, match="thresholds must be"):
+        with pytest.raises(ValueError, match="thresholds must be|min_size must be"):
             read_thresholds(vars(Thresholds()) | change)
 
 
@@ -275,3 +276,118 @@ def test_each_threshold_is_chosen_where_it_counts():
     assert chosen.min_size in {int(0.05 * median), int(0.1 * median)}
     assert (chosen.cellprob_threshold, chosen.flow_threshold) == (0.0, 0.4)
     assert [values.size for values in kept.iou] == [m.max() for m in masks]
+
+
+def test_what_is_tried():
+    assert _thresholds.CELLPROB_THRESHOLDS == (-3, -2, -1.5, -1, -0.5, 0, 0.5, 1, 1.5, 2, 3)
+    assert (0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.8, 1, np.inf) == _thresholds.FLOW_THRESHOLDS
+    assert _thresholds.SIZE_SHARES == (0, 0.05, 0.1)
+    assert SCORE_THRESHOLDS == (None, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
+    assert SCORE_FOLDS == 5
+    assert LEAST_OBJECTS == 50
+
+
+def test_those_nearest_to_the_default_are_tried_first():
+    tried = _thresholds._choices({}, "cellprob_threshold", _thresholds.CELLPROB_THRESHOLDS, 0.0)
+    assert tried == [0, -0.5, 0.5, -1, 1, -1.5, 1.5, -2, 2, -3, 3]
+    assert _thresholds._choices({"flow_threshold": None}, "flow_threshold", (0.1,), 0.4) == [np.inf]
+    assert _thresholds._choices({"flow_threshold": 0.7}, "flow_threshold", (0.1,), 0.4) == [0.7]
+
+
+class Seeing(Choosing):
+    """A segmenter whose passes find what they are told."""
+
+    def __init__(self):
+        self._sizes, self.diameter_ = Sizes(24.0, False, 10.0, 40.0), 12.0
+
+    def _estimate(self, image, *, bounded, look):
+        assert bounded
+        first, second, factor = image
+        look(first, 2.0)
+        return (first if second is None else second), factor
+
+    def _decode(self, outputs, factor):
+        assert factor in (2.0, 1.0)
+        return outputs
+
+
+def test_the_gain_of_estimates():
+    true = np.array([[1, 1, 1, 0, 2, 2, 2]])
+    poor = np.array([[1, 1, 0, 0, 2, 2, 0]])
+    images = [(poor, true, 1.0), (true, None, 2.0), (poor, None, 2.0)]
+    gain = Seeing()._gain_of_estimates(images, [true] * 3)
+    scores = [
+        score_found([best_iou(true, m) for m in found], np.full(3, 2))
+        for found in ([true, true, poor], [poor, true, poor])
+    ]
+    assert gain == pytest.approx(scores[0] - scores[1])
+    assert gain[0] > 0
+
+
+class Taking(Choosing):
+    """A segmenter that learns nothing but what it is told, and fails if asked to."""
+
+    def __init__(self, fails=False):
+        self._sizes, self._least_sharpness, self.fails, self.mark = Sizes(24.0, True, 10.0, 40.0), 1.5, fails, "old"
+
+    def _find_grid(self, network):
+        return f"grid of {network}"
+
+    def _set_fitted(self, network, grid, diameter, history):
+        self.network_, self._grid, self.diameter_, self.history_ = network, grid, diameter, history
+        self.validation_ap_ = None
+
+    def _check_decoding(self):
+        pass
+
+    def _fit_decoding(self, images, masks, *, keep):
+        self.mark = f"new, keep {keep}"
+        if self.fails:
+            raise KeyboardInterrupt
+
+    def _run(self, image, diameter, decode):
+        return image if self.mark.startswith("new") else np.zeros_like(image)
+
+    def _decode(self, outputs, factor):
+        return outputs
+
+
+class TestTake:
+    NEW = ("network", 20.0, {"loss": [1.0]}, Sizes(30.0, False, 5.0, 30.0), 1.8)
+    SEEN = ([np.array([[1, 1, 0, 2]])], [np.array([[1, 1, 0, 2]])])
+
+    @pytest.fixture(autouse=True)
+    def machine(self, monkeypatch):
+        import sys
+        import types
+
+        said = types.SimpleNamespace(describe_machine=lambda: {"keras": "3"})  # the real one loads Keras
+        monkeypatch.setitem(sys.modules, "flowseg._machine", said)
+
+    def test_all_of_it(self):
+        taking = Taking()
+        taking._take(*self.NEW, self.SEEN, goes_on=False)
+        assert (taking.network_, taking._grid, taking.diameter_) == ("network", "grid of network", 20.0)
+        assert (taking._sizes, taking._least_sharpness, taking.mark) == (self.NEW[3], 1.8, "new, keep False")
+        assert (taking.validation_ap_, taking._trained_with) == ((1.0, 1.0), {"keras": "3"})
+        assert taking.history_ == {"loss": [1.0]}
+
+    def test_of_a_training_further(self):
+        taking = Taking()
+        taking._take(*self.NEW, self.SEEN, goes_on=True)
+        assert (taking._sizes, taking._least_sharpness) == (Sizes(24.0, True, 5.0, 40.0), 1.5)
+        assert (taking.history_["val_ap_before"], taking.history_["val_ap_after"]) == ([0.0, 0.0], [1.0, 1.0])
+        assert taking.mark == "new, keep True"
+
+    def test_without_validation_nothing_is_measured(self):
+        taking = Taking()
+        taking._take(*self.NEW, ([], []), goes_on=True)
+        assert taking.validation_ap_ is None
+        assert taking.history_ == {"loss": [1.0]}
+
+    def test_an_interruption_leaves_it_as_it_was(self):
+        taking = Taking(fails=True)
+        before = dict(taking.__dict__)
+        with pytest.raises(KeyboardInterrupt):
+            taking._take(*self.NEW, self.SEEN, goes_on=False)
+        assert taking.__dict__ == before

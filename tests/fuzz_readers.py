@@ -30,6 +30,8 @@ from fuzz_targets import PACKAGE, TARGETS, judge
 LIMIT_SECONDS = 10.0  # per input, of an otherwise busy machine
 LIMIT_BYTES = 1 << 30  # beyond what the process has when it starts
 LONGEST = 1 << 16  # bytes of an input
+LOADING = -1.0  # where a board says when the input under way began
+MOST_STILLBORN = 3  # children that die before they have loaded what they need
 N_BOARD = 24  # bytes of what a child tells: inputs so far, findings so far, beginning of the one under way
 GUIDES = ["flowseg", "tifffile", "roifile", "PIL", "scipy.io"]  # whose branches atheris sees
 CORPUS = Path(__file__).parent / "corpus"
@@ -88,10 +90,10 @@ class Child:
     def look(self, data, *, is_timed=True):
         """Read one input."""
         self.n += 1
-        self.board[:] = struct.pack("<QQd", self.n, self.n_found, time.monotonic() if is_timed else 0.0)
+        self.board[:] = struct.pack("<QQd", self.n, self.n_found, time.monotonic() if is_timed else LOADING)
         self.input.write_bytes(data)
         fault = judge(self.target, self.input)
-        self.board[:] = struct.pack("<QQd", self.n, self.n_found, 0.0)
+        self.board[:] = struct.pack("<QQd", self.n, self.n_found, 0.0 if is_timed else LOADING)
         if fault and fault.kind not in self.kinds:
             self.kinds.add(fault.kind)
             self.n_found += 1
@@ -126,6 +128,7 @@ class Child:
         for k, data in enumerate(known):
             self.look(data, is_timed=k > 0)  # the first imports what it takes
         limit_memory()
+        self.board[16:] = struct.pack("<d", 0.0)
 
     def run_by_chance(self, known, seconds, seed):
         rng, end = random.Random(seed), time.monotonic() + seconds
@@ -158,61 +161,58 @@ def keep(findings, target, data, kind, text):
     (folder / f"{number:03d}.txt").write_text(f"{kind}\n\n{text}\n")
 
 
-def watch(process, board, limit, end):
-    """Wait for a child until the end; whether it had to be killed for one input that took too long.
+def watch(process, board, limit, seconds):
+    """Wait for a child for so many seconds of its work; whether it was killed for one input that took too long.
 
     It says first where it was.
     """
+    ready = None
     while process.poll() is None:
-        if time.monotonic() > end:
+        time.sleep(0.2)
+        now, began = time.monotonic(), struct.unpack("<QQd", board[:])[2]
+        ready = now if ready is None and began >= 0 else ready
+        if ready is not None and now - ready > seconds:
             process.kill()
             process.wait()
             board[16:] = struct.pack("<d", 0.0)
-            return False
-        time.sleep(0.2)
-        began = struct.unpack("<QQd", board[:])[2]
-        if began and time.monotonic() - began > limit:
+            return False, seconds
+        if began > 0 and now - began > limit:
             process.send_signal(signal.SIGUSR1)
             time.sleep(0.2)
             process.kill()
             process.wait()
-            return True
-    return False
+            return True, now - ready
+    return False, 0.0 if ready is None else time.monotonic() - ready
 
 
 def run_target(name, seconds, seed, findings):
     """Children, one after the other, until the time is over; numbers of inputs and of findings."""
-    end, target, lives = time.monotonic() + seconds, TARGETS[name], 0
+    target, used, lives, stillborn = TARGETS[name], 0.0, 0, 0
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         (folder / "board").write_bytes(bytes(N_BOARD))
         with open(folder / "board", "r+b") as file, contextlib.closing(mmap.mmap(file.fileno(), N_BOARD)) as board:
-            while (left := end - time.monotonic()) > 1:
-                options = [
-                    "--child",
-                    "--seconds",
-                    str(left),
-                    "--seed",
-                    str(seed + 1000 * lives),
-                    "--findings",
-                    findings,
-                ]
-                process = subprocess.Popen([sys.executable, __file__, name, *map(str, options), "--folder", scratch])
-                too_long = watch(process, board, LIMIT_SECONDS, end)
+            while seconds - used > 1 and stillborn < MOST_STILLBORN:
+                board[16:] = struct.pack("<d", LOADING)
+                options = ["--child", "--seconds", str(seconds - used), "--seed", str(seed + 1000 * lives)]
+                options += ["--findings", str(findings), "--folder", scratch]
+                process = subprocess.Popen([sys.executable, __file__, name, *options])
+                too_long, seconds_used = watch(process, board, LIMIT_SECONDS, seconds - used)
                 n, n_found, began = struct.unpack("<QQd", board[:])
-                lives += 1
-                if too_long or (process.returncode != 0 and began):
-                    trace = (folder / "trace").read_text()
-                    place = next((line.strip() for line in trace.split("\n") if f"{PACKAGE}/" in line), "").split("/")[
-                        -1
-                    ]
-                    kind = f"more than {LIMIT_SECONDS:g} s" if too_long else f"crash, status {process.returncode}"
-                    kind = f"{kind}, {place}".rstrip(", ")
+                used, lives, stillborn = used + seconds_used, lives + 1, stillborn + (began < 0)
+                if too_long or (process.returncode != 0 and began > 0):
+                    kind = describe_death(process.returncode, too_long, (folder / "trace").read_text())
                     board[:] = struct.pack("<QQd", n, n_found + (kind not in kinds_of(findings / name)), 0.0)
-                    keep(findings, target, (folder / f"input{target.suffix}").read_bytes(), kind, trace)
-                elif process.returncode != 0 and lives > 20:
-                    break
+                    data = (folder / f"input{target.suffix}").read_bytes()
+                    keep(findings, target, data, kind, (folder / "trace").read_text())
             return struct.unpack("<QQ", board[:16])
+
+
+def describe_death(status, too_long, trace):
+    """What ended a child, and where in flowseg it was, as far as it could say."""
+    place = next((line.strip() for line in trace.split("\n") if f"{PACKAGE}/" in line), "").split("/")[-1]
+    kind = f"more than {LIMIT_SECONDS:g} s" if too_long else f"crash, status {status}"
+    return f"{kind}, {place}".rstrip(", ")
 
 
 def replay(names):

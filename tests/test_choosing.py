@@ -34,6 +34,10 @@ class TestStandardError:
         expected = values.std(ddof=1) / np.sqrt(n)
         assert standard_error(with_each_left_out(values)) == pytest.approx(expected)
 
+    def test_about_the_mean_of_what_is_left(self):
+        scores = np.array([0.9, 0.1, 0.2, 0.6])  # not a mean of anything
+        assert standard_error(scores) == pytest.approx(np.sqrt(2 / 3 * np.sum((scores[1:] - 0.3) ** 2)))
+
     def test_of_rows(self):
         rows = np.stack([with_each_left_out([1, 2, 4]), with_each_left_out([5, 5, 5])])
         assert standard_error(rows) == pytest.approx([np.std([1, 2, 4], ddof=1) / np.sqrt(3), 0])
@@ -95,6 +99,12 @@ class TestRule:
     )
     def test_one_standard_error(self, lead, chosen):
         assert self.choose(lead) == chosen
+
+    def test_the_best_is_that_of_all_images(self):
+        default, best = np.full(11, 0.5), np.full(11, 0.9)
+        default[1], best[1] = 0.9, 0.89  # not that without the first
+        default[2:] = 0.49
+        assert _nearest_of_the_best([(0, "default"), (1, "best")], np.stack([default, best])) == "best"
 
     def test_a_default_that_is_as_good(self):
         assert _nearest_of_the_best([(2, "b"), (0, "a"), (1, "c")], np.ones((3, 4))) == "a"

@@ -43,7 +43,7 @@ def model(tmp_path_factory, document):
     parameters = FlowSegmenter(filters=(4, 8), crop_size=64, random_state=3).get_params(deep=False)
     machine = {"keras": "3.15.1", "cores": 2, "threads": 2, "onednn": "default"}
     path = tmp_path_factory.mktemp("model") / "m.safetensors"
-    weights = name_weights(build_unet(1, 3, filters=(4, 8), seed=0))
+    weights = name_weights(build_unet(1, 3, filters=(4, 8), seed=1))
     write_model(path, document | {"parameters": parameters, "trained_with": machine}, weights)
     return FlowSegmenter.load(path)
 
@@ -155,6 +155,13 @@ class TestDocument:
         with pytest.raises(TypeError, match="card must be a dict of plain JSON values"):
             model.save(tmp_path / "m", card=deep)
 
+    def test_a_document_that_is_just_short_enough(self, tmp_path, monkeypatch):
+        monkeypatch.setattr("flowseg._saving.MOST_DOCUMENT", len('{"a": 1, "b": 2}'))
+        write_model(tmp_path / "m", {"b": 2, "a": 1}, {})
+        assert read_metadata(tmp_path / "m")["flowseg"] == '{"a": 1, "b": 2}'  # sorted: the same bytes every time
+        with pytest.raises(ValueError, match="must have at most 16 characters with the rest .*; got 17"):
+            write_model(tmp_path / "n", {"b": 22, "a": 1}, {})
+
     def test_a_document_that_is_too_long_is_not_saved(self, tmp_path):
         with pytest.raises(ValueError, match="card and history must have at most 5000000 characters"):
             write_model(tmp_path / "m", {"card": "x" * MOST_DOCUMENT}, {})
@@ -222,7 +229,7 @@ class TestHeader:
 class TestSize:
     """Filters that declare more weights than the file can hold are refused before a network of them is built."""
 
-    @pytest.mark.parametrize("filters", [[50_000], [1, 50_000], [1, 1, 1, 1, 10_000], [10**12, 1], [1, 10**12]])
+    @pytest.mark.parametrize("filters", [[300], [1, 300], [1, 1, 1, 1, 300], [50_000], [10**12, 1], [1, 10**12]])
     @pytest.mark.parametrize("network", ["unet", "resunet"])
     def test_filters(self, filters, network, file, monkeypatch):
         monkeypatch.setattr(FlowSegmenter, "_make_network", lambda *_: pytest.fail("it was built"))
@@ -295,6 +302,16 @@ class TestWeights:
         self.change(file, lambda w: w | {"000/again/kernel": w[next(k for k in w if k.startswith("000"))]})
         with pytest.raises(ValueError, match="must hold the [0-9]+ weights of this network; got"):
             load_segmenter(file)
+
+    def test_other_shapes(self, file):
+        self.change(file, lambda w: w | {name: w[name][:1] for name in w if name.startswith("003")})
+        with pytest.raises(ValueError, match=r"weight 003.* must have shape \(4,\); got \(1,\)"):
+            load_segmenter(file)
+
+    def test_another_file_of_this_kind(self, tmp_path):
+        save_file({"a": np.zeros(3)}, tmp_path / "m", metadata={"other": "{}"})
+        with pytest.raises(ValueError, match="got a .safetensors file without flowseg's metadata"):
+            read_document(tmp_path / "m")
 
     def test_other_types(self, file):
         self.change(file, lambda w: {name: value.astype(np.float64) for name, value in w.items()})

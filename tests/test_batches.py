@@ -167,6 +167,16 @@ def test_a_crop_as_large_as_the_image_is_the_image(shape):
             assert np.allclose(image[top - 5 : top], sample.image[5:0:-1], atol=1e-6)
 
 
+@pytest.mark.parametrize("axis", [0, 1])
+def test_an_image_of_one_row(axis):
+    masks = np.arange(1, 10, dtype=np.int32).reshape((1, 9) if axis == 0 else (9, 1))
+    sample = Sample(masks[..., None].astype(np.float32), masks)
+    image, cut = _cut(sample, np.eye(2), 1.0, 9, np.random.default_rng(0))
+    assert np.array_equal(np.take(cut, 4, axis), np.arange(1, 10))
+    assert np.count_nonzero(cut >= 0) == 9
+    assert np.allclose(image[..., 0], np.broadcast_to(masks, (9, 9)))
+
+
 @pytest.mark.parametrize("scale", [0.5, 2.0])
 def test_a_scaled_crop_has_the_same_middle(scale):
     masks = np.arange(24 * 24).reshape(24, 24).astype(np.int32)

@@ -161,7 +161,7 @@ class TestFitDecoding:
 class Kept:
     def __init__(self, before, now, old_losses, new_losses):
         self.history_ = {"val_loss": new_losses, "val_loss_before": old_losses, "loss": [1.0]}
-        self.validation_ap_, self.name = now, "new"
+        self.validation_ap_, self.name, self.extra = now, "new", 1
         Choosing._keep_the_better(self, {"history_": {"loss": [3.0]}, "name": "old"}, before)
 
 
@@ -180,6 +180,7 @@ class TestKeepTheBetter:
     def test_which(self, before, now, old, new, name):
         kept = Kept(before, now, old, new)
         assert kept.name == name
+        assert hasattr(kept, "extra") is (name == "new")
         assert kept.validation_ap_ == (before if name == "old" else now)
         assert kept.history_["val_ap_before"] == [0.5, 0.4]
         if old:

@@ -133,6 +133,12 @@ class TestResized:
         assert found.shape == (*shape, 2)
         assert np.abs(found - 0.5).max() < 0.2
 
+    def test_averaged_where_a_tall_image_gets_less_tall(self):
+        stripes = np.zeros((60, 20, 1), np.float32)
+        stripes[::2] = 1
+        assert np.abs(resize(stripes, (30, 20)) - 0.5).max() < 0.3
+        assert np.abs(resize(np.swapaxes(stripes, 0, 1), (20, 30)) - 0.5).max() < 0.3
+
     def test_values_stay(self):
         found = resize(np.full((6, 6, 1), 200, np.uint8), (9, 9))
         assert found.dtype == np.float32
@@ -158,7 +164,7 @@ class TestNormalizeArguments:
             (50, 50, "low must be less than high"),
             (0, 100.5, "high must be"),
             (-0.5, 99, "low must be"),
-            (100.5, 100, "low"),
+            (100.5, 100, "low must be a number"),
         ],
     )
     def test_percentiles(self, low, high, sentence):

@@ -39,9 +39,11 @@ NUMBERS = [0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x8000000
 WORDS = [b"0", b"-1", b"1e999", b"NaN", b"null", b"true", b"[]", b"{}", b'""', b"99999999999", b"[" * 2000, b"1e9"]
 
 
-def known_inputs(name):
-    """What a target starts from: files that are right, and those that once did harm."""
+def known_inputs(name, *, lives):
+    """What a target starts from: files that are right, and those that once did harm, unless they do so again."""
     folder = CORPUS / name
+    if lives:
+        return TARGETS[name].seeds()
     kept = [path.read_bytes() for path in sorted(folder.iterdir())] if folder.is_dir() else []
     return [*TARGETS[name].seeds(), *kept]
 
@@ -99,12 +101,12 @@ class Child:
             self.n_found += 1
             keep(self.findings, self.target, data, fault.kind, fault.text)
 
-    def run(self, seconds, seed):
+    def run(self, seconds, seed, lives):
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # libraries print
         logging.disable()
         trace = open(self.input.with_name("trace"), "w")  # noqa: SIM115  (open as long as the process)
         faulthandler.register(signal.SIGUSR1, trace)
-        known = known_inputs(self.target.name)
+        known = known_inputs(self.target.name, lives=lives)
         try:
             import atheris
         except ImportError:
@@ -195,7 +197,7 @@ def run_target(name, seconds, seed, findings):
             while seconds - used > 1 and stillborn < MOST_STILLBORN:
                 board[16:] = struct.pack("<d", LOADING)
                 options = ["--child", "--seconds", str(seconds - used), "--seed", str(seed + 1000 * lives)]
-                options += ["--findings", str(findings), "--folder", scratch]
+                options += ["--findings", str(findings), "--folder", scratch, "--lives", str(lives)]
                 process = subprocess.Popen([sys.executable, __file__, name, *options])
                 too_long, seconds_used = watch(process, board, LIMIT_SECONDS, seconds - used)
                 n, n_found, began = struct.unpack("<QQd", board[:])
@@ -244,11 +246,12 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--findings", type=Path, default=Path("build/findings"))
     parser.add_argument("--replay", action="store_true", help="only read tests/corpus")
+    parser.add_argument("--lives", type=int, default=0, help=argparse.SUPPRESS)
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     said = parser.parse_args()
     if said.child:
-        Child(said.targets[0], said.folder, said.findings).run(said.seconds, said.seed)
+        Child(said.targets[0], said.folder, said.findings).run(said.seconds, said.seed, said.lives)
         return 0
     names = said.targets or list(TARGETS)
     if said.replay:

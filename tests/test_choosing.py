@@ -141,6 +141,11 @@ class TestFitDecoding:
         assert fake._sizes.estimate is used
         assert fake.learned == [None]
 
+    def test_it_is_the_gain_on_all_images_that_counts(self):
+        fake = Fake(np.array([-0.1, 9.0, -0.1, -0.1]))
+        fake._fit_decoding([None] * 2, [many(LEAST_OBJECTS)] * 2)
+        assert not fake._sizes.estimate
+
     def test_what_is_off_is_not_tried(self):
         fake = Fake(np.array([1.0, 1.0, 1.0]), estimate=False)
         fake._fit_decoding([None], [many(LEAST_OBJECTS)])
@@ -395,6 +400,15 @@ class TestTake:
         taking._take(*self.NEW, ([], []), goes_on=True)
         assert taking.validation_ap_ is None
         assert taking.history_ == {"loss": [1.0]}
+
+    def test_where_predict_would_refuse_nothing_is_measured(self, monkeypatch):
+        def refuse(self):
+            raise ValueError
+
+        monkeypatch.setattr(Taking, "_check_decoding", refuse)
+        taking = Taking()
+        taking._take(*self.NEW, self.SEEN, goes_on=False)
+        assert taking.validation_ap_ is None
 
     def test_an_interruption_leaves_it_as_it_was(self):
         taking = Taking(fails=True)

@@ -257,8 +257,8 @@ def main():
     if said.replay:
         return replay(names)
     total = found = 0
-    shutil.rmtree(said.findings, ignore_errors=True)
     for k, name in enumerate(names):
+        shutil.rmtree(said.findings / name, ignore_errors=True)
         seconds = said.seconds / len(names)
         n, n_found = run_target(name, seconds, said.seed + k, said.findings.resolve())
         total, found = total + n, found + n_found

@@ -16,9 +16,14 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from flowseg import _files, _locks
+from flowseg._strict_json import read_strictly, shorten
+from flowseg._tensor_files import read_metadata
 
 METADATA_KEY = "flowseg_checkpoint"
 N_SEEDS = 3  # of the split, the weights and the batches
+MOST_SEED = 2**32  # what NumPy and Keras take is below
+# There is none to compare with in the first epoch, and those of a training that diverged are no finite numbers.
+OPEN_ENDED = ("best", "history")
 
 
 @dataclass
@@ -51,22 +56,33 @@ def read_state(path: Path) -> State | None:
     if not path.exists():
         return None
     try:
-        with safe_open(path, framework="numpy") as opened:
-            state = State(**json.loads((opened.metadata() or {})[METADATA_KEY]))
+        state = State(**read_strictly(read_metadata(path)[METADATA_KEY], open_ended=OPEN_ENDED))
         _check_state(state)
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError):
         raise ValueError(f"checkpoint must be a file that fit wrote, or a new one; got {path}, another file.") from None
     return state
 
 
 def _check_state(state: State) -> None:
-    """Raise ValueError unless the values have the types that `State` says."""
-    lists = [state.seeds, *state.history.values()] if isinstance(state.history, dict) else [None]
-    numbers = (state.epochs_done, state.wait, state.best)
-    if not all(isinstance(x, list) for x in lists) or not all(isinstance(x, int | float) for x in numbers):
-        raise ValueError(f"another state: {state}")
-    if len(state.seeds) != N_SEEDS or not all(isinstance(seed, int) for seed in state.seeds):
+    """Raise ValueError unless the values are such as `State` says."""
+    if not isinstance(state.fingerprint, str) or not isinstance(state.stopped, bool):
+        raise ValueError("another kind of state")
+    if not _are_counts(state.seeds) or len(state.seeds) != N_SEEDS or max(state.seeds) >= MOST_SEED:
         raise ValueError(f"other seeds: {state.seeds}")
+    if not _are_counts([state.epochs_done, state.wait]) or type(state.best) not in (int, float):
+        raise ValueError("other counts")
+    if not isinstance(state.history, dict):
+        raise ValueError("another history")
+    for losses in state.history.values():
+        if not isinstance(losses, list) or not all(type(loss) in (int, float) for loss in losses):
+            raise ValueError("other losses")
+    if len(state.history.get("loss", [])) != state.epochs_done:
+        raise ValueError("another number of losses than of epochs")
+
+
+def _are_counts(values: Any) -> bool:
+    """Whether it is a list of whole numbers from 0 on; true is none."""
+    return isinstance(values, list) and all(type(value) is int and value >= 0 for value in values)
 
 
 def holding(path: Path | None) -> AbstractContextManager[None]:
@@ -96,8 +112,9 @@ class Checkpoint(keras.callbacks.Callback):
                 names = sorted(name for name in opened.keys() if name.startswith("best/"))  # noqa: SIM118
                 if self.best is not None and names:
                     self.best.weights = [opened.get_tensor(name) for name in names]
-        except (SafetensorError, ValueError) as error:
-            raise ValueError(f"checkpoint must hold the whole training; {path} does not: {error}") from None
+                    _check_shapes(self.best.weights, network)
+        except (SafetensorError, ValueError, TypeError) as error:
+            raise ValueError(f"checkpoint must hold the whole training; {path} does not: {shorten(error)}") from None
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Note how it stands; the file is written whole or not at all."""
@@ -119,6 +136,13 @@ class Checkpoint(keras.callbacks.Callback):
         metadata = {METADATA_KEY: json.dumps(asdict(self.state))}
         tensors = {name: _as_array(value) for name, value in arrays.items()}
         _files.write_safetensors(path, tensors, metadata)
+
+
+def _check_shapes(weights: list[NDArray[Any]], network: keras.Model) -> None:
+    """Raise ValueError now where weights would not fit at the end of the training."""
+    found, expected = [weight.shape for weight in weights], [tuple(weight.shape) for weight in network.weights]
+    if found != expected:
+        raise ValueError("the best weights are of another network")
 
 
 class KeepBest(keras.callbacks.Callback):

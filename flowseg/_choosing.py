@@ -47,6 +47,7 @@ class Choosing:
     _run: Any
     _set_fitted: Any
     _sizes: Sizes
+    _trained_with: dict[str, Any] | None
     diameter_: float
     estimate_diameters: Any
     history_: History
@@ -64,10 +65,13 @@ class Choosing:
         goes_on: bool,
     ) -> None:
         """Set all that `fit` learns, or leave the segmenter as it was, whatever interrupts."""
+        from flowseg._machine import describe_machine
+
         before = dict(self.__dict__)
         start = self._measure_precision(*held_out) if goes_on else None
         try:
             self._set_fitted(network, self._find_grid(network), typical, history)
+            self._trained_with = describe_machine()
             self._sizes = self._sizes.widened(sizes) if goes_on else sizes
             self._least_sharpness = min(self._least_sharpness, least_sharpness) if goes_on else least_sharpness
             self._fit_decoding(*held_out, keep=goes_on)

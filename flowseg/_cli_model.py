@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,6 +17,7 @@ from flowseg._locks import holding_folder
 
 # What the estimators are, and which loss counts.
 KINDS = {"FlowSegmenter": " (flows)", "BoundarySegmenter": " (three classes)"}
+ONEDNN_WORDS = {"0": "off", "1": "on", "default": "as usual"}
 LOSSES = (("best_val_loss", "validation loss"), ("best_loss", "loss"))
 
 
@@ -37,8 +39,9 @@ def info(
     history = document.pop("history", {})
     document["epochs_trained"] = len(history.get("loss", []))
     for name in ("loss", "val_loss"):
-        if history.get(name):
-            document[f"best_{name}"] = round(min(history[name]), 4)
+        finite = [loss for loss in history.get(name, []) if math.isfinite(loss)]  # JSON has no other
+        if finite:
+            document[f"best_{name}"] = round(min(finite), 4)
     if as_json:
         say_json(document)
     else:
@@ -57,12 +60,26 @@ def _summarize(file: Path, document: Mapping[str, Any]) -> Iterator[str]:
     loss = next((f", best {word} {document[name]}" for name, word in LOSSES if name in document), "")
     yield f"training: {_count(document['epochs_trained'], 'epoch')}{loss}"
     yield f"objects: {', '.join(_describe_sizes(learned))}"
+    if document.get("trained_with"):
+        yield f"trained with: {_describe_machine(document['trained_with'])}"
     thresholds = dict(learned.get("thresholds") or {})
     thresholds |= {n: v for n, v in parameters.items() if n.endswith(("_threshold", "min_size")) and v != "auto"}
     if thresholds:
         yield "thresholds: " + ", ".join(f"{name} {_round(value)}" for name, value in thresholds.items())
     for name, value in (document.get("card") or {}).items():
         yield f"{name}: {value}" if isinstance(value, str | int | float) else f"{name}: with --json"
+
+
+def _describe_machine(trained_with: Mapping[str, Any]) -> str:
+    """What the same seed gives the same bytes on."""
+    words = [trained_with[name] for name in ("backend", "platform") if name in trained_with]
+    words += [f"{name} {trained_with[name]}" for name in ("keras", "numpy") if name in trained_with]
+    words += [
+        _count(trained_with[name], name.removesuffix("s")) for name in ("cores", "threads") if name in trained_with
+    ]
+    if "onednn" in trained_with:
+        words.append(f"oneDNN {ONEDNN_WORDS.get(str(trained_with['onednn']), trained_with['onednn'])}")
+    return ", ".join(map(str, words))
 
 
 def _describe_sizes(learned: Mapping[str, Any]) -> Iterator[str]:

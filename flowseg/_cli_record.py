@@ -18,6 +18,7 @@ from typing import Any
 
 from flowseg import __version__, _files, _locks
 from flowseg._cli_sources import Sighting
+from flowseg._strict_json import read_strictly
 
 RECORD_NAME = "flowseg-run.jsonl"
 
@@ -80,7 +81,7 @@ def read_record(folder: Path) -> tuple[Run | None, dict[str, Entry]]:
         return None, {}
     with _files.naming_what_is_damaged(file, "record of a flowseg command"):
         lines = file.read_text(encoding="ascii").split("\n")[:-1]
-        documents = [json.loads(line) for line in lines]
+        documents = [read_strictly(line) for line in lines]
         if not documents:
             return None, {}
         first = documents[0]

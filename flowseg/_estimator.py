@@ -55,6 +55,8 @@ class Segmenter(Choosing, Predictor, Stored, BaseEstimator):
     _kind: str  # in model files, also of subclasses
     _codec: Any  # a flowseg._codecs.Codec
 
+    _trained_with: dict[str, Any] | None = None  # machine and versions; None in files of before they were kept
+
     # Parameters, stored by the subclasses' __init__ and checked by fit and predict.
     network: Any
     filters: Any
@@ -229,6 +231,7 @@ class Segmenter(Choosing, Predictor, Stored, BaseEstimator):
         self.diameter_ = diameter
         self.history_ = history
         self.validation_ap_ = None
+        self._trained_with = None
 
     def _check_settings(self, *, goes_on: bool = False) -> TrainingSettings:
         """Check every parameter that training needs; ``goes_on`` is whether it starts from a trained model."""

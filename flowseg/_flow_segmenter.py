@@ -79,7 +79,8 @@ class FlowSegmenter(Decoding):
         is kept unless the result is better on the validation images.
     random_state : int, numpy.random.RandomState, optional
         Seed of the split, the first weights and the crops, and of layers of a network of your own that have none. The
-        same seed on the same machine gives the same weights, bit for bit.
+        same seed on the same machine gives the same weights, bit for bit, with the same versions, number of cores and
+        setting of oneDNN; the model file says with which.
     workers : int, optional
         Threads for flows and masks; by default all cores.
     verbose : int

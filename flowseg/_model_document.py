@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-import math
 import numbers
 import os
+import reprlib
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from flowseg import __version__
+from flowseg._document_checks import FORMAT_VERSION
 from flowseg._intensities import DEFAULT
-from flowseg._saving import FORMAT_VERSION
+from flowseg._strict_json import read_strictly, shorten
 
 # What `network` says in the file of a segmenter that was trained with a network of the user's own.
 OWN_NETWORK = "own"
@@ -22,9 +23,9 @@ OWN_NETWORK = "own"
 def describe(segmenter: Any, card: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Document of a fitted segmenter; parameters that are no plain values are left to chance or to the user."""
     try:
-        about = {} if card is None else {"card": json.loads(json.dumps(dict(card), allow_nan=False))}
-    except (TypeError, ValueError):
-        raise TypeError(f"card must be a dict of plain JSON values; got {card!r}.") from None
+        about = {} if card is None else {"card": read_strictly(json.dumps(dict(card), allow_nan=False))}
+    except (TypeError, ValueError, RecursionError):
+        raise TypeError(f"card must be a dict of plain JSON values; got {reprlib.repr(card)}.") from None
     parameters = {name: _plain(name, value) for name, value in segmenter.get_params(deep=False).items()}
     return {
         "format_version": FORMAT_VERSION,
@@ -34,6 +35,7 @@ def describe(segmenter: Any, card: Mapping[str, Any] | None = None) -> dict[str,
         "learned": {"diameter": segmenter.diameter_} | segmenter._learned_decoding(),
         "history": segmenter.history_,
         **about,
+        **({} if segmenter._trained_with is None else {"trained_with": segmenter._trained_with}),
     }
 
 
@@ -81,13 +83,5 @@ def rebuild(cls: type[Any], document: dict[str, Any], path: str | os.PathLike[st
     try:
         segmenter._check_settings()
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{path} must hold valid parameters; {error}") from None
+        raise ValueError(f"{path} must hold valid parameters; {shorten(error)}") from None
     return segmenter
-
-
-def learned_values(document: dict[str, Any], path: str | os.PathLike[str]) -> tuple[float, dict[str, list[float]]]:
-    """Typical diameter and training history, checked."""
-    diameter = document["learned"].get("diameter")
-    if not isinstance(diameter, float) or not math.isfinite(diameter) or diameter <= 0:
-        raise ValueError(f"{path} must hold a learned diameter above 0; got {diameter!r}.")
-    return diameter, document["history"]

@@ -16,67 +16,57 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from flowseg import _checks, _files
+from flowseg._document_checks import check_document
+from flowseg._strict_json import shorten
+from flowseg._tensor_files import MOST_HEADER, read_metadata
 
-FORMAT_VERSION = 1
 METADATA_KEY = "flowseg"
-REQUIRED = ("format_version", "flowseg_version", "estimator", "parameters", "learned", "history")
+# Characters of a document at most: half of what is read of a header, which quotes it and names the weights.
+MOST_DOCUMENT = MOST_HEADER // 2
+# Bytes of a 3 x 3 kernel of float32 from one channel to one.
+KERNEL_BYTES = 4 * 3 * 3
 
 
 def write_model(path: str | os.PathLike[str], document: dict[str, Any], weights: dict[str, NDArray[Any]]) -> None:
     """Write weights and document, whole or not at all."""
-    metadata = {METADATA_KEY: json.dumps(document, sort_keys=True)}
-    _files.write_safetensors(_checks.as_path(path, "path"), weights, metadata)
+    text = json.dumps(document, sort_keys=True)
+    if len(text) > MOST_DOCUMENT:  # it could not be read again
+        raise ValueError(
+            f"card and history must have at most {MOST_DOCUMENT} characters with the rest of the model's document; "
+            f"got {len(text)}."
+        )
+    _files.write_safetensors(_checks.as_path(path, "path"), weights, {METADATA_KEY: text})
 
 
 def read_document(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Read and check the document of a model file, not its weights."""
     file = _checks.as_path(path, "path")
     if not file.is_file():
-        state = "is a folder" if file.is_dir() else "does not exist"
+        state = "is a folder" if file.is_dir() else "is no file" if file.exists() else "does not exist"
         raise FileNotFoundError(f"path must be a model file; got {file}, which {state}.")
     try:
-        with safe_open(file, framework="numpy") as opened:
-            metadata = opened.metadata() or {}
-    except (SafetensorError, OSError) as error:
+        metadata = read_metadata(file)
+        with safe_open(file, framework="numpy"):  # looks at shapes and types
+            pass
+    except (SafetensorError, OSError, ValueError) as error:
         raise ValueError(
             f"{file} must be a flowseg model in .safetensors format; it is damaged, cut short or of another format "
-            f"({error})."
+            f"({shorten(error)})."
         ) from None
     if METADATA_KEY not in metadata:
         raise ValueError(f"{file} must be a flowseg model; got a .safetensors file without flowseg's metadata.")
-    return _check_document(metadata[METADATA_KEY], file)
-
-
-def _check_document(text: str, file: Path) -> dict[str, Any]:
-    try:
-        document = json.loads(text)
-    except (ValueError, RecursionError):
-        raise ValueError(f"{file} must hold a JSON document as metadata; got something else.") from None
-    if not isinstance(document, dict) or any(key not in document for key in REQUIRED):
-        raise ValueError(f"{file} must hold a JSON document with {', '.join(REQUIRED)}; got another one.")
-    version = document["format_version"]
-    if not isinstance(version, int) or version < 1:
-        raise ValueError(f"{file} must have a format version of at least 1; got {version!r}.")
-    if version > FORMAT_VERSION:
-        raise ValueError(
-            f"{file} was written by a newer flowseg ({document['flowseg_version']}): its format version is {version}, "
-            f"this flowseg reads up to {FORMAT_VERSION}. Update flowseg to read it."
-        )
-    if any(not isinstance(document[name], dict) for name in ("parameters", "learned", "history")):
-        raise ValueError(f"{file} must hold 'parameters', 'learned' and 'history' as JSON objects; got something else.")
-    if any(not isinstance(losses, list) for losses in document["history"].values()):
-        raise ValueError(f"{file} must hold lists of losses as 'history'; got something else.")
-    if not isinstance(document["estimator"], str):
-        raise ValueError(f"{file} must hold the estimator's name; got {document['estimator']!r}.")
-    return document
+    return check_document(metadata[METADATA_KEY], file)
 
 
 def check_size(path: str | os.PathLike[str], segmenter: Any) -> None:
     """Refuse parameters of a network that the file is too small to hold, before it is built."""
-    if not isinstance(segmenter.network, str):
-        return
-    widths = [segmenter.n_channels, *segmenter.filters]
-    least = sum(4 * 9 * a * b for a, b in pairwise(widths))  # one 3 x 3 kernel per level
+    n_channels, widths = segmenter.n_channels, list(segmenter.filters)
+    if isinstance(segmenter.network, str):
+        # Per level one 3 x 3 kernel that takes what the level before gives, and one that takes what that one gives.
+        pairs = [*pairwise([n_channels, *widths]), *zip(widths, widths, strict=True)]
+        least = sum(KERNEL_BYTES * a * b for a, b in pairs)
+    else:
+        least = n_channels  # at least a byte for each, whatever the network
     size = Path(path).stat().st_size
     if least > size:
         raise ValueError(f"{path} must hold the weights of its network, at least {least} bytes; got {size}.")

@@ -83,17 +83,19 @@ class Stored:
         'unet'
         """
         from flowseg import _model_document, _saving
+        from flowseg._strict_json import shorten
 
         document = _saving.read_document(path)
         segmenter = _model_document.rebuild(cls, document, path, network)
-        diameter, history = _model_document.learned_values(document, path)
         _saving.check_size(path, segmenter)
         learned = segmenter._make_network(0, segmenter.crop_size)
         _saving.read_weights(path, learned)
+        diameter, history = document["learned"]["diameter"], document["history"]
         segmenter._set_fitted(learned, segmenter._find_grid(learned), diameter, history)
+        segmenter._trained_with = document.get("trained_with")
         try:
             segmenter._restore_decoding(document["learned"])
             segmenter._check_sizes()
         except (TypeError, ValueError) as error:
-            raise ValueError(f"{path} must hold what was learned; {error}") from None
+            raise ValueError(f"{path} must hold what was learned; {shorten(error)}") from None
         return segmenter

@@ -299,7 +299,7 @@ def _find_state(
     start = network.get_weights() if same_start else []
     identity = fingerprint(said, seeds, codec.loss_name, _structure(network), *start, len(samples), *arrays)
     found = read_state(checkpoint)
-    if found is not None and found.fingerprint != identity:
+    if found is not None and (found.fingerprint != identity or found.epochs_done > settings.epochs):
         raise ValueError(
             f"checkpoint must hold this very training (images, parameters, network); {checkpoint} holds another one. "
             "Name another file, or delete this one to start from scratch."

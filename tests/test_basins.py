@@ -160,3 +160,16 @@ def test_noise_on_real_labels(shared):
     assert np.all(precision(0.3, 0.4) >= (0.993, 0.984))
     assert np.all(precision(0.3, None) >= (0.984, 0.968))
     assert precision(0.6, None)[0] >= 0.80
+
+
+def test_basins_of_noise_are_joined_where_all_are_followed_to_the_end_only():
+    masks = np.zeros((50, 60), int)
+    masks[5:45, 5:55] = 1
+    noise = np.random.default_rng(0).normal(0, 1.0, (2, *masks.shape))
+    flows = (flowseg.masks_to_flows(masks) + noise).astype(np.float32)
+    cellprob = np.where(masks > 0, 5.0, -5.0).astype(np.float32)
+    keep = {"flow_threshold": None, "min_size": 0}
+    to_the_end = flowseg.flows_to_masks(flows, cellprob, **keep).max()
+    assert to_the_end < flowseg.flows_to_masks(flows, cellprob, n_iter=3000, **keep).max()
+    none, few = (flowseg.flows_to_masks(flows, cellprob, n_iter=n, **keep).max() for n in (0, 400))
+    assert none > few > 1

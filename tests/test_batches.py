@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 import flowseg
-from flowseg import synthetic
+from flowseg import _batches, synthetic
 from flowseg._batches import CropBatches, Sample, _cut
 from flowseg._codecs import BoundaryCodec, FlowCodec
 
@@ -146,3 +146,146 @@ def test_flow_target_and_back(pairs):
         found = flowseg.flows_to_masks(flows, cellprob, min_size=1)
         assert metrics.match(masks, found, threshold=0.99).average_precision == 1
         assert np.array_equal(cellprob > 0, masks > 0)
+
+
+@pytest.mark.parametrize("shape", [(48, 48), (48, 90), (30, 48)])
+def test_a_crop_as_large_as_the_image_is_the_image(shape):
+    # Half a pixel off, and it would be neither.
+    rng = np.random.default_rng(0)
+    sample = Sample(rng.random((*shape, 2)).astype(np.float32), rng.integers(0, 9, shape).astype(np.int32))
+    images, targets = batches([sample], augment=False, jitter=1.0).make(0, 0)
+    top = (48 - shape[0]) // 2
+    rows = slice(top, top + shape[0])
+    assert (targets[:, rows, :, 0] == 1).all()
+    assert not targets[:, : rows.start, :, 0].any()
+    assert not targets[:, rows.stop :, :, 0].any()
+    for image, target in zip(images, targets):
+        if shape[1] == 48:
+            assert np.allclose(image[rows], sample.image, atol=1e-6)
+            assert np.array_equal(target[rows, :, 1], sample.masks > 0)
+        if top:  # beyond the image is its mirror image
+            assert np.allclose(image[top - 5 : top], sample.image[5:0:-1], atol=1e-6)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_an_image_of_one_row(axis):
+    masks = np.arange(1, 10, dtype=np.int32).reshape((1, 9) if axis == 0 else (9, 1))
+    sample = Sample(masks[..., None].astype(np.float32), masks)
+    image, cut = _cut(sample, np.eye(2), 1.0, 9, np.random.default_rng(0))
+    assert np.array_equal(np.take(cut, 4, axis), np.arange(1, 10))
+    assert np.count_nonzero(cut >= 0) == 9
+    assert np.allclose(image[..., 0], np.broadcast_to(masks, (9, 9)))
+
+
+@pytest.mark.parametrize("scale", [0.5, 2.0])
+def test_a_scaled_crop_has_the_same_middle(scale):
+    masks = np.arange(24 * 24).reshape(24, 24).astype(np.int32)
+    sample = Sample(masks[..., None].astype(np.float32), masks)
+    size = int(24 * scale)
+    image, cut = _cut(sample, np.eye(2), scale, size, np.random.default_rng(0))
+    if scale == 2:  # but for the outer halves of the outermost pixels, which lie beyond all pixels' middles
+        expected = np.full((size, size), -1)
+        expected[1:-1, 1:-1] = np.kron(masks, np.ones((2, 2), int))[1:-1, 1:-1]
+        assert np.array_equal(cut, expected)
+    else:
+        assert np.allclose(image[..., 0], masks.reshape(12, 2, 12, 2).mean(axis=(1, 3)), atol=1e-4)
+    assert image[..., 0].mean() == pytest.approx(masks.mean(), rel=1e-4)
+
+
+def test_crops_come_from_everywhere():
+    # Their middles reach from half a crop from one end to half a crop from the other, and no further.
+    masks = np.broadcast_to(np.arange(1, 201)[:, None], (200, 60)).astype(np.int32)
+    sample = Sample(masks[..., None].astype(np.float32), masks)
+    rng = np.random.default_rng(0)
+    first = np.array([_cut(sample, np.eye(2), 1.0, 40, rng)[0][0, 0, 0] for _ in range(400)])
+    assert 1 <= first.min() < 4
+    assert 158 < first.max() <= 161
+    assert np.median(first) == pytest.approx(81, abs=12)
+
+
+class TestLight:
+    """Every channel has a gamma, a gain and an offset of its own."""
+
+    @staticmethod
+    def relight(value, monkeypatch, channels=3, n=300, noise=(0.0, 0.0)):
+        monkeypatch.setattr(_batches, "NOISE", noise)
+        rng = np.random.default_rng(0)
+        image = np.full((4, 4, channels), value, np.float32)
+        made = np.stack([_batches._relight(image, rng) for _ in range(n)])
+        assert made.dtype == np.float32
+        return made
+
+    @pytest.mark.parametrize(
+        ("value", "low", "high"), [(0.0, -0.15, 0.15), (1.0, 0.55, 1.45), (0.25, 0.25**1.4 * 0.7 - 0.15, 0.66)]
+    )
+    def test_ranges(self, value, low, high, monkeypatch):
+        made = self.relight(value, monkeypatch)[:, 0, 0]
+        assert low <= made.min() < low + 0.08 * (high - low) + 0.02
+        assert high - 0.08 * (high - low) - 0.02 < made.max() <= high
+
+    @pytest.mark.parametrize("ranges", ["GAIN", "OFFSET", "GAMMA"])
+    def test_channels_differ_in_each(self, ranges, monkeypatch):
+        still = {"GAIN": (1.0, 1.0), "OFFSET": (0.0, 0.0), "GAMMA": (1.0, 1.0)}
+        for name, value in still.items():
+            if name != ranges:
+                monkeypatch.setattr(_batches, name, value)
+        made = self.relight(0.5, monkeypatch)[:, 0, 0]
+        assert all(abs(np.corrcoef(made[:, a], made[:, b])[0, 1]) < 0.3 for a, b in ((0, 1), (0, 2), (1, 2)))
+        assert (np.ptp(made, axis=1) > 0).all()
+
+    def test_all_pixels_of_a_channel_alike(self, monkeypatch):
+        made = self.relight(0.5, monkeypatch)
+        assert np.ptp(made.reshape(300, 16, 3), axis=1).max() < 1e-6
+
+    def test_values_below_nought_stay_below(self, monkeypatch):
+        monkeypatch.setattr(_batches, "OFFSET", (0.0, 0.0))
+        assert (self.relight(-0.5, monkeypatch) < 0).all()
+
+    def test_noise(self, monkeypatch):
+        made = self.relight(0.0, monkeypatch, n=400, noise=_batches.NOISE)
+        spread = (made - made.mean(axis=(1, 2), keepdims=True)).std(axis=(1, 2, 3))
+        assert 0.002 < np.quantile(spread, 0.1) < 0.012
+        assert 0.045 < spread.max() < 0.08
+
+
+def test_turns_are_of_any_angle_and_flipped_half_of_the_time():
+    rng = np.random.default_rng(0)
+    turns = np.stack([_batches._random_turn(rng) for _ in range(4000)])
+    assert np.allclose(turns @ turns.transpose(0, 2, 1), np.eye(2))
+    flipped = np.linalg.det(turns) < 0
+    assert 1850 < flipped.sum() < 2150
+    angles = np.arctan2(turns[:, 1, 0], turns[:, 0, 0])
+    n = np.histogram(angles, 8, (-np.pi, np.pi))[0]
+    assert 400 < n.min() < n.max() < 600
+
+
+def test_scales_are_as_often_up_as_down(samples, monkeypatch):
+    seen = []
+    monkeypatch.setattr(_batches, "_cut", lambda *a: seen.append(a[2]) or _cut(*a))
+    batches(samples, batch_size=200).make(0, 0)
+    assert 1 / 1.3 <= min(seen) < 0.79
+    assert 1.28 < max(seen) <= 1.3
+    assert abs(np.mean(np.log(seen))) < 0.03
+
+
+def test_every_sample_comes(samples, monkeypatch):
+    seen = []
+    monkeypatch.setattr(_batches, "_cut", lambda *a: seen.append(id(a[0])) or _cut(*a))
+    batches(samples, batch_size=60).make(0, 0)
+    assert len(set(seen)) == 3
+
+
+def test_batches_are_made_ahead_and_no_further(samples):
+    made = batches(samples, n_batches=6)
+    asked = []
+    make = made.make
+    made.make = lambda epoch, index: asked.append(index) or make(epoch, index)
+    coming = made.epoch(0)
+    next(coming)
+    import time
+
+    time.sleep(0.3)
+    assert 1 <= len(asked) <= 3
+    assert list(asked) == list(range(len(asked)))
+    assert len(list(coming)) == 5
+    assert asked == list(range(6))

@@ -92,3 +92,85 @@ def test_signed_integers_of_full_range(dtype):
     assert np.array_equal(flowseg.normalize(image), expected)
     ends = np.array([[bounds.min, bounds.max]], dtype)
     assert flowseg.normalize(ends) == pytest.approx(np.array([[-0.0102, 1.0102]]), abs=1e-4)
+
+
+class TestResizedMasks:
+    """Each new pixel takes the label at its centre: nothing is shifted."""
+
+    MASKS = np.arange(1, 7 * 10 + 1).reshape(7, 10)
+
+    @pytest.mark.parametrize("factor", [2, 3, 5])
+    def test_enlarged(self, factor):
+        expected = np.kron(self.MASKS, np.ones((factor, factor), int))
+        assert np.array_equal(resize_masks(self.MASKS, expected.shape), expected)
+
+    @pytest.mark.parametrize("factor", [3, 5])
+    def test_reduced(self, factor):
+        masks = np.kron(self.MASKS, np.ones((factor, factor), int))
+        marked = masks.copy()
+        marked[::factor] = 0  # what is not a centre does not count
+        middle = (slice(factor // 2, None, factor),) * 2
+        assert np.array_equal(resize_masks(marked, self.MASKS.shape), marked[middle])
+
+    @pytest.mark.parametrize("shape", [(5, 7), (13, 9), (1, 1), (7, 23)])
+    def test_any_shape(self, shape):
+        from fractions import Fraction
+
+        rows, columns = (
+            [int((k + Fraction(1, 2)) * old / new) for k in range(new)] for new, old in zip(shape, self.MASKS.shape)
+        )
+        assert np.array_equal(resize_masks(self.MASKS, shape), self.MASKS[np.ix_(rows, columns)])
+
+
+class TestResized:
+    @pytest.mark.parametrize("axis", [0, 1])
+    def test_averaged_along_the_axis_that_shrinks(self, axis):
+        stripes = np.zeros((60, 60, 2), np.float32)
+        stripes[::2] = 1
+        stripes = np.swapaxes(stripes, 0, axis)
+        shape = (12, 90) if axis == 0 else (90, 12)
+        found = resize(stripes, shape)
+        assert found.shape == (*shape, 2)
+        assert np.abs(found - 0.5).max() < 0.2
+
+    def test_averaged_where_a_tall_image_gets_less_tall(self):
+        stripes = np.zeros((60, 20, 1), np.float32)
+        stripes[::2] = 1
+        assert np.abs(resize(stripes, (30, 20)) - 0.5).max() < 0.3
+        assert np.abs(resize(np.swapaxes(stripes, 0, 1), (20, 30)) - 0.5).max() < 0.3
+
+    def test_values_stay(self):
+        found = resize(np.full((6, 6, 1), 200, np.uint8), (9, 9))
+        assert found.dtype == np.float32
+        assert np.allclose(found, 200)
+
+
+class TestNormalizeArguments:
+    IMAGE = np.arange(24.0).reshape(2, 3, 4)
+
+    @pytest.mark.parametrize("axis", [-3, 0])
+    def test_the_first_axis(self, axis):
+        one = [flowseg.normalize(part) for part in self.IMAGE]
+        assert np.allclose(flowseg.normalize(self.IMAGE, channel_axis=axis), one)
+
+    @pytest.mark.parametrize("axis", [-4, 3, 1.0])
+    def test_no_axis(self, axis):
+        with pytest.raises(ValueError, match="channel_axis must be an axis"):
+            flowseg.normalize(self.IMAGE, channel_axis=axis)
+
+    @pytest.mark.parametrize(
+        ("low", "high", "sentence"),
+        [
+            (50, 50, "low must be less than high"),
+            (0, 100.5, "high must be"),
+            (-0.5, 99, "low must be"),
+            (100.5, 100, "low must be a number"),
+        ],
+    )
+    def test_percentiles(self, low, high, sentence):
+        with pytest.raises(ValueError, match=sentence):
+            flowseg.normalize(self.IMAGE, low=low, high=high)
+
+    def test_whole_range(self):
+        found = flowseg.normalize(self.IMAGE, low=0, high=100)
+        assert (found.min(), found.max()) == (0, 1)

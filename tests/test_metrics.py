@@ -247,3 +247,34 @@ def test_a_partner_has_more_than_the_overlap_asked_for():
     assert metrics.splits_merges(true, predicted, overlap=0.1 + 0.1 + 0.1).splits == 0  # 0.30000000000000004
     assert metrics.splits_merges(true, predicted, overlap=1 - 0.7).splits == 0
     assert metrics.splits_merges(true, predicted, overlap=0.29).splits == 1
+
+
+class TestDefaults:
+    TRUE = np.repeat([[1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 0]], 2, axis=0)
+    FOUND = np.repeat([[1, 1, 1, 0, 0, 2, 2, 2, 2, 0, 0]], 2, axis=0)  # IoU 0.6 and 0.8
+
+    def test_average_precision_at_half_three_quarters_and_nine_tenths(self):
+        expected = [1, 1 / 3, 0]
+        assert metrics.average_precision([self.TRUE], [self.FOUND]) == pytest.approx(expected)
+        assert metrics.average_precision_per_image([self.TRUE], [self.FOUND])[0] == pytest.approx(expected)
+
+    def test_half_for_a_match(self):
+        assert metrics.match(self.TRUE, self.FOUND).tp == 2
+        assert metrics.match(self.TRUE, self.FOUND).threshold == 0.5
+
+    @pytest.mark.parametrize(("n", "splits"), [(1, 0), (2, 1)])
+    def test_a_tenth_for_a_partner(self, n, splits):
+        true, found = np.ones((1, 16), int), np.ones((1, 16), int)
+        found[0, :n] = 2  # IoU 1/16 or 1/8 with the true one
+        assert metrics.splits_merges(true, found) == (splits, 0)
+        assert metrics.splits_merges(found, true) == (0, splits)
+
+    def test_an_overlap_beyond_one(self):
+        metrics.splits_merges(self.TRUE, self.FOUND, overlap=1.0)
+        with pytest.raises(ValueError, match="overlap must be a number of at least 0 and at most 1; got 1.2"):
+            metrics.splits_merges(self.TRUE, self.FOUND, overlap=1.2)
+
+    def test_a_single_match_is_pooled(self):
+        one = metrics.match(self.TRUE, self.FOUND, threshold=0.7)
+        pooled = metrics.pool([one])
+        assert (pooled.tp, pooled.fp, pooled.fn, pooled.threshold) == (1, 1, 1, 0.7)

@@ -97,14 +97,14 @@ def test_missing(tmp_path):
             lambda d: d | {"format_version": 2, "flowseg_version": "9.1"},
             r"written by a newer flowseg \(9.1\).* Update flowseg",
         ),
-        (lambda d: d | {"format_version": "1"}, "must have a format version of at least 1; got '1'"),
+        (lambda d: d | {"format_version": "1"}, 'must have a format version of at least 1; got "1"'),
         (lambda d: d | {"estimator": "BoundarySegmenter"}, "must hold a FlowSegmenter; got a BoundarySegmenter"),
         (lambda d: [1], "must hold a JSON document with format_version"),
         (lambda d: d | {"parameters": 5}, "must hold 'parameters', 'learned' and 'history' as JSON objects"),
         (lambda d: d | {"history": []}, "must hold 'parameters', 'learned' and 'history' as JSON objects"),
         (lambda d: d | {"history": {"loss": 5}}, "must hold lists of losses"),
         (lambda d: d | {"estimator": []}, "must hold the estimator's name"),
-        (lambda d: d | {"learned": {"diameter": 10**400}}, "must hold a learned diameter above 0"),
+        (lambda d: d | {"learned": {"diameter": 10**400}}, "as metadata; got a number too large for one"),
         (lambda d: d | {"parameters": d["parameters"] | {"learning_rate": 10**400}}, "number too large for one"),
         (
             lambda d: d | {"parameters": d["parameters"] | {"filters": [3_000_000_000, 8]}},
@@ -120,6 +120,10 @@ def test_missing(tmp_path):
         (lambda d: d | {"parameters": d["parameters"] | {"filters": [8, 17]}}, "must have shape"),
         (
             lambda d: d | {"parameters": d["parameters"] | {"filters": [8, 16, 32]}},
+            "must hold the weights of its network, at least",
+        ),
+        (
+            lambda d: d | {"parameters": d["parameters"] | {"filters": [4, 8, 8]}},
             "must hold the .* weights of this network",
         ),
         (lambda d: d | {"learned": {"diameter": -1}}, "must hold a learned diameter above 0; got -1"),

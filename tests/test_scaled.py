@@ -3,7 +3,7 @@ import pytest
 
 from flowseg._images import normalize, resize
 from flowseg._intensities import find_limits
-from flowseg._scaled import ScaledView, mirror
+from flowseg._scaled import ScaledView, interpolate, mirror
 
 
 @pytest.mark.parametrize("shape", [(40, 50), (25, 31), (97, 60), (7, 200), (1, 1)])
@@ -19,7 +19,9 @@ def test_a_window_is_a_part_of_the_whole_and_its_mirror_image(shape):
     array = np.random.default_rng(1).normal(size=(40, 50, 1))
     view = ScaledView(array, shape)
     whole = view.read((0, shape[0]), (0, shape[1]))
-    for rows, columns in (((3, 20), (7, 25)), ((-9, 12), (10, shape[1] + 17)), ((shape[0] - 1, shape[0]), (0, 1))):
+    n, m = shape
+    windows = [((3, 20), (7, 25)), ((-9, 12), (10, m + 17)), ((n - 1, n), (0, 1)), ((-3, 5), (-2, 6))]
+    for rows, columns in [*windows, ((n - 6, n + 4), (m - 6, m + 3)), ((n - 6, n), (-4, 3)), ((0, 4), (0, m + 2))]:
         expected = whole[mirror(*rows, shape[0])][:, mirror(*columns, shape[1])]
         assert np.array_equal(view.read(rows, columns), expected)
 
@@ -30,3 +32,51 @@ def test_stretched_as_by_normalize(dtype):
     image[..., 1] = 7
     view = ScaledView(image, (30, 40), find_limits(image))
     assert np.array_equal(view.read((0, 30), (0, 40)), normalize(image, channel_axis=-1))
+
+
+@pytest.mark.parametrize("shape", [(40, 50), (200, 50), (40, 250), (34, 43), (23, 29), (400, 61)])
+def test_windows_of_an_image_that_shrinks_five_times(shape):
+    # What a Gaussian of two pixels reaches is read with the window, or its edges would show.
+    array = np.random.default_rng(3).normal(size=(200, 250, 1)).astype(np.float32)
+    view = ScaledView(array, shape)
+    whole = view.read((0, shape[0]), (0, shape[1]))
+    assert np.allclose(whole, resize(array, shape), atol=5e-6)
+    middle = (shape[0] // 2, shape[1] // 2)
+    for rows in ((0, 1), (middle[0], middle[0] + 1), (middle[0] - 7, middle[0] + 8), (shape[0] - 2, shape[0])):
+        for columns in ((0, 2), (middle[1], middle[1] + 1), (shape[1] - 1, shape[1])):
+            found = view.read(rows, columns)
+            assert np.allclose(found, whole[slice(*rows), slice(*columns)], atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(40, 50), (200, 250), (310, 300)])
+def test_sources_are_enough_and_not_the_whole(shape):
+    array = np.random.default_rng(4).normal(size=(200, 250, 1)).astype(np.float32)
+    whole = ScaledView(array, shape).read((0, shape[0]), (0, shape[1]))
+    n = shape[0]
+    for start, stop in ((0, 3), (n // 2, n // 2 + 2), (n - 3, n)):
+        top, bottom = ScaledView(array, shape).sources(0, start, stop)
+        band = ScaledView(array[top:bottom], shape, n_rows=200, first_row=top)
+        assert np.allclose(band.read((start, stop), (0, shape[1])), whole[start:stop], atol=1e-6)
+        step = 200 / n
+        assert bottom - top <= (stop - start) * step + 2 * (2 * step + 4) + 2
+
+
+@pytest.mark.parametrize(
+    ("start", "stop", "n", "expected"),
+    [
+        (-3, 6, 4, [3, 2, 1, 0, 1, 2, 3, 2, 1]),
+        (0, 3, 1, [0, 0, 0]),
+        (-2, 1, 1, [0, 0, 0]),
+        (-2, 4, 2, [0, 1, 0, 1, 0, 1]),
+        (5, 8, 3, [1, 2, 1]),
+    ],
+)
+def test_mirror(start, stop, n, expected):
+    assert mirror(start, stop, n).tolist() == expected
+
+
+def test_interpolate_by_hand():
+    array = np.array([[0.0, 10.0, 30.0]], np.float32)
+    place = np.array([5.0, 5.25, 6.5, 7.0])
+    assert interpolate(array, place, 5, 1).tolist() == [[0.0, 2.5, 20.0, 30.0]]
+    assert interpolate(array.T.copy(), place, 5, 0)[:, 0].tolist() == [0.0, 2.5, 20.0, 30.0]

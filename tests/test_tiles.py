@@ -61,3 +61,28 @@ def test_up_to_the_grid_the_mirror_image_is_read():
     assert [c.shape for c in calls] == [(1, 832, 1024, 1), (1, 832, 1024, 1), (1, 832, 512, 1)]
     assert np.array_equal(calls[2][0, :800, :474], image[:, 1536:])
     assert np.array_equal(calls[2][0, 800:, :474], image[798:766:-1, 1536:])
+
+
+@pytest.mark.parametrize("shape", [(1100, 50), (50, 1100), (1100, 1101)])
+def test_what_lies_beyond_the_image_is_cut_off_everywhere(shape):
+    image = np.random.default_rng(2).random((*shape, 1)).astype(np.float32)
+    said = []
+    view = ScaledView(image, shape)
+    bands = list(map_tiles(lambda batch: batch, view, 1, Grid(16, 32), lambda *n: said.append(n)))
+    assert np.array_equal(assemble(bands, image.shape), image)
+    rows, columns = (len(cut_axis(n, Grid(16, 32))) for n in shape)
+    assert [start for start, _ in bands] == [0, 992][:rows]
+    assert said == [(n, rows * columns) for n in range(1, rows * columns + 1)]
+    assert all(band.dtype == np.float32 for _, band in bands)
+
+
+def test_tiles_grow_with_their_margins():
+    tiles = cut_axis(5000, Grid(64, 448))
+    assert tiles[:2] == [(0, 1792, 0, 1344), (896, 2688, 1344, 2240)]
+    assert tiles[-1] == (3584, 5056, 4032, 5000)
+    assert len(tiles) == 5
+
+
+def test_each_output_lies_in_one_piece():
+    bands = list(map_tiles(lambda batch: batch, ScaledView(np.ones((5, 7, 3)), (5, 7)), 3, Grid(1, 2)))
+    assert all(bands[0][1][..., k].flags.c_contiguous for k in range(3))

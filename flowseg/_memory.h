@@ -1,0 +1,95 @@
+/* Memory of the kernels: calloc, malloc and free, in a build for use.
+
+   With FLOWSEG_CHECKED_MEMORY (see setup.py) what does not start as zeros is filled with poison, bytes of 0xFF: NaN, -1
+   or 255, by type. Every array stands between two guards of poison, so that what is read beyond its ends shows in the
+   results; a guard that has changed when the array is given back counts as damaged. (Under AddressSanitizer there are no
+   guards: it ends the program instead.) Arrays are counted, and any of them can be made to fail.                      */
+
+#ifndef FLOWSEG_MEMORY_H
+#define FLOWSEG_MEMORY_H
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#ifndef FLOWSEG_CHECKED_MEMORY
+
+static void *take_zeros(size_t count, size_t size) { return calloc(count, size); }
+
+static void *take_room(size_t count, size_t size) { return count > SIZE_MAX / size ? NULL : malloc(count * size); }
+
+static void give_back(void *array) { free(array); }
+
+static int is_memory_checked(void) { return 0; }
+static void fail_array(long number, int lasting) { (void)number, (void)lasting; }
+static void count_arrays(long *taken, long *held, long *damaged) { *taken = *held = *damaged = 0; }
+
+#else
+
+#define POISON 0xFF
+#define HEADER 64 /* bytes before the first guard: the size of the array, and alignment */
+#if defined(__SANITIZE_ADDRESS__)
+#define GUARD 0
+#else
+#define GUARD 4096 /* bytes: rows of 512 float64 */
+#endif
+
+/* Changed by several threads at once: only by what GCC and Clang do in one go. */
+static long arrays_taken, arrays_held, arrays_damaged, fail_at, fail_lasting;
+
+static unsigned char *take(size_t count, size_t size)
+{
+    const long number = __atomic_add_fetch(&arrays_taken, 1, __ATOMIC_SEQ_CST);
+    const size_t bytes = count * size;
+    unsigned char *base;
+    if (fail_at > 0 && (number == fail_at || (fail_lasting && number > fail_at))) return NULL;
+    if (count > (SIZE_MAX / 2) / size) return NULL;
+    base = malloc(HEADER + GUARD + bytes + GUARD);
+    if (base == NULL) return NULL;
+    memcpy(base, &bytes, sizeof bytes);
+    memset(base + HEADER, POISON, GUARD + bytes + GUARD);
+    __atomic_add_fetch(&arrays_held, 1, __ATOMIC_SEQ_CST);
+    return base + HEADER + GUARD;
+}
+
+static void *take_room(size_t count, size_t size) { return take(count, size); }
+
+static void *take_zeros(size_t count, size_t size)
+{
+    void *array = take(count, size);
+    if (array != NULL) memset(array, 0, count * size);
+    return array;
+}
+
+static void give_back(void *array)
+{
+    unsigned char *base;
+    size_t bytes, k;
+    int damaged = 0;
+    if (array == NULL) return;
+    base = (unsigned char *)array - HEADER - GUARD;
+    memcpy(&bytes, base, sizeof bytes);
+    for (k = 0; k < GUARD; k++) damaged |= base[HEADER + k] != POISON || base[HEADER + GUARD + bytes + k] != POISON;
+    if (damaged) __atomic_add_fetch(&arrays_damaged, 1, __ATOMIC_SEQ_CST);
+    __atomic_sub_fetch(&arrays_held, 1, __ATOMIC_SEQ_CST);
+    free(base);
+}
+
+static int is_memory_checked(void) { return 1; }
+
+/* The array of this number from now on fails, and those behind it where that lasts; 0: none. */
+static void fail_array(long number, int lasting)
+{
+    fail_at = number > 0 ? __atomic_load_n(&arrays_taken, __ATOMIC_SEQ_CST) + number : 0;
+    fail_lasting = lasting;
+}
+
+static void count_arrays(long *taken, long *held, long *damaged)
+{
+    *taken = __atomic_load_n(&arrays_taken, __ATOMIC_SEQ_CST);
+    *held = __atomic_load_n(&arrays_held, __ATOMIC_SEQ_CST);
+    *damaged = __atomic_load_n(&arrays_damaged, __ATOMIC_SEQ_CST);
+}
+
+#endif
+#endif

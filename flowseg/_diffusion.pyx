@@ -14,6 +14,7 @@ cdef extern from "_memory.h":
     void *take_room(size_t count, size_t size) noexcept nogil
     void give_back(void *array) noexcept nogil
     bint is_memory_checked() noexcept nogil
+    void choose_poison(int byte) noexcept nogil
     void fail_array(long number, int lasting) noexcept nogil
     void count_arrays(long *taken, long *held, long *damaged) noexcept nogil
 
@@ -138,8 +139,13 @@ def diffuse(
 
 
 def checks_memory():
-    """Whether this build checks the memory of the kernels: then the next two functions do something."""
+    """Whether this build checks the memory of the kernels: then the next functions do something."""
     return is_memory_checked()
+
+
+def use_poison(int byte):
+    """Fill what the kernels must not read with this byte from now on, for the tests."""
+    choose_poison(byte)
 
 
 def fail_allocation(long number, bint lasting=False):

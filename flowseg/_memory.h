@@ -1,8 +1,8 @@
 /* Memory of the kernels: calloc, malloc and free, in a build for use.
 
-   With FLOWSEG_CHECKED_MEMORY (see setup.py) what does not start as zeros is filled with poison, bytes of 0xFF: NaN, -1
-   or 255, by type. Every array stands between two guards of poison, so that what is read beyond its ends shows in the
-   results; a guard that has changed when the array is given back counts as damaged. (Under AddressSanitizer there are no
+   With FLOWSEG_CHECKED_MEMORY (see setup.py) what does not start as zeros is filled with poison: bytes of 0xFF are NaN,
+   -1 or 255, by type; the tests choose others, on which results must not depend. Every array stands between two guards
+   of poison; one that has changed when the array is given back counts as damaged. (Under AddressSanitizer there are no
    guards: it ends the program instead.) Arrays are counted, and any of them can be made to fail.                      */
 
 #ifndef FLOWSEG_MEMORY_H
@@ -21,13 +21,13 @@ static void *take_room(size_t count, size_t size) { return count > SIZE_MAX / si
 static void give_back(void *array) { free(array); }
 
 static int is_memory_checked(void) { return 0; }
+static void choose_poison(int byte) { (void)byte; }
 static void fail_array(long number, int lasting) { (void)number, (void)lasting; }
 static void count_arrays(long *taken, long *held, long *damaged) { *taken = *held = *damaged = 0; }
 
 #else
 
-#define POISON 0xFF
-#define HEADER 64 /* bytes before the first guard: the size of the array, and alignment */
+#define HEADER 64 /* bytes before the first guard: the size of the array, its poison, and alignment */
 #if defined(__SANITIZE_ADDRESS__)
 #define GUARD 0
 #else
@@ -35,6 +35,7 @@ static void count_arrays(long *taken, long *held, long *damaged) { *taken = *hel
 #endif
 
 /* Changed by several threads at once: only by what GCC and Clang do in one go. */
+static unsigned char poison = 0xFF;
 static long arrays_taken, arrays_held, arrays_damaged, fail_at, fail_lasting;
 
 static unsigned char *take(size_t count, size_t size)
@@ -47,7 +48,8 @@ static unsigned char *take(size_t count, size_t size)
     base = malloc(HEADER + GUARD + bytes + GUARD);
     if (base == NULL) return NULL;
     memcpy(base, &bytes, sizeof bytes);
-    memset(base + HEADER, POISON, GUARD + bytes + GUARD);
+    base[sizeof bytes] = poison;
+    memset(base + HEADER, poison, GUARD + bytes + GUARD);
     __atomic_add_fetch(&arrays_held, 1, __ATOMIC_SEQ_CST);
     return base + HEADER + GUARD;
 }
@@ -69,13 +71,18 @@ static void give_back(void *array)
     if (array == NULL) return;
     base = (unsigned char *)array - HEADER - GUARD;
     memcpy(&bytes, base, sizeof bytes);
-    for (k = 0; k < GUARD; k++) damaged |= base[HEADER + k] != POISON || base[HEADER + GUARD + bytes + k] != POISON;
+    for (k = 0; k < GUARD; k++) {
+        damaged |= base[HEADER + k] != base[sizeof bytes];
+        damaged |= base[HEADER + GUARD + bytes + k] != base[sizeof bytes];
+    }
     if (damaged) __atomic_add_fetch(&arrays_damaged, 1, __ATOMIC_SEQ_CST);
     __atomic_sub_fetch(&arrays_held, 1, __ATOMIC_SEQ_CST);
     free(base);
 }
 
 static int is_memory_checked(void) { return 1; }
+
+static void choose_poison(int byte) { poison = (unsigned char)byte; }
 
 /* The array of this number from now on fails, and those behind it where that lasts; 0: none. */
 static void fail_array(long number, int lasting)

@@ -79,6 +79,7 @@ LEVELS = [
         "_sizes",
         "_scenes",
         "_tables",
+        "_threads",
         "_thresholds",
         "_tidy",
         "_tiff_files",

@@ -8,6 +8,7 @@ for threads or calls `check_wanted`.
 from __future__ import annotations
 
 import contextvars
+import math
 import os
 import threading
 import time
@@ -133,7 +134,7 @@ class Threads:
         def work() -> None:
             if self.flag.stop[0]:
                 future.cancel()
-            elif future.set_running_or_notify_cancel():
+            if future.set_running_or_notify_cancel():  # those who wait for one that has been cancelled hear of it here
                 context.run(_FLAG.set, self.flag)
                 try:
                     result = context.run(function, *args)
@@ -201,6 +202,12 @@ def results_of(futures: list[Future[T]]) -> list[T]:
         raise CalledOff from None
     finally:
         futures.clear()  # of an error's traceback, which holds this frame, and of what it holds
+
+
+def size_of(values: Any) -> int:
+    """Elements of what is an array or like one; 0 of anything else."""
+    shape = getattr(values, "shape", ())
+    return math.prod(shape) if isinstance(shape, tuple) and all(isinstance(n, int) for n in shape) else 0
 
 
 def interruptibly(function: Callable[..., T], *args: Any, seconds: float) -> T:

@@ -94,7 +94,7 @@ def test_opposite_ways_of_equal_length_take_the_first_in_raster_order():
     ring[1:-1, 1:-1] = 0
     flows = flowseg.masks_to_flows(ring)
     _, tied, _ = reference.whole_flows(ring)
-    (row, column), = np.argwhere(tied)
+    ((row, column),) = np.argwhere(tied)
     directions = [(-1, 0), (0, -1), (0, 1), (1, 0)]
     first = next(d for d in directions if ring[tuple(np.clip(np.add((row, column), d), 0, 6))])
     assert tuple(flows[:, row, column].tolist()) == first

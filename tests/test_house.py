@@ -51,6 +51,7 @@ LEVELS = [
         "_merging",
         "_names",
         "_noise",
+        "_numbering",
         "_objects",
         "_ome_sets",
         "_optional",

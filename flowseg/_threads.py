@@ -205,7 +205,7 @@ def results_of(futures: list[Future[T]]) -> list[T]:
 
 
 def size_of(values: Any) -> int:
-    """Elements of what is an array or like one; 0 of anything else."""
+    """Elements of what is an array or like one; 1 of anything else."""
     shape = getattr(values, "shape", ())
     return math.prod(shape) if isinstance(shape, tuple) and all(isinstance(n, int) for n in shape) else 0
 

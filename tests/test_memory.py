@@ -60,3 +60,36 @@ def test_nothing_depends_on_what_is_not_to_be_read(image):
         results.append((flows, flowseg.flow_errors(masks, noisy), found))
     for other in results[1:]:
         assert all(np.array_equal(a, b) for a, b in zip(results[0], other, strict=True))
+
+
+def expected_results(masks, noisy):
+    """What every function that reaches the kernels' memory gives."""
+    flows = flowseg.masks_to_flows(masks)
+    cellprob = np.where(masks > 0, 5.0, -5.0)
+    return {
+        "masks_to_flows": (lambda: flowseg.masks_to_flows(masks, workers=2), flows),
+        "flow_errors": (lambda: flowseg.flow_errors(masks, noisy, workers=2), flowseg.flow_errors(masks, noisy)),
+        "flows_to_masks": (
+            lambda: flowseg.flows_to_masks(flows, cellprob, min_size=1, workers=2),
+            flowseg.flows_to_masks(flows, cellprob, min_size=1),
+        ),
+    }
+
+
+@pytest.mark.parametrize("lasting", [False, True], ids=["one", "and all later ones"])
+@pytest.mark.parametrize("image", ["small objects of a volume", "a ring", "cells"])
+def test_any_allocation_may_fail(image, lasting):
+    masks = np.pad(IMAGES[image]()[:20, :60], 1)  # objects at the border are not checked
+    noisy = np.random.default_rng(1).normal(0, 0.3, (masks.ndim, *masks.shape)).astype(np.float32)
+    for name, (call, right) in expected_results(masks, noisy).items():
+        before = _diffusion.count_allocations()
+        call()
+        n = _diffusion.count_allocations()[0] - before[0]
+        assert n >= 9, name
+        for k in {*range(1, min(n, 60) + 1), *np.linspace(1, n, 40).astype(int).tolist()}:
+            _diffusion.fail_allocation(k, lasting)
+            with pytest.raises(MemoryError, match="there is not enough memory for the flows of the largest object"):
+                call()
+            _diffusion.fail_allocation(0)
+            assert _diffusion.count_allocations()[1:] == before[1:], (name, k)
+            assert np.array_equal(call(), right), (name, k)

@@ -101,7 +101,7 @@ def test_context_goes_along():
 
 
 def test_sizes():
-    assert [size_of(v) for v in (np.zeros((3, 4)), [[1, 2]], 5, np.zeros(()), None)] == [12, 0, 0, 1, 0]
+    assert [size_of(v) for v in (np.zeros((3, 4)), [[1, 2]], 5, np.zeros(()), None)] == [12, 1, 1, 1, 1]
 
 
 @pytest.mark.parametrize("n_started", [0, 1])

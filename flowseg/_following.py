@@ -71,7 +71,7 @@ def follow_flows(
 def _follow(flows: ArrayLike, foreground: ArrayLike, n_iter: int | None, workers: int) -> NDArray[np.float32]:
     array = _checks.as_flows(flows)
     inside = _checks.as_foreground(foreground, array.shape[1:])
-    state = np.negative(inside, dtype=np.int32)
+    state = np.negative(inside, dtype=np.int32, order="C")
     volume = (1,) * (3 - inside.ndim) + inside.shape
     ends, _ = walk(array.reshape(-1, *volume), state.reshape(volume), np.flatnonzero(inside), n_iter, workers)
     return ends[3 - inside.ndim :]

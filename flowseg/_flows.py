@@ -84,7 +84,9 @@ def masks_to_flows(
     over the box of 3 pixels along each axis, kept on the object's pixels only. The flow is the central difference
     of log(1 + heat), with 0 outside the object, divided by its norm [1]_. Objects never exchange heat and no
     difference is read across a border. Where no heat arrives, in objects that are long and thin or curled, the
-    flow follows the shortest way inside the object.
+    flow is the mean direction of the shortest ways inside the object; where they cancel, the first of them in raster
+    order. Apart from this and from the choice of the centre, flows do not depend on how the image is flipped or
+    transposed.
 
     With `spacing`, an axis of larger spacing passes on less heat, by the square of the ratio to the
     smallest spacing, and the gradient is taken per unit of distance.

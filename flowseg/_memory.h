@@ -1,4 +1,4 @@
-/* Memory of the kernels: calloc, malloc and free, in a build for use.
+/* Memory of the kernels: calloc, malloc and free, in a build for use. Arrays start on a cache line.
 
    With FLOWSEG_CHECKED_MEMORY (see setup.py) what does not start as zeros is filled with poison: bytes of 0xFF are NaN,
    -1 or 255, by type; the tests choose others, on which results must not depend. Every array stands between two guards
@@ -12,13 +12,45 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define LINE 64 /* bytes of a cache line: 8 float64, a strip of a frame */
+#define SPARE (LINE + sizeof(void *))
+
+/* The first line in a block of SPARE bytes more than are needed; where the block begins stands before it. */
+static unsigned char *first_line(void *block)
+{
+    unsigned char *line;
+    if (block == NULL) return NULL;
+    line = (unsigned char *)block + SPARE - ((uintptr_t)block + SPARE) % LINE;
+    memcpy(line - sizeof(void *), &block, sizeof(void *));
+    return line;
+}
+
+static void free_block(unsigned char *line)
+{
+    void *block;
+    memcpy(&block, line - sizeof(void *), sizeof(void *));
+    free(block);
+}
+
+/* Whether so many elements, with all around them, can be counted in bytes. */
+static int is_countable(size_t count, size_t size) { return count <= SIZE_MAX / 2 / size; }
+
 #ifndef FLOWSEG_CHECKED_MEMORY
 
-static void *take_zeros(size_t count, size_t size) { return calloc(count, size); }
+static void *take_zeros(size_t count, size_t size)
+{
+    return is_countable(count, size) ? first_line(calloc(count * size + SPARE, 1)) : NULL;
+}
 
-static void *take_room(size_t count, size_t size) { return count > SIZE_MAX / size ? NULL : malloc(count * size); }
+static void *take_room(size_t count, size_t size)
+{
+    return is_countable(count, size) ? first_line(malloc(count * size + SPARE)) : NULL;
+}
 
-static void give_back(void *array) { free(array); }
+static void give_back(void *array)
+{
+    if (array != NULL) free_block(array);
+}
 
 static int is_memory_checked(void) { return 0; }
 static void choose_poison(int byte) { (void)byte; }
@@ -27,11 +59,15 @@ static void count_arrays(long *taken, long *held, long *damaged) { *taken = *hel
 
 #else
 
-#define HEADER 64 /* bytes before the first guard: the size of the array, its poison, and alignment */
+#define HEADER LINE /* bytes before the first guard: the size of the array and its poison */
 #if defined(__SANITIZE_ADDRESS__)
 #define GUARD 0
+#define TAKE_BLOCK malloc /* not a byte more behind the array */
+#define FREE_BLOCK free
 #else
 #define GUARD 4096 /* bytes: rows of 512 float64 */
+#define TAKE_BLOCK(bytes) first_line(malloc((bytes) + SPARE))
+#define FREE_BLOCK free_block
 #endif
 
 /* Changed by several threads at once: only by what GCC and Clang do in one go. */
@@ -44,8 +80,8 @@ static unsigned char *take(size_t count, size_t size)
     const size_t bytes = count * size;
     unsigned char *base;
     if (fail_at > 0 && (number == fail_at || (fail_lasting && number > fail_at))) return NULL;
-    if (count > (SIZE_MAX / 2) / size) return NULL;
-    base = malloc(HEADER + GUARD + bytes + GUARD);
+    if (!is_countable(count, size)) return NULL;
+    base = TAKE_BLOCK(HEADER + GUARD + bytes + GUARD);
     if (base == NULL) return NULL;
     memcpy(base, &bytes, sizeof bytes);
     base[sizeof bytes] = poison;
@@ -77,7 +113,7 @@ static void give_back(void *array)
     }
     if (damaged) __atomic_add_fetch(&arrays_damaged, 1, __ATOMIC_SEQ_CST);
     __atomic_sub_fetch(&arrays_held, 1, __ATOMIC_SEQ_CST);
-    free(base);
+    FREE_BLOCK(base);
 }
 
 static int is_memory_checked(void) { return 1; }

@@ -21,7 +21,7 @@ def u_shape(length, width, gap=3):
     return masks
 
 
-# Coldest heat: below 1e-17 in all, 1e-20 and 1e-22 in the last two.
+# Coldest heat: below 1e-17 in all, 1e-22 and 1e-20 in the last two.
 @pytest.mark.parametrize(("length", "width"), [(70, 2), (90, 3), (120, 4), (64, 5), (56, 6), (52, 6)])
 def test_cold_ends_of_thin_shapes_are_not_left_to_the_series(length, width):
     # The series is wrong by 1e-22 everywhere: where it is as cold its flows are those of rounding.

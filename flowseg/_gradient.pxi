@@ -111,7 +111,9 @@ cdef Py_ssize_t _list_neighbours(Frame *frame, Py_ssize_t *offset, int[26][3] st
     return k
 
 
-cdef void _count_steps(Frame *frame, Scratch *scratch, const Py_ssize_t *offset, Py_ssize_t n_neighbours) noexcept nogil:
+cdef void _count_steps(
+    Frame *frame, Scratch *scratch, const Py_ssize_t *offset, Py_ssize_t n_neighbours
+) noexcept nogil:
     # Breadth first, the least number of steps inside the object from its centre to every pixel; -1 elsewhere, all
     # around the object as well. The heat is no longer needed: its arrays serve.
     cdef Py_ssize_t i, j, k, head = 0, tail = 1

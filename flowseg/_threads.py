@@ -27,7 +27,7 @@ T = TypeVar("T")
 Stop = NDArray[np.int32]
 
 # Seconds to wait for threads that have been called off: kernels need milliseconds, a sort of NumPy may need more.
-GRACE = 0.3
+GRACE = 0.1
 
 # Seconds between two looks at the keyboard while waiting, where a wait cannot be interrupted.
 POLL = 0.1 if os.name == "nt" else None

@@ -10,8 +10,10 @@ from setuptools import Extension, setup
 
 # A free-threaded interpreter has no stable ABI: there the extension is built for that one version.
 LIMITED_API = not sysconfig.get_config_var("Py_GIL_DISABLED")
-# FLOWSEG_BOUNDSCHECK=1 makes every array access of the kernels checked (slow; for the test suite).
+# For the test suite, and slow: FLOWSEG_BOUNDSCHECK=1 makes every array access of the kernels checked, and
+# FLOWSEG_CHECKED_MEMORY=1 the memory that they take (see _memory.h).
 BOUNDSCHECK = os.environ.get("FLOWSEG_BOUNDSCHECK", "0") == "1"
+CHECKED_MEMORY = os.environ.get("FLOWSEG_CHECKED_MEMORY", "0") == "1"
 
 extension = Extension(
     "flowseg._diffusion",
@@ -19,7 +21,7 @@ extension = Extension(
     depends=[str(path) for suffix in ("*.pxi", "*.h") for path in Path("flowseg").glob(suffix)],
     # No fused multiply-add: the results are the same on every machine that rounds as IEEE 754 says.
     extra_compile_args=[] if sys.platform == "win32" else ["-O3", "-ffp-contract=off"],
-    define_macros=[("Py_LIMITED_API", "0x030B0000")] if LIMITED_API else [],
+    define_macros=[("Py_LIMITED_API", "0x030B0000")] * LIMITED_API + [("FLOWSEG_CHECKED_MEMORY", "1")] * CHECKED_MEMORY,
     py_limited_api=LIMITED_API,
 )
 
@@ -28,7 +30,7 @@ setup(
         [extension],
         build_dir="build/cython",
         compiler_directives={"boundscheck": BOUNDSCHECK},
-        force=BOUNDSCHECK,
+        force=BOUNDSCHECK or CHECKED_MEMORY,
     ),
     options={"bdist_wheel": {"py_limited_api": "cp311"}} if LIMITED_API else {},
 )

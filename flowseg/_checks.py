@@ -66,7 +66,7 @@ def _as_array(values: ArrayLike, name: str) -> NDArray[Any]:
             f"{np.ma.count_masked(values)} values masked."
         )
     try:
-        return np.asarray(values)
+        return np.require(values, requirements=["ALIGNED", "ENSUREARRAY"])  # C reads whole numbers, at their places
     except ValueError:
         raise ValueError(f"{name} must be an array; got rows of different lengths.") from None
 
@@ -116,7 +116,7 @@ def as_cellprob(cellprob: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float
 def _as_float32(array: NDArray[Any], name: str) -> NDArray[np.float32]:
     """Values too large for float32 are infinite in it, and refused like others that are."""
     with np.errstate(over="ignore"):
-        single = np.asarray(array, dtype=np.float32, order="C")
+        single = np.require(array, np.float32, ["C_CONTIGUOUS", "ALIGNED"])
     check_finite(single, name)
     return single
 

@@ -7,8 +7,16 @@ its flows depend on nothing else in the image, nor on how objects are shared out
 GIL; those that may take long return early once ``stop[0]`` is set.
 """
 from libc.math cimport fabs, log1p, sqrt
-from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memmove, memset
+
+cdef extern from "_memory.h":
+    void *take_zeros(size_t count, size_t size) noexcept nogil
+    void *take_room(size_t count, size_t size) noexcept nogil
+    void give_back(void *array) noexcept nogil
+    bint is_memory_checked() noexcept nogil
+    void choose_poison(int byte) noexcept nogil
+    void fail_array(long number, int lasting) noexcept nogil
+    void count_arrays(long *taken, long *held, long *damaged) noexcept nogil
 
 cdef extern from "_sweep.h":
     ctypedef int volatile_int "volatile int"
@@ -128,6 +136,28 @@ def diffuse(
             if compare:
                 errors[order[i]] = error
     return status
+
+
+def checks_memory():
+    """Whether this build checks the memory of the kernels: then the next functions do something."""
+    return is_memory_checked()
+
+
+def use_poison(int byte):
+    """Fill what the kernels must not read with this byte from now on, for the tests."""
+    choose_poison(byte)
+
+
+def fail_allocation(long number, bint lasting=False):
+    """Make the n-th allocation from now on fail, and those behind it where that lasts, for the tests; 0: none."""
+    fail_array(number, lasting)
+
+
+def count_allocations():
+    """Arrays that the kernels have taken, those that they hold, and those given back with changes around them."""
+    cdef long taken, held, damaged
+    count_arrays(&taken, &held, &damaged)
+    return taken, held, damaged
 
 
 def list_widths():

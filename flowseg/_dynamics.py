@@ -10,7 +10,11 @@ from flowseg._basins import find_basins, join_unparted
 from flowseg._flows import compare_flows
 from flowseg._masks import fill_holes as without_holes
 from flowseg._pieces import Pieces, renumber
+from flowseg._threads import interruptibly, size_of
 from flowseg._tidy import keep_objects, one_piece_each, touches_border
+
+# To guess the time: pixels per second, of which few may be foreground.
+PIXELS_PER_SECOND = 1e7
 
 
 def flows_to_masks(
@@ -89,28 +93,41 @@ def flows_to_masks(
     >>> flowseg.flows_to_masks(flows, cellprob).max() == masks.max()
     np.True_
     """
-    array = _checks.as_flows(flows)
-    logits = _checks.as_cellprob(cellprob, array.shape[1:])
     threshold = _checks.as_number(cellprob_threshold, "cellprob_threshold", low=-np.inf)
     max_error = _checks.as_number(flow_threshold, "flow_threshold", low=0.0, none="no flow check")
     smallest = _checks.as_integer(min_size, "min_size", minimum=0)
     steps = _checks.as_integer(n_iter, "n_iter", minimum=0, none="until all points have settled")
     threads = _checks.as_workers(workers)
     _checks.check_flag(fill_holes, "fill_holes")
+    seconds = size_of(cellprob) / PIXELS_PER_SECOND
+    masks = interruptibly(_find_masks, flows, cellprob, threshold, max_error, smallest, steps, threads, seconds=seconds)
+    return without_holes(masks) if fill_holes else masks
 
+
+def _find_masks(
+    flows: ArrayLike,
+    cellprob: ArrayLike,
+    threshold: float,
+    max_error: float | None,
+    smallest: int,
+    n_iter: int | None,
+    workers: int,
+) -> NDArray[np.int32]:
+    """The same with arguments that have been checked but for the arrays."""
+    array = _checks.as_flows(flows)
+    logits = _checks.as_cellprob(cellprob, array.shape[1:])
     volume = (1,) * (3 - logits.ndim) + logits.shape
     flows_3d = array.reshape(-1, *volume)
     state = np.zeros(volume, dtype=np.int32)
     if _diffusion.mark_foreground(logits.reshape(volume), threshold, state) == 0:
         return state.reshape(logits.shape)
-    n = find_basins(flows_3d, state, steps, threads)
+    n = find_basins(flows_3d, state, n_iter, workers)
     renumber(state, join_unparted(flows_3d, state, n), n)
     objects = one_piece_each(flows_3d, state)
     keep = objects.sizes >= max(smallest, 1)
     if max_error is not None:
-        keep &= _agree(objects, flows_3d, keep, max_error, threads)
-    masks = keep_objects(objects, keep).image.reshape(logits.shape)
-    return without_holes(masks) if fill_holes else masks
+        keep &= _agree(objects, flows_3d, keep, max_error, workers)
+    return keep_objects(objects, keep).image.reshape(logits.shape)
 
 
 def _agree(

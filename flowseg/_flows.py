@@ -11,14 +11,19 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from flowseg import _checks, _diffusion, _files
+from flowseg._overlaps import number_objects
 from flowseg._parallel import run_parts, split_by_cost
 from flowseg._pieces import Pieces, find_pieces
+from flowseg._threads import interruptibly, size_of
 from flowseg._tiff_files import read_tiff
 
 # Objects are shared out over threads in at most so many parts of equal cost, whatever the number of threads, and of at
 # least so many seconds (a guess), since a part has a price too.
 N_PARTS = 32
 SECONDS_PER_PART = 0.0005
+
+# To guess the time of all but the diffusion.
+PIXELS_PER_SECOND = 3e7
 
 # To guess the time: what a core does, and what a pixel costs besides its updates, in updates.
 UPDATES_PER_SECOND = 4e9
@@ -79,7 +84,9 @@ def masks_to_flows(
     over the box of 3 pixels along each axis, kept on the object's pixels only. The flow is the central difference
     of log(1 + heat), with 0 outside the object, divided by its norm [1]_. Objects never exchange heat and no
     difference is read across a border. Where no heat arrives, in objects that are long and thin or curled, the
-    flow follows the shortest way inside the object.
+    flow is the mean direction of the shortest ways inside the object; where they cancel, the first of them in raster
+    order. Apart from this and from the choice of the centre, flows do not depend on how the image is flipped or
+    transposed.
 
     With `spacing`, an axis of larger spacing passes on less heat, by the square of the ratio to the
     smallest spacing, and the gradient is taken per unit of distance.
@@ -101,11 +108,15 @@ def masks_to_flows(
     >>> flows[:, 2, 1]  # left of the centre: no rows to go, columns to the right
     array([0., 1.], dtype=float32)
     """
-    masks = _checks.as_masks(masks)
     iterations = _checks.as_integer(n_iter, "n_iter", minimum=1, none="twice each object's extent")
-    distances = _checks.as_spacing(spacing, masks.ndim)
     threads = _checks.as_workers(workers)
-    return _diffuse(find_pieces(masks), masks.ndim, iterations, distances, threads)
+
+    def work() -> NDArray[np.float32]:
+        array = _checks.as_masks(masks)
+        distances = _checks.as_spacing(spacing, array.ndim)
+        return _diffuse(find_pieces(array), array.ndim, iterations, distances, threads)
+
+    return interruptibly(work, seconds=size_of(masks) / PIXELS_PER_SECOND)
 
 
 def make_flows(masks: NDArray[Any], workers: int) -> NDArray[np.float32]:
@@ -278,9 +289,9 @@ def diameters(masks: ArrayLike) -> NDArray[np.float64]:
     >>> flowseg.diameters(np.array([[1, 1, 0], [1, 1, 0], [0, 0, 7]])).round(3)
     array([2.257, 1.128])
     """
-    masks = _checks.as_masks(masks)
-    _, sizes = np.unique(masks[masks > 0], return_counts=True)
-    if masks.ndim == 2:
+    array = _checks.as_masks(masks)
+    _, _, sizes = number_objects(array)
+    if array.ndim == 2:
         return 2.0 * np.sqrt(sizes / np.pi)
     return 2.0 * np.cbrt(3.0 * sizes / (4.0 * np.pi))
 
@@ -316,15 +327,18 @@ def flow_errors(masks: ArrayLike, flows: ArrayLike, *, workers: int | None = Non
     >>> flowseg.flow_errors(masks, -flows).round(1)
     array([4., 4., 4.])
     """
-    masks = _checks.as_masks(masks)
-    array = _checks.as_flows(flows)
-    _checks.check_same_shape(array.shape, (masks.ndim, *masks.shape), "flows", "one component per axis of masks")
     threads = _checks.as_workers(workers)
-    pieces = find_pieces(masks)
+    return interruptibly(_flow_errors, masks, flows, threads, seconds=size_of(masks) / PIXELS_PER_SECOND)
+
+
+def _flow_errors(masks: ArrayLike, flows: ArrayLike, workers: int) -> NDArray[np.float64]:
+    labels = _checks.as_masks(masks)
+    array = _checks.as_flows(flows)
+    _checks.check_same_shape(array.shape, (labels.ndim, *labels.shape), "flows", "one component per axis of masks")
+    pieces = find_pieces(labels)
     if pieces.n == 0:
         return np.zeros(0)
-    volume = pieces.image.shape
-    errors = compare_flows(pieces, np.arange(pieces.n), np.ascontiguousarray(array).reshape(-1, *volume), threads)
+    errors = compare_flows(pieces, np.arange(pieces.n), array.reshape(-1, *pieces.image.shape), workers)
     # A label in several pieces has the mean of their errors by pixel.
-    _, index = np.unique(masks.ravel()[pieces.first], return_inverse=True)
+    _, index = np.unique(labels.ravel()[pieces.first], return_inverse=True)
     return np.bincount(index, errors * pieces.sizes) / np.bincount(index, pieces.sizes)

@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from flowseg import _checks, _diffusion
 from flowseg._parallel import run_parts, split_range
+from flowseg._threads import interruptibly, size_of
 
 # Points handled by one call of the kernel.
 POINTS_PER_CALL = 8192
@@ -14,6 +15,9 @@ POINTS_PER_CALL = 8192
 # To guess the time: steps that a core takes, and how many a point needs when nobody says.
 STEPS_PER_SECOND = 1e8
 GUESSED_STEPS = 50
+
+# To guess the time of all but the steps.
+PIXELS_PER_SECOND = 3e7
 
 
 def follow_flows(
@@ -59,13 +63,17 @@ def follow_flows(
     >>> bool(np.all(np.abs(ends - 3) < 1))  # all 25 at the centre
     True
     """
-    array = _checks.as_flows(flows)
-    inside = _checks.as_foreground(foreground, array.shape[1:])
     steps = _checks.as_integer(n_iter, "n_iter", minimum=0, none="until all points have settled")
     threads = _checks.as_workers(workers)
-    state = np.negative(inside, dtype=np.int32)
+    return interruptibly(_follow, flows, foreground, steps, threads, seconds=size_of(foreground) / PIXELS_PER_SECOND)
+
+
+def _follow(flows: ArrayLike, foreground: ArrayLike, n_iter: int | None, workers: int) -> NDArray[np.float32]:
+    array = _checks.as_flows(flows)
+    inside = _checks.as_foreground(foreground, array.shape[1:])
+    state = np.negative(inside, dtype=np.int32, order="C")
     volume = (1,) * (3 - inside.ndim) + inside.shape
-    ends, _ = walk(array.reshape(-1, *volume), state.reshape(volume), np.flatnonzero(inside), steps, threads)
+    ends, _ = walk(array.reshape(-1, *volume), state.reshape(volume), np.flatnonzero(inside), n_iter, workers)
     return ends[3 - inside.ndim :]
 
 

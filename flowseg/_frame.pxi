@@ -11,12 +11,14 @@ cdef Py_ssize_t SERIES_FROM = 120
 
 
 cdef struct Frame:
-    # One object's box with a rim of zeros around it, as a flat array.
+    # One object's box with a rim of zeros around it, as a flat array. What is behind a row is the left rim of the next:
+    # behind the last row one more pixel is needed.
     Py_ssize_t origin[3]    # image coordinates of the frame's first pixel; the rim may lie outside the image
     Py_ssize_t low[3]       # the box inside the frame
     Py_ssize_t high[3]
     Py_ssize_t stride[3]    # flat distance between neighbours along each axis
-    Py_ssize_t n            # pixels in all
+    Py_ssize_t n            # pixels of all rows
+    Py_ssize_t size         # and the one behind: every neighbour of a pixel of the object is in 0 .. size - 1
     Py_ssize_t first        # first axis that counts: 3 - ndim
     Py_ssize_t centre
     Py_ssize_t at[3]        # frame coordinates of the centre
@@ -64,6 +66,7 @@ cdef Py_ssize_t _lay_out(
         frame.stride[axis] = frame.n
         frame.n *= size
         longest = max(longest, size)
+    frame.size = frame.n + 1
     return longest
 
 
@@ -78,30 +81,30 @@ cdef Py_ssize_t _set_frame(Frame *frame, const Py_ssize_t[:, ::1] boxes, Py_ssiz
 
 
 cdef void _free_scratch(Scratch *scratch) noexcept nogil:
-    free(scratch.heat)
-    free(scratch.other)
-    free(scratch.inside)
-    free(scratch.inside_narrow)
-    free(scratch.planes)
-    free(scratch.line)
-    free(scratch.terms)
-    free(scratch.histogram)
-    free(scratch.span)
+    give_back(scratch.heat)
+    give_back(scratch.other)
+    give_back(scratch.inside)
+    give_back(scratch.inside_narrow)
+    give_back(scratch.planes)
+    give_back(scratch.line)
+    give_back(scratch.terms)
+    give_back(scratch.histogram)
+    give_back(scratch.span)
 
 
 cdef int _make_scratch(Scratch *scratch, Frame *frame, Py_ssize_t longest, Py_ssize_t n_iter) noexcept nogil:
     # Arrays for one object; OUT_OF_MEMORY where there is no room (then nothing is left to free).
-    cdef size_t n = frame.n + 2 * STRIP   # the last strip reads a little beyond the last row
-    scratch.heat = <double *> calloc(n, sizeof(double))
-    scratch.other = <double *> calloc(n, sizeof(double))
-    scratch.inside = <unsigned char *> calloc(n, 1)
-    scratch.inside_narrow = <float *> calloc(n if frame.narrow else 1, sizeof(float))
-    scratch.planes = <double *> calloc(1 if frame.first else 3 * frame.stride[0] + 2 * STRIP, sizeof(double))
-    scratch.line = <double *> malloc((longest + 2) * sizeof(double))
-    scratch.terms = <double *> malloc(
-        2 * (_most_terms(n_iter) + 2) * sizeof(double) if _is_series(frame, n_iter) else 1)
-    scratch.histogram = <Py_ssize_t *> calloc(3 * longest, sizeof(Py_ssize_t))
-    scratch.span = <Py_ssize_t *> calloc(
+    cdef Py_ssize_t n = frame.size
+    scratch.heat = <double *> take_zeros(n, sizeof(double))
+    scratch.other = <double *> take_zeros(n, sizeof(double))
+    scratch.inside = <unsigned char *> take_zeros(n, 1)
+    scratch.inside_narrow = <float *> take_zeros(n if frame.narrow else 1, sizeof(float))
+    scratch.planes = <double *> take_room(1 if frame.first else 3 * frame.stride[0], sizeof(double))
+    scratch.line = <double *> take_room(longest + 2, sizeof(double))
+    scratch.terms = <double *> take_room(
+        2 * (_most_terms(n_iter) + 2) if _is_series(frame, n_iter) else 1, sizeof(double))
+    scratch.histogram = <Py_ssize_t *> take_zeros(3 * longest, sizeof(Py_ssize_t))
+    scratch.span = <Py_ssize_t *> take_zeros(
         2 * frame.runs * max(frame.n // frame.stride[1], longest), sizeof(Py_ssize_t))
     if (scratch.heat == NULL or scratch.other == NULL or scratch.inside == NULL or scratch.inside_narrow == NULL
             or scratch.planes == NULL or scratch.line == NULL or scratch.terms == NULL or scratch.histogram == NULL

@@ -93,37 +93,33 @@ cdef double _write_flows(const Job *job, Frame *frame, Scratch *scratch) noexcep
     return error
 
 
-cdef Py_ssize_t _list_neighbours(Frame *frame, Py_ssize_t *offset, double[26][3] direction) noexcept nogil:
-    # Flat offsets and unit vectors of the 3 ** ndim - 1 neighbours, in raster order.
-    cdef Py_ssize_t d0, d1, d2, k = 0
-    cdef Py_ssize_t reach = 1 if frame.first == 0 else 0
-    cdef double norm
+cdef Py_ssize_t _list_neighbours(Frame *frame, Py_ssize_t *offset, int[26][3] step) noexcept nogil:
+    # Flat offsets of the 3 ** ndim - 1 neighbours, and the steps to them along each axis, in raster order.
+    cdef int d0, d1, d2
+    cdef int reach = 1 if frame.first == 0 else 0
+    cdef Py_ssize_t k = 0
     for d0 in range(-reach, reach + 1):
         for d1 in range(-1, 2):
             for d2 in range(-1, 2):
                 if d0 == 0 and d1 == 0 and d2 == 0:
                     continue
                 offset[k] = d0 * frame.stride[0] + d1 * frame.stride[1] + d2
-                norm = sqrt(<double> (d0 * d0 + d1 * d1 + d2 * d2))
-                direction[k][0] = d0 / norm
-                direction[k][1] = d1 / norm
-                direction[k][2] = d2 / norm
+                step[k][0] = d0
+                step[k][1] = d1
+                step[k][2] = d2
                 k += 1
     return k
 
 
-cdef void _fill_missing(const Job *job, Frame *frame, Scratch *scratch, double *error) noexcept nogil:
-    # Where no heat arrived (or two fronts met) walk back along the shortest way inside the object: the mean direction
-    # of the neighbours that are one step nearer to the centre. The heat is no longer needed: its arrays serve.
-    cdef Py_ssize_t i, j, k, axis, head = 0, tail = 1, n_neighbours
-    cdef Py_ssize_t offset[26]
-    cdef double direction[26][3]
-    cdef double g[3]
-    cdef double norm
+cdef void _count_steps(
+    Frame *frame, Scratch *scratch, const Py_ssize_t *offset, Py_ssize_t n_neighbours
+) noexcept nogil:
+    # Breadth first, the least number of steps inside the object from its centre to every pixel; -1 elsewhere, all
+    # around the object as well. The heat is no longer needed: its arrays serve.
+    cdef Py_ssize_t i, j, k, head = 0, tail = 1
     cdef Py_ssize_t *queue = <Py_ssize_t *> scratch.other
     cdef Py_ssize_t *steps = <Py_ssize_t *> scratch.heat
-    n_neighbours = _list_neighbours(frame, offset, direction)
-    for i in range(frame.n):
+    for i in range(frame.size):
         steps[i] = -1
     queue[0] = frame.centre
     steps[frame.centre] = 0
@@ -136,24 +132,51 @@ cdef void _fill_missing(const Job *job, Frame *frame, Scratch *scratch, double *
                 steps[j] = steps[i] + 1
                 queue[tail] = j
                 tail += 1
-    for head in range(1, tail):
+
+
+cdef void _way_back(
+    const Py_ssize_t *steps, Py_ssize_t i, const Py_ssize_t *offset, int[26][3] step, Py_ssize_t n_neighbours, double *g
+) noexcept nogil:
+    # Mean direction of the neighbours that are one step nearer to the centre; where their directions cancel, that of
+    # the first. They are counted by their distance, 1, sqrt(2) or sqrt(3), so that no order of adding them matters.
+    cdef Py_ssize_t k, axis, first = -1
+    cdef int kind
+    cdef int ways[3][3]
+    cdef double norm = 0.0
+    for kind in range(3):
+        for axis in range(3):
+            ways[kind][axis] = 0
+    for k in range(n_neighbours):
+        if steps[i + offset[k]] == steps[i] - 1:
+            first = k if first < 0 else first
+            kind = (step[k][0] != 0) + (step[k][1] != 0) + (step[k][2] != 0) - 1
+            for axis in range(3):
+                ways[kind][axis] += step[k][axis]
+    for axis in range(3):
+        g[axis] = ways[0][axis] + ways[1][axis] / sqrt(2.0) + ways[2][axis] / sqrt(3.0)
+        norm += g[axis] * g[axis]
+    if norm == 0.0:  # whole numbers of ways in roots of 1, 2 and 3: exactly 0 or not small
+        for axis in range(3):
+            g[axis] = step[first][axis]
+            norm += g[axis] * g[axis]
+    norm = sqrt(norm)
+    for axis in range(3):
+        g[axis] /= norm
+
+
+cdef void _fill_missing(const Job *job, Frame *frame, Scratch *scratch, double *error) noexcept nogil:
+    # Where no heat arrived (or two fronts met) walk back along the shortest way inside the object.
+    cdef Py_ssize_t i, j, head, n_neighbours
+    cdef Py_ssize_t offset[26]
+    cdef int step[26][3]
+    cdef double g[3]
+    cdef const Py_ssize_t *queue = <Py_ssize_t *> scratch.other
+    n_neighbours = _list_neighbours(frame, offset, step)
+    _count_steps(frame, scratch, offset, n_neighbours)
+    for head in range(1, frame.count):
         i = queue[head]
         if scratch.inside[i] == 2:
             continue
-        g[0] = g[1] = g[2] = 0.0
-        for k in range(n_neighbours):
-            if steps[i + offset[k]] == steps[i] - 1:
-                for axis in range(3):
-                    g[axis] += direction[k][axis]
-        norm = sqrt(g[0] * g[0] + g[1] * g[1] + g[2] * g[2])
-        if norm < 1e-6:  # two ways of equal length in opposite directions: take the first
-            for k in range(n_neighbours):
-                if steps[i + offset[k]] == steps[i] - 1:
-                    for axis in range(3):
-                        g[axis] = direction[k][axis]
-                    break
-            norm = 1.0
-        for axis in range(3):
-            g[axis] /= norm
+        _way_back(<Py_ssize_t *> scratch.heat, i, offset, step, n_neighbours, g)
         j = _image_index(job, frame, i // frame.stride[0], i % frame.stride[0] // frame.stride[1], i % frame.stride[1])
         _emit(job, frame.first, j, g, error)

@@ -11,6 +11,10 @@ from skimage.measure import label as connected_pieces
 
 from flowseg import _checks
 from flowseg._pieces import find_pieces
+from flowseg._threads import check_wanted, interruptibly, size_of
+
+# To guess the time.
+PIXELS_PER_SECOND = 1e7
 
 
 def masks_from_rgb(image: ArrayLike, *, one_per_colour: bool = False) -> NDArray[np.int32]:
@@ -104,12 +108,17 @@ def fill_holes(masks: ArrayLike) -> NDArray[Any]:
     >>> flowseg.fill_holes(masks)[2]
     array([1, 1, 2, 1, 1])
     """
+    return interruptibly(_fill_holes, masks, seconds=size_of(masks) / PIXELS_PER_SECOND)
+
+
+def _fill_holes(masks: ArrayLike) -> NDArray[Any]:
     array = _checks.as_masks(masks)
     filled = array.copy()
     pieces = find_pieces(array)
     image = pieces.image.reshape(array.shape)
     labels = array.ravel()[pieces.first]
     for k in np.argsort(np.prod(pieces.boxes[:, 3:] - pieces.boxes[:, :3], axis=1), kind="stable"):  # innermost first
+        check_wanted()
         starts, stops = pieces.boxes[k, 3 - array.ndim : 3], pieces.boxes[k, 6 - array.ndim :]
         box = tuple(slice(start, stop) for start, stop in zip(starts, stops, strict=True))
         hole = ndimage.binary_fill_holes(image[box] == k + 1) & (filled[box] == 0)

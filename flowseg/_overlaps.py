@@ -11,10 +11,15 @@ from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import connected_components, min_weight_full_bipartite_matching
 
 from flowseg import _checks
+from flowseg._numbering import number_values, parts_of, sum_by_key, values_of
+from flowseg._threads import interruptibly, size_of
 
 # How far an IoU and a threshold may be apart and count as equal. Twenty steps of 0.05 added up are wrong by less than
 # 1e-15; an IoU differs from a threshold of two decimals by more than 1e-12 if its union has less than 1e10 pixels.
 ROUNDING = 1e-12
+
+# To guess the time of a comparison.
+PIXELS_PER_SECOND = 1e7
 
 # Cells of the table of a group up to which it is solved as a table, faster: 8 MB.
 DENSE = 1 << 20
@@ -45,15 +50,24 @@ class Overlaps(NamedTuple):
 
 def find_overlaps(true: ArrayLike, predicted: ArrayLike, *, names: tuple[str, str] = ("true", "predicted")) -> Overlaps:
     """Compare two label images of the same shape; what `leave_out_ignored` leaves out does not count."""
+    return interruptibly(_find_overlaps, true, predicted, names, seconds=size_of(true) / PIXELS_PER_SECOND)
+
+
+def _find_overlaps(true: ArrayLike, predicted: ArrayLike, names: tuple[str, str]) -> Overlaps:
     a, b = (_checks.as_countable(masks, name) for masks, name in zip((true, predicted), names, strict=True))
     _checks.check_same_shape(b.shape, a.shape, names[1], names[0])
     true_labels, true_index, true_areas = number_objects(a)
     predicted_labels, predicted_index, predicted_areas = number_objects(leave_out_ignored(a, b))
-    both = (true_index > 0) & (predicted_index > 0)
-    n_predicted = predicted_labels.size
-    code = (true_index[both] - 1) * max(n_predicted, 1) + (predicted_index[both] - 1)
-    pairs, intersection = np.unique(code, return_counts=True)
-    i, j = np.divmod(pairs, max(n_predicted, 1))
+    n_predicted = max(predicted_labels.size, 1)
+    keys, counts = [], []
+    for part in parts_of(true_index.size):
+        i, j = true_index[part], predicted_index[part]
+        both = (i > 0) & (j > 0)
+        key, count = np.unique((i[both] - 1) * n_predicted + (j[both] - 1), return_counts=True)
+        keys.append(key)
+        counts.append(count)
+    pairs, intersection = sum_by_key(np.concatenate(keys), np.concatenate(counts))
+    i, j = np.divmod(pairs, n_predicted)
     return Overlaps(true_labels, predicted_labels, true_areas, predicted_areas, i, j, intersection)
 
 
@@ -65,18 +79,20 @@ def leave_out_ignored(true: NDArray[Any], predicted: NDArray[Any]) -> NDArray[An
     ignored = true < 0
     if not ignored.any():
         return predicted
-    labels, index, areas = np.unique(predicted, return_inverse=True, return_counts=True)
-    hidden = np.bincount(index.reshape(true.shape)[ignored], minlength=labels.size)
-    mostly = (2 * hidden > areas)[index.reshape(true.shape)]
+    _, index, areas = number_values(predicted)
+    index = index.reshape(true.shape)
+    hidden = np.bincount(index[ignored], minlength=areas.size)
+    mostly = (2 * hidden > areas)[index]
     return np.where(ignored | mostly, 0, predicted)
 
 
 def number_objects(masks: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.int64]]:
     """Labels above 0, the objects' numbers 1..n per pixel (0 = background), and the areas."""
-    labels, index, areas = np.unique(masks.ravel(), return_inverse=True, return_counts=True)
+    labels, number, areas = number_values(masks)
     n_background = int(np.count_nonzero(labels <= 0))
-    number = np.maximum(index.astype(np.int64) - n_background + 1, 0)
-    return labels[n_background:], number, areas[n_background:].astype(np.int64)
+    for part in parts_of(number.size):
+        number[part] = np.maximum(number[part] - (n_background - 1), 0)
+    return labels[n_background:], number, areas[n_background:]
 
 
 def reaches(iou: NDArray[np.float64], threshold: float) -> NDArray[np.bool_]:
@@ -136,4 +152,4 @@ def _assign_group(i: NDArray[np.intp], j: NDArray[np.intp], iou: NDArray[np.floa
 
 def count_objects(masks: NDArray[Any]) -> int:
     """Different labels above 0."""
-    return int(np.count_nonzero(np.unique(masks) > 0))
+    return int(np.count_nonzero(values_of(masks) > 0))

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from flowseg._threads import CalledOff, Stop, Threads, results_of, stop_here
 
 T = TypeVar("T")
 
 # Work of less than this many seconds (a guess) is done at once: starting threads takes a tenth of it.
 SMALL = 0.002
 
-Stop = NDArray[np.int32]
+# What kernels return that have not come to their end, as in _diffusion.pyx.
+STOPPED = -2
 
 
 def run_parts(function: Callable[[T, Stop], int], parts: Sequence[T], workers: int, *, seconds: float) -> None:
@@ -28,19 +30,14 @@ def run_parts(function: Callable[[T, Stop], int], parts: Sequence[T], workers: i
     MemoryError
         If a kernel reports that memory ran out.
     """
-    stop = np.zeros(1, dtype=np.int32)
     if seconds < SMALL:
+        stop = stop_here()
         statuses = [function(part, stop) for part in parts]
     else:
-        with ThreadPoolExecutor(max_workers=max(1, min(workers, len(parts)))) as pool:
-            try:
-                futures = [pool.submit(function, part, stop) for part in parts]
-                wait(futures, return_when=FIRST_EXCEPTION)  # wakes this thread once, not once per part
-                statuses = [future.result() for future in futures]
-            except BaseException:
-                stop[0] = 1
-                pool.shutdown(cancel_futures=True)
-                raise
+        with Threads(max(1, min(workers, len(parts)))) as threads:
+            statuses = results_of([threads.submit(function, part, threads.flag.stop) for part in parts])
+    if STOPPED in statuses:
+        raise CalledOff
     if any(status < 0 for status in statuses):
         raise MemoryError("there is not enough memory for the flows of the largest object.")
 

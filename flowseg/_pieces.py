@@ -70,5 +70,5 @@ def renumber(image: NDArray[np.int32], number: NDArray[np.int32], n: int) -> Pie
 
 def _as_unsigned(masks: NDArray[Any]) -> NDArray[Any]:
     """The same bits as unsigned integers of three axes: negative labels become the largest."""
-    native = np.ascontiguousarray(masks, dtype=masks.dtype.newbyteorder("="))
+    native = np.require(masks, masks.dtype.newbyteorder("="), ["C_CONTIGUOUS", "ALIGNED"])
     return native.view(f"u{masks.dtype.itemsize}").reshape((1,) * (3 - masks.ndim) + masks.shape)

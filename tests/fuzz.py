@@ -11,9 +11,15 @@ import itertools
 import time
 
 import numpy as np
+import reference
+from layouts import LAYOUTS
 
 import flowseg
+from flowseg import _diffusion, metrics
 from flowseg._pieces import find_pieces
+
+# Images of at most so many pixels are compared with the slow reference as well.
+SMALL = 300
 
 DTYPES = ["u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", ">i4", ">u2"]
 
@@ -29,18 +35,9 @@ def draw_shape(rng: np.random.Generator) -> tuple[int, ...]:
 
 
 def change_layout(rng: np.random.Generator, array: np.ndarray) -> np.ndarray:
-    """The same values behind other strides."""
-    kind = rng.integers(5)
-    if kind == 1:
-        return np.asfortranarray(array)
-    if kind == 2:
-        return np.repeat(array, 2, axis=-1)[..., ::2]
-    if kind == 3:
-        return np.flip(np.flip(array, 0).copy(), 0)
-    if kind == 4:
-        array = array.copy()
-        array.flags.writeable = False
-    return array
+    """The same values in memory in another way: misaligned, read-only, in the other byte order, behind other strides."""
+    names = list(LAYOUTS)
+    return LAYOUTS[names[rng.integers(len(names))]](array)
 
 
 def draw_masks(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
@@ -77,7 +74,14 @@ def draw_flows(rng: np.random.Generator, masks: np.ndarray) -> np.ndarray:
     return change_layout(rng, flows.astype(rng.choice(["f4", "f8"])))
 
 
+class Count:
+    """Checks made so far."""
+
+    checks = 0
+
+
 def check(condition: bool, what: str) -> None:
+    Count.checks += 1
     if not condition:
         raise AssertionError(what)
 
@@ -89,6 +93,9 @@ def check_flows(masks: np.ndarray, flows: np.ndarray) -> None:
     pieces = find_pieces(masks)
     without = np.bincount(pieces.image.reshape(masks.shape)[(masks > 0) & (norm == 0)], minlength=pieces.n + 1)
     check(without.max(initial=0) <= 1, "only a centre has no flow")
+    if masks.size <= SMALL:
+        expected, _, _ = reference.whole_flows(masks)
+        check(bool(np.abs(flows - expected).max() < 1e-4), "flows are those of the reference")
 
 
 def check_masks(found: np.ndarray, inside: np.ndarray, smallest: int) -> None:
@@ -111,8 +118,11 @@ def one_round(rng: np.random.Generator) -> None:
         return
     check_flows(masks, own)
     flows = draw_flows(rng, masks)
+    before = masks.copy(), flows.copy()
     errors = flowseg.flow_errors(masks, flows, workers=workers)
     check(bool(np.all(errors >= 0)), "errors are not negative")
+    plain = np.array(masks, masks.dtype.newbyteorder("="), order="C")
+    check(np.array_equal(flowseg.masks_to_flows(plain, workers=1), own), "layouts and workers do not matter")
     cellprob = rng.normal(rng.choice([-1.0, 1.0, 5.0]), 2.0, masks.shape)
     smallest = int(rng.choice([0, 1, 15]))
     n_iter = [None, None, 0, 3, 50][rng.integers(5)]
@@ -122,11 +132,18 @@ def one_round(rng: np.random.Generator) -> None:
         "flow_threshold": [None, 0.4][rng.integers(2)],
         "workers": workers,
     }
-    found = flowseg.flows_to_masks(flows, cellprob, **options)
+    found = flowseg.flows_to_masks(flows, change_layout(rng, cellprob), **options)
     check_masks(found, cellprob > 0, max(smallest, 1))
-    ends = flowseg.follow_flows(flows, cellprob > 0, n_iter=n_iter, workers=workers)
+    ends = flowseg.follow_flows(flows, change_layout(rng, cellprob > 0), n_iter=n_iter, workers=workers)
     limits = np.reshape(masks.shape, (-1, 1)) - 1
     check(bool(np.all((ends >= 0) & (ends <= limits))), "points stay in the image")
+    filled = flowseg.fill_holes(masks)
+    check(np.array_equal(filled[masks != 0], masks[masks != 0]), "only background is filled")
+    if masks.max() < 1 << 63 and found.any():
+        check(0 <= metrics.aggregated_jaccard(masks, found) <= 1, "an index is from 0 to 1")
+    check(all(np.array_equal(a, b) for a, b in zip(before, (masks, flows), strict=True)), "inputs are as they were")
+    _, held, damaged = _diffusion.count_allocations()
+    check((held, damaged) == (0, 0), "the kernels' memory is given back as it was taken")
 
 
 def main() -> None:
@@ -137,7 +154,7 @@ def main() -> None:
     stop = time.monotonic() + options.seconds
     for seed in itertools.count(options.seed):
         if time.monotonic() > stop:
-            print(f"{seed - options.seed} rounds, nothing found")  # noqa: T201
+            print(f"{seed - options.seed} rounds, {Count.checks} checks, nothing found")  # noqa: T201
             return
         try:
             one_round(np.random.default_rng(seed))

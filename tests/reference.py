@@ -1,9 +1,13 @@
 """Slow, plain NumPy versions of the kernels: what is right, written so that one can see it."""
 
 import itertools
+from collections import deque
 
 import numpy as np
 from scipy import ndimage
+
+# A gradient below this part of the potential is rounding.
+STATIONARY = 1e-12
 
 
 def centre_of(coordinates, spacing=None):
@@ -30,7 +34,75 @@ def object_flow(inside, n_iter=None):
     gradient = np.stack([np.roll(potential, -1, axis) - np.roll(potential, 1, axis) for axis in range(heat.ndim)])
     gradient[:, ~inside] = 0
     norm = np.sqrt(np.sum(gradient**2, axis=0))
-    return gradient / np.where(norm > 0, norm, 1)
+    known = norm > STATIONARY * potential
+    return np.where(known, gradient / np.where(known, norm, 1), 0)
+
+
+def count_steps(inside, centre):
+    """Steps from the centre to every pixel of the object, breadth first; -1 elsewhere."""
+    steps = np.full(inside.shape, -1)
+    steps[centre] = 0
+    queue = deque([centre])
+    while queue:
+        here = queue.popleft()
+        for step in neighbours(inside.ndim):
+            there = tuple(np.add(here, step))
+            if inside[there] and steps[there] < 0:
+                steps[there] = steps[here] + 1
+                queue.append(there)
+    return steps
+
+
+def neighbours(ndim):
+    """Steps to all neighbours, in raster order."""
+    return [step for step in itertools.product((-1, 0, 1), repeat=ndim) if any(step)]
+
+
+def whole_object_flow(inside):
+    """Step 4 as well: the flow of one object with a rim, and where it depends on the order of the pixels.
+
+    That is where the shortest ways to the centre cancel: the first of them in raster order is taken.
+    """
+    flow = object_flow(inside)
+    centre = centre_of(np.argwhere(inside))
+    steps = count_steps(inside, centre)
+    tied = np.zeros(inside.shape, dtype=bool)
+    for pixel in map(tuple, np.argwhere(inside & ~flow.any(axis=0))):
+        if pixel == centre:
+            continue
+        ways = [w for w in neighbours(inside.ndim) if steps[tuple(np.add(pixel, w))] == steps[pixel] - 1]
+        mean = np.mean([np.array(w) / np.linalg.norm(w) for w in ways], axis=0)
+        tied[pixel] = np.linalg.norm(mean) < STATIONARY
+        mean = np.array(ways[0]) if tied[pixel] else mean
+        flow[(slice(None), *pixel)] = mean / np.linalg.norm(mean)
+    return flow, tied
+
+
+def whole_flows(masks):
+    """Flows of all steps of a label image, where they depend on the order of pixels, and the objects by number."""
+    flows = np.zeros((masks.ndim, *masks.shape))
+    tied = np.zeros(masks.shape, dtype=bool)
+    objects = np.zeros(masks.shape, dtype=int)
+    done = {}  # the small objects of noise come again and again
+    for label in np.unique(masks[masks > 0]):
+        pieces, n = ndimage.label(masks == label, structure=np.ones((3,) * masks.ndim))
+        for k, box in enumerate(ndimage.find_objects(pieces), start=1):
+            inside = pieces[box] == k
+            key = inside.shape, inside.tobytes()
+            if key not in done:
+                core = (slice(1, -1),) * masks.ndim
+                flow, ties = whole_object_flow(np.pad(inside, 1))
+                done[key] = flow[(slice(None), *core)], ties[core]
+            flows[(slice(None), *box)] += done[key][0]
+            tied[box] |= done[key][1]
+            objects[box][inside] = objects.max() + 1
+    return flows, tied, objects
+
+
+def has_one_centre(coordinates):
+    """Whether one pixel is nearest to the median, so that no flip or turn can move the centre."""
+    distance = np.sum((coordinates - np.median(coordinates, axis=0)) ** 2, axis=1)
+    return np.count_nonzero(distance <= distance.min() + 1e-9) == 1
 
 
 def masks_to_flows(masks):

@@ -40,9 +40,10 @@ def test_errors_and_want_of_memory_arrive(seconds):
 
 
 def test_an_interruption_while_parts_are_handed_out_stops_those_that_run():
-    stopped = []
+    started, stopped = threading.Event(), []
 
     def wait(part, stop):
+        started.set()
         while not stop[0]:
             time.sleep(0.001)
         stopped.append(part)
@@ -51,6 +52,7 @@ def test_an_interruption_while_parts_are_handed_out_stops_those_that_run():
     class Parts(list):
         def __iter__(self):
             yield 1
+            started.wait()
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

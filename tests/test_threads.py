@@ -181,14 +181,22 @@ os._exit(0)  # Python waits for its threads
 SORTING = """
 import os, signal, threading, time
 import numpy as np
-from flowseg._threads import interruptibly
+from flowseg import _threads
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
-values = np.random.default_rng(0).integers(0, 1 << 40, 8_000_000)
-try:
-    threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
+values = np.random.default_rng(0).integers(0, 1 << 40, 40_000)
+_threads.GRACE = 0.0  # leave at once
+
+
+def work():
     while True:
-        interruptibly(np.unique, values, seconds=1.0)
+        np.unique(values)
+        _threads.check_wanted()
+
+
+try:
+    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+    _threads.interruptibly(work, seconds=1.0)
 except KeyboardInterrupt:
     print("left")
 """

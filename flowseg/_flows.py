@@ -14,7 +14,7 @@ from flowseg import _checks, _diffusion, _files
 from flowseg._overlaps import number_objects
 from flowseg._parallel import run_parts, split_by_cost
 from flowseg._pieces import Pieces, find_pieces
-from flowseg._threads import interruptibly, size_of
+from flowseg._threads import check_wanted, interruptibly, size_of
 from flowseg._tiff_files import read_tiff
 
 # Objects are shared out over threads in at most so many parts of equal cost, whatever the number of threads, and of at
@@ -162,6 +162,7 @@ def _share_out(pieces: Pieces, chosen: NDArray[np.intp], n_iter: int | None) -> 
     extent = pieces.boxes[chosen, 3:] - pieces.boxes[chosen, :3]
     updates = (extent + RIM).prod(axis=1) * (2.0 * (extent - 1).sum(axis=1) if n_iter is None else float(n_iter))
     costs = updates + PIXEL_COST * pieces.sizes[chosen]
+    check_wanted()
     seconds = float(costs.sum()) / UPDATES_PER_SECOND
     n_parts = int(np.clip(seconds / SECONDS_PER_PART, 1, N_PARTS))
     return [chosen[part] for part in split_by_cost(costs, n_parts)], seconds

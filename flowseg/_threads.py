@@ -7,6 +7,7 @@ for threads or calls `check_wanted`.
 
 from __future__ import annotations
 
+import atexit
 import contextvars
 import math
 import os
@@ -90,8 +91,8 @@ class Threads:
 
     The end of the block waits for all that was submitted. An exception that leaves the block, as Ctrl-C does, calls it
     off: ``flag.stop`` is set, which makes kernels return, what has not begun never does, and the block ends after
-    `GRACE` seconds at the latest. Where the system starts no thread, work is done by those that it has started, or
-    else at once by the caller.
+    `GRACE` seconds at the latest; only Python itself does not end before its threads. Where the system starts no
+    thread, work is done by those that it has started, or else at once by the caller.
 
     Parameters
     ----------
@@ -119,6 +120,9 @@ class Threads:
             for _ in self._threads:
                 self._queue.put(None)
             self._join(None if kind is None else GRACE)
+            for thread in self._threads:
+                if thread.is_alive():  # Python that ends around a thread within C++, as much of NumPy is, is aborted
+                    atexit.register(thread.join)
         except BaseException:
             self.call_off()
             raise

@@ -6,8 +6,11 @@ from collections import deque
 import numpy as np
 from scipy import ndimage
 
-# A gradient below this part of the potential is rounding.
-STATIONARY = 1e-12
+# A gradient below this part of the potential is taken for rounding.
+STATIONARY = 1e-13
+
+# Means of unit vectors shorter than this are 0.
+CANCEL = 1e-9
 
 
 def centre_of(coordinates, spacing=None):
@@ -34,7 +37,7 @@ def object_flow(inside, n_iter=None):
     gradient = np.stack([np.roll(potential, -1, axis) - np.roll(potential, 1, axis) for axis in range(heat.ndim)])
     gradient[:, ~inside] = 0
     norm = np.sqrt(np.sum(gradient**2, axis=0))
-    known = norm > STATIONARY * potential
+    known = (norm > 0) & (np.abs(gradient).max(axis=0) >= STATIONARY * potential)
     return np.where(known, gradient / np.where(known, norm, 1), 0)
 
 
@@ -72,7 +75,7 @@ def whole_object_flow(inside):
             continue
         ways = [w for w in neighbours(inside.ndim) if steps[tuple(np.add(pixel, w))] == steps[pixel] - 1]
         mean = np.mean([np.array(w) / np.linalg.norm(w) for w in ways], axis=0)
-        tied[pixel] = np.linalg.norm(mean) < STATIONARY
+        tied[pixel] = np.linalg.norm(mean) < CANCEL
         mean = np.array(ways[0]) if tied[pixel] else mean
         flow[(slice(None), *pixel)] = mean / np.linalg.norm(mean)
     return flow, tied

@@ -175,6 +175,30 @@ for name, call in calls.items():
         call()
     except KeyboardInterrupt:
         print(name, time.monotonic() - start, flush=True)
+os._exit(0)  # Python waits for its threads
+"""
+
+SORTING = """
+import os, signal, threading, time
+import numpy as np
+from flowseg import _threads
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+values = np.random.default_rng(0).integers(0, 1 << 40, 40_000)
+_threads.GRACE = 0.0  # leave at once
+
+
+def work():
+    while True:
+        np.unique(values)
+        _threads.check_wanted()
+
+
+try:
+    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+    _threads.interruptibly(work, seconds=1.0)
+except KeyboardInterrupt:
+    print("left")
 """
 
 
@@ -186,3 +210,10 @@ def test_ctrl_c_leaves_every_function_at_once():
     seconds = {name: float(value) for name, value in (line.split() for line in done.stdout.splitlines())}
     assert len(seconds) == 10
     assert max(seconds.values()) < AT_ONCE
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of this kind are POSIX")
+def test_python_ends_well_while_numpy_still_works():
+    # A thread that finds Python gone when it comes out of C++ ends the process by a signal.
+    done = subprocess.run([sys.executable, "-c", SORTING], capture_output=True, text=True, timeout=300)
+    assert (done.returncode, done.stdout) == (0, "left\n"), done.stderr

@@ -14,8 +14,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 
-from flowseg import FlowSegmenter, _losses, build_unet, synthetic
-from flowseg._tiles import cut_axis
+from flowseg import FlowSegmenter, build_unet, synthetic
+from flowseg._nets import losses
+from flowseg._nets.tiles import cut_axis
 
 SIDES = (200, 256, 300, 360, 520, 700, 1024)
 N_IMAGES = 100
@@ -53,7 +54,7 @@ def training() -> None:
     segmenter = FlowSegmenter(epochs=EPOCHS + 1, steps_per_epoch=STEPS, validation_fraction=0.0, random_state=0)
     size, n = segmenter.crop_size, segmenter.batch_size
     network = build_unet(filters=segmenter.filters, seed=0)
-    network.compile(keras.optimizers.AdamW(1e-3), loss=_losses.flow_loss, jit_compile=False)
+    network.compile(keras.optimizers.AdamW(1e-3), loss=losses.flow_loss, jit_compile=False)
     rng = np.random.default_rng(0)
     x, y = (rng.random((n, size, size, channels), dtype=np.float32) for channels in (1, 4))
     turns = Turns(network, x, y)

@@ -123,7 +123,7 @@ def relative_price(changed: Any, base: Any) -> float:
     """Processor time of a training step of one segmenter, as a multiple of that of another."""
     import keras
 
-    from flowseg import _losses
+    from flowseg._nets import losses
 
     parts = ("network", "filters", "crop_size", "batch_size")
     if all(getattr(changed, name) == getattr(base, name) for name in parts):
@@ -131,7 +131,7 @@ def relative_price(changed: Any, base: Any) -> float:
     steps = []
     for segmenter in (changed, base):
         network = segmenter._make_network(0, segmenter.crop_size)
-        network.compile(keras.optimizers.AdamW(1e-3), loss=_losses.flow_loss, jit_compile=False)
+        network.compile(keras.optimizers.AdamW(1e-3), loss=losses.flow_loss, jit_compile=False)
         shape = (segmenter.batch_size, segmenter.crop_size, segmenter.crop_size)
         steps.append(
             partial(network.train_on_batch, np.zeros((*shape, 1), np.float32), np.zeros((*shape, 4), np.float32))

@@ -87,7 +87,7 @@ def turned_flows() -> AbstractContextManager[Any]:
     """Flows made once per image and turned with the crop, instead of made of the crop's masks."""
     from scipy import ndimage
 
-    from flowseg import _batches
+    from flowseg._nets import batches as crop_batches
 
     made: dict[Any, np.ndarray] = {}  # the samples live as long as this: they are its keys
 
@@ -96,9 +96,9 @@ def turned_flows() -> AbstractContextManager[Any]:
         if sample not in made:
             made[sample] = self.codec.encode(sample.masks, workers=1)[..., 2:]
         scale = self.jitter ** rng.uniform(-1, 1)
-        turn = _batches._random_turn(rng) if self.augment else np.eye(2)
+        turn = crop_batches._random_turn(rng) if self.augment else np.eye(2)
         state = rng.bit_generator.state
-        image, masks = _batches._cut(sample, turn, scale, self.crop_size, rng)
+        image, masks = crop_batches._cut(sample, turn, scale, self.crop_size, rng)
         rng.bit_generator.state = state  # draw the same centre again
         shape, size = np.array(sample.image.shape[:2]), self.crop_size
         half = np.minimum(0.5 * size / scale, 0.5 * shape)
@@ -109,35 +109,35 @@ def turned_flows() -> AbstractContextManager[Any]:
         cut = [ndimage.affine_transform(made[sample][..., c], order=0, output=np.float32, **place) for c in (0, 1)]
         flows = np.stack(cut, axis=-1) @ turn
         if self.augment:
-            image = _batches._relight(image, rng)
+            image = crop_batches._relight(image, rng)
         inside = (masks > 0)[..., np.newaxis]
         target = np.concatenate([(masks >= 0)[..., np.newaxis], inside, flows * inside], axis=-1)
         return image, target.astype(np.float32)
 
-    return patch.object(_batches.CropBatches, "_crop", crop)
+    return patch.object(crop_batches.CropBatches, "_crop", crop)
 
 
 def crowded_more_often(power: float) -> AbstractContextManager[Any]:
     """Images drawn as often as the number of their objects to this power says."""
-    from flowseg import _training
+    from flowseg._nets import training
 
-    make = _training.make_samples
+    make = training.make_samples
 
     def make_weighted(*arguments: Any, **options: Any) -> list[Any]:
         samples = make(*arguments, **options)
         weights = [max(int(s.masks.max()), 1) ** power for s in samples]
         return [s for s, w in zip(samples, weights, strict=True) for _ in range(max(1, round(2 * w)))]
 
-    return patch.object(_training, "make_samples", make_weighted)
+    return patch.object(training, "make_samples", make_weighted)
 
 
 def hazed(strengths: tuple[float, float]) -> AbstractContextManager[Any]:
     """Half of the crops get the light of another crop, blurred: what lies out of focus is background."""
     from scipy import ndimage
 
-    from flowseg import _batches
+    from flowseg._nets import batches as crop_batches
 
-    crop = _batches.CropBatches._crop
+    crop = crop_batches.CropBatches._crop
 
     def crop_hazed(self: Any, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         image, target = crop(self, rng)
@@ -147,101 +147,102 @@ def hazed(strengths: tuple[float, float]) -> AbstractContextManager[Any]:
             image = image + np.float32(rng.uniform(*strengths)) * blurred
         return image, target
 
-    return patch.object(_batches.CropBatches, "_crop", crop_hazed)
+    return patch.object(crop_batches.CropBatches, "_crop", crop_hazed)
 
 
 def unevenly_lit(strength: float) -> AbstractContextManager[Any]:
     """Light that changes across the crop, by up to this share."""
-    from flowseg import _batches
+    from flowseg._nets import batches as crop_batches
 
-    relight = _batches._relight
+    relight = crop_batches._relight
 
     def relight_unevenly(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         x, y = np.meshgrid(*[np.linspace(-1, 1, n, dtype=np.float32) for n in image.shape[:2]], indexing="ij")
         a, b, c = (np.float32(v) for v in rng.uniform(-strength, strength, 3))
         return relight(image * (1 + a * x + b * y)[..., np.newaxis], rng) + (0.5 * c * x * y)[..., np.newaxis]
 
-    return patch.object(_batches, "_relight", relight_unevenly)
+    return patch.object(crop_batches, "_relight", relight_unevenly)
 
 
 def stretched(largest: float) -> AbstractContextManager[Any]:
     """Crops stretched along a random direction by up to this factor, and shrunk as much across it."""
-    from flowseg import _batches
+    from flowseg._nets import batches as crop_batches
 
-    turn = _batches._random_turn
+    turn = crop_batches._random_turn
 
     def turn_stretched(rng: np.random.Generator) -> np.ndarray:
         factor = largest ** rng.uniform(-0.5, 0.5)
         return turn(rng) @ np.diag([factor, 1 / factor]) @ turn(rng)
 
-    return patch.object(_batches, "_random_turn", turn_stretched)
+    return patch.object(crop_batches, "_random_turn", turn_stretched)
 
 
 def turned_by_quarters() -> AbstractContextManager[Any]:
     """Crops turned by multiples of 90 degrees and flipped."""
-    from flowseg import _batches
+    from flowseg._nets import batches as crop_batches
 
     def turn(rng: np.random.Generator) -> np.ndarray:
         quarter = np.linalg.matrix_power(np.array([[0.0, -1.0], [1.0, 0.0]]), int(rng.integers(4)))
         return quarter @ np.diag([1.0, rng.choice([-1.0, 1.0])])
 
-    return patch.object(_batches, "_random_turn", turn)
+    return patch.object(crop_batches, "_random_turn", turn)
 
 
 def interpolated(order: int) -> AbstractContextManager[Any]:
     """Crops of images interpolated with splines of this order; masks stay nearest."""
     from scipy import ndimage
 
-    from flowseg import _batches
+    from flowseg._nets import batches as crop_batches
 
     class Interpolation:
         @staticmethod
         def affine_transform(image: np.ndarray, **options: Any) -> np.ndarray:
             return ndimage.affine_transform(image, **{**options, "order": options["order"] and order})
 
-    return patch.object(_batches, "ndimage", Interpolation)
+    return patch.object(crop_batches, "ndimage", Interpolation)
 
 
 def blurred(largest: float) -> AbstractContextManager[Any]:
     """Half of the crops blurred by up to ``largest`` pixels."""
     from scipy import ndimage
 
-    from flowseg import _batches
+    from flowseg._nets import batches as crop_batches
 
-    relight = _batches._relight
+    relight = crop_batches._relight
 
     def relight_blurred(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         sigma = rng.uniform(0, largest) if rng.random() < 0.5 else 0.0
         return relight(ndimage.gaussian_filter(image, (sigma, sigma, 0)), rng)
 
-    return patch.object(_batches, "_relight", relight_blurred)
+    return patch.object(crop_batches, "_relight", relight_blurred)
 
 
 def foreground_weight(weight: float) -> AbstractContextManager[Any]:
     """Cross-entropy times ``weight``."""
     from keras import ops
 
-    from flowseg import _losses
+    from flowseg._nets import losses
 
     def loss(y_true: Any, y_pred: Any) -> Any:
         logit, foreground = y_pred[..., -1], y_true[..., 1]
         entropy = ops.relu(logit) - logit * foreground + ops.log1p(ops.exp(-ops.abs(logit)))
         squared = 0.5 * ops.mean(ops.square(5.0 * y_true[..., 2:] - y_pred[..., :-1]), axis=-1)
-        return _losses._weighted_mean(squared + weight * entropy, y_true[..., 0])
+        return losses._weighted_mean(squared + weight * entropy, y_true[..., 0])
 
-    return patch.object(_losses, "flow_loss", loss)
+    return patch.object(losses, "flow_loss", loss)
 
 
 def percentile_range(low: float, high: float) -> AbstractContextManager[Any]:
     """Other percentiles become 0 and 1."""
-    from flowseg import _predictor, _training
     from flowseg._intensities import PERCENTILES, Limits, find_limits
+    from flowseg._nets import training
+    from flowseg._segmenters import predictor
 
     def find(image: np.ndarray, _: Any) -> Limits:
         return find_limits(image, (PERCENTILES, low, high))
 
     stack = ExitStack()
-    for module in (_training, _predictor):
+    for module in (training, predictor):
         stack.enter_context(patch.object(module, "find_limits", find))
     return stack
 

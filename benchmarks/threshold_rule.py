@@ -23,9 +23,10 @@ sys.path.insert(0, str(Path(__file__).parent / "accuracy"))
 from data import pack, read
 from scores import write_results
 
-from flowseg import FlowSegmenter, _selection, _thresholds
-from flowseg._candidates import Candidates
-from flowseg._overlaps import count_objects
+from flowseg import FlowSegmenter
+from flowseg._labels.overlaps import count_objects
+from flowseg._segmenters import selection, thresholds
+from flowseg._segmenters.candidates import Candidates
 
 MODEL = "nuclei"
 # The splits to draw from: what is reported is not looked at.
@@ -55,20 +56,20 @@ def find(file: Path, splits: tuple[str, ...]) -> tuple[list[np.ndarray], list[fl
         caught.extend((levels, found))
         return found
 
-    find_candidates = _thresholds.find_candidates
-    with patch.object(_thresholds, "find_candidates", catch):
+    find_candidates = thresholds.find_candidates
+    with patch.object(thresholds, "find_candidates", catch):
         FlowSegmenter.from_pretrained(MODEL).fit_thresholds(images, masks)
     return masks, *caught
 
 
-def choose(masks: list[np.ndarray], found: list[Candidates], rule: dict[str, Any]) -> _thresholds.Thresholds:
+def choose(masks: list[np.ndarray], found: list[Candidates], rule: dict[str, Any]) -> thresholds.Thresholds:
     """What `choose_thresholds` says of objects that have been found already."""
     with ExitStack() as stack:
-        stack.enter_context(patch.object(_thresholds, "find_candidates", lambda *_, **__: found))
+        stack.enter_context(patch.object(thresholds, "find_candidates", lambda *_, **__: found))
         for name, value in rule.items():
-            module = _selection if name == "IOU_THRESHOLDS" else _thresholds
+            module = selection if name == "IOU_THRESHOLDS" else thresholds
             stack.enter_context(patch.object(module, name, value))
-        return _thresholds.choose_thresholds([], masks, {}, n_iter=None, workers=1)[0]
+        return thresholds.choose_thresholds([], masks, {}, n_iter=None, workers=1)[0]
 
 
 def part(found: list[Candidates], images: np.ndarray) -> list[Candidates]:
@@ -76,9 +77,9 @@ def part(found: list[Candidates], images: np.ndarray) -> list[Candidates]:
     return [Candidates([c.tables[i] for i in images], [c.iou[i] for i in images]) for c in found]
 
 
-def precision(found: Candidates, n_true: int, thresholds: _thresholds.Thresholds) -> list[float]:
+def precision(found: Candidates, n_true: int, thresholds: thresholds.Thresholds) -> list[float]:
     """Pooled TP / (TP + FP + FN)."""
-    iou = np.concatenate(found.kept_iou(_thresholds._as_limit(thresholds.flow_threshold), thresholds.min_size))
+    iou = np.concatenate(found.kept_iou(thresholds._as_limit(thresholds.flow_threshold), thresholds.min_size))
     hits = np.array([np.count_nonzero(iou >= t) for t in SCORED_AT])
     return (hits / (n_true + iou.size - hits)).tolist()
 
@@ -96,7 +97,7 @@ def measure(file: Path, splits: tuple[str, ...]) -> dict[str, Any]:
             drawn, left = np.split(rng.permutation(len(masks)), [n])
             to_choose, to_score = part(found, drawn), part(found, left)
             for name in precisions:
-                chosen = default = _thresholds.Thresholds()
+                chosen = default = thresholds.Thresholds()
                 if name != DEFAULTS:
                     chosen = choose([masks[i] for i in drawn], to_choose, RULES[name])
                 level = levels.index(chosen.cellprob_threshold)

@@ -10,34 +10,34 @@ if TYPE_CHECKING:
     from flowseg import metrics as metrics
     from flowseg import plot as plot
     from flowseg import synthetic as synthetic
-    from flowseg._annotation_files import masks_from_binary as masks_from_binary
-    from flowseg._annotation_files import masks_from_files as masks_from_files
-    from flowseg._annotation_files import masks_from_mat as masks_from_mat
-    from flowseg._boundary_segmenter import BoundarySegmenter as BoundarySegmenter
-    from flowseg._cellpose_files import masks_from_cellpose as masks_from_cellpose
-    from flowseg._coco import masks_from_coco as masks_from_coco
-    from flowseg._cvat import masks_from_cvat as masks_from_cvat
-    from flowseg._doctor import check_masks as check_masks
-    from flowseg._dynamics import flows_to_masks as flows_to_masks
-    from flowseg._flow_segmenter import FlowSegmenter as FlowSegmenter
-    from flowseg._flows import diameters as diameters
-    from flowseg._flows import flow_errors as flow_errors
-    from flowseg._flows import labels_to_flows as labels_to_flows
-    from flowseg._flows import masks_to_flows as masks_to_flows
-    from flowseg._following import follow_flows as follow_flows
-    from flowseg._geojson import masks_from_geojson as masks_from_geojson
+    from flowseg._flows.decoding import flows_to_masks as flows_to_masks
+    from flowseg._flows.following import follow_flows as follow_flows
+    from flowseg._flows.targets import diameters as diameters
+    from flowseg._flows.targets import flow_errors as flow_errors
+    from flowseg._flows.targets import labels_to_flows as labels_to_flows
+    from flowseg._flows.targets import masks_to_flows as masks_to_flows
     from flowseg._images import normalize as normalize
-    from flowseg._labkit import masks_from_labkit as masks_from_labkit
-    from flowseg._losses import boundary_loss as boundary_loss
-    from flowseg._losses import flow_loss as flow_loss
-    from flowseg._masks import fill_holes as fill_holes
-    from flowseg._masks import masks_from_rgb as masks_from_rgb
-    from flowseg._mending import mend_masks as mend_masks
-    from flowseg._networks import build_resunet as build_resunet
-    from flowseg._networks import build_unet as build_unet
-    from flowseg._roi import masks_from_roi as masks_from_roi
-    from flowseg._segmenters import load_segmenter as load_segmenter
-    from flowseg._tables import measure as measure
+    from flowseg._labels.conversion import fill_holes as fill_holes
+    from flowseg._labels.conversion import masks_from_rgb as masks_from_rgb
+    from flowseg._labels.doctor import check_masks as check_masks
+    from flowseg._labels.mend import mend_masks as mend_masks
+    from flowseg._nets.losses import boundary_loss as boundary_loss
+    from flowseg._nets.losses import flow_loss as flow_loss
+    from flowseg._nets.networks import build_resunet as build_resunet
+    from flowseg._nets.networks import build_unet as build_unet
+    from flowseg._segmenters.boundary import BoundarySegmenter as BoundarySegmenter
+    from flowseg._segmenters.flow import FlowSegmenter as FlowSegmenter
+    from flowseg._segmenters.loading import load_segmenter as load_segmenter
+    from flowseg.io._annotations import masks_from_binary as masks_from_binary
+    from flowseg.io._annotations import masks_from_files as masks_from_files
+    from flowseg.io._annotations import masks_from_mat as masks_from_mat
+    from flowseg.io._cellpose import masks_from_cellpose as masks_from_cellpose
+    from flowseg.io._coco import masks_from_coco as masks_from_coco
+    from flowseg.io._cvat import masks_from_cvat as masks_from_cvat
+    from flowseg.io._geojson import masks_from_geojson as masks_from_geojson
+    from flowseg.io._labkit import masks_from_labkit as masks_from_labkit
+    from flowseg.io._roi import masks_from_roi as masks_from_roi
+    from flowseg.io._tables import measure as measure
 
 __version__ = "0.1.0"
 

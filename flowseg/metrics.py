@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from flowseg import _checks
-from flowseg._overlaps import Overlaps, assign, exceeds, find_overlaps
+from flowseg._labels.overlaps import Overlaps, assign, exceeds, find_overlaps
 
 __all__ = [
     "Match",

@@ -56,7 +56,7 @@ def run_here(*arguments, status=0, cwd="."):
     with (
         patch.dict(os.environ, {name: ENVIRONMENT[name] for name in ("COLUMNS", "NO_COLOR")}),
         patch.object(sys, "argv", command(*arguments)[2:]),
-        patch("flowseg._cli_signals.end_at_once", sys.exit),
+        patch("flowseg.cli._shared.signals.end_at_once", sys.exit),
         chdir(cwd),
         warnings.catch_warnings(),
         redirect_stdout(out),

@@ -16,7 +16,7 @@ from layouts import LAYOUTS
 
 import flowseg
 from flowseg import _diffusion, metrics
-from flowseg._pieces import find_pieces
+from flowseg._labels.components import find_pieces
 
 # Images of at most so many pixels are compared with the slow reference as well.
 SMALL = 300

@@ -264,19 +264,19 @@ def read_images(path):
 
 
 def read_model(path):
-    from flowseg._saving import read_document
+    from flowseg._segmenters.model_file import read_document
 
     return read_document(path)
 
 
 def read_checkpoint(path):
-    from flowseg._checkpoint import read_state
+    from flowseg._nets.checkpoint import read_state
 
     return read_state(path)
 
 
 def read_run(path):
-    from flowseg._cli_record import RECORD_NAME, read_record
+    from flowseg.cli._shared.record import RECORD_NAME, read_record
 
     path.replace(path.with_name(RECORD_NAME))
     return read_record(path.parent)
@@ -292,7 +292,7 @@ class Loading:
         from safetensors.numpy import save_file
 
         if self.weights is None:
-            from flowseg._saving import name_weights
+            from flowseg._segmenters.model_file import name_weights
 
             self.weights = name_weights(flowseg.build_unet(1, 3, filters=(2,)))
         try:

@@ -21,19 +21,20 @@ from cli_tools import contents, start
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from flowseg import _files, io, synthetic
+from flowseg import io, synthetic
+from flowseg._system import files
 
 SAVES = """
 import sys
 from pathlib import Path
 import numpy as np
-from flowseg import _files, io
+from flowseg import files, io
 folder = Path(sys.argv[1])
 print("ready", flush=True)
 k = int(sys.argv[2])
 while True:
     k += 1
-    _files.write_safetensors(folder / "model.safetensors", {"w": np.full(2_000_000, k, np.float32)}, {"k": str(k)})
+    files.write_safetensors(folder / "model.safetensors", {"w": np.full(2_000_000, k, np.float32)}, {"k": str(k)})
     io.write_masks(folder / "a_masks.tif", np.full((700, 700), k % 60000))
     io.write_table(folder / "a.csv", {"k": np.full(3000, k)})
 """
@@ -74,7 +75,7 @@ def kill_saves(n, rng):
             n_left += bool(left)
             most_left = max(most_left, len(left))
         for each in NAMES:
-            _files.write_whole(folder / each, lambda beside: beside.write_text("x"))
+            files.write_whole(folder / each, lambda beside: beside.write_text("x"))
         n_after = len(list(folder.iterdir())) - len(NAMES)
     print(  # noqa: T201
         f"saves: {n} kills, {n_left} of them during a save; files lost or damaged: {n_bad}; unfinished files at a time: "

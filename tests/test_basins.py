@@ -3,8 +3,8 @@ import pytest
 
 import flowseg
 from flowseg import synthetic
-from flowseg._basins import EQUAL, JOINED_ABOVE, _group, find_basins, join_unparted, list_faces
-from flowseg._following import walk
+from flowseg._flows.basins import EQUAL, JOINED_ABOVE, _group, find_basins, join_unparted, list_faces
+from flowseg._flows.following import walk
 
 
 def start(flows, cellprob):

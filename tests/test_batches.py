@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 
 import flowseg
-from flowseg import _batches, synthetic
-from flowseg._batches import CropBatches, Sample, _cut
-from flowseg._codecs import BoundaryCodec, FlowCodec
+from flowseg import synthetic
+from flowseg._nets import batches as crop_batches
+from flowseg._nets.batches import CropBatches, Sample, _cut
+from flowseg._nets.codecs import BoundaryCodec, FlowCodec
 
 
 @pytest.fixture(scope="module")
@@ -208,10 +209,10 @@ class TestLight:
 
     @staticmethod
     def relight(value, monkeypatch, channels=3, n=300, noise=(0.0, 0.0)):
-        monkeypatch.setattr(_batches, "NOISE", noise)
+        monkeypatch.setattr(crop_batches, "NOISE", noise)
         rng = np.random.default_rng(0)
         image = np.full((4, 4, channels), value, np.float32)
-        made = np.stack([_batches._relight(image, rng) for _ in range(n)])
+        made = np.stack([crop_batches._relight(image, rng) for _ in range(n)])
         assert made.dtype == np.float32
         return made
 
@@ -228,7 +229,7 @@ class TestLight:
         still = {"GAIN": (1.0, 1.0), "OFFSET": (0.0, 0.0), "GAMMA": (1.0, 1.0)}
         for name, value in still.items():
             if name != ranges:
-                monkeypatch.setattr(_batches, name, value)
+                monkeypatch.setattr(crop_batches, name, value)
         made = self.relight(0.5, monkeypatch)[:, 0, 0]
         assert all(abs(np.corrcoef(made[:, a], made[:, b])[0, 1]) < 0.3 for a, b in ((0, 1), (0, 2), (1, 2)))
         assert (np.ptp(made, axis=1) > 0).all()
@@ -238,11 +239,11 @@ class TestLight:
         assert np.ptp(made.reshape(300, 16, 3), axis=1).max() < 1e-6
 
     def test_values_below_nought_stay_below(self, monkeypatch):
-        monkeypatch.setattr(_batches, "OFFSET", (0.0, 0.0))
+        monkeypatch.setattr(crop_batches, "OFFSET", (0.0, 0.0))
         assert (self.relight(-0.5, monkeypatch) < 0).all()
 
     def test_noise(self, monkeypatch):
-        made = self.relight(0.0, monkeypatch, n=400, noise=_batches.NOISE)
+        made = self.relight(0.0, monkeypatch, n=400, noise=crop_batches.NOISE)
         spread = (made - made.mean(axis=(1, 2), keepdims=True)).std(axis=(1, 2, 3))
         assert 0.002 < np.quantile(spread, 0.1) < 0.012
         assert 0.045 < spread.max() < 0.08
@@ -250,7 +251,7 @@ class TestLight:
 
 def test_turns_are_of_any_angle_and_flipped_half_of_the_time():
     rng = np.random.default_rng(0)
-    turns = np.stack([_batches._random_turn(rng) for _ in range(4000)])
+    turns = np.stack([crop_batches._random_turn(rng) for _ in range(4000)])
     assert np.allclose(turns @ turns.transpose(0, 2, 1), np.eye(2))
     flipped = np.linalg.det(turns) < 0
     assert 1850 < flipped.sum() < 2150
@@ -261,7 +262,7 @@ def test_turns_are_of_any_angle_and_flipped_half_of_the_time():
 
 def test_scales_are_as_often_up_as_down(samples, monkeypatch):
     seen = []
-    monkeypatch.setattr(_batches, "_cut", lambda *a: seen.append(a[2]) or _cut(*a))
+    monkeypatch.setattr(crop_batches, "_cut", lambda *a: seen.append(a[2]) or _cut(*a))
     batches(samples, batch_size=200).make(0, 0)
     assert 1 / 1.3 <= min(seen) < 0.79
     assert 1.28 < max(seen) <= 1.3
@@ -270,7 +271,7 @@ def test_scales_are_as_often_up_as_down(samples, monkeypatch):
 
 def test_every_sample_comes(samples, monkeypatch):
     seen = []
-    monkeypatch.setattr(_batches, "_cut", lambda *a: seen.append(id(a[0])) or _cut(*a))
+    monkeypatch.setattr(crop_batches, "_cut", lambda *a: seen.append(id(a[0])) or _cut(*a))
     batches(samples, batch_size=60).make(0, 0)
     assert len(set(seen)) == 3
 

@@ -5,11 +5,11 @@ import warnings
 import numpy as np
 import pytest
 
-from flowseg import _choosing, _thresholds
-from flowseg._choosing import LEAST_OBJECTS, Choosing, warn_of_no_comparison
-from flowseg._selection import best_iou, is_judged, score_found, standard_error
-from flowseg._sizes import Sizes
-from flowseg._thresholds import (
+from flowseg._nets.sizes import Sizes
+from flowseg._segmenters import choices, thresholds
+from flowseg._segmenters.choices import LEAST_OBJECTS, Choosing, warn_of_no_comparison
+from flowseg._segmenters.selection import best_iou, is_judged, score_found, standard_error
+from flowseg._segmenters.thresholds import (
     SCORE_FOLDS,
     SCORE_THRESHOLDS,
     Thresholds,
@@ -201,7 +201,7 @@ def test_a_training_further_that_nobody_looks_at(goes_on, n, warned):
 
 
 def test_average_precision_is_told_at_these():
-    assert _choosing.TOLD_THRESHOLDS == (0.5, 0.75)
+    assert choices.TOLD_THRESHOLDS == (0.5, 0.75)
 
 
 def tables(scores_by_image):
@@ -295,19 +295,19 @@ def test_each_threshold_is_chosen_where_it_counts():
 
 
 def test_what_is_tried():
-    assert _thresholds.CELLPROB_THRESHOLDS == (-3, -2, -1.5, -1, -0.5, 0, 0.5, 1, 1.5, 2, 3)
-    assert (0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.8, 1, np.inf) == _thresholds.FLOW_THRESHOLDS
-    assert _thresholds.SIZE_SHARES == (0, 0.05, 0.1)
+    assert thresholds.CELLPROB_THRESHOLDS == (-3, -2, -1.5, -1, -0.5, 0, 0.5, 1, 1.5, 2, 3)
+    assert (0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.8, 1, np.inf) == thresholds.FLOW_THRESHOLDS
+    assert thresholds.SIZE_SHARES == (0, 0.05, 0.1)
     assert SCORE_THRESHOLDS == (None, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
     assert SCORE_FOLDS == 5
     assert LEAST_OBJECTS == 50
 
 
 def test_those_nearest_to_the_default_are_tried_first():
-    tried = _thresholds._choices({}, "cellprob_threshold", _thresholds.CELLPROB_THRESHOLDS, 0.0)
+    tried = thresholds._choices({}, "cellprob_threshold", thresholds.CELLPROB_THRESHOLDS, 0.0)
     assert tried == [0, -0.5, 0.5, -1, 1, -1.5, 1.5, -2, 2, -3, 3]
-    assert _thresholds._choices({"flow_threshold": None}, "flow_threshold", (0.1,), 0.4) == [np.inf]
-    assert _thresholds._choices({"flow_threshold": 0.7}, "flow_threshold", (0.1,), 0.4) == [0.7]
+    assert thresholds._choices({"flow_threshold": None}, "flow_threshold", (0.1,), 0.4) == [np.inf]
+    assert thresholds._choices({"flow_threshold": 0.7}, "flow_threshold", (0.1,), 0.4) == [0.7]
 
 
 class Seeing(Choosing):
@@ -378,7 +378,7 @@ class TestTake:
         import types
 
         said = types.SimpleNamespace(describe_machine=lambda: {"keras": "3"})  # the real one loads Keras
-        monkeypatch.setitem(sys.modules, "flowseg._machine", said)
+        monkeypatch.setitem(sys.modules, "flowseg._nets.machine", said)
 
     def test_all_of_it(self):
         taking = Taking()

@@ -99,7 +99,7 @@ def test_memory_that_runs_out_is_said_of_the_file(data, monkeypatch):
     def fail(file):
         raise MemoryError
 
-    monkeypatch.setattr("flowseg._cli_check.read_loose_masks", fail)
+    monkeypatch.setattr("flowseg.cli._check.read_loose_masks", fail)
     first = sorted((data / "train" / "masks").iterdir())[0]
     line = invoke("check", first, status=1).stdout.splitlines()[0]
     assert line == f"{first}: unreadable: what is worked on must fit into memory; it does not."

@@ -11,8 +11,8 @@ from cli_tools import contents, run_here
 from skimage.io import imsave
 
 from flowseg import io, synthetic
-from flowseg._cli_inputs import part_place
-from flowseg._image_files import read_shape
+from flowseg._image_files.reading import read_shape
+from flowseg.cli._shared.inputs import part_place
 
 
 @pytest.fixture(scope="module")

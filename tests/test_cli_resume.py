@@ -14,9 +14,9 @@ from cli_tools import ENVIRONMENT, command, contents, invoke, start
 from skimage.io import imsave
 
 from flowseg import __version__, io, synthetic
-from flowseg._cli_record import RECORD_NAME, read_record
-from flowseg._cli_stream import MOST_FINISHING, Failure, Stages, stream
-from flowseg._files import unfinished, write_whole
+from flowseg._system.files import unfinished, write_whole
+from flowseg.cli._shared.record import RECORD_NAME, read_record
+from flowseg.cli._shared.stream import MOST_FINISHING, Failure, Stages, stream
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,8 @@ import tifffile
 from cli_tools import invoke, run, run_here
 
 from flowseg import BoundarySegmenter, FlowSegmenter
-from flowseg._cli_progress import FEW_TILES, TileBar
-from flowseg._progress import TrainingProgress
+from flowseg._nets.progress_bar import TrainingProgress
+from flowseg.cli._shared.progress import FEW_TILES, TileBar
 
 TINY = ("--filters", "8,16", "--crop-size", 64, "--batch-size", 2, "--steps-per-epoch", 2)
 

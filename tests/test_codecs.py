@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import flowseg
-from flowseg._codecs import BACKGROUND, BOUNDARY, BOUNDARY_WIDTH, FLOW_SCALE, INTERIOR, BoundaryCodec, FlowCodec
+from flowseg._nets.codecs import BACKGROUND, BOUNDARY, BOUNDARY_WIDTH, FLOW_SCALE, INTERIOR, BoundaryCodec, FlowCodec
 
 MASKS = np.zeros((9, 16), int)
 MASKS[2:6, 1:6], MASKS[2:6, 6:9], MASKS[8, 12:] = 1, 3, -1

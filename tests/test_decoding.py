@@ -6,9 +6,9 @@ import pytest
 
 import flowseg
 from flowseg import FlowSegmenter
-from flowseg._decoding import Decoder, learn_decoding, read_learned
-from flowseg._quality import Calibration
-from flowseg._thresholds import SCORE_THRESHOLDS, Thresholds, choose_score_threshold
+from flowseg._segmenters.decoder import Decoder, learn_decoding, read_learned
+from flowseg._segmenters.quality import Calibration
+from flowseg._segmenters.thresholds import SCORE_THRESHOLDS, Thresholds, choose_score_threshold
 
 # Of the features only the mean logit counts: the score is 0 where it is 0, 1 where it is 5.
 BY_CELLPROB = Calibration(10.0, (1.0, 0.0, 0.0, 0.0, 0.0, 0.0), (0.0, 1.0), (0.0, 1.0))

@@ -11,7 +11,7 @@ from skimage.io import imsave
 from typer.testing import CliRunner
 
 from flowseg import check_masks, plot
-from flowseg._duplicates import fingerprint
+from flowseg._labels.duplicates import fingerprint
 from flowseg.cli import app
 
 

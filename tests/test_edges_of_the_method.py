@@ -5,12 +5,13 @@ import pytest
 import reference
 
 import flowseg
-from flowseg import _basins, synthetic
-from flowseg._candidates import Candidates
-from flowseg._codecs import BoundaryCodec
+from flowseg import synthetic
+from flowseg._flows import basins
+from flowseg._flows.cleanup import one_piece_each
 from flowseg._images import resize_masks
-from flowseg._polygons import fill, trace
-from flowseg._tidy import one_piece_each
+from flowseg._labels.polygons import fill, trace
+from flowseg._nets.codecs import BoundaryCodec
+from flowseg._segmenters.candidates import Candidates
 
 
 def u_shape(length, width, gap=3):
@@ -50,12 +51,12 @@ def test_faces_beyond_the_guessed_number(monkeypatch):
     noise = np.random.default_rng(0).normal(0, 1.0, (2, 90, 90))
     flows = (flowseg.masks_to_flows(masks) + noise).astype(np.float32)
     labels = np.arange(1, 8101, dtype=np.int32).reshape(1, 90, 90)  # every pixel is a label, every face one between two
-    expected = _basins.list_faces(flows.reshape(2, 1, 90, 90), labels, 8100)
+    expected = basins.list_faces(flows.reshape(2, 1, 90, 90), labels, 8100)
     assert expected.meeting.size == 2 * 90 * 89
     masks_expected = flowseg.flows_to_masks(flows, np.ones((90, 90)), flow_threshold=None)
     for guess in (1, 100, 2 * 90 * 89 - 1, 2 * 90 * 89):
-        monkeypatch.setattr(_basins, "GUESSED_FACES", guess)
-        found = _basins.list_faces(flows.reshape(2, 1, 90, 90), labels, 8100)
+        monkeypatch.setattr(basins, "GUESSED_FACES", guess)
+        found = basins.list_faces(flows.reshape(2, 1, 90, 90), labels, 8100)
         for name in ("pairs", "agreement", "meeting", "squares", "sizes"):
             assert np.array_equal(getattr(found, name), getattr(expected, name)), name
         assert np.array_equal(flowseg.flows_to_masks(flows, np.ones((90, 90)), flow_threshold=None), masks_expected)
@@ -63,7 +64,7 @@ def test_faces_beyond_the_guessed_number(monkeypatch):
 
 def test_end_points_lie_on_the_nearest_pixel():
     ends = np.array([[0.0, 0.0, 0.0, 0.0], [1.4, 1.6, 0.2, 4.0], [2.6, 2.4, 0.9, 6.7]], dtype=np.float32)
-    nearest = _basins._nearest_pixels(ends, (1, 5, 7))
+    nearest = basins._nearest_pixels(ends, (1, 5, 7))
     assert nearest.tolist() == [[0, 0, 0, 0], [1, 2, 0, 4], [3, 2, 1, 6]]
 
 
@@ -74,7 +75,7 @@ def test_ends_on_both_sides_of_a_pixel_centre_are_one_basin():
     inside = np.array([[0, 0, 1, 1, 1, 0]], dtype=bool)
     field = flows.astype(np.float32).reshape(2, 1, 1, 6)
     state = np.where(inside, -1, 0).astype(np.int32).reshape(1, 1, 6)
-    assert _basins.find_basins(field, state, 1, 1) == 1
+    assert basins.find_basins(field, state, 1, 1) == 1
     assert state.ravel().tolist() == [0, 0, 1, 1, 1, 0]
 
 

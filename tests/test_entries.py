@@ -10,7 +10,7 @@ import roifile
 import tifffile
 
 import flowseg
-from flowseg._entries import KINDS
+from flowseg.io._entries import KINDS
 
 SHAPE = (20, 20)
 

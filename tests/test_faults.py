@@ -13,12 +13,13 @@ from faults import every_fault, hidden
 from skimage.io import imsave
 from typer.testing import CliRunner
 
-from flowseg import _cli_predict, _files, io, synthetic
-from flowseg._checkpoint import Checkpoint, State
-from flowseg._cli_record import RECORD_NAME
-from flowseg._cli_rescue import save_or_rescue
-from flowseg._cli_stream import FAULTS, sentence_of
-from flowseg.cli import app
+from flowseg import io, synthetic
+from flowseg._nets.checkpoint import Checkpoint, State
+from flowseg._system import files
+from flowseg.cli import _predict, app
+from flowseg.cli._shared.record import RECORD_NAME
+from flowseg.cli._shared.rescue import save_or_rescue
+from flowseg.cli._shared.stream import FAULTS, sentence_of
 
 pytestmark = [
     # what could not be written when it was to be is tried again when Python drops the file
@@ -87,7 +88,7 @@ def check_one_file(write, file, old):
         ("a.json", lambda file: io.write_coco(file, {"a.png": np.eye(9, dtype=int)})),
         ("a.zip", lambda file: io.write_roi(file, np.eye(9, dtype=int))),
         ("a.csv", lambda file: io.write_table(file, {"label": np.arange(3)})),
-        ("a.safetensors", lambda file: _files.write_safetensors(file, {"w": np.arange(9.0)}, {"a": "b"})),
+        ("a.safetensors", lambda file: files.write_safetensors(file, {"w": np.arange(9.0)}, {"a": "b"})),
     ],
 )
 def test_writers(name, write, tmp_path):
@@ -184,7 +185,7 @@ def check_command(arguments, output, again=()):
 def test_predict(fitted, tmp_path, monkeypatch):
     model, images = tmp_path / "model.safetensors", draw(tmp_path / "in", 1)
     fitted["FlowSegmenter"].save(model)
-    monkeypatch.setattr(_cli_predict, "_load", lambda file, parameters: fitted["FlowSegmenter"])
+    monkeypatch.setattr(_predict, "_load", lambda file, parameters: fitted["FlowSegmenter"])
     output = tmp_path / "out"
     check_command(
         (

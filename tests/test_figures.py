@@ -16,9 +16,9 @@ from matplotlib.colors import to_hex
 from skimage.io import imread
 
 from flowseg import FlowSegmenter, masks_to_flows, metrics, plot, synthetic
-from flowseg._drawing import find_edges
-from flowseg._figures import COMPARISON_OPACITY, FALSE_FIND, HIT, MASK_OPACITY, MISS
-from flowseg._overlaps import number_objects
+from flowseg._labels.overlaps import number_objects
+from flowseg.plot._axes import find_edges
+from flowseg.plot._figures import COMPARISON_OPACITY, FALSE_FIND, HIT, MASK_OPACITY, MISS
 
 # Canvas pixels per image pixel, and per line: lines then cover two pixels on each side of an edge.
 SCALE, LINE = 12, 4

@@ -7,7 +7,7 @@ from hypothesis.extra import numpy as hnp
 
 import flowseg
 from flowseg import synthetic
-from flowseg._pieces import find_pieces
+from flowseg._labels.components import find_pieces
 
 label_images = hnp.arrays(
     dtype=st.sampled_from([np.uint8, np.int16, np.uint16, np.int32, np.int64, np.uint64]),

@@ -19,7 +19,7 @@ from skimage.io import imsave
 
 import flowseg
 from flowseg import io, mend_masks, metrics
-from flowseg._polygons import fill, signed_area, trace
+from flowseg._labels.polygons import fill, signed_area, trace
 
 
 def same_objects(a, b):

@@ -8,14 +8,14 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from flowseg import FlowSegmenter, build_unet, load_segmenter
-from flowseg._checkpoint import METADATA_KEY, read_state
-from flowseg._cli_record import RECORD_NAME, read_record
-from flowseg._document_checks import check_document
-from flowseg._machine import describe_machine
-from flowseg._pretrained import pretrained_file
-from flowseg._saving import MOST_DOCUMENT, check_size, name_weights, read_document, write_model
-from flowseg._strict_json import MOST_LEVELS, read_strictly
-from flowseg._tensor_files import MOST_HEADER, read_metadata
+from flowseg._nets.checkpoint import METADATA_KEY, read_state
+from flowseg._nets.machine import describe_machine
+from flowseg._nets.tensor_files import MOST_HEADER, read_metadata
+from flowseg._segmenters.document_checks import check_document
+from flowseg._segmenters.model_file import MOST_DOCUMENT, check_size, name_weights, read_document, write_model
+from flowseg._segmenters.pretrained import pretrained_file
+from flowseg._system.strict_json import MOST_LEVELS, read_strictly
+from flowseg.cli._shared.record import RECORD_NAME, read_record
 
 STATE = {"fingerprint": "", "seeds": [1, 2, 3]}
 
@@ -161,7 +161,7 @@ class TestDocument:
             model.save(tmp_path / "m", card=deep)
 
     def test_a_document_that_is_just_short_enough(self, tmp_path, monkeypatch):
-        monkeypatch.setattr("flowseg._saving.MOST_DOCUMENT", len('{"a": 1, "b": 2}'))
+        monkeypatch.setattr("flowseg._segmenters.model_file.MOST_DOCUMENT", len('{"a": 1, "b": 2}'))
         write_model(tmp_path / "m", {"b": 2, "a": 1}, {})
         assert read_metadata(tmp_path / "m")["flowseg"] == '{"a": 1, "b": 2}'  # sorted: the same bytes every time
         with pytest.raises(ValueError, match="must have at most 16 characters with the rest .*; got 17"):
@@ -448,7 +448,7 @@ class TestTrainedWith:
         assert "trained_with" not in read_document(tmp_path / "again")
 
     def test_info(self, file, capsys):
-        from flowseg._cli_model import info
+        from flowseg.cli._info import info
 
         info(str(file))
         line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("trained with: "))

@@ -6,7 +6,8 @@ import tifffile
 from PIL import Image
 from skimage.io import imsave
 
-from flowseg import _files, io
+from flowseg import io
+from flowseg._system import files
 
 
 def test_find_files(tmp_path):
@@ -162,7 +163,7 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path, error):
         raise error
 
     with pytest.raises(type(error)):
-        _files.write_whole(file, fail)
+        files.write_whole(file, fail)
     assert file.read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["result.tif"]
 

@@ -10,19 +10,21 @@ import numpy as np
 import pytest
 from cli_tools import contents, invoke, start
 
-from flowseg import _cli_batch, _files, _locks, io
+from flowseg import io
+from flowseg._system import files, locks
+from flowseg.cli._shared import batch
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from flowseg import _files, _locks
+from flowseg import files, locks
 def stay(*_):
     print("ready", flush=True)
     time.sleep(600)
 if sys.argv[1] == "lock":
-    with _locks.holding(Path(sys.argv[2]), "a test", "this"):
+    with locks.holding(Path(sys.argv[2]), "a test", "this"):
         stay()
-_files.write_whole(Path(sys.argv[2]), stay)
+files.write_whole(Path(sys.argv[2]), stay)
 """
 
 
@@ -50,22 +52,22 @@ def test_a_lock_is_held_by_a_living_process_only(other, tmp_path):
     for _ in range(2):
         with (
             pytest.raises(BlockingIOError, match=rf"this must not .* in use by a test \(process {process.pid} on "),
-            _locks.holding(lock, "me", "this"),
+            locks.holding(lock, "me", "this"),
         ):
             pass
     process.kill()
     process.wait()
     assert lock.exists()  # nobody was left to remove it
-    with _locks.holding(lock, "me", "this"):
+    with locks.holding(lock, "me", "this"):
         assert json.loads(lock.read_bytes())["process"] == os.getpid()
     assert not lock.exists()
 
 
 def test_a_lock_of_another_thread(tmp_path):
     with (
-        _locks.holding(tmp_path / "lock", "me", "this"),
+        locks.holding(tmp_path / "lock", "me", "this"),
         pytest.raises(BlockingIOError),
-        _locks.holding(tmp_path / "lock", "me", "this"),
+        locks.holding(tmp_path / "lock", "me", "this"),
     ):
         pass
 
@@ -74,43 +76,43 @@ def test_a_lock_of_another_thread(tmp_path):
 def test_a_lock_that_another_machine_left(same, tmp_path):
     """What the kernel says of it may be true of this machine only."""
     lock = tmp_path / "lock"
-    said = _locks._describe("a test") | {"process": 1}
+    said = locks._describe("a test") | {"process": 1}
     lock.write_text(json.dumps(said | {name: "other" for name in ("host", "boot") if name != same}))
     if same != "none":  # another container, another start of the same machine
-        with _locks.holding(lock, "me", "this"):
+        with locks.holding(lock, "me", "this"):
             pass
         assert not lock.exists()
         return
     with (
         pytest.raises(BlockingIOError, match=f"may be in use by a test .* If that has ended, delete {lock}"),
-        _locks.holding(lock, "me", "this"),
+        locks.holding(lock, "me", "this"),
     ):
         pass
     lock.unlink()
-    with _locks.holding(lock, "me", "this"):
+    with locks.holding(lock, "me", "this"):
         pass
 
 
 def test_where_there_are_no_locks(tmp_path, monkeypatch):
     """Then a file that is there may be held, and an unfinished one may be written."""
-    monkeypatch.setattr(_locks, "take", lambda descriptor: None)
+    monkeypatch.setattr(locks, "take", lambda descriptor: None)
     with (
-        _locks.holding(tmp_path / "lock", "me", "this"),
+        locks.holding(tmp_path / "lock", "me", "this"),
         pytest.raises(BlockingIOError, match="it may be in use by me .* delete"),
-        _locks.holding(tmp_path / "lock", "you", "this"),
+        locks.holding(tmp_path / "lock", "you", "this"),
     ):
         pass
     assert not list(tmp_path.iterdir())
-    left = _files.unfinished(tmp_path / "a", 0)
+    left = files.unfinished(tmp_path / "a", 0)
     left.touch()
-    _files.write_whole(tmp_path / "a", lambda beside: beside.touch())
+    files.write_whole(tmp_path / "a", lambda beside: beside.touch())
     assert sorted(tmp_path.iterdir()) == sorted([left, tmp_path / "a"])
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "[" * 5000, "\0" * 100, '{"process": {}}'])
 def test_a_lock_file_with_other_words(text, tmp_path):
     (tmp_path / "lock").write_text(text)
-    with _locks.holding(tmp_path / "lock", "me", "this"):
+    with locks.holding(tmp_path / "lock", "me", "this"):
         pass
 
 
@@ -127,12 +129,12 @@ def test_a_lock_that_is_no_plain_file(kind, tmp_path):
     if kind == "link":
         elsewhere.write_text("mine")
     if kind == "pipe":
-        with pytest.raises(OSError, match="must not be in use"), _locks.holding(lock, "me", "this"):
+        with pytest.raises(OSError, match="must not be in use"), locks.holding(lock, "me", "this"):
             pass
         return
     with (
         pytest.raises(ValueError, match=f"{lock} must be a plain file, and is something else"),
-        _locks.holding(lock, "me", "this"),
+        locks.holding(lock, "me", "this"),
     ):
         pass
     assert elsewhere.exists() == (kind == "link")
@@ -163,7 +165,7 @@ def test_what_a_killed_save_leaves_is_removed_by_the_next(other, tmp_path):
     file = tmp_path / "a.tif"
     process = other("write", file)
     (left,) = tmp_path.iterdir()
-    assert left == _files.unfinished(file, 0)
+    assert left == files.unfinished(file, 0)
     io.write_masks(file, np.eye(3, dtype=int))  # beside a living process
     assert sorted(tmp_path.iterdir()) == sorted([left, file])
     process.kill()
@@ -176,15 +178,15 @@ def test_what_a_killed_save_leaves_is_removed_by_the_next(other, tmp_path):
 
 def test_leftovers_of_several(tmp_path):
     file = tmp_path / f"{'long ' * 30}é.tif"
-    for number in range(_files.AT_ONCE):
-        _files.unfinished(file, number).touch()
-    other = _files.unfinished(tmp_path / f"{'long ' * 30}e.tif", 0)  # a name that begins as the other does
+    for number in range(files.AT_ONCE):
+        files.unfinished(file, number).touch()
+    other = files.unfinished(tmp_path / f"{'long ' * 30}e.tif", 0)  # a name that begins as the other does
     other.touch()
-    _files.write_whole(file, lambda beside: beside.write_text("x"))
+    files.write_whole(file, lambda beside: beside.write_text("x"))
     assert sorted(tmp_path.iterdir()) == sorted([other, file])
     for number in (0, 7, 77):
-        _files.unfinished(file, number).touch()
-    _files.remove_leftovers(tmp_path, [file.name])
+        files.unfinished(file, number).touch()
+    files.remove_leftovers(tmp_path, [file.name])
     assert sorted(tmp_path.iterdir()) == sorted([other, file])
 
 
@@ -194,7 +196,7 @@ def test_many_write_the_same_file(tmp_path):
     def write(number):
         try:
             for _ in range(20):
-                _files.write_whole(file, lambda beside: beside.write_bytes(bytes([number]) * 5000))
+                files.write_whole(file, lambda beside: beside.write_bytes(bytes([number]) * 5000))
         except OSError as error:
             errors.append(error)
 
@@ -211,7 +213,7 @@ def test_many_write_the_same_file(tmp_path):
 @pytest.mark.parametrize("kind", ["link", "folder", "pipe", "file"])
 def test_what_has_the_name_of_an_unfinished_file(kind, tmp_path):
     (tmp_path / "mine").write_text("mine")
-    beside = _files.unfinished(tmp_path / "a", 0)
+    beside = files.unfinished(tmp_path / "a", 0)
     if kind == "link":
         beside.symlink_to("mine")
     elif kind == "folder":
@@ -221,7 +223,7 @@ def test_what_has_the_name_of_an_unfinished_file(kind, tmp_path):
         os.mkfifo(beside)
     else:
         os.link(tmp_path / "mine", beside)
-    _files.write_whole(tmp_path / "a", lambda file: file.write_text("new"))
+    files.write_whole(tmp_path / "a", lambda file: file.write_text("new"))
     assert (tmp_path / "a").read_text() == "new"
     assert (tmp_path / "mine").read_text() == "mine"
 
@@ -238,9 +240,9 @@ def test_a_link_that_is_named_stays_one(tmp_path):
 def test_names_are_not_too_long(tmp_path):
     for name in ("é" * 120 + ".tif", "x" * 255, "a." + "s" * 250):
         file = tmp_path / name
-        _files.write_whole(file, lambda beside: beside.write_text("x"))
+        files.write_whole(file, lambda beside: beside.write_text("x"))
         assert file.read_text() == "x"
-        with _locks.holding_file(file, "me", "this"):
+        with locks.holding_file(file, "me", "this"):
             pass
 
 
@@ -306,7 +308,7 @@ COMMANDS = {
 def test_a_folder_in_use_is_refused(name, other, tmp_path):
     source, output = masks(tmp_path / "in"), tmp_path / "out"
     output.mkdir()
-    process = other("lock", output / _locks.FOLDER_LOCK)
+    process = other("lock", output / locks.FOLDER_LOCK)
     before = contents(output)
     command, *options = COMMANDS[name]
     result = invoke(command, source, *(options or ["--output"]), output, status=1)
@@ -318,10 +320,10 @@ def test_a_folder_in_use_is_refused(name, other, tmp_path):
 
 
 def test_a_model_that_is_being_made(other, tmp_path):
-    from flowseg._checkpoint import holding
+    from flowseg._nets.checkpoint import holding
 
     file = tmp_path / "model.safetensors"
-    other("lock", _locks.name_beside(file, ".lock"))
+    other("lock", locks.name_beside(file, ".lock"))
     with pytest.raises(BlockingIOError, match=f"checkpoint {file} must not be in use by another run"), holding(file):
         pass
     with holding(None):
@@ -352,14 +354,14 @@ def test_three_trials_of_two_runs_at_once(tmp_path):
 def test_a_run_that_another_one_came_between_is_refused(tmp_path, monkeypatch):
     """The plan was made before the folder was held."""
     source, output = masks(tmp_path / "in"), tmp_path / "out"
-    hold = _cli_batch.holding_folder
+    hold = batch.holding_folder
 
     def late(*arguments):
-        monkeypatch.setattr(_cli_batch, "holding_folder", hold)
+        monkeypatch.setattr(batch, "holding_folder", hold)
         invoke("convert", source, "--output", output)
         return hold(*arguments)
 
-    monkeypatch.setattr(_cli_batch, "holding_folder", late)
+    monkeypatch.setattr(batch, "holding_folder", late)
     result = invoke("convert", source, "--output", output, "--to", "png", status=1)
     assert "one has written to it just now" in str(result.exception)
     assert contents(output).keys() == {"a_masks.tif", "flowseg-run.jsonl"}

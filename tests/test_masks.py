@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import flowseg
-from flowseg._pieces import find_pieces
+from flowseg._labels.components import find_pieces
 
 
 def test_exact_colours():

@@ -9,7 +9,7 @@ import pytest
 from scipy.io import loadmat, savemat
 
 import flowseg
-from flowseg._mat_files import read_matrices
+from flowseg.io._mat import read_matrices
 
 FUZZ = Path(__file__).with_name("fuzz_mat.py")
 

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 import flowseg
-from flowseg import _memory
-from flowseg._codec_sizes import coded_shape
+from flowseg._image_files.codec_sizes import coded_shape
+from flowseg._system import memory
 
 
 @pytest.fixture
@@ -22,29 +22,29 @@ def groups(tmp_path, monkeypatch):
     (tmp_path / "v2" / "c" / "d" / "memory.max").write_text("max\n")
     (tmp_path / "v1" / "memory.limit_in_bytes").write_text("9223372036854771712\n")
     names = {False: (tmp_path / "v2", "memory.max"), True: (tmp_path / "v1", "memory.limit_in_bytes")}
-    monkeypatch.setattr(_memory, "GROUPS", names)
-    monkeypatch.setattr(_memory, "GROUP_OF_PROCESS", tmp_path / "proc")
-    monkeypatch.setattr(_memory, "_limits", list)
-    monkeypatch.setattr(_memory, "_machine", lambda: [4 << 30])
+    monkeypatch.setattr(memory, "GROUPS", names)
+    monkeypatch.setattr(memory, "GROUP_OF_PROCESS", tmp_path / "proc")
+    monkeypatch.setattr(memory, "_limits", list)
+    monkeypatch.setattr(memory, "_machine", lambda: [4 << 30])
     return tmp_path
 
 
 def test_the_least_limit_counts(groups):
-    assert _memory.allowed() == 3 << 30
+    assert memory.allowed() == 3 << 30
     (groups / "v1" / "a" / "memory.limit_in_bytes").write_text(f"{2 << 30}\n")
-    assert _memory.allowed() == 3 << 29
+    assert memory.allowed() == 3 << 29
     (groups / "v2" / "c" / "memory.max").write_text(f"{1 << 30}\n")
-    assert _memory.allowed() == 3 << 28
-    _memory.check(3 << 28, "it")
+    assert memory.allowed() == 3 << 28
+    memory.check(3 << 28, "it")
     with pytest.raises(MemoryError, match=r"^it takes about 806 MB, this process may use 806 MB\.$"):
-        _memory.check((3 << 28) + 1, "it")
+        memory.check((3 << 28) + 1, "it")
 
 
 def test_limits_of_the_shell_count():
     pytest.importorskip("resource")
     code = (
-        "import resource; from flowseg import _memory; before = _memory.allowed()\n"
-        "resource.setrlimit(resource.RLIMIT_{}, (2**31, 2**31)); print(before, _memory.allowed())"
+        "import resource; from flowseg import memory; before = memory.allowed()\n"
+        "resource.setrlimit(resource.RLIMIT_{}, (2**31, 2**31)); print(before, memory.allowed())"
     )
     for name in ("AS", "DATA") if sys.platform == "linux" else ("AS",):
         done = subprocess.run([sys.executable, "-c", code.format(name)], capture_output=True, text=True, check=True)
@@ -54,9 +54,9 @@ def test_limits_of_the_shell_count():
 
 def test_what_is_not_known_is_allowed(monkeypatch):
     for name in ("_machine", "_groups", "_limits"):
-        monkeypatch.setattr(_memory, name, list)
-    assert _memory.allowed() is None
-    _memory.check(10**30, "it")
+        monkeypatch.setattr(memory, name, list)
+    assert memory.allowed() is None
+    memory.check(10**30, "it")
 
 
 def test_memory_errors_name_their_file(tmp_path, monkeypatch):
@@ -67,8 +67,8 @@ def test_memory_errors_name_their_file(tmp_path, monkeypatch):
     def fail(*_, **__):
         raise MemoryError
 
-    monkeypatch.setattr("flowseg._pictures._decode", fail)
-    monkeypatch.setattr("flowseg._merging.Canvas.paint", fail)
+    monkeypatch.setattr("flowseg._image_files.pictures._decode", fail)
+    monkeypatch.setattr("flowseg._labels.canvas.Canvas.paint", fail)
     for read, name in (
         (flowseg.io.read_image, "a.png"),
         (lambda file: flowseg.masks_from_geojson(file, (9, 9)), "a.json"),
@@ -80,7 +80,7 @@ def test_memory_errors_name_their_file(tmp_path, monkeypatch):
 def test_objects_cost_their_own_pixels():
     import tracemalloc
 
-    from flowseg._merging import Canvas
+    from flowseg._labels.canvas import Canvas
 
     canvas = Canvas((3000, 3000))
     tracemalloc.start()

@@ -261,7 +261,7 @@ def test_a_tool_is_put_down_for_napari_s_own(viewer, widget):
 
 
 def test_corrections_in_a_stack(viewer):
-    from flowseg import _napari_edit as edit
+    from flowseg._napari import edit
 
     layer = viewer.add_labels(np.stack([squares(), squares()]))
     across = edit.pixels_on_line(layer, [np.array([1, 36, 25]), np.array([1, 58, 25])], (1, 2))
@@ -277,8 +277,8 @@ def test_corrections_in_a_stack(viewer):
 
 
 def test_quality_is_that_of_objects_nobody_has_touched(viewer, qtbot):
-    from flowseg import _napari_edit as edit
-    from flowseg._napari_results import Found, Result
+    from flowseg._napari import edit
+    from flowseg._napari.results import Found, Result
 
     image = viewer.add_image(np.random.default_rng(0).random((60, 80)), name="image")
     masks = np.where(squares() == 5, 3, squares()).astype(np.int32)
@@ -301,8 +301,8 @@ def test_quality_is_that_of_objects_nobody_has_touched(viewer, qtbot):
 
 
 def test_no_object_is_no_error(viewer):
-    from flowseg import _napari_quality as quality
-    from flowseg._napari_results import Found, Result
+    from flowseg._napari import quality
+    from flowseg._napari.results import Found, Result
 
     image = viewer.add_image(np.eye(16), name="image")
     nothing = {"label": np.array([], dtype=int), "score": np.array([])}
@@ -384,7 +384,7 @@ def test_colour_layers_are_trained_on_in_colour(viewer, widget, said):
     assert len(widget.train.chosen()) == 2
     widget.train.run.click()
     assert said() == [("error", "The images must all be grey or all be in colour; there are some of each.")]
-    from flowseg import _napari_layers as layers
+    from flowseg._napari import layers
 
     assert layers.channels(layer) == 3
     assert layers.plane(layer, ()).shape == (64, 64, 3)

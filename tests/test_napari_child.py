@@ -7,10 +7,10 @@ import pytest
 from safetensors.numpy import load_file
 
 from flowseg import FlowSegmenter, plot, synthetic
-from flowseg._napari_child import work
-from flowseg._napari_jobs import DecodeJob, SegmentJob, Told, TrainJob, read_job, read_told, write_job
-from flowseg._napari_model_files import describe
-from flowseg._thresholds import Thresholds
+from flowseg._napari.child import work
+from flowseg._napari.jobs import DecodeJob, SegmentJob, Told, TrainJob, read_job, read_told, write_job
+from flowseg._napari.model_files import describe
+from flowseg._segmenters.thresholds import Thresholds
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_other_thresholds_need_no_network(do, fitted, pairs, tmp_path, monkeypat
     assert do(job)[-1].kind == "done"
     other = Thresholds(cellprob_threshold=0.5, flow_threshold=None, min_size=30)
     again = DecodeJob(str(tmp_path), job.planes, str(model), other, str(tmp_path))
-    monkeypatch.setattr("flowseg._prediction.predict_outputs", None)
+    monkeypatch.setattr("flowseg._nets.inference.predict_outputs", None)
     told = do(again)
     found = load_file(again.result(0))
     assert told[-1] == Told("done", f"{found['masks'].max()} objects in 2 planes, with labels that do not repeat")
@@ -149,7 +149,7 @@ def test_trains_a_model_further(do, fitted, pairs, tmp_path):
 
 
 def test_samples_are_drawn_cells():
-    from flowseg._napari_sample import cell_stack, cells
+    from flowseg._napari.sample import cell_stack, cells
 
     (image, _, kind), (masks, _, kind_of_masks) = cells()
     assert (kind, kind_of_masks) == ("image", "labels")

@@ -9,10 +9,10 @@ from scipy import ndimage
 from typer.testing import CliRunner
 
 from flowseg import FlowSegmenter, synthetic
-from flowseg._napari_child import work
-from flowseg._napari_jobs import SegmentJob
-from flowseg._noise import LEAST_SHARPNESS, NoiseCheck, learn_least_sharpness, sharpness
-from flowseg._thresholds import Thresholds
+from flowseg._napari.child import work
+from flowseg._napari.jobs import SegmentJob
+from flowseg._segmenters.noise import LEAST_SHARPNESS, NoiseCheck, learn_least_sharpness, sharpness
+from flowseg._segmenters.thresholds import Thresholds
 from flowseg.cli import app
 
 

@@ -14,9 +14,9 @@ from pycocotools import mask as coding
 from scipy.spatial import Delaunay
 
 import flowseg
-from flowseg._coco_segments import decode
-from flowseg._merging import Canvas
-from flowseg._polygons import fill, pixels_of, unite
+from flowseg._labels.canvas import Canvas
+from flowseg._labels.polygons import fill, pixels_of, unite
+from flowseg.io._coco_segments import decode
 
 eighths = st.integers(-16, 96).map(lambda k: k / 8)
 corners = st.lists(st.tuples(eighths, eighths), min_size=3, max_size=9).map(np.array)

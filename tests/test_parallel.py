@@ -12,7 +12,7 @@ from cli_tools import start
 
 import flowseg
 from flowseg import synthetic
-from flowseg._parallel import run_parts, split_by_cost, split_range
+from flowseg._system.parallel import run_parts, split_by_cost, split_range
 
 
 def test_parts_hold_everything_once_and_the_most_costly_first():

@@ -8,8 +8,8 @@ from PIL import Image, ImageOps
 
 import flowseg
 from flowseg import io
-from flowseg._image_files import read_shape
-from flowseg._result_kinds import Result, write_results
+from flowseg._image_files.reading import read_shape
+from flowseg.io._kinds import Result, write_results
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ from skimage.io import imread
 from skimage.segmentation import expand_labels
 
 from flowseg import masks_from_rgb, masks_to_flows, plot, synthetic
-from flowseg._colouring import colour_graph, find_neighbours
-from flowseg._colours import PALETTE, make_palette
-from flowseg._figures import FALSE_FIND, HIT, MISS
+from flowseg.plot._coloring import colour_graph, find_neighbours
+from flowseg.plot._colors import PALETTE, make_palette
+from flowseg.plot._figures import FALSE_FIND, HIT, MISS
 
 # Simulations of dichromats, in linear RGB: G. M. Machado et al., IEEE TVCG 15, 1291 (2009), severity 1.
 COLOUR_BLIND = {

@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 
 import flowseg
-from flowseg._codecs import FLOW_SCALE, BoundaryCodec, FlowCodec
 from flowseg._intensities import find_limits
-from flowseg._prediction import network_grid, predict_outputs
-from flowseg._scaled import ScaledView
-from flowseg._tiles import TILE_SIZE, Grid, assemble, cut_axis, map_tiles
+from flowseg._nets.codecs import FLOW_SCALE, BoundaryCodec, FlowCodec
+from flowseg._nets.inference import network_grid, predict_outputs
+from flowseg._nets.scaled import ScaledView
+from flowseg._nets.tiles import TILE_SIZE, Grid, assemble, cut_axis, map_tiles
 
 # That of the network of three levels below.
 GRID = Grid(4, 24)

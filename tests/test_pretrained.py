@@ -8,7 +8,7 @@ from safetensors import safe_open
 from skimage.transform import resize
 
 from flowseg import FlowSegmenter, diameters, metrics, synthetic
-from flowseg._pretrained import pretrained_file, pretrained_names
+from flowseg._segmenters.pretrained import pretrained_file, pretrained_names
 
 
 @pytest.fixture(scope="module")

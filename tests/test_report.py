@@ -12,14 +12,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from flowseg import _report_picture, metrics, synthetic
-from flowseg._intervals import bootstrap
-from flowseg._overlaps import find_overlaps
-from flowseg._polygons import fill
-from flowseg._report import CURVE, THRESHOLDS, as_document, as_table, curve, score_image, summarize
-from flowseg._report_objects import describe_objects
-from flowseg._report_page import FOLDER, SCRIPTS, Compared, read_part, write_page
-from flowseg._report_picture import find_factor, make_picture
+from flowseg import metrics, synthetic
+from flowseg._labels.overlaps import find_overlaps
+from flowseg._labels.polygons import fill
+from flowseg._report import picture as report_picture
+from flowseg._report.intervals import bootstrap
+from flowseg._report.objects import describe_objects
+from flowseg._report.page import FOLDER, SCRIPTS, Compared, read_part, write_page
+from flowseg._report.picture import find_factor, make_picture
+from flowseg._report.scores import CURVE, THRESHOLDS, as_document, as_table, curve, score_image, summarize
 
 
 def damage(masks, seed):
@@ -195,13 +196,13 @@ def test_channels_that_are_no_colours():
 
 
 def test_large_images_are_reduced_and_it_is_said(monkeypatch):
-    monkeypatch.setattr(_report_picture, "IMAGE_PIXELS", 30)
+    monkeypatch.setattr(report_picture, "IMAGE_PIXELS", 30)
     image = np.kron(np.arange(24).reshape(4, 6), np.ones((3, 3)))
     picture = make_picture(image, 1)
     assert picture.factor == 3
     assert "1/3 of its resolution" in picture.note
     assert decode(picture).shape == (4, 6, 3)
-    monkeypatch.setattr(_report_picture, "PAGE_PIXELS", 240)
+    monkeypatch.setattr(report_picture, "PAGE_PIXELS", 240)
     assert decode(make_picture(image, 20)).shape == (3, 4, 3)  # 12 pixels each
 
 

@@ -10,10 +10,11 @@ import pytest
 from PIL import Image
 from skimage.transform import resize
 
-from flowseg import _report_picture, synthetic
-from flowseg._overlaps import find_overlaps
-from flowseg._report import score_image
-from flowseg._report_page import Compared, write_page
+from flowseg import synthetic
+from flowseg._labels.overlaps import find_overlaps
+from flowseg._report import picture as report_picture
+from flowseg._report.page import Compared, write_page
+from flowseg._report.scores import score_image
 
 selenium = pytest.importorskip("selenium", reason="selenium, of the extra 'browser', is not installed")
 from selenium import webdriver  # noqa: E402
@@ -73,7 +74,7 @@ def pages(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pages")
     found = {kind: write(folder / f"{kind}.html", kind == "images") for kind in ("images", "bare")}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_report_picture, "IMAGE_PIXELS", 90 * 120 // 15)  # 1/4, which does not divide 90 rows
+        patch.setattr(report_picture, "IMAGE_PIXELS", 90 * 120 // 15)  # 1/4, which does not divide 90 rows
         found["reduced"] = write(folder / "reduced.html", True)
     return found
 

@@ -13,7 +13,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 
 import flowseg
 from flowseg import BoundarySegmenter, FlowSegmenter
-from flowseg._inputs import hold_out
+from flowseg._segmenters.inputs import hold_out
 
 BOTH = [FlowSegmenter, BoundarySegmenter]
 
@@ -106,7 +106,7 @@ def test_losses_are_means_over_all_batches(pairs, small):
     # Without learning, the loss of an epoch is that of its batches together.
     import keras
 
-    from flowseg._batches import CropBatches
+    from flowseg._nets.batches import CropBatches
 
     images, masks = zip(*pairs)
     seen = []
@@ -215,7 +215,7 @@ def test_binary_masks_of_several_objects(pairs, small):
 
 
 def test_a_stray_pixel_does_not_blow_the_image_up(pairs):
-    from flowseg._training import make_samples
+    from flowseg._nets.training import make_samples
 
     stray = np.zeros((96, 96), int)
     stray[5, 5] = 1
@@ -632,7 +632,7 @@ class TestAllOrNothing:
         def interrupt(*_, **__):
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(flowseg._decoding_parameters, "learn_decoding", interrupt)
+        monkeypatch.setattr(flowseg._segmenters.decoding_parameters, "learn_decoding", interrupt)
         with pytest.raises(KeyboardInterrupt):
             model.fit(images, masks, validation=(images, masks))
         assert model.__dict__ == before

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from cli_tools import contents, run_here, start
 
-from flowseg import _cli_signals, io
-from flowseg._cli_stream import Gate, Stages, stream
+from flowseg import io
+from flowseg.cli._shared import signals
+from flowseg.cli._shared.stream import Gate, Stages, stream
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of this kind are POSIX")
 
@@ -116,12 +117,12 @@ def test_handlers_are_put_back():
     before = signal.getsignal(signal.SIGTERM)
     if before != signal.SIG_DFL:
         pytest.skip("whoever started the tests has them ignore SIGTERM")
-    with _cli_signals.clearing_up() as received, pytest.raises(KeyboardInterrupt):
+    with signals.clearing_up() as received, pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGTERM)
     assert received == [signal.SIGTERM]
     assert signal.getsignal(signal.SIGTERM) == before
-    assert _cli_signals.say_interruption(received) == "interrupted by SIGTERM"
-    assert _cli_signals.say_interruption([]) == "interrupted"
+    assert signals.say_interruption(received) == "interrupted by SIGTERM"
+    assert signals.say_interruption([]) == "interrupted"
 
 
 def test_nothing_is_written_after_an_interruption():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from flowseg._sizes import (
+from flowseg._nets.sizes import (
     EXTREME_SCALE,
     LEAST_WORKING,
     MAX_ENLARGEMENT,

@@ -6,9 +6,9 @@ import pytest
 
 import flowseg
 from flowseg import BoundarySegmenter, FlowSegmenter
-from flowseg._selection import best_iou, score_found, standard_error
-from flowseg._sizes import Sizes, bounds_of, choose_working, image_diameters, is_same_size, read_sizes
-from flowseg._thresholds import Thresholds
+from flowseg._nets.sizes import Sizes, bounds_of, choose_working, image_diameters, is_same_size, read_sizes
+from flowseg._segmenters.selection import best_iou, score_found, standard_error
+from flowseg._segmenters.thresholds import Thresholds
 
 
 def outputs_of(masks):

@@ -8,8 +8,11 @@ import pytest
 import tifffile
 from cli_tools import contents, invoke
 
-from flowseg import _cli_convert, _cli_predict, _cli_record, _cli_sources, io
-from flowseg._cli_sources import look
+from flowseg import io
+from flowseg.cli import _convert, _predict
+from flowseg.cli._shared import record as run_record
+from flowseg.cli._shared import sources
+from flowseg.cli._shared.sources import look
 
 OLD, NEW = np.eye(9, dtype=np.uint8), np.tri(9, dtype=np.uint8)
 
@@ -51,8 +54,8 @@ def test_a_file_that_is_replaced_meanwhile(workers, when, how, keep_time, old_fi
     if old_file:  # long enough ago for times to tell
         for each in source.iterdir():
             os.utime(each, (1e9, 1e9))
-        monkeypatch.setattr(_cli_sources, "SAME_TIME", -1e12)
-    read, write = io.read_masks, _cli_convert.write_results
+        monkeypatch.setattr(sources, "SAME_TIME", -1e12)
+    read, write = io.read_masks, _convert.write_results
 
     def read_masks(path):
         now = path == file and left and left.pop()
@@ -71,11 +74,11 @@ def test_a_file_that_is_replaced_meanwhile(workers, when, how, keep_time, old_fi
             how(file, NEW, keep_time)
 
     monkeypatch.setattr(io, "read_masks", read_masks)
-    monkeypatch.setattr(_cli_convert, "write_results", write_results)
+    monkeypatch.setattr(_convert, "write_results", write_results)
     arguments = ("convert", source, "--output", output, "--workers", workers)
     result = invoke(*arguments, status=1)
     assert f"{file} must not change while it is worked on; it did." in result.stderr
-    assert contents(output).keys() == {"b_masks.tif", _cli_record.RECORD_NAME}
+    assert contents(output).keys() == {"b_masks.tif", run_record.RECORD_NAME}
     monkeypatch.undo()
     assert "(1 of them done before)" in invoke(*arguments, "--resume").output
     assert np.array_equal(io.read_masks(output / "a_masks.tif"), NEW)
@@ -110,13 +113,13 @@ def test_annotations_of_several_images_are_read_when_tasks_are_made(source, tmp_
     annotations, other, output = tmp_path / "coco.json", tmp_path / "other.json", tmp_path / "out"
     io.write_coco(annotations, {"a.tif": OLD, "b.tif": OLD})
     io.write_coco(other, {"a.tif": NEW, "b.tif": NEW})
-    plan = _cli_convert.plan_batch
+    plan = _convert.plan_batch
 
     def late(*arguments, **options):
         shutil.copy(other, annotations)
         return plan(*arguments, **options)
 
-    monkeypatch.setattr(_cli_convert, "plan_batch", late)
+    monkeypatch.setattr(_convert, "plan_batch", late)
     result = invoke("convert", annotations, "--output", output, status=1)
     assert result.stderr.count(f"{annotations} must not change while it is worked on; it did.") == 2
     monkeypatch.undo()
@@ -126,7 +129,7 @@ def test_annotations_of_several_images_are_read_when_tasks_are_made(source, tmp_
 
 def test_coco_is_of_what_was_read(source, tmp_path, monkeypatch):
     """Masks are read once more for the file of all."""
-    run = _cli_convert.run_batch
+    run = _convert.run_batch
 
     def late(batch, stages, title, coco):
         def changed():
@@ -135,7 +138,7 @@ def test_coco_is_of_what_was_read(source, tmp_path, monkeypatch):
 
         run(batch, stages, title, changed)
 
-    monkeypatch.setattr(_cli_convert, "run_batch", late)
+    monkeypatch.setattr(_convert, "run_batch", late)
     result = invoke("convert", source, "--output", tmp_path / "out", "--to", "tif,coco", status=1)
     assert "a.tif must not change while it is worked on" in result.stderr
     assert not (tmp_path / "out" / "coco.json").exists()
@@ -145,13 +148,13 @@ def test_a_model_that_is_replaced_meanwhile(fitted, source, tmp_path, monkeypatc
     file, other, output = tmp_path / "model.safetensors", tmp_path / "other.safetensors", tmp_path / "out"
     fitted["FlowSegmenter"].save(file)
     fitted["BoundarySegmenter"].save(other)
-    load = _cli_predict._load
+    load = _predict._load
 
     def late(path, parameters):
         os.replace(other, file)
         return load(path, parameters)
 
-    monkeypatch.setattr(_cli_predict, "_load", late)
+    monkeypatch.setattr(_predict, "_load", late)
     result = invoke("predict", source, "--model", file, "--output", output, status=1)
     assert str(result.exception) == f"{file} must not change while it is worked on; it did."
     assert not output.exists()
@@ -201,13 +204,13 @@ def test_half_a_line_in_the_record(source, tmp_path):
     output = tmp_path / "out"
     arguments = ("convert", source, "--output", output, "--resume")
     invoke(*arguments)
-    record = output / _cli_record.RECORD_NAME
+    record = output / run_record.RECORD_NAME
     whole, expected = record.read_bytes(), contents(output)
     second, third = (i + 1 for i, byte in enumerate(whole[:-1]) if byte == ord("\n"))
     for length in (0, 5, second - 1, second, second + 1, third - 1, third, third + 1, len(whole) - 1, len(whole)):
         record.write_bytes(whole[:length])
         n_whole = whole[:length].count(b"\n")
-        _, entries = _cli_record.read_record(output)
+        _, entries = run_record.read_record(output)
         assert len(entries) == max(n_whole - 1, 0)
         if n_whole:  # else nobody knows whose results these are
             result = invoke(*arguments)
@@ -217,9 +220,9 @@ def test_half_a_line_in_the_record(source, tmp_path):
 
 def test_half_a_line_is_taken_back(tmp_path, monkeypatch):
     """What a full disk took of a line would spoil the next one."""
-    run = _cli_record.Run("convert", "", ())
-    record = _cli_record.Record(tmp_path, run, [])
-    entries = [_cli_record.Entry(name, name, "0" * 64, 1) for name in "abc"]
+    run = run_record.Run("convert", "", ())
+    record = run_record.Record(tmp_path, run, [])
+    entries = [run_record.Entry(name, name, "0" * 64, 1) for name in "abc"]
     record.add(entries[0])
     write = os.write
     monkeypatch.setattr(os, "write", lambda descriptor, line: write(descriptor, line[:20]))
@@ -227,4 +230,4 @@ def test_half_a_line_is_taken_back(tmp_path, monkeypatch):
         record.add(entries[1])
     monkeypatch.undo()
     record.add(entries[2])
-    assert _cli_record.read_record(tmp_path) == (run, {"a": entries[0], "c": entries[2]})
+    assert run_record.read_record(tmp_path) == (run, {"a": entries[0], "c": entries[2]})

@@ -10,8 +10,8 @@ import pytest
 
 import flowseg
 from flowseg import synthetic
-from flowseg._parallel import run_parts
-from flowseg._threads import CalledOff, Threads, check_wanted, interruptibly, results_of, size_of
+from flowseg._system.parallel import run_parts
+from flowseg._system.threads import CalledOff, Threads, check_wanted, interruptibly, results_of, size_of
 
 # Seconds that an endless work lasts, and those within which it must have been left: much more than the promised one, for
 # machines that are busy.
@@ -118,8 +118,8 @@ def test_a_system_that_starts_no_thread(n_started, monkeypatch):
         start(thread)
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
-    monkeypatch.setattr("flowseg._parallel.SMALL", 0.0)
-    monkeypatch.setattr("flowseg._threads.LONG", 0.0)
+    monkeypatch.setattr("flowseg._system.parallel.SMALL", 0.0)
+    monkeypatch.setattr("flowseg._system.threads.LONG", 0.0)
     assert np.array_equal(flowseg.masks_to_flows(masks, workers=4), flows)
     started.clear()
     assert np.array_equal(flowseg.flows_to_masks(flows, cellprob, workers=4), expected)

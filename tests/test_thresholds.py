@@ -6,11 +6,11 @@ from skimage import segmentation
 
 import flowseg
 from flowseg import FlowSegmenter, metrics, synthetic
-from flowseg._decoding import Decoder, learn_decoding
-from flowseg._overlaps import count_objects
-from flowseg._quality import calibrate, describe_objects
-from flowseg._selection import IOU_THRESHOLDS, best_iou, is_judged
-from flowseg._thresholds import Thresholds, choose_thresholds
+from flowseg._labels.overlaps import count_objects
+from flowseg._segmenters.decoder import Decoder, learn_decoding
+from flowseg._segmenters.quality import calibrate, describe_objects
+from flowseg._segmenters.selection import IOU_THRESHOLDS, best_iou, is_judged
+from flowseg._segmenters.thresholds import Thresholds, choose_thresholds
 
 
 def predictions(n=3, shift=0.0):
@@ -122,7 +122,7 @@ def test_of_two_halves_one_matches():
 
 @pytest.mark.parametrize("chunk", [7, 1 << 20])
 def test_what_is_said_of_objects(chunk, monkeypatch):
-    monkeypatch.setattr("flowseg._quality.CHUNK", chunk)
+    monkeypatch.setattr("flowseg._segmenters.quality.CHUNK", chunk)
     masks = np.zeros((30, 40), int)
     masks[5:15, 5:15], masks[20:30, 30:40] = 1, 2
     flows = flowseg.masks_to_flows(masks)

@@ -7,9 +7,10 @@ import pytest
 import tifffile
 from PIL import Image, ImageOps
 
-from flowseg import _memory, io
-from flowseg._image_files import check_image_memory, read_shape
-from flowseg._image_parts import open_image
+from flowseg import io
+from flowseg._image_files.parts import open_image
+from flowseg._image_files.reading import check_image_memory, read_shape
+from flowseg._system import memory
 
 ORIENTATIONS = range(1, 9)
 
@@ -230,8 +231,8 @@ def test_one_plane_is_read_without_the_rest(tmp_path, monkeypatch):
 def test_memory_is_asked_for_the_plane_that_is_read(tmp_path, monkeypatch):
     tifffile.imwrite(tmp_path / "a.ome.tif", np.zeros((40, 100, 100), np.uint16), metadata={"axes": "ZYX"})
     Image.new("L", (200, 100)).save(tmp_path / "b.png")
-    monkeypatch.setattr(_memory, "SMALL", 0)
-    monkeypatch.setattr(_memory, "allowed", lambda: 250_000)
+    monkeypatch.setattr(memory, "SMALL", 0)
+    monkeypatch.setattr(memory, "allowed", lambda: 250_000)
     check_image_memory(tmp_path / "a.ome.tif", 2, z=3)
     assert io.read_image(tmp_path / "a.ome.tif", z=3).shape == (100, 100)
     with pytest.raises(MemoryError, match=r"a\.ome\.tif must fit into memory; with shape \(40, 100, 100\)"):

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from flowseg._scaled import ScaledView
-from flowseg._tiles import TILE_SIZE, Grid, assemble, cut_axis, make_grid, map_tiles
+from flowseg._nets.scaled import ScaledView
+from flowseg._nets.tiles import TILE_SIZE, Grid, assemble, cut_axis, make_grid, map_tiles
 
 
 @pytest.mark.parametrize("n", [1, 5, 64, 65, 1023, 1024, 1025, 1136, 1137, 2049, 5000])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from flowseg import BoundarySegmenter, FlowSegmenter, metrics
-from flowseg._training import RATE_FROM_SCRATCH, RATE_FROM_TRAINED
+from flowseg._nets.training import RATE_FROM_SCRATCH, RATE_FROM_TRAINED
 
 KEYS = {"loss", "val_loss", "val_loss_before", "val_loss_after", "val_ap_before", "val_ap_after"}
 

@@ -82,8 +82,8 @@ def scarce(monkeypatch):
     numpy = ScarceNumpy()
     for name in MODULES:
         monkeypatch.setattr(importlib.import_module(f"flowseg.{name}"), "np", numpy)
-    monkeypatch.setattr("flowseg._parallel.SMALL", 0.0)  # with threads, however small
-    monkeypatch.setattr("flowseg._threads.LONG", 0.0)
+    monkeypatch.setattr("flowseg._system.parallel.SMALL", 0.0)  # with threads, however small
+    monkeypatch.setattr("flowseg._system.threads.LONG", 0.0)
     return numpy
 
 

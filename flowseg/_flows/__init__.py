@@ -1,0 +1,1 @@
+"""The method: masks to flows, and flows to masks."""

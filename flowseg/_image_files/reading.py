@@ -1,0 +1,303 @@
+"""Images and masks read from files."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flowseg import _checks
+from flowseg._image_files.parts import AXES, choose_part, open_image
+from flowseg._image_files.source import Source
+from flowseg._labels.conversion import masks_from_rgb
+from flowseg._system import memory
+
+StrPath = str | os.PathLike[str]
+
+# What tifffile calls an axis that the file does not name.
+UNNAMED = "Q"
+
+
+def read_image(
+    path: StrPath,
+    *,
+    axes: str | None = None,
+    channel: int | Sequence[int] | None = None,
+    z: int | None = None,
+    t: int | None = None,
+    scene: int | str | None = None,
+    keep_color: bool = False,
+) -> NDArray[Any]:
+    """Read an image.
+
+    Parameters
+    ----------
+    path : path
+        TIFF (OME-TIFF and ImageJ's among them), PNG, JPEG or BMP file; with the extra ``bioio`` also Zeiss
+        ``.czi``, Nikon ``.nd2`` and Leica ``.lif``, and what else a reader of bioio's is installed for.
+    axes : str, optional
+        Names of the axes, in the order of the array in the file, if the file does not say or says it wrong: T time, Z
+        planes, C channels, Y rows, X columns, S samples of colour. For example "CYX" for pages that are channels.
+    channel : int or sequence of int, optional
+        Channels to take, the first is 0; all by default.
+    z : int, optional
+        Plane to take of a stack, the first is 0.
+    t : int, optional
+        Time to take of a series, the first is 0.
+    scene : int or str, optional
+        Which image to take of a file that holds several (scenes, positions, series): its number, the first is 0, or
+        its name. Levels of a pyramid are one image, of which the largest is read.
+    keep_color : bool
+        Whether an RGB picture whose three channels are equal everywhere keeps them, as a model of colour pictures
+        needs. By default it is read as what it is, grey.
+
+    Returns
+    -------
+    image : ndarray, shape (rows, columns) or (rows, columns, channels)
+        Numbers as in the file, channels last. An opacity channel that is opaque everywhere is left out. Rows and
+        columns are turned as the file's orientation tag says, 0 is black, and palettes are replaced by their colours.
+
+    Raises
+    ------
+    ImportError
+        If the file is of a maker's format and the package that reads it is not installed; the sentence names it.
+    MemoryError
+        If the image does not fit into the memory that this process may use; nothing is read then.
+    ValueError
+        If the file cannot be read as an image, is not what its name says, lacks pixels or a file of its set, or holds
+        more than one image and nothing says which; its name is in the sentence.
+
+    Notes
+    -----
+    What an axis is is never guessed: the pages of a TIFF without any metadata have to be named by `axes`. Of a stack
+    only what is chosen is read. A palette of ImageJ's or OME's is for display: the values are read.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import tifffile
+    >>> from flowseg import io
+    >>> stack = np.zeros((5, 2, 30, 40), dtype=np.uint16)
+    >>> tifffile.imwrite("stack.ome.tif", stack, metadata={"axes": "ZCYX"})
+    >>> io.read_image("stack.ome.tif", z=3).shape
+    (30, 40, 2)
+    >>> io.read_image("stack.ome.tif", z=3, channel=0).shape
+    (30, 40)
+    """
+    _checks.check_flag(keep_color, "keep_color")
+    file = Path(path)
+    with open_image(file, scene) as source:
+        part = choose_part(source, axes=axes, channel=channel, z=z, t=t)
+        if sorted(part.axes.replace("S", "C")) not in (["X", "Y"], ["C", "X", "Y"]):
+            raise ValueError(
+                f"{path} must be one image; it has axes {part.axes} of shape {part.shape}. {_advice(part.axes)}"
+            )
+        array = part.read()
+        array = array.transpose([part.axes.index(name) for name in ("Y", "X", "C", "S") if name in part.axes])
+        if "S" not in part.axes or channel is not None or not np.issubdtype(array.dtype, np.integer):
+            return array
+        if source.has_opacity and np.all(array[..., -1] == np.iinfo(array.dtype).max):
+            array = _without_last(array)
+        return array if keep_color else _as_grey(array)
+
+
+def read_masks(
+    path: StrPath,
+    *,
+    axes: str | None = None,
+    channel: int | None = None,
+    z: int | None = None,
+    t: int | None = None,
+    scene: int | str | None = None,
+) -> NDArray[Any]:
+    """Read a label image, or an annotation with one colour per object.
+
+    Parameters
+    ----------
+    path : path
+        File as for `read_image`, but for JPEG, which changes labels. A colour image is taken as a coloured annotation
+        (see `masks_from_rgb`), one with a palette as a label image of the palette's indices.
+    axes, channel, z, t, scene : optional
+        What the axes are and what to take, as for `read_image`.
+
+    Returns
+    -------
+    masks : ndarray of int, shape (rows, columns) or (planes, rows, columns)
+        Numbers as in the file, 0 is background; whole numbers that are stored as floats become integers. Rows and
+        columns are turned as the file's orientation tag says. An opacity channel is left out.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the file cannot be read or holds no label image, or several and nothing says which; its name is in the
+        sentence.
+
+    Notes
+    -----
+    Writers of TIFF tag a stack of three or four planes as colours that lie in planes. It is read as a stack, unless it
+    is of 8 bits and the file does not say what it was written from: then `axes` has to say "ZYX", a stack, or "SYX",
+    colours. The values are those stored: where 0 is tagged as white it is background all the same.
+
+    Examples
+    --------
+    >>> from flowseg import io
+    >>> io.write_masks("cells.tif", [[0, 1], [300, 300]])
+    >>> io.read_masks("cells.tif")
+    array([[  0,   1],
+           [300, 300]], dtype=uint16)
+    """
+    file = Path(path)
+    if file.suffix.lower() in (".jpg", ".jpeg"):
+        raise ValueError(f"{file} must not be a JPEG file: JPEG changes labels and colours. Save masks as TIFF or PNG.")
+    array, names = read_labels(file, axes=axes, channel=channel, z=z, t=t, scene=scene)
+    with memory.naming(file):
+        if names.endswith("S"):
+            return masks_from_rgb(array)
+        return _checks.as_masks(_as_whole_numbers(array, str(path)), str(path))
+
+
+def read_shape(
+    path: StrPath,
+    *,
+    axes: str | None = None,
+    channel: int | Sequence[int] | None = None,
+    z: int | None = None,
+    t: int | None = None,
+    scene: int | str | None = None,
+) -> tuple[int, int]:
+    """Rows and columns of an image, or of the planes of a stack, as `read_image` gives them; no pixel is read."""
+    with open_image(Path(path), scene) as source:
+        part = choose_part(source, axes=axes, channel=channel, z=z, t=t)
+        return part.n_rows, part.n_columns
+
+
+def check_image_memory(
+    path: StrPath,
+    bytes_per_pixel: int,
+    *,
+    axes: str | None = None,
+    channel: int | Sequence[int] | None = None,
+    z: int | None = None,
+    t: int | None = None,
+    scene: int | str | None = None,
+) -> None:
+    """Refuse an image that does not fit into memory beside so many bytes for each of its pixels."""
+    with open_image(Path(path), scene) as source:
+        part = choose_part(source, axes=axes, channel=channel, z=z, t=t)
+        n_pixels = part.n_rows * part.n_columns
+        n_channels = math.prod(n for n, name in zip(part.shape, part.axes, strict=True) if name in "CS")
+        n_bytes = n_pixels * (n_channels * source.dtype.itemsize + bytes_per_pixel)
+        memory.check_image(source.path, (part.n_rows, part.n_columns), n_bytes)
+
+
+def read_array(path: Path, *, palette: bool = True, scene: int | str | None = None) -> tuple[NDArray[Any], str]:
+    """Read a file as it is; also the names of its axes. Without ``palette`` as labels, see `read_labels`."""
+    if not palette:
+        return read_labels(path, scene=scene)
+    with open_image(path, scene) as source:
+        part = choose_part(source)
+        array = part.read()
+    return _colours_last(array, part.axes)
+
+
+def read_labels(
+    path: Path,
+    *,
+    axes: str | None = None,
+    channel: int | None = None,
+    z: int | None = None,
+    t: int | None = None,
+    scene: int | str | None = None,
+) -> tuple[NDArray[Any], str]:
+    """Labels as they are in the file, and the names of their axes; S, the last, if they are colours."""
+    with open_image(path, scene, labels=True) as source:
+        part = choose_part(source, axes=axes, channel=channel, z=z, t=t, keep=UNNAMED)
+        names = part.axes if axes else _planes_or_colours(source, part.axes)
+        if "C" in names:
+            raise ValueError(
+                f"{path} must be labels of one channel; it has axes {names} of shape {part.shape}. Choose with "
+                "channel, or say with axes that these are planes: ZYX."
+            )
+        array, names = _colours_last(part.read(), names)
+    if names.endswith("S"):
+        if source.has_opacity and np.issubdtype(array.dtype, np.integer):
+            array = _without_opacity(array, path)
+        array = _as_grey(array)
+        if array.ndim == len(names) and array.shape[-1] != 3:
+            raise ValueError(
+                f"{path} must be labels or colours; it has {array.shape[-1]} samples for each pixel. Choose with "
+                "channel."
+            )
+    while array.ndim > 3 and array.shape[0] == 1:
+        array, names = array[0], names[1:]
+    return array, names[: array.ndim]
+
+
+def _advice(names: str) -> str:
+    """What to do about axes that are too many for an image."""
+    choices = {"Z": "a plane with z", "T": "a time with t", "C": "a channel with channel"}
+    chosen = [said for name, said in choices.items() if name in names and (name != "C" or "S" in names)]
+    unnamed = ", ".join(sorted({name for name in names if name not in AXES}))
+    advice = f"Choose {', '.join(chosen)}. " if chosen else ""
+    if unnamed:
+        advice += (
+            f"Say with axes what {unnamed} is, one letter per axis: T time, Z planes, C channels, Y rows, X columns, S "
+            "colour."
+        )
+    return advice.rstrip()
+
+
+def _planes_or_colours(source: Source, names: str) -> str:
+    """Names of the axes of labels; what writers of TIFF tag as colours in planes are planes."""
+    if "S" not in names or not source.is_planar:
+        return names
+    if source.dtype.itemsize == 1 and not source.is_described:
+        raise ValueError(
+            f"{source.path} must say whether it holds a stack of labels or colours, which its tags leave open; say "
+            "with axes: ZYX, a stack, or SYX, colours."
+        )
+    return names.replace("S", UNNAMED)
+
+
+def _colours_last(array: NDArray[Any], names: str) -> tuple[NDArray[Any], str]:
+    order = sorted(range(len(names)), key=lambda i: "YXS".find(names[i]))
+    return array.transpose(order), "".join(names[i] for i in order)
+
+
+def _without_last(array: NDArray[Any]) -> NDArray[Any]:
+    return array[..., 0] if array.shape[-1] == 2 else array[..., :-1]
+
+
+def _without_opacity(array: NDArray[Any], path: Path) -> NDArray[Any]:
+    """Labels without their opacity, if it says nothing: it is the same everywhere but where background is clear."""
+    labels, opacity = _without_last(array), array[..., -1]
+    inside = (labels if labels.ndim < array.ndim else labels.any(axis=-1)) != 0
+    seen = opacity[inside | (opacity != 0)]
+    if seen.size and np.any(seen != seen[0]):
+        raise ValueError(
+            f"{path} must have one opacity for all labels; it varies, and it is not clear which pixels count. Save it "
+            "without opacity."
+        )
+    return labels
+
+
+def _as_grey(array: NDArray[Any]) -> NDArray[Any]:
+    """A colour picture whose three channels are equal as one channel."""
+    is_grey = array.shape[-1] == 3 and all(np.array_equal(array[..., 0], array[..., i]) for i in (1, 2))
+    return np.ascontiguousarray(array[..., 0]) if is_grey else array
+
+
+def _as_whole_numbers(array: NDArray[Any], name: str) -> NDArray[Any]:
+    """Labels stored as floats as the integers that they are; other floats are left."""
+    if array.dtype.kind != "f" or not np.all(np.isfinite(array)) or np.any(array != np.rint(array)):
+        return array
+    largest = 2 ** (np.finfo(array.dtype).nmant + 1)  # up to here floats hold every whole number
+    if np.any(np.abs(array) > largest):
+        raise ValueError(f"{name} must have labels of at most {largest} when stored as floats; got {array.max():g}.")
+    fits = array.size == 0 or np.abs(array).max() <= np.iinfo(np.int32).max
+    return array.astype(np.int32 if fits else np.int64)

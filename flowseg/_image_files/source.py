@@ -1,0 +1,98 @@
+"""An image in a file: what its axes are is known at once, its pixels are read for what is chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flowseg._system import memory
+
+# For each axis of an array one of: a number, which takes the axis away; several; a slice.
+Index = tuple[int | list[int] | slice, ...]
+EVERYTHING = slice(None)
+# Values of the orientation tag (TIFF 6.0, EXIF) whose rows are stored as columns.
+TRANSPOSED = (5, 6, 7, 8)
+# Those whose columns, and rows, run backwards once rows are rows.
+MIRRORED_COLUMNS = (2, 3, 6, 7)
+MIRRORED_ROWS = (3, 4, 7, 8)
+# How files begin, by what they are, and what the names of those end in that flowseg reads as images.
+CONTENTS = {
+    "TIFF": (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
+    "PNG": (b"\x89PNG\r\n\x1a\n",),
+    "JPEG": (b"\xff\xd8\xff",),
+    "BMP": (b"BM",),
+    "CZI": (b"ZISRAWFILE",),
+    "GIF": (b"GIF8",),
+    "PostScript": (b"%!PS", b"\xc5\xd0\xd3\xc6"),
+    "PDF": (b"%PDF",),
+    "HDF5": (b"\x89HDF\r\n\x1a\n",),
+    "JPEG 2000": (b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51"),
+    "NumPy": (b"\x93NUMPY",),
+    "ZIP": (b"PK\x03\x04",),
+    "RIFF (WebP)": (b"RIFF",),
+}
+NAMES = {"TIFF": ".tif", "PNG": ".png", "JPEG": ".jpg", "BMP": ".bmp", "CZI": ".czi"}
+BEGINNING = 16  # bytes
+
+
+def check_content(path: Path, kind: str) -> None:
+    """Refuse a file that is not what its name says."""
+    memory.check_regular(path)
+    with path.open("rb") as file:
+        beginning = file.read(BEGINNING)
+    found = next((name for name, begins in CONTENTS.items() if beginning.startswith(begins)), None)
+    if found == kind:
+        return
+    said = f"{path} must be a {kind} file, as its name says"
+    if not beginning:
+        raise ValueError(f"{said}; it is empty.")
+    if found is None:
+        raise ValueError(f"{said}; it does not begin as one. Save the image again, as TIFF or PNG.")
+    advice = f"Let its name end in {NAMES[found]}." if found in NAMES else "Save the image as TIFF or PNG."
+    raise ValueError(f"{said}; it is a {found} file. {advice}")
+
+
+@dataclass(frozen=True)
+class Source:
+    """An image of a file, its axes in the order of the file; ``read`` gives a part of it."""
+
+    path: Path
+    axes: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    read: Callable[[Index], NDArray[Any]]
+    orientation: int = 1
+    has_opacity: bool = False  # the last sample is no colour
+    is_planar: bool = False  # samples of colour lie in planes, one after the other
+    is_described: bool = False  # the file says what shape the array had that was written
+
+    def everything(self) -> Index:
+        """Index of the whole image."""
+        return (EVERYTHING,) * len(self.shape)
+
+
+def pick(array: Any, index: Index) -> Any:
+    """Part of an array, of one that is read when it is needed, too."""
+    numbers = tuple(entry if isinstance(entry, int) else EVERYTHING for entry in index)
+    return array[numbers][tuple(entry for entry in index if not isinstance(entry, int))]
+
+
+def picked_shape(shape: tuple[int, ...], index: Index) -> tuple[int, ...]:
+    """Shape of a part of an array."""
+    pairs = zip(shape, index, strict=True)
+    return tuple(len(range(n)[i] if isinstance(i, slice) else i) for n, i in pairs if not isinstance(i, int))
+
+
+def orient(array: NDArray[Any], axes: str, orientation: int) -> NDArray[Any]:
+    """Rows and columns as viewers show them."""
+    rows, columns = axes.index("Y"), axes.index("X")
+    if orientation in TRANSPOSED:
+        array = array.swapaxes(rows, columns)
+    if orientation in MIRRORED_COLUMNS:
+        array = np.flip(array, columns)
+    return np.flip(array, rows) if orientation in MIRRORED_ROWS else array

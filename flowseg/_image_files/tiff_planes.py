@@ -1,0 +1,128 @@
+"""Planes of one series of a TIFF, each read without the rest."""
+
+from __future__ import annotations
+
+import math
+import os
+import warnings
+from collections.abc import Callable
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from flowseg._image_files.ome_sets import check_partner, missing_plane
+from flowseg._image_files.source import Index, pick, picked_shape
+from flowseg._image_files.tiff_declared import check_parts
+from flowseg._system import files, memory
+
+
+class Planes:
+    """The pages of a series: its leading axes number them, its other axes lie within each."""
+
+    def __init__(
+        self,
+        path: Path,
+        file: tifffile.TiffFile,
+        series: Any,
+        number: int,
+        transform: Callable[[NDArray[Any]], NDArray[Any]] | None,
+    ) -> None:
+        self.path, self.file, self.series, self.number, self.transform = path, file, series, number, transform
+        shape, page_shape = tuple(series.shape), tuple(series.keyframe.shape)
+        size = math.prod(page_shape)
+        if not size:
+            raise ValueError(f"{path} must have rows and columns; it has shape {shape}.")
+        starts = [i for i in range(len(shape) + 1) if math.prod(shape[i:]) == size]
+        n_pages = math.prod(shape) // size
+        self.is_contiguous = series.dataoffset is not None and series.transform is None
+        if not starts or not (self.is_contiguous or n_pages == len(series)):
+            raise ValueError(
+                f"{path} must hold the {n_pages} planes that its metadata describe, shape {shape}; it has "
+                f"{len(series)}."
+            )
+        self.leading, self.page_shape = shape[: starts[0]], shape[starts[0] :]
+        example = np.zeros(page_shape if transform else 0, series.dtype)
+        seen = example if transform is None else transform(example)
+        self.dtype = np.dtype(np.uint8) if seen.dtype == bool else seen.dtype.newbyteorder("=")
+        has_colours = transform is not None and seen.ndim > example.ndim
+        self.axes = series.axes + ("S" if has_colours else "")
+        self.shape = (*shape, seen.shape[-1]) if has_colours else shape
+
+    def read(self, index: Index) -> NDArray[Any]:
+        """Part of the series."""
+        n = len(self.leading)
+        shape = picked_shape(self.shape, index)
+        memory.check_image(self.path, shape, math.prod(shape) * self.dtype.itemsize)
+        numbers = [
+            range(length)[i] if isinstance(i, slice) else [i] if isinstance(i, int) else i
+            for length, i in zip(self.leading, index[:n], strict=True)
+        ]
+        parts = [self._read_page(place, index[n:]) for place in product(*numbers)]
+        kept = [len(found) for found, i in zip(numbers, index[:n], strict=True) if not isinstance(i, int)]
+        array = parts[0] if len(parts) == 1 else np.stack(parts)
+        return array.reshape(*kept, *parts[0].shape).astype(self.dtype, copy=False)
+
+    def _read_page(self, place: tuple[int, ...], index: Index) -> NDArray[Any]:
+        plane = int(np.ravel_multi_index(place, self.leading)) if place else 0
+        page = self._map_page(plane) if self.is_contiguous else self._decode_page(plane)
+        if self.transform is not None:
+            page = self.transform(page)
+        return np.array(pick(page, index))
+
+    def _map_page(self, plane: int) -> NDArray[Any]:
+        dtype = np.dtype(self.series.dtype).newbyteorder(self.file.byteorder)
+        n_bytes = math.prod(self.page_shape) * dtype.itemsize
+        offset = self.series.dataoffset + plane * n_bytes
+        if offset + n_bytes > os.path.getsize(self.path):
+            raise ValueError(f"{self.path} must hold all of its pixels; it is cut short. Copy or export it again.")
+        return np.memmap(self.path, dtype, "r", offset, self.page_shape)
+
+    def _decode_page(self, plane: int) -> NDArray[Any]:
+        with files.naming_what_is_damaged(self.path, "TIFF file"):
+            page = self.series[plane]
+        if page is None:
+            raise missing_plane(self.path, self.file.ome_metadata or "", self.number, plane)
+        partner = Path(page.parent.filehandle.path)
+        if page.parent is not self.file:
+            check_partner(self.path, self.file.ome_metadata or "", self.number, plane, partner)
+        _check_segments(page, partner)
+        _check_compression(page, partner)
+        check_parts(page, partner)
+        with files.naming_what_is_damaged(partner, "TIFF file"), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*reading array from closed file")
+            return np.asarray(self.series.asarray(key=plane)).reshape(self.page_shape)
+
+
+def _check_segments(page: Any, path: Path) -> None:
+    """Refuse strips and tiles that lie beyond the end of the file, or nowhere."""
+    size = os.path.getsize(path)
+    with files.naming_what_is_damaged(path, "TIFF file"):
+        places = list(zip(page.dataoffsets, page.databytecounts, strict=False))
+        n_expected = 1 if page.is_contiguous else math.prod(page.keyframe.chunked)
+    if any(offset + count > size for offset, count in places):
+        raise ValueError(f"{path} must hold all of its pixels; it is cut short. Copy or export it again.")
+    absent = sum(count == 0 or offset == 0 for offset, count in places)
+    absent += max(n_expected - len(places), 0)
+    if absent and page.keyframe.is_tiled and len(places) == n_expected and absent < n_expected:
+        warnings.warn(
+            f"{path} holds no pixels for {absent} of its {n_expected} tiles; they are read as 0.", stacklevel=2
+        )
+    elif absent:
+        raise ValueError(
+            f"{path} must hold all of its pixels; of its {n_expected} strips or tiles {absent} are absent."
+        )
+
+
+def _check_compression(page: Any, path: Path) -> None:
+    """Refuse what the installed tifffile and imagecodecs cannot decode."""
+    compression = page.keyframe.compression
+    if not page.is_contiguous and int(compression) not in tifffile.TIFF.DECOMPRESSORS:
+        raise ValueError(
+            f"{path} must have a compression that imagecodecs reads; it has "
+            f"{getattr(compression, 'name', compression)}. Update with: pip install --upgrade imagecodecs tifffile; or "
+            "save it with LZW."
+        )

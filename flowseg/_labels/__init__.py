@@ -1,0 +1,1 @@
+"""What a label image is: its objects, their outlines, their faults."""

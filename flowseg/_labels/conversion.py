@@ -1,0 +1,126 @@
+"""Annotations into masks, and masks without holes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import ndimage
+from skimage.measure import label as connected_pieces
+
+from flowseg import _checks
+from flowseg._labels.components import find_pieces
+from flowseg._system.threads import check_wanted, interruptibly, size_of
+
+# To guess the time.
+PIXELS_PER_SECOND = 1e7
+
+
+def masks_from_rgb(image: ArrayLike, *, one_per_colour: bool = False) -> NDArray[np.int32]:
+    """Masks from an annotation in which every object is painted in a colour of its own.
+
+    Parameters
+    ----------
+    image : array_like of integers, shape (rows, columns, 3) or (rows, columns, 4)
+        Black is background. The fourth channel, opacity, is not looked at.
+    one_per_colour : bool
+        Whether all pieces of a colour are one object, as of a cell that the image's border cuts in two. By default
+        every piece is an object of its own, which a palette whose colours come again needs.
+
+    Returns
+    -------
+    masks : ndarray of int32, shape (rows, columns)
+        0 is background; one object per connected piece of one exact colour, or per colour, numbered 1..n in raster
+        order of their first pixels.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the image is not of integers or does not have three or four channels.
+
+    Notes
+    -----
+    Colours are compared as triples. One channel, the lightness, or a grey value is not enough: different colours share
+    them, and touching objects would merge.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import flowseg
+    >>> red, green = (192, 0, 0), (0, 98, 0)  # of about the same lightness
+    >>> flowseg.masks_from_rgb(np.array([[red, green, (0, 0, 0), red]], dtype=np.uint8))
+    array([[1, 2, 0, 3]], dtype=int32)
+    >>> flowseg.masks_from_rgb(np.array([[red, green, (0, 0, 0), red]], dtype=np.uint8), one_per_colour=True)
+    array([[1, 2, 0, 1]], dtype=int32)
+    """
+    _checks.check_flag(one_per_colour, "one_per_colour")
+    array = _checks.as_image(image)
+    if not np.issubdtype(array.dtype, np.integer):
+        raise TypeError(f"image must hold integer colours; got dtype {array.dtype}.")
+    if array.ndim != 3 or array.shape[2] not in (3, 4):
+        raise ValueError(
+            f"image must be an RGB or RGBA annotation of shape (rows, columns, 3 or 4); got {array.shape}."
+        )
+    number = np.zeros(array.shape[:2], dtype=np.int64)
+    for channel in range(3):  # one number per colour, whatever integers its channels are
+        values, index = np.unique(array[..., channel], return_inverse=True)
+        number = number * values.size + index.reshape(number.shape)
+    number = np.where(array[..., :3].any(axis=-1), number + 1, 0)
+    if not one_per_colour:
+        return connected_pieces(number, connectivity=2).astype(np.int32)
+    _, first, index = np.unique(number, return_index=True, return_inverse=True)
+    background = int(number.min() == 0)  # its number, 0, is the first of all
+    first[:background] = -1
+    return (np.argsort(np.argsort(first)) + 1 - background)[index].reshape(number.shape).astype(np.int32)
+
+
+def fill_holes(masks: ArrayLike) -> NDArray[Any]:
+    """Masks whose objects have no holes; what lies in a hole and has a label of its own keeps it.
+
+    Parameters
+    ----------
+    masks : array_like of int, shape (rows, columns) or (planes, rows, columns)
+        Label image; 0 is background.
+
+    Returns
+    -------
+    filled : ndarray, shape and dtype of `masks`
+        Background that an object encloses belongs to this object; to the innermost where several do.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `masks` is no label image (see `masks_to_flows`).
+
+    Notes
+    -----
+    A hole is background that is not connected, face to face, with the background around the object
+    (`scipy.ndimage.binary_fill_holes`). Background that the image's border cuts off is no hole.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import flowseg
+    >>> masks = np.full((5, 5), 1)
+    >>> masks[1:4, 1:4] = 0
+    >>> masks[2, 2] = 2
+    >>> flowseg.fill_holes(masks)[2]
+    array([1, 1, 2, 1, 1])
+    """
+    return interruptibly(_fill_holes, masks, seconds=size_of(masks) / PIXELS_PER_SECOND)
+
+
+def _fill_holes(masks: ArrayLike) -> NDArray[Any]:
+    array = _checks.as_masks(masks)
+    filled = array.copy()
+    pieces = find_pieces(array)
+    image = pieces.image.reshape(array.shape)
+    labels = array.ravel()[pieces.first]
+    for k in np.argsort(np.prod(pieces.boxes[:, 3:] - pieces.boxes[:, :3], axis=1), kind="stable"):  # innermost first
+        check_wanted()
+        starts, stops = pieces.boxes[k, 3 - array.ndim : 3], pieces.boxes[k, 6 - array.ndim :]
+        box = tuple(slice(start, stop) for start, stop in zip(starts, stops, strict=True))
+        hole = ndimage.binary_fill_holes(image[box] == k + 1) & (filled[box] == 0)
+        filled[box][hole] = labels[k]
+    return filled

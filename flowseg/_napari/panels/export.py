@@ -1,0 +1,155 @@
+"""The panel to write masks to files with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from napari.layers import Image, Labels
+from napari.utils.notifications import show_info
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QDoubleSpinBox,
+    QFileDialog,
+    QFormLayout,
+    QGroupBox,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QMessageBox,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from flowseg._napari import layers
+from flowseg._napari.files import KINDS, Export, safe_name
+from flowseg._napari.notes import errors_shown
+from flowseg._napari.panels.boxes import LayerBox
+
+# Micrometres; the least stands for a size that nobody knows.
+MAX_PIXEL_SIZE = 10000.0
+# Files that are named at most before they are replaced.
+MOST_NAMED = 5
+
+
+class ExportPanel(QWidget):
+    """Choose masks and kinds of files, and write them."""
+
+    def __init__(self, viewer: Any) -> None:
+        super().__init__()
+        self.masks = LayerBox(viewer, layers.labels)
+        self.image = LayerBox(viewer, self._fitting)
+        self.name = QLineEdit()
+        self.height_, self.width_ = _micrometres(), _micrometres()
+        self.kinds = {kind: QCheckBox(title) for kind, title in KINDS.items()}
+        self.kinds["tif"].setChecked(True)
+        self.run = QPushButton("Export…")
+        self.run.clicked.connect(self._ask_where)
+        self.masks.currentIndexChanged.connect(self._change_masks)
+        self.image.currentIndexChanged.connect(self._change_name)
+        self._named = ""
+        self._lay_out()
+        self._change_masks()
+
+    def _lay_out(self) -> None:
+        form = QFormLayout()
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        form.addRow("Masks", self.masks)
+        form.addRow("Image", self.image)
+        form.addRow("Name", self.name)
+        size = QHBoxLayout()
+        for widget in (self.height_, QLabel("by"), self.width_, QLabel("µm")):
+            size.addWidget(widget)
+        form.addRow("Pixel size", size)
+        box = QGroupBox("Files")
+        rows = QVBoxLayout(box)
+        for check in self.kinds.values():
+            rows.addWidget(check)
+        hint = QLabel(
+            "The image is for intensities in the table and for the picture. No file is replaced without a question."
+        )
+        hint.setWordWrap(True)
+        column = QVBoxLayout(self)
+        column.addLayout(form)
+        for widget in (box, hint, self.run):
+            column.addWidget(widget)
+        column.addStretch()
+
+    def _fitting(self, viewer: Any) -> list[Image]:
+        """Images of the shape of the masks."""
+        masks = self.masks.layer()
+        wanted = None if masks is None else layers.shape(masks)
+        return [image for image in layers.images(viewer) if layers.shape(image) == wanted]
+
+    def refresh(self) -> None:
+        """Take over the layers that there are now."""
+        self.masks.refresh()
+        self.image.refresh()
+
+    def _change_masks(self) -> None:
+        self.image.refresh()
+        masks = self.masks.layer()
+        if masks is not None:
+            named = [k for k, image in enumerate(self.image.layers) if masks.name.startswith(image.name)]
+            self.image.setCurrentIndex(named[0] if named else self.image.currentIndex())
+            size = layers.pixel_size(masks) or (0.0, 0.0)
+            self.height_.setValue(size[0])
+            self.width_.setValue(size[1])
+        self._change_name()
+
+    def _change_name(self) -> None:
+        """Name files after the image, unless the user has named them."""
+        layer = self.image.layer() or self.masks.layer()
+        if layer is not None and self.name.text() in ("", self._named):
+            self._named = safe_name(layer.name)
+            self.name.setText(self._named)
+
+    def _ask_where(self) -> None:
+        with errors_shown():
+            self._layer()
+            folder = QFileDialog.getExistingDirectory(self, "Export to a folder")
+            if folder:
+                self.export_to(folder)
+
+    def _layer(self) -> Labels:
+        layer = self.masks.layer()
+        if layer is None:
+            raise ValueError("Open masks to export; there is no Labels layer.")
+        return layer
+
+    def export_to(self, folder: str) -> None:
+        """Write the kinds of files that are chosen; ask before one is replaced."""
+        with errors_shown():
+            size = (self.height_.value(), self.width_.value())
+            if (size[0] == 0) != (size[1] == 0):
+                raise ValueError("The pixel size must have a height and a width, or neither of them; one is unknown.")
+            export = Export(
+                self._layer(), self.image.layer(), Path(folder), self.name.text(), size if size[0] else None
+            )
+            kinds = [kind for kind, check in self.kinds.items() if check.isChecked()]
+            files = export.files(kinds)
+            if self._may_replace([file.name for file in files if file.exists()]):
+                export.write(kinds)
+                show_info(f"{files[0].name if len(files) == 1 else f'{len(files)} files'} written to {folder}")
+
+    def _may_replace(self, names: Sequence[str]) -> bool:
+        if not names:
+            return True
+        text = "\n".join([*names[:MOST_NAMED], *(["…"] if len(names) > MOST_NAMED else [])])
+        which = "this file" if len(names) == 1 else f"these {len(names)} files"
+        buttons = QMessageBox.StandardButton
+        answer = QMessageBox.question(
+            self, "Replace files?", f"Replace {which}?\n\n{text}", buttons.Yes | buttons.No, buttons.No
+        )
+        return bool(answer == buttons.Yes)
+
+
+def _micrometres() -> QDoubleSpinBox:
+    box = QDoubleSpinBox()
+    box.setRange(0, MAX_PIXEL_SIZE)
+    box.setDecimals(4)
+    box.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)
+    box.setSpecialValueText("unknown")
+    return box

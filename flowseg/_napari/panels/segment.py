@@ -1,0 +1,228 @@
+"""The panel to segment with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from napari.utils.notifications import show_info, show_warning
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QFormLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+
+from flowseg._napari import layers
+from flowseg._napari.jobs import DecodeJob, SegmentJob
+from flowseg._napari.models import ModelRow, Models
+from flowseg._napari.notes import errors_shown
+from flowseg._napari.outputs import Kept, Outputs, Request
+from flowseg._napari.panels.boxes import LayerBox
+from flowseg._napari.panels.thresholds import ThresholdBox
+from flowseg._napari.process import ChildProcess
+from flowseg._napari.results import Result, read_found
+from flowseg._segmenters.inputs import ESTIMATE
+
+# Of objects, in pixels; the least stands for the model's choice.
+MAX_DIAMETER = 2000.0
+# Width of outlines, in pixels of the image.
+OUTLINE = 1
+# Time in milliseconds without another change of thresholds, after which masks are made again.
+PAUSE = 120
+
+
+class SegmentPanel(QWidget):
+    """Choose a layer and a model, segment, and move the thresholds."""
+
+    def __init__(self, viewer: Any, child: ChildProcess, models: Models) -> None:
+        super().__init__()
+        self._viewer, self._child, self._models = viewer, child, models
+        self._outputs = Outputs(child)
+        self._results: list[tuple[Request, Result]] = []
+        self._contour = 0
+        self.image = LayerBox(viewer, layers.images)
+        self.planes = QComboBox()
+        self.models = ModelRow(models)
+        self.model, self.open_model = self.models.box, self.models.open_model
+        self.diameter = QDoubleSpinBox()
+        self.diameter.setRange(0, MAX_DIAMETER)
+        self.diameter.setDecimals(1)
+        self.diameter.setSuffix(" px")
+        self.diameter.setSpecialValueText("the model's choice")
+        self.diameter.setToolTip(
+            "Typical diameter of the objects; 0: as in training, or an estimate if the model is made for it"
+        )
+        self.estimate = QCheckBox("Estimate it from the image")
+        self.estimate.setToolTip("Segment more than once: first to see how large the objects are")
+        self.outlines = QCheckBox("Show masks as outlines")
+        self.flows = QCheckBox("Add a layer of the flows")
+        self.flows.setToolTip("Every pixel in the color of the direction that its flow has")
+        self.run = QPushButton("Segment")
+        self.thresholds = ThresholdBox()
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(PAUSE)
+        self._lay_out()
+        self._connect()
+
+    def _lay_out(self) -> None:
+        self._form = QFormLayout()
+        self._form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        self._form.addRow("Image", self.image)
+        self._form.addRow("Segment", self.planes)
+        self._form.addRow("Model", self.models)
+        self._form.addRow("Diameter", self.diameter)
+        self._form.addRow("", self.estimate)
+        self._form.addRow("", self.outlines)
+        self._form.addRow("", self.flows)
+        hint = QLabel("Under the mouse: the status bar shows an object's score, the chance that it is real.")
+        hint.setWordWrap(True)
+        column = QVBoxLayout(self)
+        column.addLayout(self._form)
+        for widget in (self.run, self.thresholds, hint):
+            column.addWidget(widget)
+        column.addStretch()
+
+    def _connect(self) -> None:
+        self.estimate.toggled.connect(self.diameter.setDisabled)
+        self.outlines.toggled.connect(self._draw_outlines)
+        self.run.clicked.connect(self._segment)
+        self.thresholds.changed.connect(self._timer.start)
+        self._child.ended.connect(self._timer.start)
+        self._timer.timeout.connect(self._decode_again)
+        self.image.currentIndexChanged.connect(self._change_image)
+        self.model.currentIndexChanged.connect(self._change_model)
+        for signal in (self.diameter.valueChanged, self.estimate.toggled, self.planes.currentIndexChanged):
+            signal.connect(self._describe)
+        self._viewer.dims.events.current_step.connect(self._describe)
+        self._change_image()
+        self._change_model()
+
+    def _change_image(self) -> None:
+        layer = self.image.layer()
+        n_planes = 1 if layer is None else layers.count_planes(layer)
+        chosen = max(self.planes.currentIndex(), 0)
+        self.planes.blockSignals(True)
+        self.planes.clear()
+        self.planes.addItems(["the plane shown", f"all {n_planes} planes"])
+        self.planes.setCurrentIndex(chosen)
+        self.planes.blockSignals(False)
+        self._form.setRowVisible(self.planes, layer is not None and len(layers.shape(layer)) > 2)
+        self._describe()
+
+    def _change_model(self) -> None:
+        self.thresholds.take(self._models.find(self.model.currentText()))
+        self._describe()
+
+    def _request(self) -> Request:
+        """What the panel's choices ask for."""
+        layer = self.image.layer()
+        if layer is None:
+            raise ValueError("Open an image to segment; there is no image layer.")
+        model = self._models.find(self.model.currentText())
+        if layers.channels(layer) != model.n_channels:
+            raise ValueError(layers.wrong_channels(layer, model.title, model.n_channels))
+        if self.planes.currentIndex() == 0:
+            planes = [layers.shown_plane(self._viewer, layer)]
+        else:
+            planes = layers.all_planes(layer)
+        if not planes or 0 in layers.shape(layer):
+            raise ValueError(f"Layer '{layer.name}' must have at least one pixel; its shape is {layers.shape(layer)}.")
+        given = ESTIMATE if self.estimate.isChecked() else self.diameter.value() or None
+        return Request(layer, tuple(planes), model, given)
+
+    def _segment(self) -> None:
+        with errors_shown():
+            request = self._request()
+            self._child.check_idle()
+            model = request.model
+            if self.flows.isChecked() and not model.has_flows:
+                show_warning(f"The model '{model.title}' has three classes, no flows: there will be no layer of them.")
+            job = SegmentJob(
+                self._child.new_folder(),
+                request.names,
+                str(model.path),
+                self.thresholds.thresholds,
+                self._outputs.begin(),
+                request.diameter,
+                self.flows.isChecked(),
+            )
+            for k, index in enumerate(request.planes):
+                np.save(job.plane(k), layers.plane(request.image, index), allow_pickle=False)
+            self._child.do(job, lambda text: self._add(request, job, text))
+
+    def _add(self, request: Request, job: SegmentJob, text: str) -> None:
+        with errors_shown():
+            found = [read_found(job.result(k)) for k in range(len(job.planes))]
+            (first, *others), image = request.planes, request.image
+            if found[0].masks.shape != layers.shape(image)[-2:] or len(first) != len(layers.shape(image)) - 2:
+                raise ValueError(f"Layer '{image.name}' has got another shape meanwhile: its masks are left out.")
+            result = self._layer_for(request)
+            result.write(request.planes, found)
+            self._outputs.keep(request, result, job.thresholds)
+            if not others and layers.count_planes(image) > 1:
+                text += f" in {layers.plane_name(first)} only; to segment the others, choose all planes"
+            show_info(f"{image.name}: {text}")
+
+    def _layer_for(self, request: Request) -> Result:
+        """The masks of an earlier run with the same model, if they are as they were found; or a new layer."""
+        self._results = [(other, result) for other, result in self._results if result.is_shown]
+        for other, result in self._results:
+            same = (other.image, other.model, other.diameter) == (request.image, request.model, request.diameter)
+            if same and not result.is_edited(request.planes):
+                return result
+        return self._new_result(request)
+
+    def _new_result(self, request: Request) -> Result:
+        result = Result(self._viewer, request.image, self._contour)
+        result.layer.events.contour.connect(self._note_outlines)
+        self._results.append((request, result))
+        return result
+
+    def _kept(self) -> Kept | None:
+        """The run that the panel's choices belong to."""
+        if self.image.layer() is None:
+            return None
+        try:
+            return self._outputs.of(self._request())
+        except ValueError:
+            return None
+
+    def _describe(self, _: Any = None) -> None:
+        kept = self._kept()
+        text = "Segment first; after that, changes show at once."
+        if kept is not None:
+            waits = kept.thresholds != self.thresholds.thresholds and self._child.is_busy
+            when = "changes show when the work that is running has ended" if waits else "changes show at once"
+            text = f"{kept.result.n_objects} objects in '{kept.result.layer.name}'; {when}."
+        self.thresholds.state.setText(text)
+
+    def _decode_again(self) -> None:
+        """Make masks of the outputs that there are, if the thresholds are not those of before."""
+        self._describe()
+        kept, wanted = self._kept(), self.thresholds.thresholds
+        if kept is not None and kept.thresholds != wanted and not self._child.is_busy:
+            with errors_shown():
+                self._outputs.decode(kept, wanted, lambda job, _: self._replace(kept, job))
+
+    def _replace(self, kept: Kept, job: DecodeJob) -> None:
+        with errors_shown():
+            request = kept.request
+            if kept.result.is_shown and kept.result.is_edited(request.planes):
+                name = kept.result.layer.name
+                show_warning(f"'{name}' was changed by hand: the masks with other thresholds are in a new layer.")
+                kept.result = self._new_result(request)
+            elif not kept.result.is_shown:
+                kept.result = self._new_result(request)
+            kept.result.write(request.planes, [read_found(job.result(k)) for k in range(len(job.planes))])
+            self._describe()
+
+    def _draw_outlines(self, is_on: bool) -> None:
+        """Draw all masks that were found here as outlines, and the next ones."""
+        self._contour = OUTLINE if is_on else 0
+        for _, result in self._results:
+            result.layer.contour = self._contour
+
+    def _note_outlines(self, event: Any) -> None:
+        """Take over what was chosen in napari's own controls, for the next masks."""
+        self._contour = event.source.contour
+        self.outlines.blockSignals(True)
+        self.outlines.setChecked(self._contour > 0)
+        self.outlines.blockSignals(False)

@@ -1,0 +1,90 @@
+"""Training losses, in terms of `keras.ops`; both take logits and leave ignored pixels out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from flowseg._nets.codecs import FLOW_SCALE
+
+# Weights of background, interior and boundary in the three-class loss (Caicedo et al., Cytometry A 95, 952 (2019)).
+CLASS_WEIGHTS = (1.0, 1.0, 10.0)
+
+
+def flow_loss(y_true: Any, y_pred: Any) -> Any:
+    """Squared error of the flows plus binary cross-entropy of the foreground.
+
+    Parameters
+    ----------
+    y_true : tensor of float, shape (batch, ..., 2 + ndim)
+        Weight (0 = ignore this pixel), foreground (0 or 1), flows of unit length.
+    y_pred : tensor of float, shape (batch, ..., ndim + 1)
+        Flows times 5, and the logit of the foreground: the network's outputs as they are. Nothing may squash them
+        before: a ReLU would lose every negative component, a sigmoid would be applied twice.
+
+    Returns
+    -------
+    loss : tensor, scalar
+        Mean over the pixels of weight 1 of ``0.5 * |5 * flow - predicted|**2``, averaged over the components, plus
+        the cross-entropy.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import flowseg
+    >>> y_true = np.array([[[[1.0, 1.0, 0.0, 1.0]]]])  # inside, the centre to the right
+    >>> y_pred = np.array([[[[0.0, 5.0, 0.0]]]])  # the same, foreground undecided
+    >>> round(float(flowseg.flow_loss(y_true, y_pred)), 4)  # log(2)
+    0.6931
+    """
+    y_pred = _as_wide(y_pred)
+    y_true = ops.cast(y_true, y_pred.dtype)
+    weight, foreground, flows = y_true[..., 0], y_true[..., 1], y_true[..., 2:]
+    squared = 0.5 * ops.mean(ops.square(FLOW_SCALE * flows - y_pred[..., :-1]), axis=-1)
+    logit = y_pred[..., -1]
+    # -log(sigmoid) without overflow, for either sign of the logit
+    cross_entropy = ops.relu(logit) - logit * foreground + ops.log1p(ops.exp(-ops.abs(logit)))
+    return _weighted_mean(squared + cross_entropy, weight)
+
+
+def boundary_loss(y_true: Any, y_pred: Any) -> Any:
+    """Softmax cross-entropy of background, interior and boundary, from logits.
+
+    Parameters
+    ----------
+    y_true : tensor of float, shape (batch, ..., 4)
+        Weight (0 = ignore this pixel), then 0 or 1 for background, interior, boundary.
+    y_pred : tensor of float, shape (batch, ..., 3)
+        Logits.
+
+    Returns
+    -------
+    loss : tensor, scalar
+        Mean over the pixels of weight 1 of the cross-entropy, times 1, 1 or 10 by class.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import flowseg
+    >>> y_true = np.array([[[[1.0, 0.0, 0.0, 1.0]]]])  # a boundary pixel
+    >>> round(float(flowseg.boundary_loss(y_true, np.zeros((1, 1, 1, 3)))), 4)  # 10 * log(3)
+    10.9861
+    """
+    y_pred = _as_wide(y_pred)
+    y_true = ops.cast(y_true, y_pred.dtype)
+    weight, classes = y_true[..., 0], y_true[..., 1:]
+    class_weight = ops.cast(ops.convert_to_tensor(CLASS_WEIGHTS), y_pred.dtype)
+    cross_entropy = -ops.sum(class_weight * classes * ops.log_softmax(y_pred, axis=-1), axis=-1)
+    return _weighted_mean(cross_entropy, weight)
+
+
+def _as_wide(values: Any) -> Any:
+    """In 32 bits at least: in 16 the sum over the pixels of a batch is infinite."""
+    values = ops.convert_to_tensor(values)
+    return ops.cast(values, keras.backend.result_type(values.dtype, "float32"))
+
+
+def _weighted_mean(values: Any, weight: Any) -> Any:
+    return ops.sum(values * weight) / ops.maximum(ops.sum(weight), 1.0)

@@ -1,0 +1,1 @@
+"""The report of `flowseg evaluate`: scores, and a page that shows every error."""

@@ -1,0 +1,175 @@
+"""The three-class baseline: background, interior and boundary."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flowseg import _checks
+from flowseg._intensities import DEFAULT
+from flowseg._nets.codecs import BoundaryCodec
+from flowseg._segmenters.base import Segmenter
+
+
+class BoundarySegmenter(Segmenter):
+    """Segment objects with three learned classes: background, interior and boundary.
+
+    The baseline that flows are measured against: the same network, crops and training; only target, loss and the
+    way back to masks differ. Masks are the connected pieces of the interior, grown back by the width of
+    the boundary.
+
+    Parameters
+    ----------
+    network : {"unet", "resunet"}, callable or keras.Model
+        Network to train, with 3 outputs (logits of background, interior, boundary); see `FlowSegmenter`.
+    filters : tuple of int
+        Filters per level of "unet" and "resunet", finest first.
+    n_channels : int
+        Channels of the images.
+    normalize : tuple or None
+        Which intensities the network sees as 0 and 1: ``("percentiles", low, high)`` of each channel of each image,
+        less what is padded or saturated; ``("limits", low, high)``, the same values in all images, or one
+        ``("limits", (low, high), ...)`` per channel; None for values as they are. It is kept in the model file, and
+        can be set after `fit` as well.
+    diameter : float or "auto"
+        Working diameter in pixels; "auto": that of typical objects, but at least 24 and at most 40.
+    estimate_diameters : bool or "auto"
+        Whether `predict` estimates the diameter of the objects in each image that none is given for; "auto": `fit`
+        decides on the validation images.
+    crop_size, batch_size, epochs, steps_per_epoch : int
+        Size of a crop in pixels, crops per step, epochs, steps per epoch.
+    learning_rate : float or "auto"
+        Peak learning rate of AdamW. "auto": 0.001, from scratch and from a trained model.
+    augment : bool
+        Turn, flip, scale and light the crops at random, as in `FlowSegmenter`.
+    validation_fraction : float
+        Share of the images to hold out when `fit` is given no validation pairs.
+    patience : int, optional
+        Stop after this many epochs without a better validation loss; None, or where none is held out, trains all.
+    min_size : int
+        Objects of fewer pixels are dropped.
+    warm_start : bool
+        Whether `fit` goes on from the weights that the segmenter has, if it is fitted, instead of new ones. What it had
+        is kept unless the result is better on the validation images.
+    random_state : int, numpy.random.RandomState, optional
+        Seed of the split, the first weights and the crops, and of layers of a network of your own that have none.
+    workers : int, optional
+        Threads; by default all cores.
+    verbose : int
+        0 is silent; 1 shows Keras' progress bar, 2 one line per epoch; both say in the end what the training came to.
+
+    Attributes
+    ----------
+    network_ : keras.Model
+        The trained network.
+    diameter_ : float
+        Typical diameter, in pixels, of the objects in the training images.
+    working_diameter_ : float
+        Diameter, in pixels, that typical objects are scaled to.
+    estimate_diameters_ : bool
+        Whether `predict` estimates diameters: the parameter, or what `fit` chose where that is "auto".
+    history_ : dict of list of float
+        Losses by epoch, and after a training further both its ends; see `FlowSegmenter`.
+    validation_ap_ : tuple of float, or None
+        Average precision on the validation images at IoU 0.5 and 0.75, at the end of `fit`.
+
+    See Also
+    --------
+    FlowSegmenter : the same with flows.
+
+    Examples
+    --------
+    >>> from flowseg import BoundarySegmenter, synthetic
+    >>> pairs = [synthetic.cells((96, 96), 8, rng=seed) for seed in range(4)]
+    >>> images, masks = zip(*pairs)
+    >>> segmenter = BoundarySegmenter(filters=(8, 16), epochs=1, steps_per_epoch=2, random_state=0)
+    >>> segmenter.fit(images, masks).predict_classes(images[0]).shape
+    (96, 96, 3)
+    """
+
+    _kind = "BoundarySegmenter"
+    _codec = BoundaryCodec()
+
+    def __init__(
+        self,
+        *,
+        network: Any = "unet",
+        filters: Any = (16, 32, 64, 128, 256),
+        n_channels: int = 1,
+        normalize: Any = DEFAULT,
+        diameter: Any = "auto",
+        estimate_diameters: Any = "auto",
+        crop_size: int = 128,
+        batch_size: int = 8,
+        epochs: int = 40,
+        steps_per_epoch: int = 50,
+        learning_rate: Any = "auto",
+        augment: bool = True,
+        validation_fraction: float = 0.1,
+        patience: int | None = None,
+        min_size: int = 15,
+        warm_start: bool = False,
+        random_state: Any = None,
+        workers: int | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self.network = network
+        self.filters = filters
+        self.n_channels = n_channels
+        self.normalize = normalize
+        self.diameter = diameter
+        self.estimate_diameters = estimate_diameters
+        self.crop_size = crop_size
+        self.batch_size = batch_size
+        self.epochs = epochs
+        self.steps_per_epoch = steps_per_epoch
+        self.learning_rate = learning_rate
+        self.augment = augment
+        self.validation_fraction = validation_fraction
+        self.patience = patience
+        self.min_size = min_size
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.workers = workers
+        self.verbose = verbose
+
+    def predict_classes(self, images: Any, *, diameters: Any = None) -> Any:
+        """Probabilities of background, interior and boundary.
+
+        Parameters
+        ----------
+        images, diameters
+            As for `predict`.
+
+        Returns
+        -------
+        probabilities : ndarray of float32, shape (rows, columns, 3), or list of them
+            They add up to 1 in every pixel.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If the segmenter is neither trained nor loaded.
+        TypeError, ValueError
+            If images, diameters or a parameter cannot be used; the sentence names the argument, what was expected and
+            what came.
+
+        Examples
+        --------
+        >>> from flowseg import BoundarySegmenter, synthetic
+        >>> image, masks = synthetic.cells((96, 96), 8, rng=0)
+        >>> segmenter = BoundarySegmenter(filters=(8, 16), epochs=1, steps_per_epoch=2, random_state=0)
+        >>> probabilities = segmenter.fit([image], [masks]).predict_classes(image)
+        >>> probabilities.shape, round(float(probabilities[0, 0].sum()), 3)
+        ((96, 96, 3), 1.0)
+        """
+        return self._map(images, diameters, lambda outputs, _: self._codec.probabilities(outputs))
+
+    def _check_prediction_settings(self) -> None:
+        super()._check_prediction_settings()
+        _checks.as_integer(self.min_size, "min_size", minimum=0)
+
+    def _decode(self, outputs: NDArray[np.float32], factor: float) -> NDArray[np.int32]:
+        return self._codec.decode(outputs, min_size=self.min_size, scale=1 / factor)

@@ -1,0 +1,140 @@
+"""How good each object is: what flows and foreground say of it, and the chance that it is real."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flowseg._flows.targets import flow_errors
+
+# Columns that _features makes.
+N_FEATURES = 6
+
+# Pixels that are counted at a time: `np.bincount` makes 64-bit copies of all it gets.
+CHUNK = 1 << 20
+
+Table = dict[str, NDArray[Any]]
+
+
+def describe_objects(
+    masks: NDArray[Any], flows: NDArray[np.float32], cellprob: NDArray[np.float32], *, workers: int | None
+) -> Table:
+    """One entry per object 1..n and column: label, area, diameter, flow_error, cellprob, touches_border.
+
+    ``masks`` must hold every number from 1 to n, as `flows_to_masks` makes them.
+    """
+    number, logits = masks.ravel(), cellprob.ravel()
+    n = int(masks.max())
+    areas, total = np.zeros(n + 1, dtype=np.int64), np.zeros(n + 1)
+    for start in range(0, number.size, CHUNK):
+        part = slice(start, start + CHUNK)
+        areas += np.bincount(number[part], minlength=n + 1)
+        total += np.bincount(number[part], logits[part], n + 1)
+    areas, total = areas[1:], total[1:]
+    at_border = np.zeros(n + 1, dtype=bool)
+    for axis in range(masks.ndim):
+        if masks.shape[axis] > 1:  # as in `flows_to_masks`
+            at_border[masks.take([0, -1], axis)] = True
+    return {
+        "label": np.arange(1, n + 1),
+        "area": areas,
+        "diameter": 2.0 * np.sqrt(areas / np.pi),
+        "flow_error": flow_errors(masks, flows, workers=workers),
+        "cellprob": total / areas,
+        "touches_border": at_border[1:],
+    }
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """From what is known of an object to the probability that it matches a real one at IoU 0.5.
+
+    A logistic regression makes one number of the columns; an isotonic one, which keeps only the order, makes it a
+    probability [1]_.
+
+    References
+    ----------
+    .. [1] B. Zadrozny, C. Elkan, "Transforming classifier scores into accurate multiclass probability estimates",
+       KDD 2002.
+    """
+
+    diameter: float  # typical, to compare with
+    weights: tuple[float, ...]  # of the features
+    knots: tuple[float, ...]  # increasing
+    probabilities: tuple[float, ...]  # at the knots, not decreasing; linear between them
+
+    def score(self, objects: Table) -> NDArray[np.float64]:
+        """Probability for each object."""
+        raw = _features(objects, self.diameter) @ np.array(self.weights)
+        return np.interp(raw, self.knots, self.probabilities)
+
+
+def read_calibration(document: Any) -> Calibration | None:
+    """Calibration of a model file's JSON, checked; None for null."""
+    if document is None:
+        return None
+    names = {field.name for field in fields(Calibration)}
+    if not isinstance(document, dict) or set(document) != names:
+        raise ValueError(f"score must be null or an object with {', '.join(sorted(names))}; got {document!r}.")
+    try:
+        arrays = {name: np.array(value) for name, value in document.items()}
+    except ValueError:
+        raise ValueError("score must hold lists of numbers; got lists of lists.") from None
+    if any(array.dtype.kind not in "if" for array in arrays.values()):
+        raise ValueError("score must hold numbers; got something else.")
+    values = {name: array.astype(np.float64) for name, array in arrays.items()}
+    sizes = {name: value.shape for name, value in values.items()}
+    right = sizes["diameter"] == () and sizes["weights"] == (N_FEATURES,)
+    right = right and len(sizes["knots"]) == 1 and sizes["knots"] == sizes["probabilities"] != (0,)
+    if not right or not all(np.isfinite(value).all() for value in values.values()) or values["diameter"] <= 0:
+        raise ValueError("score must hold a diameter, six weights, and as many finite knots as probabilities.")
+    p = values["probabilities"]
+    if np.any(np.diff(values["knots"]) < 0) or np.any(np.diff(p) < 0) or p[0] < 0 or p[-1] > 1:
+        raise ValueError("score must hold knots and probabilities, from 0 to 1, in increasing order.")
+    lists = {name: tuple(value.tolist()) for name, value in values.items() if name != "diameter"}
+    return Calibration(float(values["diameter"]), **lists)
+
+
+def calibrate(tables: Sequence[Table], matched: Sequence[NDArray[np.bool_]], diameter: float) -> Calibration | None:
+    """Learn from objects of which it is known whether they match; None where there are none."""
+    from sklearn.isotonic import IsotonicRegression
+    from sklearn.linear_model import LogisticRegression
+
+    features = np.concatenate([_features(table, diameter) for table in tables])
+    truth = np.concatenate(matched).astype(np.float64)
+    if truth.size == 0:
+        return None
+    if truth.min() == truth.max():  # all real, or none: one object more on the other side
+        share = (truth.sum() + 0.5) / (truth.size + 1.0)
+        return Calibration(diameter, (0.0,) * N_FEATURES, (0.0,), (float(share),))
+    regression = LogisticRegression(max_iter=1000).fit(features, truth)
+    weights = regression.coef_[0]
+    isotonic = IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip").fit(features @ weights, truth)
+    return Calibration(
+        diameter,
+        tuple(map(float, weights)),
+        tuple(map(float, isotonic.X_thresholds_)),
+        tuple(map(float, isotonic.y_thresholds_)),
+    )
+
+
+def _features(objects: Table, diameter: float) -> NDArray[np.float64]:
+    """Numbers of order one."""
+    size = np.log(np.maximum(objects["diameter"], 1.0) / diameter)
+    error = np.minimum(objects["flow_error"], 2.0)
+    inside = ~objects["touches_border"]
+    return np.stack(
+        [
+            np.clip(objects["cellprob"], -10.0, 10.0) / 5.0,
+            np.sqrt(error) * inside,
+            np.sqrt(error) * ~inside,
+            inside.astype(np.float64),
+            np.minimum(size, 0.0),
+            np.maximum(size, 0.0),
+        ],
+        axis=-1,
+    )

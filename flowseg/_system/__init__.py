@@ -1,0 +1,1 @@
+"""The machine that flowseg runs on: files, memory, threads, optional packages."""

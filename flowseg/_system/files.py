@@ -1,0 +1,227 @@
+"""Write a file whole or not at all; write TIFF arrays and named arrays.
+
+A file is written under a hidden name beside its own, ``.NAME-MARK.NUMBER.unfinished.SUFFIX``, is held by the process
+that writes it (`_locks`), and is renamed when it is whole. The next one who writes the same file removes what nobody
+holds.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import tifffile
+from numpy.typing import NDArray
+from safetensors.numpy import save
+
+from flowseg._system import locks, memory
+from flowseg._system.shown import one_line
+
+# What the name of a file that is not whole yet ends in, but for its suffix, which writers go by.
+UNFINISHED = ".unfinished"
+LONGEST_SUFFIX = 16
+# Processes that write the same file at once whose leftovers are always found, and that may do so.
+AT_ONCE, MOST_UNFINISHED = 4, 1000
+
+# What .safetensors calls the types of numbers that Keras' weights have and NumPy knows.
+DTYPE_NAMES = {"float32": "F32", "float16": "F16", "float64": "F64", "int32": "I32", "int64": "I64", "uint32": "U32"}
+
+
+def fits(stored: str, dtype: str) -> bool:
+    """Whether values of a type, by its name in a file, are kept exactly by weights of a dtype."""
+    return stored == DTYPE_NAMES.get(dtype) or (stored == "F32" and dtype == "float64")
+
+
+def write_whole(path: Path, write: Callable[[Path], object], *, through_links: bool = True) -> None:
+    """Let ``write`` fill a new file beside ``path``, then put it in the place of ``path`` in one step.
+
+    When anything goes wrong (a full disk, an interruption) the new file is removed and ``path`` is as it was. What a
+    process that was killed has left of the same file is removed. A link stays a link, and the file that it points to is
+    replaced, unless ``through_links`` is False: then the new file takes the place of the link.
+    """
+    if through_links:
+        path = Path(os.path.realpath(path))
+    if through_links or not path.is_symlink():
+        check_target(path)
+    with _naming(path):
+        beside, descriptor = _begin(path)
+    try:
+        with _naming(path, beside), _letting_go(descriptor) as let_go:
+            write(beside)
+            os.fsync(descriptor)
+            _keep_mode(path, beside)
+            if os.name == "nt":  # which renames no file that is open
+                let_go()
+            os.replace(beside, path)
+    except BaseException:
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
+        raise
+    with _naming(path):
+        sync_folder(path.parent)
+
+
+@contextmanager
+def _letting_go(descriptor: int) -> Iterator[Callable[[], None]]:
+    """Close a file in the end, or before."""
+    is_open = [True]
+
+    def let_go() -> None:
+        if is_open:
+            is_open.clear()
+            os.close(descriptor)
+
+    try:
+        yield let_go
+    finally:
+        let_go()
+
+
+@contextmanager
+def _naming(path: Path, beside: Path | None = None) -> Iterator[None]:
+    """Errors of the system speak of the file that was to be written, not of the unfinished one."""
+    try:
+        yield
+    except OSError as error:
+        if error.strerror is not None and (beside is None or error.filename in (None, str(beside), beside)):
+            error.filename, error.filename2 = str(path), None
+        raise
+
+
+def _keep_mode(path: Path, beside: Path) -> None:
+    """Give the new file the permissions of the old one, if there is one."""
+    if path.is_file() and not path.is_symlink():
+        mode = path.stat().st_mode
+        if mode != beside.stat().st_mode:
+            beside.chmod(mode)
+
+
+def sync_folder(folder: Path) -> None:
+    """Have the system write down which files a folder holds, as far as it does this for folders."""
+    if os.name == "nt":
+        return
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except PermissionError:  # a folder may be writable only
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def unfinished(path: Path, number: int) -> Path:
+    """Where a file is written before it is whole; processes that write the same one at once use several numbers."""
+    suffix = path.suffix if len(path.suffix) <= LONGEST_SUFFIX else ""
+    return locks.name_beside(path, f".{number}{UNFINISHED}{suffix}")
+
+
+def _begin(path: Path) -> tuple[Path, int]:
+    """An unfinished file that is made anew and held as long as its descriptor is open."""
+    for number in range(MOST_UNFINISHED):
+        beside = unfinished(path, number)
+        try:
+            descriptor = _create(beside)
+        except FileExistsError:
+            remove_if_left(beside)
+            try:
+                descriptor = _create(beside)
+            except FileExistsError:  # another process writes it
+                continue
+        if locks.take(descriptor) is False or not locks.is_at(descriptor, beside):
+            os.close(descriptor)  # another process took it for left before it was held
+            continue
+        for other in range(AT_ONCE):
+            if other != number:
+                remove_if_left(unfinished(path, other))
+        return beside, descriptor
+    first = unfinished(path, 0)
+    raise OSError(f"{path} must have fewer than {MOST_UNFINISHED} unfinished files; remove {first} and others.")
+
+
+def _create(file: Path) -> int:
+    return os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL | locks.CAREFULLY, 0o666)  # less what the umask takes away
+
+
+def remove_if_left(file: Path) -> None:
+    """Remove an unfinished file that no living process holds; where there are no locks it stays."""
+    if not os.path.lexists(file):
+        return
+    with suppress(OSError):
+        descriptor = os.open(file, os.O_RDWR | locks.CAREFULLY)
+        if locks.is_at(descriptor, file) and locks.take(descriptor):
+            locks.close_and_remove(descriptor, file)
+        else:
+            os.close(descriptor)
+
+
+def remove_leftovers(folder: Path, names: Iterable[str]) -> None:
+    """Remove what killed processes have left of files of these names."""
+    beginnings = tuple(locks.name_beside(folder / name, ".").name for name in names)
+    for file in folder.iterdir():
+        if UNFINISHED in file.name and file.name.startswith(beginnings):
+            remove_if_left(file)
+
+
+def check_folder_of(path: Path, name: str) -> None:
+    """Raise, calling the file ``name``, when no file can be made in its folder."""
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"{name} must lie in a folder that exists; {path.parent} does not.")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise PermissionError(f"{name} must lie in a folder that can be written to; {path.parent} cannot.")
+
+
+def check_kind(path: Path, name: str) -> None:
+    """Raise, calling the file ``name``, when something else than a file is there."""
+    if path.exists() and not path.is_file():
+        kind = "a folder" if path.is_dir() else "something else"
+        raise ValueError(f"{name} must be a file or not exist; it is {kind}.")
+
+
+def check_target(path: Path, name: str = "") -> None:
+    """Raise, calling the file ``name``, when it can never be written to ``path``."""
+    name = name or str(path)
+    check_kind(path, name)
+    check_folder_of(path, name)
+    if path.exists() and not os.access(path, os.W_OK):
+        raise PermissionError(f"{name} must be writable; it is not.")
+
+
+def write_tiff(path: Path, array: NDArray[Any], pixel_size: tuple[float, float] | None = None) -> None:
+    """Write an array as a zlib-compressed TIFF, whole or not at all; ``pixel_size``: height, width in micrometres."""
+    axes = "Q" * (array.ndim - 2) + "YX"  # said outright: an array of shape (n, rows, 1) could be an image, too
+    said: dict[str, Any] = {"compression": "zlib", "photometric": "minisblack", "metadata": {"axes": axes}}
+    if pixel_size is not None:  # pixels per centimetre, across and down: the unit that TIFF has
+        said |= {"resolution": (1e4 / pixel_size[1], 1e4 / pixel_size[0]), "resolutionunit": "CENTIMETER"}
+    write_whole(path, lambda beside: tifffile.imwrite(beside, array, **said))
+
+
+def write_safetensors(path: Path, tensors: dict[str, NDArray[Any]], metadata: dict[str, str]) -> None:
+    """Write named arrays, whole or not at all."""
+
+    def write(beside: Path) -> None:
+        with open(beside, "wb") as file:
+            file.write(save(tensors, metadata=metadata))
+
+    write_whole(path, write)
+
+
+@contextmanager
+def naming_what_is_damaged(path: Path, kind: str) -> Iterator[None]:
+    """Turn whatever a damaged file makes a library raise into one sentence that names the file."""
+    try:
+        yield
+    except MemoryError as error:
+        raise memory.named(path, error) from error
+    except Exception as error:
+        if isinstance(error, ValueError) and str(error).startswith(f"{path} must "):  # a sentence already
+            raise
+        reason = one_line(str(error)) or type(error).__name__
+        raise ValueError(f"{path} must be a readable {kind}; got: {reason}") from error

@@ -1,0 +1,60 @@
+"""Share work out over threads; the kernels release the GIL."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flowseg._system.threads import CalledOff, Stop, Threads, results_of, stop_here
+
+T = TypeVar("T")
+
+# Work of less than this many seconds (a guess) is done at once: starting threads takes a tenth of it.
+SMALL = 0.002
+
+# What kernels return that have not come to their end, as in _diffusion.pyx.
+STOPPED = -2
+
+
+def run_parts(function: Callable[[T, Stop], int], parts: Sequence[T], workers: int, *, seconds: float) -> None:
+    """Call ``function(part, stop)`` for every part, in order, on ``workers`` threads.
+
+    Long work never runs in the calling thread, which waits and can be interrupted: then ``stop[0]`` is set, which makes
+    kernels return. ``seconds`` is a guess of the time that one thread takes for all.
+
+    Raises
+    ------
+    MemoryError
+        If a kernel reports that memory ran out.
+    """
+    if seconds < SMALL:
+        stop = stop_here()
+        statuses = [function(part, stop) for part in parts]
+    else:
+        with Threads(max(1, min(workers, len(parts)))) as threads:
+            statuses = results_of([threads.submit(function, part, threads.flag.stop) for part in parts])
+    if STOPPED in statuses:
+        raise CalledOff
+    if any(status < 0 for status in statuses):
+        raise MemoryError("there is not enough memory for the flows of the largest object.")
+
+
+def split_by_cost(costs: NDArray[np.float64], n_parts: int) -> list[NDArray[np.intp]]:
+    """Items 0..n-1 in at most ``n_parts`` ranges of about equal cost, the most costly range first.
+
+    Ranges, because neighbouring items share memory; no range exceeds an equal share by more than one item's cost.
+    """
+    if len(costs) == 0:
+        return []
+    share = np.cumsum(costs)
+    bounds = np.searchsorted(share, np.linspace(0, share[-1], n_parts + 1)[1:-1], side="right")
+    parts = [part for part in np.split(np.arange(len(costs)), np.unique(bounds)) if len(part)]
+    return sorted(parts, key=lambda part: -float(costs[part].sum()))
+
+
+def split_range(n: int, size: int) -> list[tuple[int, int]]:
+    """Consecutive ranges (start, stop) of at most ``size`` that cover 0..n."""
+    return [(start, min(start + size, n)) for start in range(0, n, size)]

@@ -1,0 +1,101 @@
+"""The ``flowseg`` command."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import warnings
+from io import TextIOWrapper
+from pathlib import Path
+from typing import Annotated, TextIO
+
+import typer
+
+from flowseg import __version__
+from flowseg._nets.quiet import hush_native_libraries
+from flowseg._system.shown import one_line
+from flowseg.cli._check import check
+from flowseg.cli._convert import convert
+from flowseg.cli._evaluate import evaluate
+from flowseg.cli._flows import flows
+from flowseg.cli._info import demo, info
+from flowseg.cli._measure import measure
+from flowseg.cli._mend import mend
+from flowseg.cli._predict import predict
+from flowseg.cli._shared.parsing import Command, Group
+from flowseg.cli._shared.say import complain, say
+from flowseg.cli._shared.signals import INTERRUPTED, clearing_up, leave, say_interruption
+from flowseg.cli._shared.stream import FAULTS, sentence_of, shell_words
+from flowseg.cli._train import train
+from flowseg.cli._tune import tune
+
+app = typer.Typer(
+    name="flowseg",
+    cls=Group,
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Segment touching, irregular objects (cells, nuclei, bacteria, grains) with flows learned from your own "
+    "annotated images. Start with: flowseg demo",
+)
+
+
+def main() -> None:
+    """Run the command; a user's error is one line on standard error and exit status 1."""
+    hush_native_libraries()
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what is wrong with a file is said once, as an error
+    logging.getLogger("matplotlib").setLevel(
+        logging.ERROR
+    )  # Keras loads it; where it may keep files is not our concern
+    warnings.showwarning = _show_warning
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # file names need not be text
+    with clearing_up() as received:
+        try:
+            app(prog_name="flowseg")
+        except FAULTS as error:
+            complain(sentence_of(error))
+            sys.exit(1)
+        except SystemExit as exit_:
+            if exit_.code != INTERRUPTED:
+                raise
+            complain(say_interruption(received))
+            leave(received)
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],  # noqa: ARG001
+    filename: str,
+    lineno: int,  # noqa: ARG001
+    file: TextIO | None = None,  # noqa: ARG001
+    line: str | None = None,  # noqa: ARG001
+) -> None:
+    text = str(message) if Path(filename).parent == Path(__file__).parent else one_line(str(message))
+    complain(f"note: {shell_words(text)}")
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        say(f"flowseg {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit."),
+    ] = False,
+) -> None:
+    pass
+
+
+for command in (check, mend, convert, train, tune, predict, evaluate, measure, flows, info, demo):
+    app.command(cls=Command)(command)
+
+
+if __name__ == "__main__":
+    main()

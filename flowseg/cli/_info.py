@@ -1,0 +1,122 @@
+"""``flowseg info`` and ``flowseg demo``: what a model says of itself, and a first one made on the spot."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from flowseg._system.locks import holding_folder
+from flowseg.cli._shared.files import model_file
+from flowseg.cli._shared.options import WRITE, AsJson, complete_model
+from flowseg.cli._shared.progress import make_progress
+from flowseg.cli._shared.say import say, say_json
+
+# What the estimators are, and which loss counts.
+KINDS = {"FlowSegmenter": " (flows)", "BoundarySegmenter": " (three classes)"}
+ONEDNN_WORDS = {"0": "off", "1": "on", "default": "as usual"}
+LOSSES = (("best_val_loss", "validation loss"), ("best_loss", "loss"))
+
+
+def info(
+    model: Annotated[
+        str,
+        typer.Argument(metavar="MODEL", help="Model file, or a pretrained one: nuclei.", autocompletion=complete_model),
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Show what a model file says of itself: kind, training, sizes of objects, thresholds, model card.
+
+    With --json all of it: parameters, what was learned, scores.
+    """
+    from flowseg._segmenters.model_file import read_document
+
+    file = model_file(model, "MODEL")
+    document = read_document(file)
+    history = document.pop("history", {})
+    document["epochs_trained"] = len(history.get("loss", []))
+    for name in ("loss", "val_loss"):
+        finite = [loss for loss in history.get(name, []) if math.isfinite(loss)]  # JSON has no other
+        if finite:
+            document[f"best_{name}"] = round(min(finite), 4)
+    if as_json:
+        say_json(document)
+    else:
+        say(*_summarize(file, document))
+
+
+def _summarize(file: Path, document: Mapping[str, Any]) -> Iterator[str]:
+    """A model in a few lines."""
+    parameters, learned = document["parameters"], document["learned"]
+    kind = KINDS.get(document["estimator"], "")
+    megabytes = file.stat().st_size / 1e6
+    yield f"{file.name}: {document['estimator']}{kind}, {megabytes:.1f} MB, flowseg {document['flowseg_version']}"
+    channels = parameters.get("n_channels")
+    filters = ", ".join(map(str, parameters.get("filters") or []))
+    yield f"network: {parameters.get('network')} with {filters} filters, for images of {_count(channels, 'channel')}"
+    loss = next((f", best {word} {document[name]}" for name, word in LOSSES if name in document), "")
+    yield f"training: {_count(document['epochs_trained'], 'epoch')}{loss}"
+    yield f"objects: {', '.join(_describe_sizes(learned))}"
+    if document.get("trained_with"):
+        yield f"trained with: {_describe_machine(document['trained_with'])}"
+    thresholds = dict(learned.get("thresholds") or {})
+    thresholds |= {n: v for n, v in parameters.items() if n.endswith(("_threshold", "min_size")) and v != "auto"}
+    if thresholds:
+        yield "thresholds: " + ", ".join(f"{name} {_round(value)}" for name, value in thresholds.items())
+    for name, value in (document.get("card") or {}).items():
+        yield f"{name}: {value}" if isinstance(value, str | int | float) else f"{name}: with --json"
+
+
+def _describe_machine(trained_with: Mapping[str, Any]) -> str:
+    """What the same seed gives the same bytes on."""
+    words = [trained_with[name] for name in ("backend", "platform") if name in trained_with]
+    words += [f"{name} {trained_with[name]}" for name in ("keras", "numpy") if name in trained_with]
+    words += [
+        _count(trained_with[name], name.removesuffix("s")) for name in ("cores", "threads") if name in trained_with
+    ]
+    if "onednn" in trained_with:
+        words.append(f"oneDNN {ONEDNN_WORDS.get(str(trained_with['onednn']), trained_with['onednn'])}")
+    return ", ".join(map(str, words))
+
+
+def _describe_sizes(learned: Mapping[str, Any]) -> Iterator[str]:
+    yield f"typical diameter {learned['diameter']:.1f} pixels"
+    sizes = learned.get("sizes") or {}
+    if "low" in sizes and "high" in sizes:
+        yield f"from {sizes['low']:.1f} to {sizes['high']:.1f}"
+    if "working" in sizes:
+        yield f"seen by the network at {sizes['working']:.1f}"
+    if "estimate" in sizes:
+        yield "estimated for each image" if sizes["estimate"] else "not estimated"
+
+
+def _count(n: Any, word: str) -> str:
+    return f"{n} {word}{'s' * (n != 1)}"
+
+
+def _round(value: Any) -> str:
+    return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def demo(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.", rich_help_panel=WRITE)] = Path(
+        "flowseg-demo"
+    ),
+    epochs: Annotated[
+        int, typer.Option(help="Training length; the default takes about two minutes on two cores.")
+    ] = 12,
+) -> None:
+    """Train on synthetic touching cells, segment unseen ones, print the scores and write a picture.
+
+    Everything is drawn on the spot: nothing is downloaded.
+    """
+    from flowseg.cli import _demo
+
+    output.mkdir(parents=True, exist_ok=True)
+    say("Drawing crowds of touching cells and training a small U-Net on their flows ...")
+    with holding_folder(output, "flowseg demo", f"--output {output}"):
+        lines = _demo.run(output, epochs, make_progress)
+    say(*lines)

@@ -1,0 +1,48 @@
+"""What a person sees while a command runs, and when it is interrupted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from tqdm import tqdm
+
+from flowseg.cli._shared.say import complain
+
+# Images of so many tiles are done in seconds: the bar of the files is enough.
+FEW_TILES = 8
+
+
+def make_progress(*, by_lines: bool = True) -> Any:
+    """How far a training is, as a Keras callback."""
+    from flowseg._nets.progress_bar import TrainingProgress
+
+    return TrainingProgress(by_lines=by_lines)
+
+
+@contextmanager
+def advising(advice: str) -> Iterator[None]:
+    """Say what to do after Ctrl-C."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        complain(advice)
+        raise
+
+
+class TileBar:
+    """On a terminal, a bar over the tiles of an image that has many; called after each."""
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+
+    def __call__(self, n_done: int, n_tiles: int) -> None:
+        """Take note of a tile."""
+        if n_tiles <= FEW_TILES:
+            return
+        if n_done == 1:
+            self._bar = tqdm(total=n_tiles, desc="tiles of this image", unit="tile", disable=None, leave=False)
+        self._bar.update()
+        if n_done == n_tiles:
+            self._bar.close()

@@ -1,0 +1,148 @@
+"""The record that a command keeps in its output folder: with which options, and of which inputs, results were made.
+
+One JSON document per line: first the run, then one line per file that is done. Lines are added while the command runs;
+in the end the file is written anew, in the order of names, so that an interrupted run that was gone on with leaves the
+same bytes as one that was not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from flowseg import __version__
+from flowseg._system import files, locks
+from flowseg._system.strict_json import read_strictly
+from flowseg.cli._shared.sources import Sighting
+
+RECORD_NAME = "flowseg-run.jsonl"
+
+
+@dataclass(frozen=True)
+class Run:
+    """What all results of a folder have in common. ``options`` are (name, value) pairs."""
+
+    command: str
+    model: str
+    options: tuple[tuple[str, str], ...]
+    flowseg: str = __version__
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file that is done: the name of its results, its own, the digest of its bytes, the number of its objects.
+
+    ``note`` is a sentence about the results, where there is something to say.
+    """
+
+    name: str
+    file: str
+    sha256: str
+    objects: int
+    note: str = ""
+
+
+def describe_run(command: str, model: Sighting | None, options: list[tuple[str, Any]]) -> Run:
+    """The run that these options make; the model counts by its bytes, not by its name."""
+    said = tuple((name, str(value)) for name, value in options if value is not None)
+    return Run(command, "" if model is None else model.digest, said)
+
+
+def differences(old: Run, new: Run) -> str:
+    """In which words two runs differ; empty if they do not."""
+    pairs: list[tuple[str, str | None, str | None]] = [
+        ("the command", old.command, new.command),
+        ("the version of flowseg", old.flowseg, new.flowseg),
+        ("--model", old.model[:12], new.model[:12]),
+    ]
+    before, now = dict(old.options), dict(new.options)
+    pairs += [(f"--{name}", before.get(name), now.get(name)) for name in sorted({*before, *now})]
+    words = [f"{name} was {a or 'not given'}, is {b or 'not given'}" for name, a, b in pairs if a != b]
+    return "; ".join(words)
+
+
+def mark_of_record(folder: Path) -> str:
+    """What tells whether the record of a folder has changed; empty where there is none."""
+    try:
+        return hashlib.sha256((folder / RECORD_NAME).read_bytes()).hexdigest()
+    except FileNotFoundError:
+        return ""
+
+
+def read_record(folder: Path) -> tuple[Run | None, dict[str, Entry]]:
+    """The run that a folder holds and its finished files by name; a last line that was cut short does not count."""
+    file = folder / RECORD_NAME
+    if not file.is_file():
+        return None, {}
+    with files.naming_what_is_damaged(file, "record of a flowseg command"):
+        lines = file.read_text(encoding="ascii").split("\n")[:-1]
+        documents = [read_strictly(line) for line in lines]
+        if not documents:
+            return None, {}
+        first = documents[0]
+        options = tuple((str(name), str(value)) for name, value in first["options"])
+        run = Run(str(first["command"]), str(first["model"]), options, str(first["flowseg"]))
+        entries = [
+            Entry(str(d["name"]), str(d["file"]), str(d["sha256"]), int(d["objects"]), str(d.get("note", "")))
+            for d in documents[1:]
+        ]
+    return run, {entry.name: entry for entry in entries}
+
+
+class Record:
+    """The record of a run that is under way.
+
+    Parameters
+    ----------
+    folder : Path
+        Output folder; must exist.
+    run : Run
+        This run.
+    entries : iterable of Entry
+        Files that are done already.
+    """
+
+    def __init__(self, folder: Path, run: Run, entries: Iterable[Entry]) -> None:
+        self.file = folder / RECORD_NAME
+        self.run = run
+        self.entries = {entry.name: entry for entry in entries}
+        self._lock = Lock()
+        self.write()
+
+    def add(self, entry: Entry) -> None:
+        """Note that a file is done."""
+        with self._lock:
+            line = _line(asdict(entry))
+            descriptor = os.open(self.file, os.O_WRONLY | os.O_APPEND | locks.CAREFULLY)
+            try:
+                size = os.fstat(descriptor).st_size
+                self._append(descriptor, line, size)
+            finally:
+                os.close(descriptor)
+            self.entries[entry.name] = entry
+
+    def _append(self, descriptor: int, line: bytes, size: int) -> None:
+        """Add a line to a file of this size; half of one is taken back."""
+        try:
+            if os.write(descriptor, line) != len(line):
+                raise OSError(f"{self.file} must have room for another line; the disk is full.")
+        except BaseException as error:
+            os.truncate(descriptor, size)
+            if isinstance(error, OSError) and error.filename is None and error.strerror is not None:
+                error.filename = str(self.file)
+            raise
+
+    def write(self) -> None:
+        """Write the whole record anew, files in the order of their names; never to where a link points."""
+        lines = [_line(asdict(self.run)), *(_line(asdict(self.entries[name])) for name in sorted(self.entries))]
+        files.write_whole(self.file, lambda beside: beside.write_bytes(b"".join(lines)), through_links=False)
+
+
+def _line(document: dict[str, Any]) -> bytes:
+    return (json.dumps(document) + "\n").encode("ascii")

@@ -1,0 +1,254 @@
+"""GeoJSON, as QuPath reads and writes it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from flowseg import _checks
+from flowseg._labels.canvas import Canvas
+from flowseg._labels.objects import objects_of
+from flowseg._labels.polygons import Polygon, Ring, trace
+from flowseg._system import files, memory
+from flowseg.io._entries import Choice, Entries, name_kind, read_json
+from flowseg.io._planes import Plane, as_plane, choose
+
+StrPath = str | os.PathLike[str]
+
+KIND = "GeoJSON file"
+
+# How QuPath names what an object is, now (properties.objectType) and before version 0.3 (id) -> what it is.
+OBJECT_TYPES = {
+    "cell": "cell", "PathCellObject": "cell", "detection": "detection", "PathDetectionObject": "detection",
+    "annotation": "annotation", "PathAnnotationObject": "annotation", "tile": "tile", "PathTileObject": "tile",
+    "tma_core": "TMA core", "TMACoreObject": "TMA core", "root": "root", "PathRootObject": "root",
+}  # fmt: skip
+# What QuPath finds; where there are some, what people drew (regions, a tissue's outline) is not one more of them.
+FOUND = ("cell", "detection")
+# Never single objects.
+NEVER = ("tile", "TMA core", "root")
+
+
+class _Outline(NamedTuple):
+    """One geometry and what its feature says of it."""
+
+    geometry: Any
+    object_type: str | None
+    class_name: str | None
+    plane: Plane
+
+
+def masks_from_geojson(
+    path: StrPath,
+    shape: tuple[int, int],
+    *,
+    classes: str | Sequence[str] | None = None,
+    z: int | None = None,
+    t: int | None = None,
+    channel: int | None = None,
+) -> NDArray[np.int32]:
+    """Masks from the polygons of a GeoJSON file, as QuPath exports them.
+
+    Parameters
+    ----------
+    path : path
+        File that holds a FeatureCollection, a feature, a list of features, or a geometry.
+    shape : tuple of int
+        Rows and columns of the image: the file does not hold them.
+    classes : str or sequence of str, optional
+        Names of QuPath's classes to take; by default all but those that QuPath ignores, whose names end in ``*``.
+    z, t, channel : int, optional
+        Plane of the image, the first is 0: must be given if the file has objects in several.
+
+    Returns
+    -------
+    masks : ndarray of int32
+        One object per Polygon or MultiPolygon, numbered 1..n in raster order. Where two overlap the smaller one is
+        seen.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the file is no GeoJSON, or nothing in it can be read, or has objects in several planes and none is chosen,
+        or none of the chosen classes.
+
+    Warns
+    -----
+    UserWarning
+        If something is left out, with numbers: points and lines; where there are detections or cells, annotations;
+        tiles and TMA cores; ignored classes.
+
+    Notes
+    -----
+    Coordinates are (x, y) in pixels, with the outer corner of the first pixel at (0, 0), as in QuPath. A pixel belongs
+    to an object if its center does. Of QuPath's cells the outer outline is read.
+
+    Examples
+    --------
+    >>> import flowseg
+    >>> flowseg.io.write_geojson("cells.geojson", [[0, 1, 1], [2, 2, 0]])
+    >>> flowseg.masks_from_geojson("cells.geojson", (2, 3))
+    array([[0, 1, 1],
+           [2, 2, 0]], dtype=int32)
+    """
+    canvas, file = Canvas(_checks.as_shape(shape)), Path(path)
+    choice, wanted = Choice(classes), as_plane(z, t, channel)
+    entries = Entries(file, KIND)
+    with files.naming_what_is_damaged(file, KIND):
+        outlines = list(_outlines(read_json(file), entries))
+    choice.check({outline.class_name for outline in outlines if outline.class_name}, file)
+    planes = []
+    with memory.naming(file):
+        for outline in _leave_out(outlines, choice, entries):
+            with entries.reading():
+                canvas.add_polygons(_polygons(outline.geometry))
+                planes.append(outline.plane)
+        canvas.keep(choose(planes, wanted, file))
+        entries.close()
+        return canvas.paint()
+
+
+def write_geojson(path: StrPath, masks: ArrayLike) -> None:
+    """Write objects as polygons for QuPath.
+
+    Parameters
+    ----------
+    path : path
+        File to write, ending in ``.geojson`` or ``.json``; an old one is replaced in one step.
+    masks : array_like of int, shape (rows, columns)
+        Label image. Every object is a detection named by its label.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If ``masks`` is no label image, or the path ends in something else than .geojson or .json.
+    OSError
+        If the file cannot be written.
+
+    Notes
+    -----
+    Outlines follow the edges of pixels, so nothing is lost. In QuPath: File, Import objects from file.
+
+    Examples
+    --------
+    >>> from flowseg import io, synthetic
+    >>> _, masks = synthetic.cells((64, 64), 5, rng=0)
+    >>> io.write_geojson("cells.geojson", masks)
+    """
+    if Path(path).suffix.lower() not in (".geojson", ".json"):
+        raise ValueError(f"path must end in .geojson or .json; got {path}.")
+    features = [_feature(*item) for item in objects_of(masks)]
+    text = json.dumps({"type": "FeatureCollection", "features": features})
+    files.write_whole(Path(path), lambda beside: beside.write_text(text, encoding="utf-8"))
+
+
+def _feature(label: int, corner: tuple[int, int], mask: NDArray[np.bool_]) -> dict[str, Any]:
+    # GeoJSON wants outer rings anticlockwise with y upwards: as ours run with y downwards.
+    polygons = [[_closed(ring + corner) for ring in polygon] for polygon in trace(mask)]
+    single = len(polygons) == 1
+    return {
+        "type": "Feature",
+        "geometry": {
+            "type": "Polygon" if single else "MultiPolygon",
+            "coordinates": polygons[0] if single else polygons,
+        },
+        "properties": {"objectType": "detection", "name": str(label)},
+    }
+
+
+def _closed(ring: Ring) -> list[list[int]]:
+    return np.concatenate([ring, ring[:1]])[:, ::-1].astype(int).tolist()
+
+
+def _outlines(document: Any, entries: Entries) -> Iterator[_Outline]:
+    """All geometries with an area."""
+    for feature in _features(document):
+        said = feature.get("properties") or {}
+        if said.get("isMissing"):
+            entries.leave_out("a TMA core that is missing")
+            continue
+        object_type = OBJECT_TYPES.get(said.get("objectType") or said.get("object_type") or str(feature.get("id")))
+        for geometry in _geometries(feature.get("geometry")):
+            if not isinstance(geometry, Mapping):
+                entries.faults["an object without a geometry"] += 1
+            elif geometry.get("type") not in ("Polygon", "MultiPolygon"):
+                entries.faults[f"a {geometry.get('type')}, which has no area"] += 1
+            else:
+                plane = _plane(geometry.get("plane") or feature.get("plane") or said.get("plane"))
+                yield _Outline(geometry, object_type, _class_name(said.get("classification")), plane)
+
+
+def _features(document: Any) -> Iterator[Mapping[str, Any]]:
+    """The features of a document; a bare geometry is one that says nothing of itself."""
+    if isinstance(document, list):
+        for item in document:
+            yield from _features(item)
+        return
+    if not isinstance(document, Mapping) or "type" not in document:
+        raise ValueError(name_kind(document) or "something without a type")
+    if document["type"] == "FeatureCollection":
+        yield from _features(document["features"])
+    else:
+        yield document if document["type"] == "Feature" else {"geometry": document}
+
+
+def _geometries(geometry: Any) -> Iterator[Any]:
+    if isinstance(geometry, Mapping) and geometry.get("type") == "GeometryCollection":
+        for part in geometry["geometries"]:
+            yield from _geometries(part)
+    else:
+        yield geometry
+
+
+def _class_name(classification: Any) -> str | None:
+    """The name of a class as QuPath writes it: parts of derived classes with colons between."""
+    if isinstance(classification, str):
+        return classification
+    if not isinstance(classification, Mapping):
+        return None
+    names = classification.get("names")
+    return ": ".join(map(str, names)) if isinstance(names, list) else classification.get("name")
+
+
+def _plane(said: Any) -> Plane:
+    """The plane of a geometry: QuPath leaves out the first one; -1 is every channel."""
+    if said is None:
+        return Plane(0, 0, None)
+    channel = int(said.get("c", -1))
+    return Plane(int(said.get("z", 0)), int(said.get("t", 0)), None if channel < 0 else channel)
+
+
+def _leave_out(outlines: list[_Outline], choice: Choice, entries: Entries) -> list[_Outline]:
+    """Those that are objects and chosen; the others are counted."""
+    chosen = [outline for outline in outlines if choice.takes(outline.class_name)]
+    entries.leave_out("an object of another class", len(outlines) - len(chosen))
+    found = any(outline.object_type in FOUND for outline in chosen)
+    objects = []
+    for outline in chosen:
+        if choice.names is None and (outline.class_name or "").endswith("*"):
+            entries.leave_out(f"one of QuPath's ignored class {outline.class_name!r}")
+        elif outline.object_type in NEVER:
+            entries.leave_out(f"a {outline.object_type}, which is no single object")
+        elif found and outline.object_type not in FOUND:
+            entries.leave_out("an annotation beside detections or cells")
+        else:
+            objects.append(outline)
+    return objects
+
+
+def _polygons(geometry: Mapping[str, Any]) -> list[Polygon]:
+    kind = geometry["type"]
+    coordinates = geometry["coordinates"]
+    polygons = [coordinates] if kind == "Polygon" else coordinates
+    found = [[np.asarray(ring, dtype=np.float64) for ring in polygon] for polygon in polygons]
+    if not any(found) or any(ring.ndim != 2 or ring.shape[1] < 2 for polygon in found for ring in polygon):
+        raise ValueError(f"a {kind} that is not made of rings of corners")
+    if any(len(ring) < 3 for polygon in found for ring in polygon):
+        raise ValueError(f"a {kind} of fewer than three corners")
+    return [[ring[:, 1::-1] for ring in polygon] for polygon in found]

@@ -1,0 +1,189 @@
+"""ImageJ regions of interest: ``.roi`` files of one object, ``.zip`` files of many."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from flowseg import _checks
+from flowseg._labels.canvas import Canvas
+from flowseg._labels.objects import objects_of
+from flowseg._labels.polygons import trace
+from flowseg._system import files, memory
+from flowseg._system.optional import need
+from flowseg.io._entries import Entries
+from flowseg.io._planes import Plane, as_plane, choose
+from flowseg.io._roi_shapes import draw_region
+
+StrPath = str | os.PathLike[str]
+
+KIND = "ImageJ ROI file"
+
+# Bytes of one region in a .zip file at most; one of a million corners has 12 million.
+MAX_BYTES = 1 << 26
+
+# Regions are at most this many times as large as the .zip file that holds them, and `MAX_BYTES` more: coordinates
+# become a tenth at best, what is made to burst a thousandth.
+MAX_RATIO = 100
+
+# What macOS puts into a .zip file beside what is meant.
+MAC_FOLDER = "__MACOSX/"
+
+
+def masks_from_roi(
+    path: StrPath, shape: tuple[int, int], *, z: int | None = None, t: int | None = None, channel: int | None = None
+) -> NDArray[np.int32]:
+    """Masks from regions of interest that ImageJ saved.
+
+    Parameters
+    ----------
+    path : path
+        ``.roi`` file of one region or ``.zip`` file of the ROI manager.
+    shape : tuple of int
+        Rows and columns of the image: the file does not hold them.
+    z, t, channel : int, optional
+        Plane of the image, the first is 0 (in ImageJ it is 1): must be given if regions lie in several. Regions without
+        a position lie in all of them.
+
+    Returns
+    -------
+    masks : ndarray of int32
+        Numbered 1..n in raster order. Where two regions overlap the smaller one is seen.
+
+    Raises
+    ------
+    ImportError
+        If the package roifile is not installed (``pip install roifile``).
+    TypeError, ValueError
+        If the file is damaged or holds nothing with an area, or if regions lie in several planes and none is chosen.
+
+    Warns
+    -----
+    UserWarning
+        If something is left out, with numbers: lines, points, texts, regions that are damaged.
+
+    Notes
+    -----
+    Polygons, freehand and traced regions, rectangles, ovals, ellipses and composites of them are read. They have the
+    pixels that ImageJ's own masks of them have. Old files hold a position in the stack that says no axis: it is that of
+    ``z``, or of ``t`` or ``channel`` if only that is given.
+
+    Examples
+    --------
+    >>> import flowseg
+    >>> flowseg.io.write_roi("cells.zip", [[0, 1, 1], [2, 2, 0]])
+    >>> flowseg.masks_from_roi("cells.zip", (2, 3))
+    array([[0, 1, 1],
+           [2, 2, 0]], dtype=int32)
+    """
+    roifile = need("roifile", "formats")
+    canvas, file, wanted = Canvas(_checks.as_shape(shape)), Path(path), as_plane(z, t, channel)
+    entries = Entries(file, KIND)
+    places = []
+    with memory.naming(file):
+        for raw in _read(file):
+            with entries.reading():
+                roi = roifile.ImagejRoi.frombytes(raw)
+                draw_region(roi, canvas)
+                places.append((roi.position, roi.z_position, roi.t_position, roi.c_position))
+        canvas.keep(choose(_planes(places, wanted, file), wanted, file))
+        entries.close()
+        return canvas.paint()
+
+
+def _read(file: Path) -> Iterator[bytes]:
+    """The regions of a file as they are written."""
+    with files.naming_what_is_damaged(file, KIND):
+        if file.suffix.lower() != ".zip":
+            yield memory.read_bytes(file)
+            return
+        memory.check_regular(file)
+        with zipfile.ZipFile(file) as archive:
+            regions = [part for part in archive.infolist() if part.filename.lower().endswith(".roi")]
+            if not regions:
+                raise ValueError(f"{len(archive.infolist())} parts, none of which ends in .roi")
+            regions = [part for part in regions if not part.filename.startswith(MAC_FOLDER)]
+            if sum(part.file_size for part in regions) > MAX_RATIO * file.stat().st_size + MAX_BYTES:
+                raise ValueError(f"regions that say to be more than {MAX_RATIO} times as large as the file")
+            for part in regions:
+                if part.file_size > MAX_BYTES:
+                    raise ValueError(f"a region of {memory.say(part.file_size)}")
+                with archive.open(part) as stream:
+                    yield stream.read()
+
+
+def _planes(regions: Sequence[tuple[int, int, int, int]], wanted: Plane, file: Path) -> list[Plane]:
+    """The planes of regions: ImageJ counts from 1, 0 is every plane."""
+    asked = {name: number for name, number in wanted._asdict().items() if number is not None}
+    axis = next(iter(asked), "z")
+    planes = []
+    for position, *places in regions:
+        if position > 0 and not any(places):  # an index in a stack that says no axis
+            if len(asked) > 1:
+                raise ValueError(
+                    f"z, t and channel must be one number for {file}, whose regions hold a position in a stack of one "
+                    f"axis; got {', '.join(f'{name} {number}' for name, number in asked.items())}."
+                )
+            planes.append(Plane(**{axis: position - 1}))
+        else:
+            planes.append(Plane(*(place - 1 if place > 0 else None for place in places)))
+    return planes
+
+
+def write_roi(path: StrPath, masks: ArrayLike) -> None:
+    """Write objects as a ``.zip`` file for ImageJ's ROI manager.
+
+    Parameters
+    ----------
+    path : path
+        File to write, ending in ``.zip``; an old one is replaced in one step.
+    masks : array_like of int, shape (rows, columns)
+        Label image. Regions are named by their labels.
+
+    Raises
+    ------
+    ImportError
+        If the package roifile is not installed (``pip install roifile``).
+
+    Notes
+    -----
+    Outlines follow the edges of pixels, so nothing is lost. An object with a hole, or whose pixels touch
+    at corners only, becomes a composite region.
+
+    Examples
+    --------
+    >>> from flowseg import io, synthetic
+    >>> _, masks = synthetic.cells((64, 64), 5, rng=0)
+    >>> io.write_roi("cells.zip", masks)
+    """
+    roifile = need("roifile", "formats")
+    if Path(path).suffix.lower() != ".zip":
+        raise ValueError(f"path must end in .zip; got {path}.")
+    regions = [_as_roi(roifile, label, corner, mask) for label, corner, mask in objects_of(masks)]
+    files.write_whole(Path(path), lambda beside: roifile.roiwrite(os.fspath(beside), regions, mode="w"))
+
+
+def _as_roi(roifile: Any, label: int, corner: tuple[int, int], mask: NDArray[np.bool_]) -> Any:
+    rings = [ring[:, ::-1] + corner[::-1] for polygon in trace(mask) for ring in polygon]
+    if len(rings) == 1:
+        roi = roifile.ImagejRoi.frompoints(rings[0].astype(np.int32), name=f"{label:04d}")
+        roi.roitype = roifile.ROI_TYPE.TRACED
+        return roi
+    points = np.concatenate(rings)
+    roi = roifile.ImagejRoi.frompoints(points.astype(np.int32), name=f"{label:04d}")
+    left, top = points.min(axis=0)
+    right, bottom = points.max(axis=0)
+    path = [[0.0, *ring[0], *(v for point in ring[1:] for v in (1.0, *point)), 4.0] for ring in rings]
+    roi.roitype = roifile.ROI_TYPE.RECT
+    roi.left, roi.top, roi.right, roi.bottom = int(left), int(top), int(right), int(bottom)
+    roi.integer_coordinates = None
+    roi.n_coordinates = 0
+    roi.multi_coordinates = np.array([v for part in path for v in part], dtype=np.float32)
+    roi.shape_roi_size = roi.multi_coordinates.size
+    return roi

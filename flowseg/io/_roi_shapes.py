@@ -1,0 +1,123 @@
+"""ImageJ regions drawn as ImageJ's own masks of them are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flowseg._labels.canvas import Canvas
+from flowseg._labels.polygons import Ring
+from flowseg._system.optional import need
+
+# Pixels that a curve may deviate from the polygon that it is drawn as, and halvings at most: ImageJ's and Java's own.
+FLATNESS = 0.01
+MAX_HALVINGS = 10
+
+# What a composite's path is made of: commands of java.awt.geom.PathIterator, and how many numbers follow.
+MOVE, CLOSE = 0, 4
+NUMBERS = {MOVE: 2, 1: 2, 2: 4, 3: 6, CLOSE: 0}
+
+Places = NDArray[np.floating]
+
+
+def draw_region(roi: Any, canvas: Canvas) -> None:
+    """Add one region to a canvas; raise ValueError if it has no area."""
+    roifile = need("roifile", "formats")
+    kinds, subtypes = roifile.ROI_TYPE, roifile.ROI_SUBTYPE
+    if roi.subtype in (subtypes.TEXT, subtypes.IMAGE):
+        raise ValueError(f"a region that is {'a text' if roi.subtype == subtypes.TEXT else 'an image'}")
+    if roi.composite:
+        canvas.add_polygons([_path(np.asarray(roi.multi_coordinates, dtype=np.float64).tolist())])
+    elif roi.roitype in (kinds.RECT, kinds.OVAL):
+        top, left, height, width = _box(roi)
+        if min(height, width) < 1 or max(height, width) > 1 << 16:
+            kind = "an oval" if roi.roitype == kinds.OVAL else "a rectangle"
+            raise ValueError(f"{kind} of {height} rows and {width} columns")
+        draw = _in_oval if roi.roitype == kinds.OVAL else _in_rectangle
+        size = (height, width, roi.rounded_rect_arc_size)
+
+        def inside(row: NDArray[np.intp], column: NDArray[np.intp]) -> NDArray[np.bool_]:
+            return draw(row + 0.5 - height / 2, column + 0.5 - width / 2, *size)
+
+        canvas.add_inside(inside, (top, left), (height, width))
+    elif roi.roitype in (kinds.POLYGON, kinds.FREEHAND, kinds.TRACED):
+        if roi.options & roifile.ROI_OPTIONS.SPLINE_FIT:
+            raise ValueError("a region with a fitted spline: Edit > Selection > Interpolate makes a polygon of it")
+        ring = np.asarray(roi.coordinates(), dtype=np.float64)[:, ::-1]
+        if len(ring) < 3:
+            raise ValueError("a region of fewer than three corners")
+        canvas.add_polygons([[ring]])
+    else:
+        raise ValueError(f"a {roi.roitype.name.lower()}, which has no area")
+
+
+def _box(roi: Any) -> tuple[int, int, int, int]:
+    """First row and column, height and width in whole pixels; ImageJ rounds those of subpixel regions like this."""
+    if roi.subpixelrect:
+        return int(roi.yd), int(roi.xd), int(np.ceil(roi.heightd)), int(np.ceil(roi.widthd))
+    return roi.top, roi.left, roi.bottom - roi.top, roi.right - roi.left
+
+
+def _in_oval(row: Places, column: Places, height: int, width: int, _: int) -> NDArray[np.bool_]:
+    """Whether centers of pixels, seen from the middle of the box, are in an oval that fills it."""
+    return np.asarray((row / (height / 2)) ** 2 + (column / (width / 2)) ** 2 <= 1)
+
+
+def _in_rectangle(row: Places, column: Places, height: int, width: int, arc: int) -> NDArray[np.bool_]:
+    """The same of a rectangle whose corners are quarters of ovals as large as ``arc``, or less where it is smaller."""
+    if arc < 1:
+        return np.ones((row.size, column.size), dtype=bool)
+    high, wide = min(arc, height) / 2, min(arc, width) / 2
+    beyond = (
+        np.maximum(np.abs(row) - height / 2 + high, 0) / high,
+        np.maximum(np.abs(column) - width / 2 + wide, 0) / wide,
+    )
+    return np.asarray(beyond[0] ** 2 + beyond[1] ** 2 <= 1)
+
+
+def _path(numbers: Sequence[float]) -> list[Ring]:
+    """Rings of a composite's path."""
+    parts: list[list[tuple[float, float]]] = []
+    k = 0
+    while k < len(numbers):
+        command = numbers[k]
+        n = NUMBERS.get(int(command)) if np.isfinite(command) else None
+        said = numbers[k + 1 : k + 1 + (n or 0)]
+        if n is None or len(said) < n or (command != MOVE and not parts):
+            raise ValueError("a composite whose path is damaged")
+        points = list(zip(said[::2], said[1::2], strict=True))
+        if command == MOVE:
+            parts.append(points)
+        elif command != CLOSE:
+            parts[-1] += _flatten([parts[-1][-1], *points])
+        k += 1 + n
+    rings = [np.array(part, dtype=np.float64)[:, ::-1] for part in parts if len(part) > 2]
+    if not rings:
+        raise ValueError("a composite without an area")
+    return rings
+
+
+def _flatten(points: list[tuple[float, float]], halvings: int = 0) -> list[tuple[float, float]]:
+    """A line or a Bezier curve, given by its ends and the controls between, as corners after the first."""
+    if (
+        halvings == MAX_HALVINGS
+        or max((_distance(p, points[0], points[-1]) for p in points[1:-1]), default=0) < FLATNESS
+    ):
+        return [points[-1]]
+    first, second, row = [points[0]], [points[-1]], points
+    while len(row) > 1:  # de Casteljau
+        row = [((a[0] + b[0]) / 2, (a[1] + b[1]) / 2) for a, b in pairwise(row)]
+        first.append(row[0])
+        second.append(row[-1])
+    return _flatten(first, halvings + 1) + _flatten(second[::-1], halvings + 1)
+
+
+def _distance(point: tuple[float, float], start: tuple[float, float], end: tuple[float, float]) -> float:
+    """From a point to a line between two others."""
+    (x, y), (dx, dy) = (point[0] - start[0], point[1] - start[1]), (end[0] - start[0], end[1] - start[1])
+    along = min(max((x * dx + y * dy) / (dx * dx + dy * dy), 0), 1) if dx or dy else 0
+    return float(np.hypot(x - along * dx, y - along * dy))

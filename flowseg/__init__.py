@@ -11,15 +11,15 @@ if TYPE_CHECKING:
     from flowseg import plot as plot
     from flowseg import synthetic as synthetic
     from flowseg._flows.decoding import flows_to_masks as flows_to_masks
+    from flowseg._flows.flow_check import flow_errors as flow_errors
     from flowseg._flows.following import follow_flows as follow_flows
-    from flowseg._flows.targets import diameters as diameters
-    from flowseg._flows.targets import flow_errors as flow_errors
-    from flowseg._flows.targets import labels_to_flows as labels_to_flows
     from flowseg._flows.targets import masks_to_flows as masks_to_flows
     from flowseg._images import normalize as normalize
-    from flowseg._labels.conversion import fill_holes as fill_holes
-    from flowseg._labels.conversion import masks_from_rgb as masks_from_rgb
+    from flowseg._labels.diameters import diameters as diameters
     from flowseg._labels.doctor import check_masks as check_masks
+    from flowseg._labels.from_rgb import masks_from_rgb as masks_from_rgb
+    from flowseg._labels.holes import fill_holes as fill_holes
+    from flowseg._labels.measure import measure as measure
     from flowseg._labels.mend import mend_masks as mend_masks
     from flowseg._nets.losses import boundary_loss as boundary_loss
     from flowseg._nets.losses import flow_loss as flow_loss
@@ -34,10 +34,10 @@ if TYPE_CHECKING:
     from flowseg.io._cellpose import masks_from_cellpose as masks_from_cellpose
     from flowseg.io._coco import masks_from_coco as masks_from_coco
     from flowseg.io._cvat import masks_from_cvat as masks_from_cvat
+    from flowseg.io._flow_stacks import labels_to_flows as labels_to_flows
     from flowseg.io._geojson import masks_from_geojson as masks_from_geojson
     from flowseg.io._labkit import masks_from_labkit as masks_from_labkit
     from flowseg.io._roi import masks_from_roi as masks_from_roi
-    from flowseg.io._tables import measure as measure
 
 __version__ = "0.1.0"
 

@@ -335,3 +335,14 @@ def check_flag(value: Any, name: str) -> None:
     """Raise TypeError unless ``value`` is True or False."""
     if not isinstance(value, bool | np.bool_):
         raise TypeError(f"{name} must be True or False; got {value!r}.")
+
+
+# A parameter with this value is chosen by fit.
+AUTO = "auto"
+
+
+def is_auto(value: Any, name: str, others: str) -> bool:
+    """Whether a parameter is left to fit; other words are refused, and ``others`` says what it can be."""
+    if isinstance(value, str) and value != AUTO:
+        raise ValueError(f"{name} must be {others} or {AUTO!r}; got {value!r}.")
+    return isinstance(value, str)

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 import flowseg
 from flowseg import metrics, synthetic
-from flowseg._flows.cleanup import one_piece_each, touches_border
-from flowseg._labels.components import find_pieces
+from flowseg._flows.cleanup import one_piece_each
+from flowseg._labels.components import find_pieces, touches_border
 
 
 def round_trip(masks, **options):

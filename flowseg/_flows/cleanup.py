@@ -46,10 +46,3 @@ def keep_objects(pieces: Pieces, keep: NDArray[np.bool_]) -> Pieces:
     table = np.zeros(pieces.n + 1, dtype=np.int32)
     table[1 + kept[np.argsort(pieces.first[kept])]] = np.arange(1, kept.size + 1)
     return renumber(pieces.image, table, kept.size)
-
-
-def touches_border(pieces: Pieces) -> NDArray[np.bool_]:
-    """For every object, whether it reaches the image's border (along axes of more than one pixel)."""
-    shape = np.array(pieces.image.shape)
-    at_border = (pieces.boxes[:, :3] == 0) | (pieces.boxes[:, 3:] == shape)
-    return (at_border & (shape > 1)).any(axis=1)

@@ -7,10 +7,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from flowseg import _checks, _diffusion
 from flowseg._flows.basins import find_basins, join_unparted
-from flowseg._flows.cleanup import keep_objects, one_piece_each, touches_border
-from flowseg._flows.targets import compare_flows
-from flowseg._labels.components import Pieces, renumber
-from flowseg._labels.conversion import fill_holes as without_holes
+from flowseg._flows.cleanup import keep_objects, one_piece_each
+from flowseg._flows.flow_check import compare_flows
+from flowseg._labels.components import Pieces, renumber, touches_border
+from flowseg._labels.holes import fill_holes as without_holes
 from flowseg._system.threads import interruptibly, size_of
 
 # To guess the time: pixels per second, of which few may be foreground.

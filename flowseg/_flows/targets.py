@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from flowseg import _checks, _diffusion
-from flowseg._image_files.tiff import read_tiff
 from flowseg._labels.components import Pieces, find_pieces
-from flowseg._labels.overlaps import number_objects
-from flowseg._system import files
 from flowseg._system.parallel import run_parts, split_by_cost
 from flowseg._system.threads import check_wanted, interruptibly, size_of
 
@@ -143,21 +137,6 @@ def _diffuse(
     return flows.reshape((ndim, *pieces.image.shape[3 - ndim :]))
 
 
-def compare_flows(
-    pieces: Pieces, chosen: NDArray[np.intp], flows: NDArray[np.float32], workers: int
-) -> NDArray[np.float64]:
-    """Flow errors of the chosen pieces (others: 0), without storing their own flows."""
-    ndim = flows.shape[0]
-    errors = np.zeros(pieces.n)
-
-    def work(part: NDArray[np.intp], stop: NDArray[np.int32]) -> int:
-        return _diffusion.diffuse(pieces.image, pieces.boxes, part, ndim, np.ones(3), -1, NO_FLOWS, flows, errors, stop)
-
-    parts, seconds = _share_out(pieces, chosen, None)
-    run_parts(work, parts, workers, seconds=seconds)
-    return errors
-
-
 def _share_out(pieces: Pieces, chosen: NDArray[np.intp], n_iter: int | None) -> tuple[list[NDArray[np.intp]], float]:
     """The chosen pieces in parts of about equal cost, and a guess of the seconds that all take."""
     extent = pieces.boxes[chosen, 3:] - pieces.boxes[chosen, :3]
@@ -167,180 +146,3 @@ def _share_out(pieces: Pieces, chosen: NDArray[np.intp], n_iter: int | None) -> 
     seconds = float(costs.sum()) / UPDATES_PER_SECOND
     n_parts = int(np.clip(seconds / SECONDS_PER_PART, 1, N_PARTS))
     return [chosen[part] for part in split_by_cost(costs, n_parts)], seconds
-
-
-def labels_to_flows(
-    labels: Sequence[ArrayLike],
-    *,
-    files: Sequence[str | os.PathLike[str]] | None = None,
-    workers: int | None = None,
-) -> list[NDArray[np.float32]]:
-    """Training targets of a list of label images: label, foreground and flows in one stack each.
-
-    Parameters
-    ----------
-    labels : list of array_like
-        Label images of integers (see `masks_to_flows`), or stacks of floats as this function returns them, which
-        are checked and passed on.
-    files : list of path, optional
-        One TIFF file per label image. A file that exists is read back instead of computing its flows again; one
-        that does not is written, as float32.
-    workers : int, optional
-        Number of threads; by default all cores.
-
-    Returns
-    -------
-    stacks : list of ndarray of float32, shape (2 + ndim, ...)
-        Label (negative pixels as they are), foreground (0 or 1), and the flows, row before column.
-
-    Raises
-    ------
-    ValueError
-        If a file holds the flows of other masks, a stack has another shape, or a label is too large for
-        float32 (above 2**24).
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import flowseg
-    >>> _, masks = flowseg.synthetic.cells((64, 64), 5, rng=0)
-    >>> (stack,) = flowseg.labels_to_flows([masks])
-    >>> stack.shape
-    (4, 64, 64)
-    >>> np.array_equal(stack[0], masks)
-    True
-    """
-    arrays = _checks.as_list(labels, "labels")
-    if isinstance(files, str | os.PathLike):
-        raise TypeError(f"files must be a sequence of paths, one per label image; got {files!r}.")
-    if files is None:
-        return [_label_stack(array, workers, f"labels[{i}]") for i, array in enumerate(arrays)]
-    paths = [Path(file) for file in files]
-    _checks.check_same_length(arrays, paths, ("labels", "files"))
-    return [
-        _cached_stack(array, path, workers, f"labels[{i}]")
-        for i, (array, path) in enumerate(zip(arrays, paths, strict=True))
-    ]
-
-
-def _label_stack(labels: ArrayLike, workers: int | None, name: str) -> NDArray[np.float32]:
-    array = np.asarray(labels)
-    if np.issubdtype(array.dtype, np.floating):
-        if array.ndim not in (3, 4) or array.shape[0] != array.ndim + 1:
-            raise ValueError(
-                f"{name} must be a label image of integers or a stack of label, foreground and flows with shape "
-                f"(4, rows, columns) or (5, planes, rows, columns); got {array.dtype} of shape {array.shape}."
-            )
-        _checks.check_finite(array, name)
-        return np.array(array, dtype=np.float32)
-    masks = _checks.as_masks(array, name)
-    largest = int(masks.max())
-    if largest > _checks.MAX_FLOAT32_LABEL:
-        raise ValueError(
-            f"{name} must have labels of at most {_checks.MAX_FLOAT32_LABEL} (float32 holds no larger ones "
-            f"exactly); got {largest}. Number the objects anew with skimage.segmentation.relabel_sequential."
-        )
-    flows = masks_to_flows(masks, workers=workers)
-    return np.concatenate([masks[np.newaxis], masks[np.newaxis] > 0, flows]).astype(np.float32)
-
-
-def _cached_stack(labels: ArrayLike, path: Path, workers: int | None, name: str) -> NDArray[np.float32]:
-    if not path.exists():
-        stack = _label_stack(labels, workers, name)
-        files.write_tiff(path, stack)
-        return stack
-    stack = read_tiff(path)
-    array = np.asarray(labels)
-    if stack.dtype != np.float32 or stack.ndim not in (3, 4) or stack.shape[0] != stack.ndim + 1:
-        raise ValueError(
-            f"{path} must hold a float32 stack of label, foreground and flows; "
-            f"got {stack.dtype} of shape {stack.shape}."
-        )
-    own = array[0] if np.issubdtype(array.dtype, np.floating) else _checks.as_masks(array, name)
-    if not np.array_equal(stack[0], own):
-        raise ValueError(
-            f"{path} must hold the flows of {name}; got those of other masks (the masks changed since?). "
-            "Delete the file to have it made anew."
-        )
-    return stack
-
-
-def diameters(masks: ArrayLike) -> NDArray[np.float64]:
-    """Diameter of every object: that of the disk of equal area, or of the ball of equal volume.
-
-    Parameters
-    ----------
-    masks : array_like of int, shape (rows, columns) or (planes, rows, columns)
-        Label image; pixels of 0 and below are background.
-
-    Returns
-    -------
-    diameters : ndarray of float64, shape (n_objects,)
-        ``2 * sqrt(area / pi)`` in pixels (3-D: ``2 * cbrt(3 * volume / (4 * pi))``), in the order of increasing
-        label. The diameter of an image is their median.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If ``masks`` is no label image.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import flowseg
-    >>> flowseg.diameters(np.array([[1, 1, 0], [1, 1, 0], [0, 0, 7]])).round(3)
-    array([2.257, 1.128])
-    """
-    array = _checks.as_masks(masks)
-    _, _, sizes = number_objects(array)
-    if array.ndim == 2:
-        return 2.0 * np.sqrt(sizes / np.pi)
-    return 2.0 * np.cbrt(3.0 * sizes / (4.0 * np.pi))
-
-
-def flow_errors(masks: ArrayLike, flows: ArrayLike, *, workers: int | None = None) -> NDArray[np.float64]:
-    """How far given flows are from those that the masks have.
-
-    Parameters
-    ----------
-    masks : array_like of int, shape (rows, columns) or (planes, rows, columns)
-        Label image.
-    flows : array_like of float, shape (ndim, ...)
-        Flows of unit length, for example predicted ones.
-    workers : int, optional
-        Number of threads; by default all cores.
-
-    Returns
-    -------
-    errors : ndarray of float64, shape (n_objects,)
-        Per object, in the order of increasing label, the mean over its pixels of the squared length of
-        the difference: 0 where both agree, 4 where they are opposite.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If masks or flows cannot be used, or do not fit each other.
-
-    Examples
-    --------
-    >>> import flowseg
-    >>> _, masks = flowseg.synthetic.cells((64, 64), 3, rng=0)
-    >>> flows = flowseg.masks_to_flows(masks)
-    >>> flowseg.flow_errors(masks, -flows).round(1)
-    array([4., 4., 4.])
-    """
-    threads = _checks.as_workers(workers)
-    return interruptibly(_flow_errors, masks, flows, threads, seconds=size_of(masks) / PIXELS_PER_SECOND)
-
-
-def _flow_errors(masks: ArrayLike, flows: ArrayLike, workers: int) -> NDArray[np.float64]:
-    labels = _checks.as_masks(masks)
-    array = _checks.as_flows(flows)
-    _checks.check_same_shape(array.shape, (labels.ndim, *labels.shape), "flows", "one component per axis of masks")
-    pieces = find_pieces(labels)
-    if pieces.n == 0:
-        return np.zeros(0)
-    errors = compare_flows(pieces, np.arange(pieces.n), array.reshape(-1, *pieces.image.shape), workers)
-    # A label in several pieces has the mean of their errors by pixel.
-    _, index = np.unique(labels.ravel()[pieces.first], return_inverse=True)
-    return np.bincount(index, errors * pieces.sizes) / np.bincount(index, pieces.sizes)

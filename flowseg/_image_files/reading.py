@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from flowseg import _checks
 from flowseg._image_files.parts import AXES, choose_part, open_image
 from flowseg._image_files.source import Source
-from flowseg._labels.conversion import masks_from_rgb
+from flowseg._labels.from_rgb import masks_from_rgb
 from flowseg._system import memory
 
 StrPath = str | os.PathLike[str]

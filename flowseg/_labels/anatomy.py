@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flowseg._flows.cleanup import touches_border
-from flowseg._labels.components import Pieces, find_pieces
+from flowseg._labels.components import Pieces, find_pieces, touches_border
 
 # A piece is a speck of its object if it has at most so many pixels, or this share of the object's largest piece.
 SPECK_PIXELS = 3

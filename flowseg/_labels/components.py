@@ -76,3 +76,10 @@ def _as_unsigned(masks: NDArray[Any]) -> NDArray[Any]:
     """The same bits as unsigned integers of three axes: negative labels become the largest."""
     native = np.require(masks, masks.dtype.newbyteorder("="), ["C_CONTIGUOUS", "ALIGNED"])
     return native.view(f"u{masks.dtype.itemsize}").reshape((1,) * (3 - masks.ndim) + masks.shape)
+
+
+def touches_border(pieces: Pieces) -> NDArray[np.bool_]:
+    """For every object, whether it reaches the image's border (along axes of more than one pixel)."""
+    shape = np.array(pieces.image.shape)
+    at_border = (pieces.boxes[:, :3] == 0) | (pieces.boxes[:, 3:] == shape)
+    return (at_border & (shape > 1)).any(axis=1)

@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from flowseg import _checks
 from flowseg._labels.anatomy import SPECK_PIXELS, Anatomy, is_colour, is_whole
-from flowseg._labels.conversion import fill_holes
+from flowseg._labels.holes import fill_holes
 from flowseg._labels.shift import find_shift
 
 # A label image in which a larger share of neighbouring object pixels have different labels is a picture.

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from flowseg import _checks
 from flowseg._labels.anatomy import Anatomy, is_whole
-from flowseg._labels.conversion import fill_holes
+from flowseg._labels.holes import fill_holes
 
 
 class Mended(NamedTuple):

@@ -22,9 +22,10 @@ from safetensors.numpy import load_file, save_file
 
 from flowseg import FlowSegmenter, plot
 from flowseg._napari.jobs import NEW_NETWORKS, SMALL_NETWORK, DecodeJob, Job, SegmentJob, Told, TrainJob, read_job
+from flowseg._nets.durations import say_duration
 from flowseg._nets.quiet import hush_native_libraries
 from flowseg._segmenters.noise import NoiseCheck
-from flowseg._segmenters.summary import describe_fit, say_duration
+from flowseg._segmenters.summary import describe_fit
 from flowseg._segmenters.thresholds import Thresholds
 from flowseg._system.shown import one_line
 

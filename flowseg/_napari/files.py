@@ -12,13 +12,13 @@ from napari.layers import Image, Labels
 from numpy.typing import NDArray
 
 from flowseg import io
+from flowseg._labels.measure import measure
 from flowseg._napari import layers
 from flowseg._napari.layers import Index
 from flowseg._napari.quality import COLUMNS
 from flowseg._system.locks import holding_folder
 from flowseg._system.optional import need
 from flowseg.io._kinds import COCO, COCO_NAME, NEEDS, Result, result_file, write_results
-from flowseg.io._tables import measure
 
 # Kinds of files, and how a user knows them.
 KINDS = {

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 from tqdm import tqdm
 
-from flowseg._segmenters.summary import say_duration
+from flowseg._nets.durations import say_duration
 
 # Names of losses, for people.
 TITLES = {"loss": "loss", "val_loss": "validation loss"}

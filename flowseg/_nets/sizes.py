@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowseg import _checks
-from flowseg._flows.targets import diameters
-from flowseg._segmenters.thresholds import is_auto
+from flowseg._checks import is_auto
+from flowseg._labels.diameters import diameters
 
 # Bounds in pixels of the working diameter that "auto" chooses. Smaller objects are enlarged, because outlines come out
 # no finer than the pixels that the network sees; larger ones cost time, and no gain was seen (docs/recipe.rst).

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowseg import _checks
+from flowseg._checks import is_auto
 from flowseg._images import resize, resize_masks, scaled_shape
 from flowseg._intensities import find_limits, stretch
 from flowseg._labels.overlaps import number_objects
@@ -23,7 +24,6 @@ from flowseg._nets.batches import IGNORE, Batch, CropBatches, Sample
 from flowseg._nets.checkpoint import Checkpoint, KeepBest, State, fingerprint, read_state
 from flowseg._nets.codecs import Codec
 from flowseg._nets.sizes import MAX_ENLARGEMENT, image_diameter
-from flowseg._segmenters.thresholds import is_auto
 from flowseg._system.shown import one_line
 
 # Random scaling of training crops, up or down by this factor at most.

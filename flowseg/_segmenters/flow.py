@@ -6,13 +6,14 @@ import warnings
 from typing import Any, Self
 
 from flowseg import _checks
+from flowseg._checks import AUTO
 from flowseg._intensities import DEFAULT
 from flowseg._nets.codecs import FlowCodec
 from flowseg._segmenters import inputs
 from flowseg._segmenters.decoding_parameters import Decoding
 from flowseg._segmenters.noise import NoiseCheck
 from flowseg._segmenters.pretrained import pretrained_file
-from flowseg._segmenters.thresholds import AUTO, check_thresholds
+from flowseg._segmenters.thresholds import check_thresholds
 
 
 class FlowSegmenter(Decoding):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flowseg._flows.targets import flow_errors
+from flowseg._flows.flow_check import flow_errors
 
 # Columns that _features makes.
 N_FEATURES = 6

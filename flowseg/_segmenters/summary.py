@@ -4,20 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from flowseg._nets.durations import say_duration
+
 # Parameters of a segmenter of flows that `fit` chooses.
 THRESHOLDS = ("cellprob_threshold", "flow_threshold", "min_size", "score_threshold")
 
 
 # IoU thresholds of the average precision that is told.
 IOU_NAMES = ("0.5", "0.75")
-
-
-def say_duration(seconds: float) -> str:
-    """A time as people say it."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def say_precision(values: Any) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowseg import _checks
+from flowseg._checks import is_auto
 from flowseg._labels.overlaps import number_objects
 from flowseg._segmenters.candidates import Candidates, Split, find_candidates
 from flowseg._segmenters.quality import Table, calibrate
@@ -26,9 +27,6 @@ SIZE_SHARES = (0.0, 0.05, 0.1)
 SCORE_THRESHOLDS = (None, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
 # Parts that the validation images are cut into: those of one are scored by what the others teach.
 SCORE_FOLDS = 5
-
-# A parameter with this value is chosen by fit.
-AUTO = "auto"
 
 
 Choice = TypeVar("Choice")
@@ -54,13 +52,6 @@ def check_thresholds(cellprob_threshold: Any, flow_threshold: Any, min_size: Any
         _checks.as_integer(min_size, "min_size", minimum=0)
     if not is_auto(score_threshold, "score_threshold", "a number, None"):
         _checks.as_number(score_threshold, "score_threshold", low=0.0, high=1.0, none="keep all objects")
-
-
-def is_auto(value: Any, name: str, others: str) -> bool:
-    """Whether a parameter is left to fit; other words are refused, and ``others`` says what it can be."""
-    if isinstance(value, str) and value != AUTO:
-        raise ValueError(f"{name} must be {others} or {AUTO!r}; got {value!r}.")
-    return isinstance(value, str)
 
 
 def read_thresholds(document: Any) -> Thresholds:

@@ -7,7 +7,6 @@ from typing import Any
 from numpy.typing import NDArray
 
 from flowseg import io
-from flowseg._flows.targets import labels_to_flows
 from flowseg._labels.overlaps import count_objects
 from flowseg.cli._shared.batch import Task, make_tasks, plan_batch, run_batch
 from flowseg.cli._shared.inputs import find_masks
@@ -15,6 +14,7 @@ from flowseg.cli._shared.options import AsJson, FileWorkers, MaskFiles, OutputFo
 from flowseg.cli._shared.record import describe_run
 from flowseg.cli._shared.stream import Stages
 from flowseg.cli._shared.summary import count_done, report_batch
+from flowseg.io._flow_stacks import labels_to_flows
 from flowseg.io._kinds import Result, write_results
 
 KINDS = ("flow_picture", "flows")

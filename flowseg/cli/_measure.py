@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from flowseg import _checks, io
+from flowseg._labels.measure import PLAIN, SQUARED
+from flowseg._labels.measure import measure as measure_objects
 from flowseg._system.optional import need
 from flowseg.cli._shared.files import check_output_file
 from flowseg.cli._shared.inputs import check_not_swapped, find_masks, find_masks_with_images, result_names
@@ -34,8 +36,6 @@ from flowseg.cli._shared.say import say, say_json
 from flowseg.cli._shared.stream import Failure, Stages, stream
 from flowseg.cli._shared.summary import report_failures
 from flowseg.io._kinds import NEEDS
-from flowseg.io._tables import PLAIN, SQUARED
-from flowseg.io._tables import measure as measure_objects
 
 Pair = tuple[Path, Path | None]
 Table = dict[str, NDArray[Any]]

@@ -12,6 +12,7 @@ import typer
 from numpy.typing import NDArray
 
 from flowseg import io
+from flowseg._labels.measure import Table, measure
 from flowseg._segmenters.inputs import ESTIMATE, is_constant, warn_of_constant
 from flowseg._segmenters.noise import NoiseCheck
 from flowseg.cli._shared.batch import Batch, Task, made_files, make_tasks, plan_batch, run_batch
@@ -60,7 +61,6 @@ from flowseg.io._kinds import (
     result_file,
     write_results,
 )
-from flowseg.io._tables import Table, measure
 
 # The word that switches a threshold off.
 NONE = "none"

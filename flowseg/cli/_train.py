@@ -10,10 +10,10 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
+from flowseg._checks import AUTO
 from flowseg._labels.overlaps import count_objects
 from flowseg._segmenters.inputs import is_constant
 from flowseg._segmenters.summary import IOU_NAMES, describe_fit, is_start_kept, thresholds_of
-from flowseg._segmenters.thresholds import AUTO
 from flowseg._system.locks import holding_file
 from flowseg.cli._shared import train_options as options
 from flowseg.cli._shared.files import (

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from flowseg import io
+from flowseg._labels.measure import measure
 from flowseg._system import files
 from flowseg._system.optional import need
-from flowseg.io._tables import measure
 
 # Kind of result -> what is put after the image's name.
 ENDINGS = {

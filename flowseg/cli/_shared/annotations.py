@@ -16,7 +16,7 @@ from flowseg import io
 from flowseg._image_files.names import bare_name
 from flowseg._image_files.paths import SUFFIXES, identity, keep_kind, list_files
 from flowseg._image_files.reading import read_array
-from flowseg._labels.conversion import masks_from_rgb
+from flowseg._labels.from_rgb import masks_from_rgb
 from flowseg._system import files
 from flowseg.io._annotations import (
     masks_from_binary,

@@ -10,9 +10,9 @@ from typing import Any
 from tqdm import tqdm
 
 from flowseg import io
+from flowseg._checks import AUTO
 from flowseg._image_files.reading import check_image_memory
 from flowseg._segmenters.pretrained import pretrained_file, pretrained_names
-from flowseg._segmenters.thresholds import AUTO
 from flowseg._system import files
 from flowseg.cli._shared.inputs import check_not_swapped
 from flowseg.cli._shared.options import Reading

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from flowseg import io
 from flowseg._image_files.parts import name_axes, open_image
+from flowseg._labels.measure import Table
 from flowseg._system import files
 from flowseg.cli._shared.options import Reading
 from flowseg.io._kinds import result_file
-from flowseg.io._tables import Table
 
 # The word for every plane.
 ALL = "all"

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from flowseg._segmenters.thresholds import AUTO
+from flowseg._checks import AUTO
 from flowseg.cli._shared.options import NORMALIZE_HELP, complete_model
 
 # Groups of options.

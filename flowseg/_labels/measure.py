@@ -1,0 +1,117 @@
+"""Objects measured: sizes, shapes, intensities."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from skimage.measure import regionprops_table
+
+from flowseg import _checks
+from flowseg._labels.overlaps import number_objects
+
+# Columns of scikit-image's; those of intensity are added where there is an image.
+SHAPE_COLUMNS = (
+    "label", "area", "bbox", "centroid", "equivalent_diameter_area", "perimeter", "major_axis_length",
+    "minor_axis_length", "orientation", "eccentricity", "solidity", "extent", "feret_diameter_max",
+)  # fmt: skip
+
+
+INTENSITY_COLUMNS = ("intensity_mean", "intensity_min", "intensity_max", "intensity_std")
+
+
+# Of these, the ones that have a unit; ``perimeter`` is added.
+SCALED_COLUMNS = (
+    "area", "equivalent_diameter_area", "major_axis_length", "minor_axis_length", "feret_diameter_max", "centroid",
+)  # fmt: skip
+
+
+# What stands behind the name of a column in micrometres, and in their squares.
+PLAIN, SQUARED = "_um", "_um2"
+
+
+# Sides of a pixel that differ by less than this share of them are of one length, written with few digits.
+SQUARE = 1e-3
+
+
+Table = dict[str, NDArray[Any]]
+
+
+def measure(
+    masks: ArrayLike,
+    image: ArrayLike | None = None,
+    objects: Mapping[str, ArrayLike] | None = None,
+    *,
+    spacing: ArrayLike | None = None,
+) -> Table:
+    """Measure objects.
+
+    Parameters
+    ----------
+    masks : array_like of int, shape (rows, columns)
+        Label image.
+    image : array_like, shape (rows, columns) or (rows, columns, channels), optional
+        For columns of intensity, per channel.
+    objects : mapping of str to array_like, optional
+        Columns to add, as from `FlowSegmenter.predict_objects`; those called label and area must be the same objects'.
+    spacing : (float, float), optional
+        Height and width of a pixel in micrometres, as from `io.read_pixel_size`: for columns in micrometres.
+
+    Returns
+    -------
+    table : dict of ndarray, shape (n_objects,)
+        One column per name, ready for ``pandas.DataFrame``: those of `skimage.measure.regionprops_table`, lengths
+        and areas in pixels, orientation in radians, then those of `objects`. With `spacing` also ``area_um2`` and
+        ``equivalent_diameter_area_um``, ``perimeter_um``, ``major_axis_length_um``, ``minor_axis_length_um``,
+        ``feret_diameter_max_um``, ``centroid_um-0`` and ``centroid_um-1``; ``perimeter_um`` is NaN where pixels are not
+        square.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If masks, image and objects do not fit each other.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import flowseg
+    >>> table = flowseg.measure(np.array([[0, 3, 3], [0, 3, 3]]))
+    >>> int(table["label"][0]), float(table["area"][0]), float(table["centroid-1"][0])
+    (3, 4.0, 1.5)
+    >>> float(flowseg.measure(np.array([[0, 3, 3], [0, 3, 3]]), spacing=(0.5, 0.5))["area_um2"][0])
+    1.0
+    """
+    array = _checks.as_countable(masks, "masks", ndims=(2,))
+    labels, number, _ = number_objects(array)
+    numbered = number.reshape(array.shape)  # scikit-image takes room for every number up to the largest
+    columns: tuple[str, ...] = SHAPE_COLUMNS
+    picture = None
+    if image is not None:
+        picture = _checks.as_image(image)
+        _checks.check_same_shape(picture.shape[:2], array.shape, "image (rows and columns)", "masks")
+        if picture.dtype == np.float16:  # sums of which leave its range
+            picture = picture.astype(np.float32)
+        columns += INTENSITY_COLUMNS
+    table: Table = regionprops_table(numbered, picture, properties=columns)
+    table["label"] = labels.astype(np.int64)
+    for name, values in (objects or {}).items():
+        column = np.asarray(values)
+        _checks.check_same_shape(column.shape, table["label"].shape, f"objects[{name!r}]", "one value per object")
+        if name == "label" and not np.array_equal(column, table["label"]):
+            raise ValueError("objects must be of the same masks; got other labels.")
+        table.setdefault(name, column)
+    return table if spacing is None else table | _measure_micrometres(numbered, _checks.as_spacing(spacing, 2), table)
+
+
+def _measure_micrometres(numbered: NDArray[Any], size: NDArray[np.float64], table: Table) -> Table:
+    """Lengths and areas in micrometres; scikit-image has no perimeter of pixels that are not square."""
+    scaled = regionprops_table(numbered, properties=SCALED_COLUMNS, spacing=tuple(size))
+    square = np.isclose(size[0], size[1], rtol=SQUARE)
+    scaled["perimeter"] = table["perimeter"] * (size.mean() if square else np.nan)
+    columns = {}
+    for name, values in scaled.items():
+        base, dash, axis = name.partition("-")
+        columns[f"{base}{SQUARED if base == 'area' else PLAIN}{dash}{axis}"] = values
+    return columns

@@ -18,7 +18,8 @@ CHECKED_MEMORY = os.environ.get("FLOWSEG_CHECKED_MEMORY", "0") == "1"
 extension = Extension(
     "flowseg._diffusion",
     ["flowseg/_diffusion.pyx"],
-    depends=[str(path) for suffix in ("*.pxi", "*.h") for path in Path("flowseg").glob(suffix)],
+    depends=[str(path) for suffix in ("*.pxi", "*.h") for path in Path("flowseg/kernels").glob(suffix)],
+    include_dirs=["flowseg"],
     # No fused multiply-add: the results are the same on every machine that rounds as IEEE 754 says.
     extra_compile_args=[] if sys.platform == "win32" else ["-O3", "-ffp-contract=off"],
     define_macros=[("Py_LIMITED_API", "0x030B0000")] * LIMITED_API + [("FLOWSEG_CHECKED_MEMORY", "1")] * CHECKED_MEMORY,

@@ -1,6 +1,6 @@
 """Train the model that ships as ``FlowSegmenter.from_pretrained("nuclei")``: on one machine always the same bytes.
 
-python benchmarks/train_nuclei.py DATA --output flowseg/pretrained/nuclei.safetensors
+python benchmarks/train_nuclei.py DATA --output flowseg/_segmenters/models/nuclei.safetensors
 
 DATA holds the fluorescence images of the 2018 Data Science Bowl (BBBC038, CC0), with train, val and test_open, as
 ``benchmarks/accuracy/data.py`` reads them. A training that was interrupted goes on.

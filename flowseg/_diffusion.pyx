@@ -18,7 +18,7 @@ cdef extern from "_memory.h":
     void fail_array(long number, int lasting) noexcept nogil
     void count_arrays(long *taken, long *held, long *damaged) noexcept nogil
 
-cdef extern from "_sweep.h":
+cdef extern from "kernels/sweep.h":
     ctypedef int volatile_int "volatile int"
     enum:
         STRIP
@@ -60,12 +60,12 @@ cdef struct Job:
     const volatile_int *stop
 
 
-include "_frame.pxi"
-include "_heat.pxi"
-include "_gradient.pxi"
-include "_pieces.pxi"
-include "_walk.pxi"
-include "_basins.pxi"
+include "kernels/frame.pxi"
+include "kernels/heat.pxi"
+include "kernels/gradient.pxi"
+include "kernels/pieces.pxi"
+include "kernels/walk.pxi"
+include "kernels/basins.pxi"
 
 
 cdef int _object_flows(const Job *job, const Py_ssize_t[:, ::1] boxes, Py_ssize_t k, double *error) noexcept nogil:

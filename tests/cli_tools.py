@@ -19,7 +19,7 @@ ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "TF_
 
 def command(*arguments):
     """The command line of ``flowseg``."""
-    return [sys.executable, "-m", "flowseg.cli", *map(os.fspath, map(_text, arguments))]
+    return [sys.executable, "-m", "flowseg", *map(os.fspath, map(_text, arguments))]
 
 
 def _text(argument):

@@ -97,7 +97,7 @@ def kill_runs(n, rng):
     with tempfile.TemporaryDirectory() as name:
         top = Path(name)
         source = draw(top / "in", 60, 200)
-        words = [sys.executable, "-m", "flowseg.cli", "convert", source, "--to", "tif,geojson,csv,coco", "--output"]
+        words = [sys.executable, "-m", "flowseg", "convert", source, "--to", "tif,geojson,csv,coco", "--output"]
         subprocess.run([*words, top / "whole"], check=True, stdout=subprocess.DEVNULL)
         for k in range(n):
             output = top / f"killed {k}"
@@ -125,7 +125,7 @@ def interrupt_predict(n, rng, model):
         image, _ = synthetic.cells((3000, 3000), 4000, rng=0)
         for k in range(8):
             io.write_masks(top / "in" / f"{k}.tif", (60 * np.roll(image, k)).clip(0, 255).astype(np.uint8))
-        words = [sys.executable, "-m", "flowseg.cli", "predict", top / "in", "--model", model, "--output"]
+        words = [sys.executable, "-m", "flowseg", "predict", top / "in", "--model", model, "--output"]
         for k in range(n):
             output = top / f"out {k}"
             process = start([*words, output], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -31,38 +31,44 @@ KERAS = ("tensorflow", "keras")
 
 # Module -> the tests that must notice, fastest first. Those that need Keras stand where nothing else tests it.
 TESTS = {
-    "_basins": "test_basins test_dynamics",
-    "_batches": "test_batches",
-    "_choosing": "test_choosing",
-    "_coco": "test_hostile_annotations test_entries test_formats test_outlines",
-    "_coco_segments": "test_hostile_annotations test_entries test_formats test_outlines",
-    "_codecs": "test_codecs",
-    "_cvat": "test_hostile_annotations test_entries test_formats test_outlines",
-    "_document_checks": "test_hostile_models",
-    "_dynamics": "test_dynamics test_basins",
-    "_flows": "test_flows test_parallel",
-    "_following": "test_dynamics test_parallel",
-    "_geojson": "test_hostile_annotations test_entries test_formats test_outlines",
+    "_flows.basins": "test_basins test_dynamics",
+    "_nets.batches": "test_batches",
+    "_segmenters.choices": "test_choosing",
+    "io._coco": "test_hostile_annotations test_entries test_formats test_outlines",
+    "io._coco_segments": "test_hostile_annotations test_entries test_formats test_outlines",
+    "_nets.codecs": "test_codecs",
+    "io._cvat": "test_hostile_annotations test_entries test_formats test_outlines",
+    "_segmenters.document_checks": "test_hostile_models",
+    "_flows.decoding": "test_dynamics test_basins",
+    "_flows.targets": "test_flows test_parallel",
+    "_flows.following": "test_dynamics test_parallel",
+    "io._geojson": "test_hostile_annotations test_entries test_formats test_outlines",
     "_images": "test_images test_scaled",
-    "_intervals": "test_report",
-    "_labkit": "test_hostile_annotations test_entries test_formats test_outlines",
-    "_model_document": "test_hostile_models",
-    "_overlaps": "test_metrics",
-    "_pieces": "test_pieces test_flows",
-    "_quality": "test_quality",
-    "_roi": "test_entries test_formats test_outlines test_io",
-    "_roi_shapes": "test_entries test_formats test_outlines test_io",
-    "_saving": "test_hostile_models",
-    "_scaled": "test_scaled test_tiles",
-    "_selection": "test_choosing",
-    "_sizes": "test_size_rules",
-    "_strict_json": "test_hostile_models",
-    "_tensor_files": "test_hostile_models",
-    "_thresholds": "test_choosing",
-    "_tiles": "test_tiles",
+    "_report.intervals": "test_report",
+    "io._labkit": "test_hostile_annotations test_entries test_formats test_outlines",
+    "_segmenters.model_document": "test_hostile_models",
+    "_labels.overlaps": "test_metrics",
+    "_labels.components": "test_pieces test_flows",
+    "_segmenters.quality": "test_quality",
+    "io._roi": "test_entries test_formats test_outlines test_io",
+    "io._roi_shapes": "test_entries test_formats test_outlines test_io",
+    "_segmenters.model_file": "test_hostile_models",
+    "_nets.scaled": "test_scaled test_tiles",
+    "_segmenters.selection": "test_choosing",
+    "_nets.sizes": "test_size_rules",
+    "_system.strict_json": "test_hostile_models",
+    "_nets.tensor_files": "test_hostile_models",
+    "_segmenters.thresholds": "test_choosing",
+    "_nets.tiles": "test_tiles",
     "metrics": "test_metrics",
 }
-NEEDS_KERAS = {"_document_checks", "_model_document", "_saving", "_strict_json", "_tensor_files"}
+NEEDS_KERAS = {
+    "_segmenters.document_checks",
+    "_segmenters.model_document",
+    "_segmenters.model_file",
+    "_system.strict_json",
+    "_nets.tensor_files",
+}
 
 SWAPS = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
@@ -165,7 +171,7 @@ def make_mutant(tree, place):
 
 def name_mutants(module):
     """Name -> place of all mutants of a module; the name says what is changed where, and stays when lines move."""
-    tree, named = ast.parse((PACKAGE / f"{module}.py").read_text(encoding="utf-8")), {}
+    tree, named = ast.parse((PACKAGE / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8")), {}
     for scope, words, place in find_mutants(tree):
         name, k = f"{module}.{scope}: {words}".replace(".: ", ": "), 2
         while name in named:
@@ -178,7 +184,7 @@ class Mutated(importlib.abc.MetaPathFinder, importlib.machinery.SourceFileLoader
     """Gives one module another tree."""
 
     def __init__(self, module, tree):
-        super().__init__(f"flowseg.{module}", str(PACKAGE / f"{module}.py"))
+        super().__init__(f"flowseg.{module}", str(PACKAGE / f"{module.replace('.', '/')}.py"))
         self.tree = tree
 
     def find_spec(self, fullname, path, target=None):

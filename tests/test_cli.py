@@ -304,7 +304,7 @@ def test_an_output_folder_that_cannot_be_made(data, model, tmp_path):
 
 def test_ctrl_c(tmp_path):
     process = start(
-        [sys.executable, "-m", "flowseg.cli", "demo", "--output", tmp_path],
+        [sys.executable, "-m", "flowseg", "demo", "--output", tmp_path],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"},
     )  # fmt: skip
     assert process.stdout.readline().startswith("Drawing")

@@ -11,11 +11,14 @@ import pytest
 
 import flowseg
 
+SUBMODULES = ("io", "metrics", "plot", "synthetic")
+
 
 def public_things():
-    for name in flowseg._HOME:
-        yield name, getattr(flowseg, name)
-    for module in flowseg._MODULES:
+    for name in flowseg.__all__:
+        if name not in SUBMODULES:
+            yield name, getattr(flowseg, name)
+    for module in SUBMODULES:
         home = getattr(flowseg, module)
         for name in home.__all__:
             yield f"{module}.{name}", getattr(home, name)
@@ -36,7 +39,7 @@ METHODS = {
 }
 # Examples run where they are written: functions of flowseg.io, say, come from several modules.
 MODULES = sorted(
-    {thing.__module__ for thing in [*PUBLIC.values(), *METHODS.values()]} | {f"flowseg.{m}" for m in flowseg._MODULES}
+    {thing.__module__ for thing in [*PUBLIC.values(), *METHODS.values()]} | {f"flowseg.{m}" for m in SUBMODULES}
 )
 
 

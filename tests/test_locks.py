@@ -342,7 +342,7 @@ def test_three_trials_of_two_runs_at_once(tmp_path):
         output = tmp_path / f"trial {trial}"
         both = {}
         for name in ("tif", "png"):
-            words = [sys.executable, "-m", "flowseg.cli", "convert", source, "--output", output, "--to", name]
+            words = [sys.executable, "-m", "flowseg", "convert", source, "--output", output, "--to", name]
             both[name] = start(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         errors = {name: process.communicate(timeout=120)[1] for name, process in both.items()}
         (won,) = [name for name, process in both.items() if process.returncode == 0]

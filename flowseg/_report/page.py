@@ -23,7 +23,7 @@ from flowseg._report.scores import ImageScores, curve, summarize
 from flowseg._system.files import write_whole
 from flowseg._system.shown import shown
 
-FOLDER = Path(__file__).parent / "report"
+FOLDER = Path(__file__).parent / "assets"
 SCRIPTS = ("common.js", "scores.js", "table.js", "objects.js", "viewer.js", "main.js")
 
 

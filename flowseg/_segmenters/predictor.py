@@ -27,7 +27,7 @@ class Predictor:
     _codec: Any
     _grid: Any
     _sizes: Sizes
-    _least_sharpness: float = LEAST_SHARPNESS  # of objects; see `_noise`
+    _least_sharpness: float = LEAST_SHARPNESS  # of objects; see noise.py
     n_channels: Any
     normalize: Any
     estimate_diameters: Any

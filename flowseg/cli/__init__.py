@@ -95,7 +95,3 @@ def _options(
 
 for command in (check, mend, convert, train, tune, predict, evaluate, measure, flows, info, demo):
     app.command(cls=Command)(command)
-
-
-if __name__ == "__main__":
-    main()

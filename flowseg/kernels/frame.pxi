@@ -6,7 +6,7 @@ cdef Py_ssize_t NARROW_FRAME = 8192
 # Runs of pixels in a row of a wide frame that are at least so far apart are swept one by one.
 cdef Py_ssize_t GAP = 32
 
-# From this many iterations on their sum is computed as a series (see _heat.pxi): measured, no gain below.
+# From this many iterations on their sum is computed as a series (see heat.pxi): measured, no gain below.
 cdef Py_ssize_t SERIES_FROM = 120
 
 

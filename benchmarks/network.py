@@ -77,7 +77,7 @@ def prediction() -> None:
     factor = segmenter.working_diameter_ / segmenter.diameter_
 
     def tiles_of(side: np.ndarray) -> list[np.ndarray]:
-        rows, columns = (cut_axis(max(1, round(n * factor)), segmenter._grid) for n in side)
+        rows, columns = (cut_axis(max(1, round(n * factor)), segmenter.fitted_.grid) for n in side)
         shapes = [(1, r[1] - r[0], c[1] - c[0], 1) for r in rows for c in columns]
         return [rng.random(shape, dtype=np.float32) for shape in shapes]
 

@@ -124,13 +124,17 @@ def relative_price(changed: Any, base: Any) -> float:
     import keras
 
     from flowseg._nets import losses
+    from flowseg._segmenters.fitted import FixedParameters
+    from flowseg._segmenters.training import make_network
 
     parts = ("network", "filters", "crop_size", "batch_size")
     if all(getattr(changed, name) == getattr(base, name) for name in parts):
         return 1.0
     steps = []
     for segmenter in (changed, base):
-        network = segmenter._make_network(0, segmenter.crop_size)
+        network = make_network(
+            FixedParameters.of(segmenter), segmenter._prediction_settings(), seed=0, crop_size=segmenter.crop_size
+        )
         network.compile(keras.optimizers.AdamW(1e-3), loss=losses.flow_loss, jit_compile=False)
         shape = (segmenter.batch_size, segmenter.crop_size, segmenter.crop_size)
         steps.append(

@@ -236,13 +236,13 @@ def percentile_range(low: float, high: float) -> AbstractContextManager[Any]:
     """Other percentiles become 0 and 1."""
     from flowseg._intensities import PERCENTILES, Limits, find_limits
     from flowseg._nets import training
-    from flowseg._segmenters import predictor
+    from flowseg._segmenters import pipeline
 
     def find(image: np.ndarray, _: Any) -> Limits:
         return find_limits(image, (PERCENTILES, low, high))
 
     stack = ExitStack()
-    for module in (training, predictor):
+    for module in (training, pipeline):
         stack.enter_context(patch.object(module, "find_limits", find))
     return stack
 

@@ -25,7 +25,7 @@ from scores import write_results
 
 from flowseg import FlowSegmenter
 from flowseg._labels.overlaps import count_objects
-from flowseg._segmenters import selection, thresholds
+from flowseg._segmenters import thresholds, validation_scores
 from flowseg._segmenters.candidates import Candidates
 
 MODEL = "nuclei"
@@ -67,7 +67,7 @@ def choose(masks: list[np.ndarray], found: list[Candidates], rule: dict[str, Any
     with ExitStack() as stack:
         stack.enter_context(patch.object(thresholds, "find_candidates", lambda *_, **__: found))
         for name, value in rule.items():
-            module = selection if name == "IOU_THRESHOLDS" else thresholds
+            module = validation_scores if name == "IOU_THRESHOLDS" else thresholds
             stack.enter_context(patch.object(module, name, value))
         return thresholds.choose_thresholds([], masks, {}, n_iter=None, workers=1)[0]
 

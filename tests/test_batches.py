@@ -5,7 +5,8 @@ import flowseg
 from flowseg import synthetic
 from flowseg._nets import batches as crop_batches
 from flowseg._nets.batches import CropBatches, Sample, _cut
-from flowseg._nets.codecs import BoundaryCodec, FlowCodec
+from flowseg._segmenters.codecs import BoundaryCodec, FlowCodec, Outputs
+from flowseg._segmenters.decoding import Decoding
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +132,7 @@ def test_boundary_target_and_back(pairs):
 
     codec = BoundaryCodec()
     true = [m for _, m in pairs]
-    found = [codec.decode(codec.encode(m, workers=1)[..., 1:], min_size=15, scale=1.0) for m in true]
+    found = [codec.decode(Outputs(codec.encode(m, workers=1)[..., 1:], 1.0), Decoding()) for m in true]
     assert metrics.average_precision(true, found, thresholds=[0.5, 0.75]).min() > 0.95
 
 

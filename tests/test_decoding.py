@@ -6,8 +6,8 @@ import pytest
 
 import flowseg
 from flowseg import FlowSegmenter
-from flowseg._segmenters.decoder import Decoder, learn_decoding, read_learned
-from flowseg._segmenters.quality import Calibration
+from flowseg._segmenters.calibration import Calibration
+from flowseg._segmenters.decoding import Decoding, find_masks, find_objects, learn_decoding, read_decoding
 from flowseg._segmenters.thresholds import SCORE_THRESHOLDS, Thresholds, choose_score_threshold
 
 # Of the features only the mean logit counts: the score is 0 where it is 0, 1 where it is 5.
@@ -24,23 +24,23 @@ def outputs(voronoi):
 
 def test_objects_below_the_score_are_dropped_and_the_others_numbered_anew(outputs):
     flows, cellprob, masks = outputs
-    decoder = Decoder(Thresholds(flow_threshold=None), BY_CELLPROB, None, 1)
-    all_masks, all_objects = decoder.objects(flows, cellprob)
+    decoding = Decoding(Thresholds(flow_threshold=None), BY_CELLPROB)
+    all_masks, all_objects = find_objects(flows, cellprob, decoding, n_iter=None, workers=1)
     assert all_masks.max() == 12
     assert np.allclose(np.sort(all_objects["score"]), np.linspace(0.1, 0.9, 12))
-    some = replace(decoder, thresholds=replace(decoder.thresholds, score_threshold=0.5))
-    kept, objects = some.objects(flows, cellprob)
+    some = replace(decoding, thresholds=replace(decoding.thresholds, score_threshold=0.5))
+    kept, objects = find_objects(flows, cellprob, some, n_iter=None, workers=1)
     assert np.array_equal(kept > 0, cellprob >= 2.5)
     assert objects["label"].tolist() == [1, 2, 3, 4, 5, 6] == np.unique(kept[kept > 0]).tolist()
     assert np.array_equal(np.bincount(kept.ravel())[1:], objects["area"])
     assert all(column.size == 6 for column in objects.values())
-    assert np.array_equal(some.masks(flows, cellprob), kept)
+    assert np.array_equal(find_masks(flows, cellprob, some, n_iter=None, workers=1), kept)
 
 
 def test_without_a_score_nothing_is_dropped(outputs):
     flows, cellprob, _ = outputs
-    decoder = Decoder(Thresholds(score_threshold=0.9), None, None, 1)
-    masks, objects = decoder.objects(flows, cellprob)
+    decoding = Decoding(Thresholds(score_threshold=0.9), None)
+    masks, objects = find_objects(flows, cellprob, decoding, n_iter=None, workers=1)
     assert masks.max() == 12
     assert np.isnan(objects["score"]).all()
 
@@ -134,14 +134,14 @@ class TestSegmenter:
         model = FlowSegmenter(**small, **given).fit(images[:2], masks[:2], validation=(images[2:], masks[2:]))
         model.save(tmp_path / "m.safetensors")
         again = FlowSegmenter.load(tmp_path / "m.safetensors")
-        assert again._learned == model._learned
+        assert again.fitted_.decoding == model.fitted_.decoding
         assert {name: again.get_params()[name] for name in given} == {name: float(v) for name, v in given.items()}
 
     def test_a_network_that_finds_nothing_can_be_saved(self, pairs, small, tmp_path):
         images, masks = zip(*pairs)
         model = FlowSegmenter(**small, score_threshold=0.5, min_size=10**6)
         model.fit(images[:2], masks[:2], validation=(images[2:], masks[2:])).save(tmp_path / "m.safetensors")
-        assert FlowSegmenter.load(tmp_path / "m.safetensors")._learned.calibration is None
+        assert FlowSegmenter.load(tmp_path / "m.safetensors").fitted_.decoding.calibration is None
 
     def test_bad_values(self, pairs, small):
         images, masks = zip(*pairs)
@@ -167,6 +167,6 @@ USUAL = {"cellprob_threshold": 0.0, "flow_threshold": 0.4, "min_size": 15, "scor
     ],
 )
 def test_what_a_file_says_of_scores_is_checked(change, sentence):
-    assert read_learned({"thresholds": USUAL, "score": KNOWN}).calibration.diameter == 10.0
+    assert read_decoding({"thresholds": USUAL, "score": KNOWN}).calibration.diameter == 10.0
     with pytest.raises(ValueError, match=sentence):
-        read_learned({"thresholds": USUAL, "score": None if change is None else KNOWN | change})
+        read_decoding({"thresholds": USUAL, "score": None if change is None else KNOWN | change})

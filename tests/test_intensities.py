@@ -170,6 +170,7 @@ def test_normalize_of_a_segmenter(pairs, small, tmp_path):
     from sklearn.base import clone
 
     from flowseg import BoundarySegmenter, FlowSegmenter, load_segmenter
+    from flowseg._segmenters.pipeline import pipeline_of
 
     images, masks = zip(*pairs)
     for cls in (FlowSegmenter, BoundarySegmenter):
@@ -180,10 +181,13 @@ def test_normalize_of_a_segmenter(pairs, small, tmp_path):
         assert again.normalize == rule
         found = again.predict(images[0])
         assert np.array_equal(found, segmenter.predict(images[0]))
-        outputs = again._see(images[0], None)[0]
-        assert not np.array_equal(again._see(images[0] + 5, None)[0], outputs)  # limits do not move with the image
+        outputs = pipeline_of(again).run(images[0]).array
+        assert not np.array_equal(
+            pipeline_of(again).run(images[0] + 5).array, outputs
+        )  # limits do not move with the image
         again.set_params(normalize=DEFAULT)
-        assert np.allclose(again._see(images[0] + 5, None)[0], again._see(images[0], None)[0], atol=1e-3)
+        plain = pipeline_of(again)
+        assert np.allclose(plain.run(images[0] + 5).array, plain.run(images[0]).array, atol=1e-3)
         with pytest.raises(ValueError, match="normalize must have limits for all channels"):
             again.set_params(normalize=("limits", (0, 1), (0, 1))).predict(images[0])
 

@@ -150,9 +150,11 @@ def test_a_model_expects_no_more_than_its_training_images_have(drawn):
 def test_it_is_kept_with_the_model(small, tmp_path):
     noise = smooth_noise(4)
     segmenter = FlowSegmenter(**small).fit([noise], [blobs(noise)])
-    assert segmenter._least_sharpness < LEAST_SHARPNESS
+    assert segmenter.fitted_.least_sharpness < LEAST_SHARPNESS
     segmenter.save(tmp_path / "model.safetensors")
-    assert FlowSegmenter.load(tmp_path / "model.safetensors")._least_sharpness == segmenter._least_sharpness
+    assert (
+        FlowSegmenter.load(tmp_path / "model.safetensors").fitted_.least_sharpness == segmenter.fitted_.least_sharpness
+    )
 
 
 def test_one_warning_and_the_same_masks(nuclei, drawn):

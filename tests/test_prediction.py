@@ -3,10 +3,11 @@ import pytest
 
 import flowseg
 from flowseg._intensities import find_limits
-from flowseg._nets.codecs import FLOW_SCALE, BoundaryCodec, FlowCodec
+from flowseg._nets.encoder import FLOW_SCALE
 from flowseg._nets.inference import network_grid, predict_outputs
 from flowseg._nets.scaled import ScaledView
 from flowseg._nets.tiles import TILE_SIZE, Grid, assemble, cut_axis, map_tiles
+from flowseg._segmenters.codecs import BoundaryCodec, FlowCodec
 
 # That of the network of three levels below.
 GRID = Grid(4, 24)

@@ -7,8 +7,11 @@ import pytest
 import flowseg
 from flowseg import BoundarySegmenter, FlowSegmenter
 from flowseg._nets.sizes import Sizes, bounds_of, choose_working, image_diameters, is_same_size, read_sizes
-from flowseg._segmenters.selection import best_iou, score_found, standard_error
+from flowseg._segmenters.choices import choose_decoding
+from flowseg._segmenters.decoding import Decoding
+from flowseg._segmenters.pipeline import Pipeline, pipeline_of
 from flowseg._segmenters.thresholds import Thresholds
+from flowseg._segmenters.validation_scores import best_iou, score_found, standard_error
 
 
 def outputs_of(masks):
@@ -24,26 +27,48 @@ def model(fitted):
 
 def estimate_twice_the_size(model, monkeypatch, first, second):
     """Let a first pass give one kind of outputs (by the identity of images) and say that objects are larger."""
-    typical = model._sizes.working / model.diameter_
-    model._sizes = replace(model._sizes, low=1.0, high=1000.0)
-    monkeypatch.setattr(model, "_measure", lambda *_: 2 * model.diameter_)
+    typical = model.working_diameter_ / model.diameter_
+    set_sizes(model, replace(model.fitted_.sizes, low=1.0, high=1000.0))
+    monkeypatch.setattr(Pipeline, "measure", lambda *_: 2 * model.diameter_)
+    known = {True: first, False: second}
+    monkeypatch.setattr(Pipeline, "run_network", lambda _, image, factor: known[factor == typical][address(image)])
+
+
+def address(image):
+    """Of its pixels, whatever views of it are made."""
+    return image.__array_interface__["data"][0]
+
+
+def set_sizes(model, sizes, **changes):
+    model.fitted_ = replace(model.fitted_, sizes=sizes, **changes)
+
+
+def choose(model, images, masks):
+    """Let a model choose as in a first training."""
+    model.fitted_ = replace(model.fitted_, decoding=Decoding())
+    model.fitted_ = choose_decoding(pipeline_of(model), images, masks)
+
+
+def watch_factors(monkeypatch):
+    """Gives the factors that images are scaled by."""
+    seen, run = [], Pipeline.run_network
     monkeypatch.setattr(
-        model, "_run_network", lambda image, factor: (first if factor == typical else second)[id(image)]
+        Pipeline, "run_network", lambda self, image, factor: seen.append(factor) or run(self, image, factor)
     )
+    return seen
 
 
 def watch_passes(model, monkeypatch, found):
     """Let passes find objects of these diameters, by the one that each is made for; gives those of the passes made."""
     seen = []
 
-    def run(image, factor):
-        seen.append(model._sizes.working / factor)
+    def run(_, image, factor):
+        seen.append(24.0 / factor)
         return np.full((*image.shape[:2], 3), seen[-1], np.float32)
 
-    monkeypatch.setattr(model, "_run_network", run)
-    monkeypatch.setattr(model, "_measure", lambda outputs, _: found[round(float(outputs[0, 0, 0]))])
-    model.diameter_ = 20.0
-    model._sizes = Sizes(24.0, True, 10.0, 90.0)
+    monkeypatch.setattr(Pipeline, "run_network", run)
+    monkeypatch.setattr(Pipeline, "measure", lambda _, outputs: found[round(float(outputs.array[0, 0, 0]))])
+    set_sizes(model, Sizes(24.0, True, 10.0, 90.0), diameter=20.0)
     return seen
 
 
@@ -113,12 +138,12 @@ class TestWorkingDiameter:
     def test_training_further_keeps_what_few_images_cannot_teach(self, pairs, small):
         images, masks = zip(*pairs)
         model = FlowSegmenter(**small).fit(images[:2], masks[:2], validation=(images[2:], masks[2:]))
-        assert model._learned.calibration is not None
-        model._sizes = Sizes(24.0, True, 1.0, 100.0)
-        learned = model._learned
+        assert model.fitted_.decoding.calibration is not None
+        set_sizes(model, Sizes(24.0, True, 1.0, 100.0))
+        learned = model.fitted_.decoding
         model.set_params(warm_start=True).fit(images[:2], masks[:2])
-        assert model._learned == learned
-        assert model._sizes == Sizes(24.0, True, 1.0, 100.0)
+        assert model.fitted_.decoding == learned
+        assert model.fitted_.sizes == Sizes(24.0, True, 1.0, 100.0)
         model.set_params(network="resunet")
         with pytest.raises(ValueError, match="network must be what it was in fit, 'unet'; .* Set warm_start to False"):
             model.fit(images[:2], masks[:2])
@@ -149,24 +174,22 @@ class TestEstimates:
         images, masks = (list(part) for part in zip(*pairs))
         poor = [np.where(m % 3 == 0, 0, m) for m in masks]
         known = {"first": (masks, poor), "second": (poor, masks), "neither": (masks, masks)}[better]
-        passes = [{id(i): outputs_of(m) for i, m in zip(images, part, strict=True)} for part in known]
+        passes = [{address(i): outputs_of(m) for i, m in zip(images, part, strict=True)} for part in known]
         estimate_twice_the_size(model, monkeypatch, *passes)
-        model._fit_decoding(images, masks)
+        choose(model, [image[..., None] for image in images], masks)
         assert model.estimate_diameters_ is (better == "second")
 
     def test_with_few_objects_it_stays_off(self, model, pairs, monkeypatch):
-        monkeypatch.setattr(model, "_run_network", None)  # the network does not run
+        monkeypatch.setattr(Pipeline, "run_network", None)  # the network does not run
         image, masks = pairs[0]
-        model._fit_decoding([image], [masks])
+        choose(model, [image[..., None]], [masks])
         assert model.estimate_diameters_ is False
 
     def test_by_default_within_the_training_images(self, model, pairs, monkeypatch):
         image = pairs[0][0]
-        seen = []
-        run = model._run_network
-        monkeypatch.setattr(model, "_run_network", lambda image, factor: seen.append(factor) or run(image, factor))
-        monkeypatch.setattr(model, "_measure", lambda *_: 5000.0)
-        model._sizes = Sizes(24.0, False, 5.0, 3 * model.diameter_)
+        seen = watch_factors(monkeypatch)
+        monkeypatch.setattr(Pipeline, "measure", lambda *_: 5000.0)
+        set_sizes(model, Sizes(24.0, False, 5.0, 3 * model.diameter_))
         model.predict(image)
         assert seen == [24.0 / model.diameter_]
         model.set_params(estimate_diameters=True).predict(image)
@@ -178,10 +201,8 @@ class TestEstimates:
 
     @pytest.mark.parametrize("factor", [1.05, float("nan")])
     def test_the_right_size_and_nothing_found_need_no_second_pass(self, factor, model, pairs, monkeypatch):
-        seen = []
-        run = model._run_network
-        monkeypatch.setattr(model, "_run_network", lambda image, factor: seen.append(factor) or run(image, factor))
-        monkeypatch.setattr(model, "_measure", lambda *_: factor * model.diameter_)
+        seen = watch_factors(monkeypatch)
+        monkeypatch.setattr(Pipeline, "measure", lambda *_: factor * model.diameter_)
         model.predict(pairs[0][0], diameters="estimate")
         assert len(seen) == 1
 
@@ -189,10 +210,12 @@ class TestEstimates:
         masks = np.kron(np.arange(1, 65).reshape(8, 8), np.ones((12, 12), int))
         poor = np.where(masks % 3 == 0, 0, masks)
         image = pairs[0][0]
-        estimate_twice_the_size(model, monkeypatch, {id(image): outputs_of(poor)}, {id(image): outputs_of(masks)})
-        model._fit_decoding([image], [masks])
+        estimate_twice_the_size(
+            model, monkeypatch, {address(image): outputs_of(poor)}, {address(image): outputs_of(masks)}
+        )
+        choose(model, [image[..., None]], [masks])
         assert model.estimate_diameters_ is False
-        assert model._learned.thresholds == Thresholds()
+        assert model.fitted_.decoding.thresholds == Thresholds()
 
     @pytest.mark.parametrize(
         ("found", "default", "asked"),
@@ -209,23 +232,23 @@ class TestEstimates:
     def test_passes(self, found, default, asked, model, monkeypatch):
         for diameter, expected in ((None, default), ("estimate", asked)):
             seen = watch_passes(model, monkeypatch, found)
-            outputs, factor = model._find_outputs(np.zeros((9, 9, 1)), diameter)
+            outputs = pipeline_of(model).run(np.zeros((9, 9, 1)), diameter)
             assert seen == pytest.approx(expected)
-            assert (outputs[0, 0, 0], 24.0 / factor) == pytest.approx((expected[-1], expected[-1]))
+            assert (outputs.array[0, 0, 0], 24.0 / outputs.factor) == pytest.approx((expected[-1], expected[-1]))
 
     def test_passes_come_to_an_end(self, model, monkeypatch):
         seen = watch_passes(model, monkeypatch, {k: 1.2 * k for k in range(1000)})
-        model._find_outputs(np.zeros((9, 9, 1)), "estimate")
+        pipeline_of(model).run(np.zeros((9, 9, 1)), "estimate")
         assert len(seen) == 8
 
     @pytest.mark.parametrize("cls", [FlowSegmenter, BoundarySegmenter])
     def test_kept_in_the_model_file(self, cls, pairs, small, tmp_path):
         images, masks = zip(*pairs)
         model = cls(**small).fit(images, masks)
-        model._sizes = Sizes(28.5, True, 12.5, 31.0)
+        set_sizes(model, Sizes(28.5, True, 12.5, 31.0))
         model.save(tmp_path / "m.safetensors")
         again = cls.load(tmp_path / "m.safetensors")
-        assert again._sizes == model._sizes
+        assert again.fitted_.sizes == model.fitted_.sizes
         assert again.estimate_diameters_ is True
         assert np.array_equal(again.predict(images[0]), model.predict(images[0]))
 
@@ -237,17 +260,15 @@ class TestEstimates:
             FlowSegmenter(**small, estimate_diameters=1).fit(images, masks)
 
     def test_an_estimate_enlarges_no_image_beyond_measure(self, model, pairs, monkeypatch):
-        seen = []
-        run = model._run_network
-        monkeypatch.setattr(model, "_run_network", lambda image, factor: seen.append(factor) or run(image, factor))
-        monkeypatch.setattr(model, "_measure", lambda *_: 1.0)
+        seen = watch_factors(monkeypatch)
+        monkeypatch.setattr(Pipeline, "measure", lambda *_: 1.0)
         model.predict(pairs[0][0], diameters="estimate")
         assert seen[1] == pytest.approx(4.0)
 
     def test_an_estimate_depends_on_nothing_that_is_chosen_by_it(self, model, pairs):
-        outputs = model._pass_for(pairs[0][0][..., None], model.diameter_)
-        before = model._measure(*outputs)
-        model._learned = replace(model._learned, thresholds=Thresholds(2.0, 0.1, 400, None))
-        assert model._measure(*outputs) == before
+        outputs = pipeline_of(model).run_at(pairs[0][0][..., None], model.diameter_)
+        before = pipeline_of(model).measure(outputs)
+        model.fitted_ = replace(model.fitted_, decoding=Decoding(Thresholds(2.0, 0.1, 400, None)))
+        assert pipeline_of(model).measure(outputs) == before
         model.set_params(min_size=10**6)  # what the user says counts
-        assert np.isnan(model._measure(*outputs))
+        assert np.isnan(pipeline_of(model).measure(outputs))

@@ -7,10 +7,11 @@ from skimage import segmentation
 import flowseg
 from flowseg import FlowSegmenter, metrics, synthetic
 from flowseg._labels.overlaps import count_objects
-from flowseg._segmenters.decoder import Decoder, learn_decoding
-from flowseg._segmenters.quality import calibrate, describe_objects
-from flowseg._segmenters.selection import IOU_THRESHOLDS, best_iou, is_judged
+from flowseg._segmenters.calibration import calibrate, describe_objects
+from flowseg._segmenters.decoding import Decoding, find_masks, learn_decoding
+from flowseg._segmenters.pipeline import Pipeline
 from flowseg._segmenters.thresholds import Thresholds, choose_thresholds
+from flowseg._segmenters.validation_scores import IOU_THRESHOLDS, best_iou, is_judged
 
 
 def predictions(n=3, shift=0.0):
@@ -26,7 +27,7 @@ def predictions(n=3, shift=0.0):
 
 
 def score(masks, outputs, thresholds):
-    found = [Decoder(thresholds, None, None, 1).masks(*pair) for pair in outputs]
+    found = [find_masks(*pair, Decoding(thresholds), n_iter=None, workers=1) for pair in outputs]
     return metrics.average_precision(masks, found, thresholds=IOU_THRESHOLDS).mean()
 
 
@@ -122,7 +123,7 @@ def test_of_two_halves_one_matches():
 
 @pytest.mark.parametrize("chunk", [7, 1 << 20])
 def test_what_is_said_of_objects(chunk, monkeypatch):
-    monkeypatch.setattr("flowseg._segmenters.quality.CHUNK", chunk)
+    monkeypatch.setattr("flowseg._segmenters.calibration.CHUNK", chunk)
     masks = np.zeros((30, 40), int)
     masks[5:15, 5:15], masks[20:30, 30:40] = 1, 2
     flows = flowseg.masks_to_flows(masks)
@@ -218,27 +219,27 @@ class TestSegmenter:
         assert count_objects(masks) >= 50
         model = FlowSegmenter.from_pretrained("nuclei")
         model.set_params(epochs=1, steps_per_epoch=1, batch_size=1, crop_size=64, learning_rate=1e-9)
-        estimate, thresholds = model._sizes.estimate, model._learned.thresholds
+        estimate, thresholds = model.fitted_.sizes.estimate, model.fitted_.decoding.thresholds
         assert (estimate, thresholds.score_threshold) == (True, 0.5)
         model.fit([image], [masks], validation=([image], [masks]))
-        assert (model._sizes.estimate, model._learned.thresholds) == (estimate, thresholds)
+        assert (model.fitted_.sizes.estimate, model.fitted_.decoding.thresholds) == (estimate, thresholds)
         model.fit([image], [masks], validation=([image] * 2, [masks] * 2))
         assert model.score_threshold_ == 0.5
-        calibration = model._learned.calibration
+        calibration = model.fitted_.decoding.calibration
         with pytest.warns(UserWarning, match="one image teaches scores, but not which thresholds others need"):
             model.fit_thresholds([image], [masks])
         assert model.score_threshold_ == 0.5
-        assert model._learned.calibration != calibration
+        assert model.fitted_.decoding.calibration != calibration
 
     def test_where_nothing_is_found_nothing_is_learned(self, pairs, tmp_path):
         model = FlowSegmenter.from_pretrained("nuclei")
-        learned = model._learned
+        learned = model.fitted_.decoding
         model.set_params(cellprob_threshold=100.0, score_threshold=None)
         with pytest.warns(UserWarning, match="the segmenter finds no object in the images: it learns nothing of them"):
             model.fit_thresholds(*zip(*pairs[:2]))
-        assert model._learned == learned
+        assert model.fitted_.decoding == learned
         model.save(tmp_path / "model.safetensors")
-        assert FlowSegmenter.load(tmp_path / "model.safetensors")._learned == learned
+        assert FlowSegmenter.load(tmp_path / "model.safetensors").fitted_.decoding == learned
 
     def test_bad_input(self, model, pairs):
         with pytest.raises(ValueError, match="masks must hold at least one object; got 1 label images without any"):
@@ -273,7 +274,7 @@ class TestSegmenter:
             model.predict(image, diameters="guess")
 
     def test_an_estimate_that_makes_no_sense(self, model, pairs, monkeypatch):
-        monkeypatch.setattr(model, "_measure", lambda *_: 5000.0)
+        monkeypatch.setattr(Pipeline, "measure", lambda *_: 5000.0)
         with pytest.raises(
             ValueError,
             match="the estimated diameter of an image must be from .*; got 5e[+]03, which would reduce the image",

@@ -8,6 +8,8 @@ import pytest
 
 from flowseg import BoundarySegmenter, FlowSegmenter, metrics
 from flowseg._nets.training import RATE_FROM_SCRATCH, RATE_FROM_TRAINED
+from flowseg._segmenters.fitted import check_fitted
+from flowseg._segmenters.training import check_training_settings
 
 KEYS = {"loss", "val_loss", "val_loss_before", "val_loss_after", "val_ap_before", "val_ap_after"}
 
@@ -34,8 +36,8 @@ def precision(segmenter, images, masks):
 
 def state(segmenter):
     """All that a model file holds, but for the history."""
-    segmenter._check_fitted()
-    return segmenter.network_.get_weights(), segmenter.diameter_, segmenter._learned_decoding()
+    known = check_fitted(segmenter)
+    return segmenter.network_.get_weights(), segmenter.diameter_, (known.sizes, known.least_sharpness, known.decoding)
 
 
 @pytest.mark.parametrize("cls", [FlowSegmenter, BoundarySegmenter])
@@ -80,7 +82,7 @@ def test_lower_loss_but_fewer_objects_found(start, small, pairs, monkeypatch):
     model = load(FlowSegmenter, start, small, epochs=6, steps_per_epoch=12, learning_rate=3e-3)
     whole = state(model)
     told = iter([(0.5, 0.3), (0.6, 0.1)])  # of the start, of the end
-    monkeypatch.setattr(FlowSegmenter, "_measure_precision", lambda self, images, masks: next(told))
+    monkeypatch.setattr("flowseg._segmenters.training.measure_precision", lambda *_: next(told))
     model.fit(images[:4], masks[:4], validation=(images[4:], masks[4:]))
     assert min(model.history_["val_loss"]) < model.history_["val_loss_before"][0]
     assert model.history_["val_loss_after"] == model.history_["val_loss_before"]
@@ -151,13 +153,13 @@ def test_a_training_that_diverges_leaves_the_start(start, small, pairs):
 
 def test_the_default_rate(start, small):
     scratch = FlowSegmenter(**small)
-    assert scratch._check_settings().learning_rate == RATE_FROM_SCRATCH == 1e-3
-    assert scratch._check_settings(goes_on=True).learning_rate == RATE_FROM_TRAINED == 1e-3
+    assert check_training_settings(scratch).learning_rate == RATE_FROM_SCRATCH == 1e-3
+    assert check_training_settings(scratch, goes_on=True).learning_rate == RATE_FROM_TRAINED == 1e-3
     assert FlowSegmenter.from_pretrained("nuclei").learning_rate == "auto"
-    assert FlowSegmenter(learning_rate=0.5)._check_settings(goes_on=True).learning_rate == 0.5
+    assert check_training_settings(FlowSegmenter(learning_rate=0.5), goes_on=True).learning_rate == 0.5
     for wrong in (0, -1e-3, float("nan"), float("inf"), "fast", None, [1e-3]):
         with pytest.raises((TypeError, ValueError), match="learning_rate must be a number"):
-            FlowSegmenter(learning_rate=wrong)._check_settings()
+            check_training_settings(FlowSegmenter(learning_rate=wrong))
 
 
 def test_closing_lines(start, small, pairs, capsys):

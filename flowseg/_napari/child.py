@@ -20,11 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
-from flowseg import FlowSegmenter, plot
+from flowseg import BoundarySegmenter, FlowSegmenter, plot
 from flowseg._napari.jobs import NEW_NETWORKS, SMALL_NETWORK, DecodeJob, Job, SegmentJob, Told, TrainJob, read_job
 from flowseg._nets.durations import say_duration
 from flowseg._nets.quiet import hush_native_libraries
-from flowseg._segmenters.noise import NoiseCheck
+from flowseg._segmenters.pipeline import Outputs, pipeline_of
 from flowseg._segmenters.summary import describe_fit
 from flowseg._segmenters.thresholds import Thresholds
 from flowseg._system.shown import one_line
@@ -39,8 +39,9 @@ EXPECTED = (ValueError, TypeError, OSError, MemoryError, ImportError)
 MOST_NAMED = 5
 
 Tell = Callable[[Told], None]
+Segmenter = FlowSegmenter | BoundarySegmenter
 # The segmenter of the job before by file and time of change.
-Models = dict[tuple[str, int], Any]
+Models = dict[tuple[str, int], Segmenter]
 # What was found in a plane: masks, columns about the objects, flows in colours.
 Found = dict[str, NDArray[Any]]
 
@@ -86,18 +87,20 @@ def _do(job: Job, models: Models, tell: Tell) -> str:
 def segment(job: SegmentJob, models: Models, tell: Tell) -> str:
     """Run the network plane by plane, keep its outputs, and decode them; say how many objects there are."""
     segmenter = _load(job.model, models)
+    pipeline = pipeline_of(segmenter)
     n_objects, constant = 0, []
-    noise = NoiseCheck(segmenter._least_sharpness)
+    noise = pipeline.noise_check()
     for k, name in enumerate(job.planes):
         _tell_plane(job, k, "segmenting", tell)
         image = np.load(job.plane(k), allow_pickle=False)
         if image.min() == image.max():
             constant.append(name)
-        outputs, factor = segmenter._see(image, job.diameter)
-        save_file({"outputs": np.ascontiguousarray(outputs), "factor": np.array(factor)}, job.outputs(k))
-        found = _decode(segmenter, outputs, factor, job.thresholds)
-        if job.with_flows and isinstance(segmenter, FlowSegmenter):
-            found["flows"] = plot.flow_colours(segmenter._codec.split(outputs)[0])
+        outputs = pipeline.run(image, job.diameter)
+        kept = {"outputs": np.ascontiguousarray(outputs.array), "factor": np.array(outputs.factor)}
+        save_file(kept, job.outputs(k))
+        found = _decode(segmenter, outputs, job.thresholds)
+        if job.with_flows and pipeline.has_flows:
+            found["flows"] = plot.flow_colours(pipeline.flows(outputs)[0])
         noise.look(image, found["masks"])
         n_objects += _write(found, job.result(k))
     noise.warn(job.planes.__getitem__, stacklevel=1)
@@ -111,7 +114,8 @@ def decode(job: DecodeJob, models: Models, tell: Tell) -> str:
     for k in range(len(job.planes)):
         _tell_plane(job, k, "decoding", tell)
         kept = load_file(job.outputs(k))
-        n_objects += _write(_decode(segmenter, kept["outputs"], float(kept["factor"]), job.thresholds), job.result(k))
+        outputs = Outputs(kept["outputs"], float(kept["factor"]))
+        n_objects += _write(_decode(segmenter, outputs, job.thresholds), job.result(k))
     return _count(n_objects, len(job.planes), [])
 
 
@@ -120,7 +124,7 @@ def _tell_plane(job: DecodeJob, k: int, text: str, tell: Tell) -> None:
     tell(Told("progress", f"{text} plane {k + 1} of {n}", k, n) if n > 1 else Told("progress", text))
 
 
-def _load(path: str, models: Models) -> Any:
+def _load(path: str, models: Models) -> Segmenter:
     """The segmenter of a model file, which is the one of the job before where that had the same."""
     if not Path(path).is_file():
         raise FileNotFoundError(f"The model file {path} is not there any more: open it again, or choose another model.")
@@ -134,14 +138,13 @@ def _load(path: str, models: Models) -> Any:
     return models[key]
 
 
-def _decode(segmenter: Any, outputs: NDArray[np.float32], factor: float, thresholds: Thresholds) -> Found:
+def _decode(segmenter: Segmenter, outputs: Outputs, thresholds: Thresholds) -> Found:
     """Masks, and of a model of flows one array per column about the objects."""
     # Diameters are estimated with the model's own thresholds, so these stay in the segmenter.
-    other = copy.copy(segmenter)
-    if not isinstance(segmenter, FlowSegmenter):
-        return {"masks": other.set_params(min_size=thresholds.min_size)._decode(outputs, factor)}
-    masks, objects = other.set_params(**asdict(thresholds))._decode_objects(outputs, factor)
-    return {"masks": masks, **{f"object_{name}": column for name, column in objects.items()}}
+    other, known = copy.copy(segmenter), segmenter.get_params()
+    other.set_params(**{name: value for name, value in asdict(thresholds).items() if name in known})
+    masks, objects = pipeline_of(other).decode_objects(outputs)
+    return {"masks": masks, **{f"object_{name}": column for name, column in (objects or {}).items()}}
 
 
 def _write(found: Found, path: Path) -> int:
@@ -168,7 +171,7 @@ def train(job: TrainJob, tell: Tell) -> str:
     from flowseg._segmenters.loading import load_segmenter
 
     if job.start in NEW_NETWORKS:
-        segmenter: Any = FlowSegmenter(n_channels=job.n_channels)
+        segmenter: Segmenter = FlowSegmenter(n_channels=job.n_channels)
         if job.start == SMALL_NETWORK:
             segmenter.set_params(filters=SMALL_FILTERS, crop_size=SMALL_CROP)
     else:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from flowseg._segmenters.inputs import Diameter
 from flowseg._segmenters.thresholds import Thresholds
 
 
@@ -33,7 +34,7 @@ class DecodeJob:
 class SegmentJob(DecodeJob):
     """Segment planes, each on its own, and keep the network's outputs."""
 
-    diameter: float | str | None  # as for `FlowSegmenter.predict`
+    diameter: Diameter  # as for `FlowSegmenter.predict`
     with_flows: bool
 
     def plane(self, k: int) -> Path:

@@ -15,6 +15,7 @@ from flowseg._napari.layers import Index
 from flowseg._napari.model_files import Model
 from flowseg._napari.process import ChildProcess
 from flowseg._napari.results import Result
+from flowseg._segmenters.inputs import Diameter
 from flowseg._segmenters.thresholds import Thresholds
 
 
@@ -25,7 +26,7 @@ class Request:
     image: Image
     planes: tuple[Index, ...]
     model: Model
-    diameter: float | str | None
+    diameter: Diameter
 
     @property
     def names(self) -> tuple[str, ...]:

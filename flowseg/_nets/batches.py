@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from flowseg._nets.codecs import Codec
+from flowseg._nets.encoder import Encoder
 
 # Ranges of the random changes of intensity, on images whose 1st and 99th percentiles are 0 and 1.
 GAIN = (0.7, 1.3)
@@ -47,7 +47,7 @@ class CropBatches:
     ----------
     samples : list of Sample
         What to crop from.
-    codec : Codec
+    codec : Encoder
         Makes targets of masks.
     crop_size, batch_size, n_batches : int
         Pixels along a side, crops per batch, batches per epoch.
@@ -64,7 +64,7 @@ class CropBatches:
         self,
         samples: list[Sample],
         *,
-        codec: Codec,
+        codec: Encoder,
         crop_size: int,
         batch_size: int,
         n_batches: int,

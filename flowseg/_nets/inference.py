@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from flowseg._images import scaled_shape
 from flowseg._intensities import Limits
-from flowseg._nets.codecs import FLOW_SCALE, Codec
 from flowseg._nets.custom import measure_receptive_radius
+from flowseg._nets.encoder import FLOW_SCALE, Encoder
 from flowseg._nets.networks import receptive_radius
 from flowseg._nets.scaled import ScaledView
 from flowseg._nets.tiles import Band, Grid, Tell, assemble, make_grid, map_tiles
@@ -36,7 +36,7 @@ def network_grid(network: keras.Model, *, is_own: bool, n_levels: int, n_channel
 def predict_outputs(
     network: keras.Model,
     image: NDArray[Any],
-    codec: Codec,
+    codec: Encoder,
     *,
     limits: Limits,
     factor: float,
@@ -94,7 +94,7 @@ def _scale_back(bands: Iterable[Band], seen: tuple[int, int], shape: tuple[int, 
 def _run_turned(
     run: Callable[[NDArray[np.float32]], NDArray[np.float32]],
     batch: NDArray[np.float32],
-    codec: Codec,
+    codec: Encoder,
     quarters: int,
     flip: int,
 ) -> NDArray[np.float32]:

@@ -22,7 +22,7 @@ from flowseg._labels.overlaps import number_objects
 from flowseg._nets import custom, losses, networks
 from flowseg._nets.batches import IGNORE, Batch, CropBatches, Sample
 from flowseg._nets.checkpoint import Checkpoint, KeepBest, State, fingerprint, read_state
-from flowseg._nets.codecs import Codec
+from flowseg._nets.encoder import Encoder
 from flowseg._nets.sizes import MAX_ENLARGEMENT, image_diameter
 from flowseg._system.shown import one_line
 
@@ -141,7 +141,7 @@ def train(
     network: keras.Model,
     samples: list[Sample],
     validation: list[Sample],
-    codec: Codec,
+    codec: Encoder,
     settings: TrainingSettings,
     *,
     callbacks: Sequence[Any],
@@ -285,7 +285,7 @@ def _find_state(
     network: keras.Model,
     samples: list[Sample],
     validation: list[Sample],
-    codec: Codec,
+    codec: Encoder,
     settings: TrainingSettings,
     seeds: list[int],
     checkpoint: Path | None,

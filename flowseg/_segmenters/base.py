@@ -2,83 +2,94 @@
 
 from __future__ import annotations
 
-import numbers
 import os
 import time
-from collections.abc import Sequence
-from dataclasses import asdict
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Mapping, Sequence
+from typing import Any, Self, overload
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
-from sklearn.exceptions import NotFittedError
 from tqdm import tqdm
 
 from flowseg import _checks, metrics
-from flowseg._intensities import as_rule
 from flowseg._labels.overlaps import count_objects
-from flowseg._nets.sizes import (
-    Sizes,
-    bounds_of,
-    check_sizes,
-    choose_working,
-    image_diameters,
-    read_sizes,
-    scale_factor,
-)
 from flowseg._segmenters import inputs
-from flowseg._segmenters.choices import Choosing, History, warn_of_no_comparison
-from flowseg._segmenters.noise import learn_least_sharpness, read_least_sharpness
-from flowseg._segmenters.predictor import Predictor
-from flowseg._segmenters.stored import Stored
+from flowseg._segmenters.choices import warn_of_no_comparison
+from flowseg._segmenters.codecs import Outputs
+from flowseg._segmenters.decoding import Decoding
+from flowseg._segmenters.fitted import Fitted, FixedParameters, History, Precision, check_fitted, get_fitted
+from flowseg._segmenters.inputs import ArrayLike, Auto, Diameter, Diameters, Network
+from flowseg._segmenters.pipeline import PredictionSettings, map_images, pipeline_of
 from flowseg._segmenters.summary import describe_fit
-from flowseg._system import files
-
-if TYPE_CHECKING:
-    from flowseg._nets.training import TrainingSettings
-
-# Types of parameters that are the same if they are equal; a network is the same if it is the very one.
-PLAIN = (str, int, float, list, tuple, np.ndarray, np.generic)
-
-# Parameters that the trained network depends on: changed after fit they would no longer describe it.
-FIXED_BY_FIT = ("network", "n_channels", "filters", "diameter")
+from flowseg._segmenters.training import Plan, check_training_settings, find_seeds, train
 
 
-def _as_it_is(value: Any) -> Any:
-    """What a list holds now, whatever becomes of it."""
-    return tuple(value) if isinstance(value, list) else value
-
-
-class Segmenter(Choosing, Predictor, Stored, BaseEstimator):
-    """Base of `FlowSegmenter` and `BoundarySegmenter`; they add parameters, a codec and how outputs are decoded."""
+class Segmenter(BaseEstimator):
+    """Base of `FlowSegmenter` and `BoundarySegmenter`, which add a codec and the parameters that it needs."""
 
     _kind: str  # in model files, also of subclasses
-    _codec: Any  # a flowseg._nets.codecs.Codec
 
-    _trained_with: dict[str, Any] | None = None  # machine and versions; None in files of before they were kept
+    fitted_: Fitted  # set by `fit`, `load` and `fit_thresholds`, as their last step
 
-    # Parameters, stored by the subclasses' __init__ and checked by fit and predict.
-    network: Any
-    filters: Any
-    n_channels: Any
-    normalize: Any
-    diameter: Any
-    estimate_diameters: Any
-    crop_size: Any
-    batch_size: Any
-    epochs: Any
-    steps_per_epoch: Any
-    learning_rate: Any
-    augment: Any
-    validation_fraction: Any
-    patience: Any
-    min_size: Any
-    warm_start: Any
-    random_state: Any
-    workers: Any
-    verbose: Any
+    # Parameters, stored by the __init__ of both classes and checked by `fit` and `predict`.
+    network: Network
+    filters: Sequence[int]
+    n_channels: int
+    normalize: tuple[Any, ...] | None
+    diameter: float | Auto
+    estimate_diameters: bool | Auto
+    crop_size: int
+    batch_size: int
+    epochs: int
+    steps_per_epoch: int
+    learning_rate: float | Auto
+    augment: bool
+    validation_fraction: float
+    patience: int | None
+    warm_start: bool
+    random_state: int | np.random.RandomState | None
+    workers: int | None
+    verbose: int
+
+    def _prediction_settings(self) -> PredictionSettings:
+        """Check every parameter that prediction needs."""
+        raise NotImplementedError
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """For `sklearn.utils.validation.check_is_fitted`."""
+        return "fitted_" in vars(self)
+
+    @property
+    def network_(self) -> Any:
+        """The trained network, a keras.Model."""
+        return get_fitted(self).network
+
+    @property
+    def diameter_(self) -> float:
+        """Typical diameter in pixels of the objects in the training images."""
+        return get_fitted(self).diameter
+
+    @property
+    def history_(self) -> History:
+        """Losses by epoch, and after a training further both its ends."""
+        return get_fitted(self).history
+
+    @property
+    def validation_ap_(self) -> Precision | None:
+        """Average precision on the validation images at IoU 0.5 and 0.75, at the end of `fit`."""
+        return get_fitted(self).validation_ap
+
+    @property
+    def working_diameter_(self) -> float:
+        """Diameter in pixels that typical objects are scaled to."""
+        return check_fitted(self).sizes.working
+
+    @property
+    def estimate_diameters_(self) -> bool:
+        """Whether `predict` estimates diameters that are not given: the parameter, or what `fit` chose for "auto"."""
+        fitted, given = check_fitted(self), self.estimate_diameters
+        return fitted.sizes.estimate if isinstance(given, str) else bool(given)
 
     def fit(
         self,
@@ -129,169 +140,116 @@ class Segmenter(Choosing, Predictor, Stored, BaseEstimator):
         (['loss', 'val_loss'], 2)
         """
         _checks.check_flag(self.warm_start, "warm_start")
-        goes_on = bool(self.warm_start) and hasattr(self, "network_")
-        if goes_on:
-            self._check_fitted("Set warm_start to False to begin anew.")
+        goes_on = self.warm_start and self.__sklearn_is_fitted__()
+        start = check_fitted(self, "Set warm_start to False to begin anew.") if goes_on else None
         began = time.monotonic()
-        settings = self._check_settings(goes_on=goes_on)
-        image_list, mask_list = inputs.as_pairs(images, masks, n_channels=self.n_channels)
-        inputs.check_to_learn_from(image_list, mask_list, masks)
-        inputs.warn_of_pieces(mask_list, stacklevel=3)
+        settings = check_training_settings(self, goes_on=goes_on)
+        pairs = inputs.as_pairs(images, masks, n_channels=self.n_channels)
+        inputs.check_to_learn_from(*pairs, masks)
+        inputs.warn_of_pieces(pairs[1], stacklevel=3)
         inputs.check_callbacks(callbacks)
-        seeds, file = self._find_seeds(checkpoint)
+        seeds, file = find_seeds(self.random_state, checkpoint)
         if validation is None:
-            train, held_out = inputs.hold_out(image_list, mask_list, fraction=self.validation_fraction, seed=seeds[0])
+            pairs, held_out = inputs.hold_out(*pairs, fraction=self.validation_fraction, seed=seeds[0])
         else:
-            train, held_out = (image_list, mask_list), self._check_validation(validation)
+            held_out = inputs.as_validation(validation, self.n_channels)
         inputs.warn_of_patience(self.patience, len(held_out[0]))
         warn_of_no_comparison(goes_on, len(held_out[0]))
-        n_validation = sum(count_objects(m) for m in held_out[1])
-        self._check_can_learn(n_validation, keep=goes_on)
-
-        from flowseg._nets import checkpoint as checkpoints
-        from flowseg._nets import training
-
-        sizes = image_diameters(train[1])
-        typical = float(np.median(sizes))
-        working = self._sizes.working if goes_on else choose_working(self.diameter, typical)
-        scale_factor(working, typical, "masks must have objects whose typical diameter is")
-        network = self._make_start(seeds[1], settings.crop_size, goes_on=goes_on)
-        samples, validation_samples = (
-            training.make_samples(
-                *pairs, typical=typical, working=working, every_size=every_size, normalize=self.normalize
-            )
-            for pairs, every_size in ((train, settings.augment), (held_out, False))
-        )
-        with checkpoints.holding(file):
-            history = training.train(
-                network,
-                samples,
-                validation_samples,
-                self._codec,
-                settings,
-                callbacks=callbacks,
-                seeds=seeds,
-                checkpoint=file,
-                same_start=goes_on or isinstance(self.network, str) or hasattr(self.network, "get_weights"),
-            )
-        new_sizes = Sizes(working, False, *bounds_of(sizes, working))
-        self._take(network, typical, history, new_sizes, learn_least_sharpness(*train), held_out, goes_on=goes_on)
+        prediction = self._prediction_settings()
+        known = Decoding() if start is None else start.decoding
+        prediction.codec.check_can_learn(sum(count_objects(m) for m in held_out[1]), known)
+        plan = Plan(FixedParameters.of(self), prediction, settings, seeds, callbacks, file)
+        self.fitted_ = train(plan, pairs, held_out, start)
         if settings.verbose:
             tqdm.write("\n".join(describe_fit(self, time.monotonic() - began)))
         return self
 
-    def _learned_decoding(self) -> dict[str, Any]:
-        """What `_fit_decoding` has learned, for the model file."""
-        return {"sizes": asdict(self._sizes), "least_sharpness": self._least_sharpness}
+    @overload
+    def predict(self, images: NDArray[Any], *, diameters: Diameters = None) -> NDArray[np.int32]: ...
+    @overload
+    def predict(self, images: Sequence[Any], *, diameters: Diameters = None) -> list[NDArray[np.int32]]: ...
+    @overload
+    def predict(
+        self, images: ArrayLike, *, diameters: Diameters = None
+    ) -> NDArray[np.int32] | list[NDArray[np.int32]]: ...
+    def predict(self, images: Any, *, diameters: Any = None) -> Any:
+        """Segment images.
 
-    def _restore_decoding(self, learned: dict[str, Any]) -> None:
-        """Take what a model file holds of it; raise ValueError where that is wrong."""
-        self._sizes = read_sizes(learned.get("sizes"))
-        self._least_sharpness = read_least_sharpness(learned)
+        Parameters
+        ----------
+        images : array_like or list of array_like
+            One image of shape (rows, columns) or (rows, columns, n_channels), a list of them, or a stack.
+        diameters : float, "estimate", or sequence of them, optional
+            Typical diameter in pixels of the objects in each image, or one for all. "estimate": the median diameter
+            of what a first pass finds. None (also for a single image) is the one of the training images, `diameter_`,
+            or with `estimate_diameters` an estimate, kept within the sizes that the training images had. An estimate
+            costs a second pass where it is not within a tenth of `diameter_`, and further ones, each at a coarser
+            scale, as long as the objects turn out larger.
 
-    def _check_sizes(self) -> None:
-        """Raise where what a model file says of sizes does not fit together."""
-        working = self._sizes.working
-        scale_factor(working, self.diameter_, "diameter must be")
-        if not isinstance(self.diameter, str) and self.diameter != working:
-            raise ValueError(f"sizes' working must be the parameter diameter, {self.diameter:g}; got {working:g}.")
+        Returns
+        -------
+        masks : ndarray of int32, shape (rows, columns), or list of them
+            As large as the image; 0 = background, objects 1..n. A list for a list, one array for one image, a stack
+            for a stack. In a constant image there are none.
 
-    def _make_start(self, seed: int, crop_size: int, *, goes_on: bool) -> Any:
-        """The network to train: a new one, or a copy of the one that a training goes on from."""
-        from flowseg._nets import training
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If the segmenter is neither trained nor loaded.
+        TypeError, ValueError
+            If images, diameters or a parameter cannot be used; the sentence names the argument, what was expected and
+            what came.
 
-        network = training.copy_network(self.network_, seed=seed) if goes_on else self._make_network(seed, crop_size)
-        if not isinstance(self.network, str):
-            self._find_grid(training.redrawn(network))  # refuses one that looks too far before it is trained
-        return network
+        Warns
+        -----
+        UserWarning
+            Once, with their number, if images are constant. If images are given as one array (n, rows, columns) and
+            not as a list: it is n separate images, as in scikit-learn, not a volume, a film or n channels.
+            If what is found is probably false, as in noise: the outlines of an image's objects are no sharper than its
+            background. The masks stay as they are.
 
-    def _make_network(self, seed: int | None, crop_size: int) -> Any:
-        from flowseg._nets import training
+        Examples
+        --------
+        >>> from flowseg import FlowSegmenter, synthetic
+        >>> image, masks = synthetic.cells((96, 96), 8, rng=0)
+        >>> found = FlowSegmenter.from_pretrained("nuclei").predict(image)
+        >>> found.shape, found.dtype
+        ((96, 96), dtype('int32'))
+        """
+        pipeline = pipeline_of(self)
+        pipeline.check_learned()
+        noise = pipeline.noise_check()
 
-        return training.make_network(
-            self.network,
-            n_channels=self.n_channels,
-            n_outputs=self._codec.n_outputs,
-            filters=self.filters,
-            seed=seed,
-            crop_size=crop_size,
-        )
+        def finish(image: NDArray[Any], outputs: Outputs) -> NDArray[np.int32]:
+            masks = pipeline.decode(outputs)
+            noise.look(image, masks)
+            return masks
 
-    def _find_grid(self, network: Any) -> Any:
-        from flowseg._nets.inference import network_grid
+        masks = map_images(pipeline, images, diameters, finish)
+        noise.warn(stacklevel=2)
+        return masks
 
-        is_own = not isinstance(self.network, str)
-        return network_grid(network, is_own=is_own, n_levels=len(self.filters), n_channels=self.n_channels)
+    def check_prediction(self, diameter: Diameter) -> None:
+        """Raise when `predict` would for any image: wrong parameters, or an impossible diameter.
 
-    def _set_fitted(self, network: Any, grid: Any, diameter: float, history: History) -> None:
-        """Set what fit learns, all of it or nothing."""
-        from flowseg._nets.training import forget_training
+        Parameters
+        ----------
+        diameter : float, "estimate" or None
+            As for one image of `predict`.
 
-        forget_training(network)
-        self._grid = grid
-        self._fitted_with = {name: _as_it_is(getattr(self, name)) for name in FIXED_BY_FIT}
-        self.network_ = network
-        self.diameter_ = diameter
-        self.history_ = history
-        self.validation_ap_ = None
-        self._trained_with = None
+        Raises
+        ------
+        NotFittedError, TypeError, ValueError
+            As `predict`.
 
-    def _check_settings(self, *, goes_on: bool = False) -> TrainingSettings:
-        """Check every parameter that training needs; ``goes_on`` is whether it starts from a trained model."""
-        self._check_prediction_settings()
-        n_levels = len(_checks.as_filters(self.filters))
-        inputs.check_network_choice(self.network)
-        batch_size = _checks.as_integer(self.batch_size, "batch_size", minimum=1)
-        step = 2 ** (n_levels - 1) if isinstance(self.network, str) else 1
-        crop_size = inputs.as_crop_size(self.crop_size, step)
-        _checks.as_number(self.validation_fraction, "validation_fraction", low=0.0, high=0.9)
-        _checks.check_flag(self.augment, "augment")
-
-        from flowseg._nets.training import TrainingSettings, choose_rate
-
-        return TrainingSettings(
-            goes_on=goes_on,
-            crop_size=crop_size,
-            batch_size=batch_size,
-            epochs=_checks.as_integer(self.epochs, "epochs", minimum=1),
-            steps_per_epoch=_checks.as_integer(self.steps_per_epoch, "steps_per_epoch", minimum=1),
-            learning_rate=choose_rate(self.learning_rate, goes_on=goes_on),
-            augment=bool(self.augment),
-            patience=_checks.as_integer(self.patience, "patience", minimum=1, none="train all epochs"),
-            workers=self.workers,
-            verbose=_checks.as_integer(self.verbose, "verbose", minimum=0),
-        )
-
-    def _check_prediction_settings(self) -> None:
-        """Check every parameter that prediction needs."""
-        as_rule(self.normalize, _checks.as_integer(self.n_channels, "n_channels", minimum=1))
-        check_sizes(self.diameter, self.estimate_diameters)
-        _checks.as_workers(self.workers)
-
-    def _find_seeds(self, checkpoint: str | os.PathLike[str] | None) -> tuple[list[int], Path | None]:
-        """Seeds of the split, the weights and the batches: new ones, or those of a training that goes on."""
-        seeds = self._draw_seeds()
-        if checkpoint is None:
-            return seeds, None
-        from flowseg._nets.checkpoint import read_state
-
-        file = _checks.as_path(checkpoint, "checkpoint")
-        files.check_target(file, f"checkpoint {file}")
-        state = read_state(file)
-        is_seed = isinstance(self.random_state, numbers.Integral)  # else it gives others every time
-        return (state.seeds if state and not is_seed else seeds), file
-
-    def _draw_seeds(self) -> list[int]:
-        return [int(s) for s in _checks.as_random_state(self.random_state).randint(0, 2**31 - 1000, size=3)]
-
-    def _check_validation(self, validation: Any) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
-        if not isinstance(validation, tuple | list) or len(validation) != 2:
-            raise TypeError("validation must be a pair (images, masks); got " + type(validation).__name__ + ".")
-        images, masks = validation
-        names = ("validation images", "validation masks")
-        pairs = inputs.as_pairs(images, masks, n_channels=self.n_channels, names=names)
-        inputs.check_to_learn_from(*pairs, masks, names)
-        return pairs
+        Examples
+        --------
+        >>> from flowseg import FlowSegmenter
+        >>> FlowSegmenter.from_pretrained("nuclei").check_prediction(0)
+        Traceback (most recent call last):
+        ValueError: diameters must be a number above 0 or None (the typical diameter); got 0.
+        """
+        pipeline_of(self).check(diameter)
 
     def score(self, images: Any, masks: Any) -> float:
         """Mean over the images of the average precision at IoU 0.5.
@@ -320,21 +278,80 @@ class Segmenter(Choosing, Predictor, Stored, BaseEstimator):
         >>> 0.5 < FlowSegmenter.from_pretrained("nuclei").score([image], [masks]) <= 1
         True
         """
-        self._check_fitted()
+        check_fitted(self)
         image_list, mask_list = inputs.as_pairs(images, masks, n_channels=self.n_channels)
         inputs.check_not_binary(mask_list, "masks")
         found = self.predict(image_list)
         return float(metrics.average_precision_per_image(mask_list, found, thresholds=(0.5,)).mean())
 
-    def _check_fitted(self, advice: str = "Fit again.") -> None:
-        if not hasattr(self, "network_"):
-            raise NotFittedError(
-                f"This {type(self).__name__} is not trained yet: call fit with images and masks, or load a model file."
-            )
-        from flowseg._nets.networks import check_process
+    def save(self, path: str | os.PathLike[str], *, card: Mapping[str, Any] | None = None) -> None:
+        """Save the trained segmenter to one ``.safetensors`` file.
 
-        check_process()
-        for name, value in self._fitted_with.items():
-            now = getattr(self, name)
-            if now is not value and not (isinstance(now, PLAIN) and np.array_equal(now, value)):
-                raise ValueError(f"{name} must be what it was in fit, {value!r}; got {now!r}. {advice}")
+        Parameters
+        ----------
+        path : path
+            File to write. It is written beside and then renamed, so that an interruption leaves an old file as it
+            was.
+        card : dict, optional
+            Model card: what others should know (data, licence, scores, known failures), as plain JSON values.
+            ``flowseg info`` shows it.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If the segmenter is neither trained nor loaded.
+        OSError
+            If the file cannot be written.
+        TypeError, ValueError
+            If the card holds what is no JSON, or a parameter cannot be kept in a file.
+
+        Examples
+        --------
+        >>> from flowseg import FlowSegmenter
+        >>> FlowSegmenter.from_pretrained("nuclei").save("copy.safetensors")
+        """
+        from flowseg._segmenters.model_file import write_model
+
+        fitted = check_fitted(self)
+        check_training_settings(self)  # or it could not be loaded again
+        decoding = self._prediction_settings().codec.as_document(fitted.decoding)
+        write_model(path, self._kind, self.get_params(deep=False), fitted, decoding, card)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], *, network: Any = None) -> Self:
+        """Load a segmenter from a file that `save` wrote.
+
+        Parameters
+        ----------
+        path : path
+            Model file. Nothing in it is executed.
+        network : callable or keras.Model, optional
+            The network, for a segmenter that was trained with one of your own: the file holds its weights only.
+
+        Returns
+        -------
+        segmenter : FlowSegmenter or BoundarySegmenter
+            Of the class it is called on.
+
+        Raises
+        ------
+        FileNotFoundError, ValueError
+            If there is no such file, or it is damaged, of another format, class or version, or does not fit the
+            network.
+
+        Examples
+        --------
+        >>> from flowseg import FlowSegmenter
+        >>> FlowSegmenter.from_pretrained("nuclei").save("copy.safetensors", card={"licence": "CC0"})
+        >>> FlowSegmenter.load("copy.safetensors").network
+        'unet'
+        """
+        from flowseg._segmenters import model_file
+
+        document = model_file.read_document(path)
+        segmenter = cls(**model_file.read_parameters(document, path, cls, cls._kind, network))
+        with model_file.naming(path, "valid parameters"):
+            settings = check_training_settings(segmenter)
+        fixed, prediction = FixedParameters.of(segmenter), segmenter._prediction_settings()
+        segmenter.fitted_ = model_file.read_fitted(document, path, fixed, prediction, settings.crop_size)
+        return segmenter

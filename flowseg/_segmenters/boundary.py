@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flowseg import _checks
 from flowseg._intensities import DEFAULT
-from flowseg._nets.codecs import BoundaryCodec
 from flowseg._segmenters.base import Segmenter
+from flowseg._segmenters.codecs import BoundaryCodec
+from flowseg._segmenters.inputs import ArrayLike, Auto, Diameters, Network
+from flowseg._segmenters.pipeline import PredictionSettings, check_common_settings, map_images, pipeline_of
 
 
 class BoundarySegmenter(Segmenter):
@@ -64,16 +67,16 @@ class BoundarySegmenter(Segmenter):
     ----------
     network_ : keras.Model
         The trained network.
-    diameter_ : float
-        Typical diameter, in pixels, of the objects in the training images.
-    working_diameter_ : float
-        Diameter, in pixels, that typical objects are scaled to.
+    diameter_, working_diameter_ : float
+        Typical diameter, in pixels, of the objects in the training images, and the one that they are scaled to.
     estimate_diameters_ : bool
         Whether `predict` estimates diameters: the parameter, or what `fit` chose where that is "auto".
     history_ : dict of list of float
         Losses by epoch, and after a training further both its ends; see `FlowSegmenter`.
     validation_ap_ : tuple of float, or None
         Average precision on the validation images at IoU 0.5 and 0.75, at the end of `fit`.
+    fitted_ : Fitted
+        All of this as one value, whose parts are not promised.
 
     See Also
     --------
@@ -90,28 +93,27 @@ class BoundarySegmenter(Segmenter):
     """
 
     _kind = "BoundarySegmenter"
-    _codec = BoundaryCodec()
 
     def __init__(
         self,
         *,
-        network: Any = "unet",
-        filters: Any = (16, 32, 64, 128, 256),
+        network: Network = "unet",
+        filters: Sequence[int] = (16, 32, 64, 128, 256),
         n_channels: int = 1,
-        normalize: Any = DEFAULT,
-        diameter: Any = "auto",
-        estimate_diameters: Any = "auto",
+        normalize: tuple[Any, ...] | None = DEFAULT,
+        diameter: float | Auto = "auto",
+        estimate_diameters: bool | Auto = "auto",
         crop_size: int = 128,
         batch_size: int = 8,
         epochs: int = 40,
         steps_per_epoch: int = 50,
-        learning_rate: Any = "auto",
+        learning_rate: float | Auto = "auto",
         augment: bool = True,
         validation_fraction: float = 0.1,
         patience: int | None = None,
         min_size: int = 15,
         warm_start: bool = False,
-        random_state: Any = None,
+        random_state: int | np.random.RandomState | None = None,
         workers: int | None = None,
         verbose: int = 0,
     ) -> None:
@@ -129,12 +131,20 @@ class BoundarySegmenter(Segmenter):
         self.augment = augment
         self.validation_fraction = validation_fraction
         self.patience = patience
-        self.min_size = min_size
         self.warm_start = warm_start
         self.random_state = random_state
         self.workers = workers
         self.verbose = verbose
+        self.min_size = min_size
 
+    @overload
+    def predict_classes(self, images: NDArray[Any], *, diameters: Diameters = None) -> NDArray[np.float32]: ...
+    @overload
+    def predict_classes(self, images: Sequence[Any], *, diameters: Diameters = None) -> list[NDArray[np.float32]]: ...
+    @overload
+    def predict_classes(
+        self, images: ArrayLike, *, diameters: Diameters = None
+    ) -> NDArray[np.float32] | list[NDArray[np.float32]]: ...
     def predict_classes(self, images: Any, *, diameters: Any = None) -> Any:
         """Probabilities of background, interior and boundary.
 
@@ -150,11 +160,8 @@ class BoundarySegmenter(Segmenter):
 
         Raises
         ------
-        sklearn.exceptions.NotFittedError
-            If the segmenter is neither trained nor loaded.
-        TypeError, ValueError
-            If images, diameters or a parameter cannot be used; the sentence names the argument, what was expected and
-            what came.
+        NotFittedError, TypeError, ValueError
+            As `predict`.
 
         Examples
         --------
@@ -165,11 +172,10 @@ class BoundarySegmenter(Segmenter):
         >>> probabilities.shape, round(float(probabilities[0, 0].sum()), 3)
         ((96, 96, 3), 1.0)
         """
-        return self._map(images, diameters, lambda outputs, _: self._codec.probabilities(outputs))
+        codec = BoundaryCodec()
+        return map_images(pipeline_of(self), images, diameters, lambda _, outputs: codec.probabilities(outputs.array))
 
-    def _check_prediction_settings(self) -> None:
-        super()._check_prediction_settings()
-        _checks.as_integer(self.min_size, "min_size", minimum=0)
-
-    def _decode(self, outputs: NDArray[np.float32], factor: float) -> NDArray[np.int32]:
-        return self._codec.decode(outputs, min_size=self.min_size, scale=1 / factor)
+    def _prediction_settings(self) -> PredictionSettings:
+        check_common_settings(self)
+        codec = BoundaryCodec(_checks.as_integer(self.min_size, "min_size", minimum=0))
+        return PredictionSettings(codec, self.normalize, self.estimate_diameters, test_time_augmentation=False)

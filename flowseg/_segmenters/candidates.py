@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowseg._flows.decoding import flows_to_masks
-from flowseg._segmenters.quality import Table, describe_objects
-from flowseg._segmenters.selection import best_iou, is_judged
+from flowseg._segmenters.calibration import Table, describe_objects
+from flowseg._segmenters.validation_scores import best_iou, is_judged
 
 Split = tuple[NDArray[np.float32], NDArray[np.float32]]  # flows, cellprob
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from flowseg import _checks
 from flowseg._nets.sizes import read_sizes
+from flowseg._segmenters.calibration import read_calibration
 from flowseg._segmenters.noise import read_least_sharpness
-from flowseg._segmenters.quality import read_calibration
 from flowseg._segmenters.thresholds import read_thresholds
 from flowseg._system.strict_json import MOST_QUOTED, read_strictly, shorten
 

@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any, Self
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Literal, Self, overload
+
+import numpy as np
+from numpy.typing import NDArray
 
 from flowseg import _checks
 from flowseg._checks import AUTO
 from flowseg._intensities import DEFAULT
-from flowseg._nets.codecs import FlowCodec
 from flowseg._segmenters import inputs
-from flowseg._segmenters.decoding_parameters import Decoding
-from flowseg._segmenters.noise import NoiseCheck
+from flowseg._segmenters.base import Segmenter
+from flowseg._segmenters.calibration import Table
+from flowseg._segmenters.choices import learn_from
+from flowseg._segmenters.codecs import FlowCodec, Outputs
+from flowseg._segmenters.fitted import check_fitted
+from flowseg._segmenters.inputs import ArrayLike, Auto, Diameters, Network
+from flowseg._segmenters.pipeline import PredictionSettings, check_common_settings, map_images, pipeline_of
 from flowseg._segmenters.pretrained import pretrained_file
-from flowseg._segmenters.thresholds import check_thresholds
+from flowseg._segmenters.thresholds import Thresholds, check_thresholds, plain_thresholds
+
+Flows = tuple[NDArray[np.float32], NDArray[np.float32]]  # flows and cellprob of an image
+Objects = tuple[NDArray[np.int32], Table]  # masks of an image and the table of their objects
 
 
-class FlowSegmenter(Decoding):
+class FlowSegmenter(Segmenter):
     """Segment touching objects with learned flows.
 
     Parameters
@@ -92,8 +104,12 @@ class FlowSegmenter(Decoding):
     ----------
     network_ : keras.Model
         The trained network.
-    diameter_ : float
-        Typical diameter, in pixels, of the objects in the training images.
+    diameter_, working_diameter_ : float
+        Typical diameter, in pixels, of the objects in the training images, and the one that they are scaled to.
+    cellprob_threshold_, flow_threshold_, min_size_, score_threshold_ : float, float or None, int, float or None
+        What `predict` uses: the parameters, or what `fit` chose where they are "auto".
+    estimate_diameters_ : bool
+        The same of `estimate_diameters`.
     history_ : dict of list of float
         Losses by epoch, as Keras gives them: "loss", "val_loss". After a training further also what it started from and
         what it came to: "val_loss_before", "val_loss_after", one number each; "val_ap_before", "val_ap_after", the
@@ -101,11 +117,8 @@ class FlowSegmenter(Decoding):
     validation_ap_ : tuple of float, or None
         Average precision on the validation images at IoU 0.5 and 0.75, at the end of `fit`; report that of other
         images. None without validation images and after `load`.
-    working_diameter_ : float
-        Diameter, in pixels, that typical objects are scaled to.
-    estimate_diameters_ : bool
-    cellprob_threshold_, flow_threshold_, min_size_, score_threshold_ : float, float or None, int, float or None
-        What `predict` uses: the parameters, or what `fit` chose where they are "auto".
+    fitted_ : Fitted
+        All of this as one value, whose parts are not promised.
 
     See Also
     --------
@@ -123,33 +136,32 @@ class FlowSegmenter(Decoding):
     """
 
     _kind = "FlowSegmenter"
-    _codec = FlowCodec()
 
     def __init__(
         self,
         *,
-        network: Any = "unet",
-        filters: Any = (16, 32, 64, 128, 256),
+        network: Network = "unet",
+        filters: Sequence[int] = (16, 32, 64, 128, 256),
         n_channels: int = 1,
-        normalize: Any = DEFAULT,
-        diameter: Any = "auto",
-        estimate_diameters: Any = "auto",
+        normalize: tuple[Any, ...] | None = DEFAULT,
+        diameter: float | Auto = "auto",
+        estimate_diameters: bool | Auto = "auto",
         crop_size: int = 128,
         batch_size: int = 8,
         epochs: int = 40,
         steps_per_epoch: int = 50,
-        learning_rate: Any = "auto",
+        learning_rate: float | Auto = "auto",
         augment: bool = True,
         validation_fraction: float = 0.1,
         patience: int | None = None,
-        cellprob_threshold: Any = "auto",
-        flow_threshold: Any = "auto",
-        min_size: Any = "auto",
-        score_threshold: Any = "auto",
+        cellprob_threshold: float | Auto = "auto",
+        flow_threshold: float | Auto | None = "auto",
+        min_size: int | Auto = "auto",
+        score_threshold: float | Auto | None = "auto",
         n_iter: int | None = None,
         test_time_augmentation: bool = False,
         warm_start: bool = False,
-        random_state: Any = None,
+        random_state: int | np.random.RandomState | None = None,
         workers: int | None = None,
         verbose: int = 0,
     ) -> None:
@@ -167,19 +179,42 @@ class FlowSegmenter(Decoding):
         self.augment = augment
         self.validation_fraction = validation_fraction
         self.patience = patience
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.workers = workers
+        self.verbose = verbose
         self.cellprob_threshold = cellprob_threshold
         self.flow_threshold = flow_threshold
         self.min_size = min_size
         self.score_threshold = score_threshold
         self.n_iter = n_iter
         self.test_time_augmentation = test_time_augmentation
-        self.warm_start = warm_start
-        self.random_state = random_state
-        self.workers = workers
-        self.verbose = verbose
+
+    @property
+    def cellprob_threshold_(self) -> float:
+        """The parameter, or what `fit` chose where that is "auto"."""
+        return self._thresholds_in_effect().cellprob_threshold
+
+    @property
+    def flow_threshold_(self) -> float | None:
+        """The parameter, or what `fit` chose where that is "auto"."""
+        return self._thresholds_in_effect().flow_threshold
+
+    @property
+    def min_size_(self) -> int:
+        """The parameter, or what `fit` chose where that is "auto"."""
+        return self._thresholds_in_effect().min_size
+
+    @property
+    def score_threshold_(self) -> float | None:
+        """The parameter, or what `fit` chose where that is "auto"."""
+        return self._thresholds_in_effect().score_threshold
+
+    def _thresholds_in_effect(self) -> Thresholds:
+        return FlowCodec.of(self).thresholds(check_fitted(self).decoding)
 
     @classmethod
-    def from_pretrained(cls, name: str) -> Self:
+    def from_pretrained(cls, name: Literal["nuclei"]) -> Self:
         """A trained segmenter that ships with the package; nothing is downloaded.
 
         Parameters
@@ -208,6 +243,12 @@ class FlowSegmenter(Decoding):
         """
         return cls.load(pretrained_file(name)).set_params(warm_start=True, learning_rate=AUTO)
 
+    @overload
+    def predict_flows(self, images: NDArray[Any], *, diameters: Diameters = None) -> Flows: ...
+    @overload
+    def predict_flows(self, images: Sequence[Any], *, diameters: Diameters = None) -> list[Flows]: ...
+    @overload
+    def predict_flows(self, images: ArrayLike, *, diameters: Diameters = None) -> Flows | list[Flows]: ...
     def predict_flows(self, images: Any, *, diameters: Any = None) -> Any:
         """Flows and foreground, before they become masks.
 
@@ -221,19 +262,12 @@ class FlowSegmenter(Decoding):
         flows : ndarray of float32, shape (2, rows, columns)
             In unit length, row before column: ready for `flows_to_masks`.
         cellprob : ndarray of float32, shape (rows, columns)
-            Logit of "this pixel is in an object".
+            Logit of "this pixel is in an object". For a list or a stack of images it is a list of such pairs.
 
         Raises
         ------
-        sklearn.exceptions.NotFittedError
-            If the segmenter is neither trained nor loaded.
-        TypeError, ValueError
-            If images, diameters or a parameter cannot be used; the sentence names the argument, what was expected and
-            what came.
-
-        Notes
-        -----
-        For a list or a stack of images it is a list of such pairs.
+        NotFittedError, TypeError, ValueError
+            As `predict`.
 
         Examples
         --------
@@ -243,8 +277,15 @@ class FlowSegmenter(Decoding):
         >>> flows.shape, cellprob.shape
         ((2, 96, 96), (96, 96))
         """
-        return self._map(images, diameters, lambda outputs, _: self._codec.split(outputs))
+        pipeline = pipeline_of(self)
+        return map_images(pipeline, images, diameters, lambda _, outputs: pipeline.flows(outputs))
 
+    @overload
+    def predict_objects(self, images: NDArray[Any], *, diameters: Diameters = None) -> Objects: ...
+    @overload
+    def predict_objects(self, images: Sequence[Any], *, diameters: Diameters = None) -> list[Objects]: ...
+    @overload
+    def predict_objects(self, images: ArrayLike, *, diameters: Diameters = None) -> Objects | list[Objects]: ...
     def predict_objects(self, images: Any, *, diameters: Any = None) -> Any:
         """Segment images and say of every object how good it is.
 
@@ -261,24 +302,17 @@ class FlowSegmenter(Decoding):
             One column per name, ready for ``pandas.DataFrame``: ``label``; ``area`` in pixels; ``diameter`` of the disk
             of this area; ``flow_error``, see `flow_errors`; ``cellprob``, mean logit; ``touches_border``; ``score``,
             the probability that the object matches a real one at IoU 0.5, NaN where `fit` had fewer than fifty
-            validation objects to learn it from.
+            validation objects to learn it from. For a list or a stack of images it is a list of such pairs.
 
         Raises
         ------
-        sklearn.exceptions.NotFittedError
-            If the segmenter is neither trained nor loaded.
-        TypeError, ValueError
-            If images, diameters or a parameter cannot be used; the sentence names the argument, what was expected and
-            what came.
+        NotFittedError, TypeError, ValueError
+            As `predict`.
 
         Warns
         -----
         UserWarning
             As `predict`.
-
-        Notes
-        -----
-        For a list or a stack of images it is a list of such pairs.
 
         Examples
         --------
@@ -289,10 +323,16 @@ class FlowSegmenter(Decoding):
         ['area', 'cellprob', 'diameter', 'flow_error', 'label', 'score', 'touches_border']
         >>> doubtful = objects["label"][objects["score"] < 0.5]
         """
-        self._check_fitted()
-        self._check_decoding()
-        noise = NoiseCheck(self._least_sharpness)
-        found = self._map(images, diameters, self._decode_objects, lambda image, pair: noise.look(image, pair[0]))
+        pipeline = pipeline_of(self)
+        pipeline.check_learned()
+        noise = pipeline.noise_check()
+
+        def finish(image: NDArray[Any], outputs: Outputs) -> tuple[NDArray[np.int32], Table | None]:
+            found = pipeline.decode_objects(outputs)
+            noise.look(image, found[0])
+            return found
+
+        found = map_images(pipeline, images, diameters, finish)
         noise.warn(stacklevel=2)
         return found
 
@@ -316,10 +356,8 @@ class FlowSegmenter(Decoding):
 
         Raises
         ------
-        sklearn.exceptions.NotFittedError
-            If the segmenter is neither trained nor loaded.
-        TypeError, ValueError
-            If the masks hold no object, or images and masks do not fit each other.
+        NotFittedError, TypeError, ValueError
+            As `score`, and if the masks hold no object.
 
         Warns
         -----
@@ -334,26 +372,24 @@ class FlowSegmenter(Decoding):
         >>> segmenter = FlowSegmenter.from_pretrained("nuclei").fit_thresholds(images, masks)
         >>> chosen = segmenter.cellprob_threshold_, segmenter.flow_threshold_, segmenter.min_size_
         """
-        self._check_fitted()
-        self._check_prediction_settings()
+        pipeline = pipeline_of(self)
         image_list, mask_list = inputs.as_pairs(images, masks, n_channels=self.n_channels)
         inputs.check_has_objects(mask_list, "masks")
         inputs.check_not_binary(mask_list, "masks")
-        learned = self._learn(image_list, mask_list, self._learned)
+        learned = learn_from(pipeline, image_list, mask_list)
         inputs.warn_of_constant(sum(map(inputs.is_constant, image_list)), len(image_list), stacklevel=2)
         if learned.calibration is None:
             warnings.warn("the segmenter finds no object in the images: it learns nothing of them.", stacklevel=2)
             return self
         if len(image_list) == 1:
             warnings.warn("one image teaches scores, but not which thresholds others need: give more.", stacklevel=2)
-        self._learned = learned
+        self.fitted_ = replace(pipeline.fitted, decoding=learned)
         return self
 
-    def _check_prediction_settings(self) -> None:
-        super()._check_prediction_settings()
-        check_thresholds(**self._thresholds())
+    def _prediction_settings(self) -> PredictionSettings:
+        check_common_settings(self)
+        check_thresholds(**plain_thresholds(self))
         _checks.as_integer(self.n_iter, "n_iter", minimum=0, none="until all points have settled")
         _checks.check_flag(self.test_time_augmentation, "test_time_augmentation")
-
-    def _all_ways(self) -> bool:
-        return bool(self.test_time_augmentation)
+        augments = bool(self.test_time_augmentation)
+        return PredictionSettings(FlowCodec.of(self), self.normalize, self.estimate_diameters, augments)

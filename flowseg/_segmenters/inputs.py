@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,24 @@ MANY_CHANNELS = 10
 SAME_LABELS = 0.75
 
 # In the place of a diameter: find it in the image.
-ESTIMATE = "estimate"
+ESTIMATE: Literal["estimate"] = "estimate"
+
+# Typical diameter of the objects in an image, in pixels; None is that of the training images.
+Diameter = float | Literal["estimate"] | None
+Diameters = Diameter | Sequence[Diameter]
+
+# Of parameters: `fit` chooses; one of our networks, or a function that builds one (a keras.Model is callable, too).
+Auto = Literal["auto"]
+Network = Literal["unet", "resunet"] | Callable[..., Any]
+
+Images = list[NDArray[Any]]  # and label images
+
+
+class ArrayLike(Protocol):
+    """An array of another library, such as dask or pandas."""
+
+    def __array__(self) -> NDArray[Any]:
+        """The values."""
 
 
 def as_channels_last(image: Any, n_channels: int, name: str) -> NDArray[Any]:
@@ -162,6 +179,17 @@ def check_to_learn_from(
     check_constant_are_empty(images, masks, names)
 
 
+def as_validation(validation: Any, n_channels: int) -> tuple[Images, Images]:
+    """Return the pair (images, masks) that `fit` is given to choose on."""
+    if not isinstance(validation, tuple | list) or len(validation) != 2:
+        raise TypeError("validation must be a pair (images, masks); got " + type(validation).__name__ + ".")
+    images, masks = validation
+    names = ("validation images", "validation masks")
+    pairs = as_pairs(images, masks, n_channels=n_channels, names=names)
+    check_to_learn_from(*pairs, masks, names)
+    return pairs
+
+
 def check_has_objects(masks: Sequence[NDArray[Any]], name: str) -> None:
     """Raise ValueError when no label image holds an object."""
     if not any((m > 0).any() for m in masks):
@@ -210,7 +238,7 @@ def check_callbacks(callbacks: Any) -> None:
         raise TypeError(f"callbacks must be a sequence of keras.callbacks.Callback; got {callbacks!r}.")
 
 
-def as_diameters(diameters: Any, n_images: int) -> list[float | str | None]:
+def as_diameters(diameters: Any, n_images: int) -> list[Diameter]:
     """Return one diameter, ESTIMATE or None per image from one of them or a sequence."""
     if diameters is None:
         return [None] * n_images
@@ -223,11 +251,11 @@ def as_diameters(diameters: Any, n_images: int) -> list[float | str | None]:
     return [_as_diameter(value, f"diameters[{i}]") for i, value in enumerate(diameters)]
 
 
-def _as_diameter(value: Any, name: str) -> float | str | None:
+def _as_diameter(value: Any, name: str) -> Diameter:
     if isinstance(value, str):
         if value != ESTIMATE:
             raise ValueError(f"{name} must be a number of pixels above 0, {ESTIMATE!r} or None; got {value!r}.")
-        return value
+        return ESTIMATE
     return _checks.as_number(value, name, low=0.0, open_low=True, none="the typical diameter")
 
 

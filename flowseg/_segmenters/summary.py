@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 from flowseg._nets.durations import say_duration
 
-# Parameters of a segmenter of flows that `fit` chooses.
-THRESHOLDS = ("cellprob_threshold", "flow_threshold", "min_size", "score_threshold")
-
+if TYPE_CHECKING:
+    from flowseg._segmenters.base import Segmenter
 
 # IoU thresholds of the average precision that is told.
 IOU_NAMES = ("0.5", "0.75")
@@ -25,10 +25,12 @@ def say_thresholds(thresholds: dict[str, Any]) -> str:
     return ", ".join(f"{name} {value}" for name, value in words.items())
 
 
-def thresholds_of(segmenter: Any) -> dict[str, Any]:
+def thresholds_of(segmenter: Segmenter) -> dict[str, Any]:
     """The thresholds in effect; none for three classes."""
-    found = {name: getattr(segmenter, f"{name}_", None) for name in THRESHOLDS}
-    return found if hasattr(segmenter, "cellprob_threshold_") else {}
+    from flowseg._segmenters.pipeline import pipeline_of
+
+    thresholds = pipeline_of(segmenter).thresholds
+    return {} if thresholds is None else asdict(thresholds)
 
 
 def is_start_kept(history: dict[str, list[float]]) -> bool:
@@ -38,7 +40,7 @@ def is_start_kept(history: dict[str, list[float]]) -> bool:
     )
 
 
-def describe_fit(segmenter: Any, seconds: float) -> list[str]:
+def describe_fit(segmenter: Segmenter, seconds: float) -> list[str]:
     """What `fit` has come to, in whole lines."""
     history = segmenter.history_
     lines = []

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +13,12 @@ from numpy.typing import NDArray
 from flowseg import _checks
 from flowseg._checks import is_auto
 from flowseg._labels.overlaps import number_objects
+from flowseg._segmenters.calibration import Table, calibrate
 from flowseg._segmenters.candidates import Candidates, Split, find_candidates
-from flowseg._segmenters.quality import Table, calibrate
-from flowseg._segmenters.selection import MATCH, score_found, standard_error
+from flowseg._segmenters.validation_scores import MATCH, score_found, standard_error
+
+if TYPE_CHECKING:
+    from flowseg._segmenters.flow import FlowSegmenter
 
 # What is tried. Logits of the foreground; flow errors (infinite: no check); shares of the true objects' median area:
 # above a tenth a few images of large objects would say that small ones are not real.
@@ -40,6 +43,12 @@ class Thresholds:
     flow_threshold: float | None = 0.4
     min_size: int = 15
     score_threshold: float | None = None
+
+
+def plain_thresholds(segmenter: FlowSegmenter) -> dict[str, Any]:
+    """Those that are a segmenter's parameters; NumPy's numbers as plain ones, so that they can be saved."""
+    values = {field.name: getattr(segmenter, field.name) for field in fields(Thresholds)}
+    return {k: v.item() if isinstance(v, np.generic | np.ndarray) and v.ndim == 0 else v for k, v in values.items()}
 
 
 def check_thresholds(cellprob_threshold: Any, flow_threshold: Any, min_size: Any, score_threshold: Any) -> None:
@@ -68,7 +77,7 @@ def read_thresholds(document: Any) -> Thresholds:
 def choose_thresholds(
     outputs: Iterable[Split],
     masks: Sequence[NDArray[Any]],
-    given: dict[str, Any],
+    given: Mapping[str, Any],
     *,
     n_iter: int | None,
     workers: int | None,
@@ -99,7 +108,7 @@ def choose_thresholds(
     return chosen, found[i].kept(_as_limit(chosen.flow_threshold), chosen.min_size)
 
 
-def _choices(given: dict[str, Any], name: str, choices: Iterable[float], default: float | None) -> list[Any]:
+def _choices(given: Mapping[str, Any], name: str, choices: Iterable[float], default: float | None) -> list[Any]:
     """What to try for one threshold, nearest to the default first."""
     start = _as_limit(default)
     return [_as_limit(given[name])] if name in given else sorted(choices, key=lambda value: (abs(value - start), value))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from flowseg import io
 from flowseg._labels.measure import Table, measure
-from flowseg._segmenters.inputs import ESTIMATE, is_constant, warn_of_constant
+from flowseg._segmenters.inputs import ESTIMATE, Diameter, is_constant, warn_of_constant
 from flowseg._segmenters.noise import NoiseCheck
+from flowseg._segmenters.pipeline import Outputs, Pipeline, pipeline_of
 from flowseg.cli._shared.batch import Batch, Task, made_files, make_tasks, plan_batch, run_batch
 from flowseg.cli._shared.files import check_memory, model_file, parse_number, set_parameter
 from flowseg.cli._shared.inputs import find_images
@@ -61,6 +62,9 @@ from flowseg.io._kinds import (
     result_file,
     write_results,
 )
+
+if TYPE_CHECKING:
+    from flowseg import BoundarySegmenter, FlowSegmenter
 
 # The word that switches a threshold off.
 NONE = "none"
@@ -221,11 +225,10 @@ def _masks_of_all(batch: Batch) -> MasksOfFiles:
     return MasksOfFiles([(e.file, partial(io.read_masks, result_file(batch.folder, e.name, "tif"))) for e in done])
 
 
-def _load(file: Path, parameters: list[tuple[str, Any]]) -> Any:
+def _load(file: Path, parameters: list[tuple[str, Any]]) -> FlowSegmenter | BoundarySegmenter:
     from flowseg._segmenters.loading import load_segmenter
 
     segmenter = load_segmenter(file).set_params(workers=None)
-    segmenter._tell_tiles = TileBar()
     for name, value in parameters:
         if value is not None:
             set_parameter(segmenter, name, None if isinstance(value, str) and value == NONE else value)
@@ -242,30 +245,34 @@ class Loaded:
 
 @dataclass(frozen=True)
 class Seen:
-    """An image with the outputs of the network and the factor that it was scaled by."""
+    """An image with the outputs of the network."""
 
     loaded: Loaded
-    outputs: NDArray[np.float32]
-    factor: float
+    outputs: Outputs
 
 
 @dataclass(frozen=True)
 class Prediction:
     """The stages that a file goes through."""
 
-    segmenter: Any
+    segmenter: FlowSegmenter | BoundarySegmenter
     reading: Reading
-    diameter: float | str | None
+    diameter: Diameter
     kinds: tuple[str, ...]
     folder: Path
     each: str  # the axis of which every plane is segmented, Z or T
     notes: dict[str, str]  # what is to be said of results, by the name of the task
     seen: list[bool] = field(default_factory=list)  # of every image or plane whether it is constant
 
+    @cached_property
+    def pipeline(self) -> Pipeline:
+        """The way from images to masks."""
+        return pipeline_of(self.segmenter, on_tile=TileBar())
+
     def check(self) -> None:
         """Refuse options and kinds of results that are not for the model."""
-        self.segmenter.check_prediction(self.diameter)
-        if "flows" in self.kinds and not hasattr(self.segmenter, "predict_flows"):
+        self.pipeline.check(self.diameter)
+        if "flows" in self.kinds and not self.pipeline.has_flows:
             raise ValueError(f"--also flows is not for a {type(self.segmenter).__name__}, which makes none.")
 
     def read(self, task: Task) -> Loaded | Stack:
@@ -289,14 +296,14 @@ class Prediction:
     def run_network(self, loaded: Loaded | Stack) -> Seen | Labelled:
         """What the network says of an image; of a stack the masks, for its planes do not fit into memory."""
         if isinstance(loaded, Stack):
-            noise = NoiseCheck(self.segmenter._least_sharpness)
+            noise = self.pipeline.noise_check()
             labelled = segment_stack(loaded, partial(self._segment_plane, noise))
             return replace(labelled, note=noise.sentence("plane {}".format))
         return self._see(loaded)
 
     def _see(self, loaded: Loaded) -> Seen:
         self.seen.append(is_constant(np.atleast_3d(loaded.image)))
-        return Seen(loaded, *self.segmenter._see(loaded.image, self.diameter))
+        return Seen(loaded, self.pipeline.run(loaded.image, self.diameter))
 
     def _segment_plane(self, noise: NoiseCheck, stack: Stack, number: int) -> tuple[NDArray[np.int32], Table | None]:
         """Masks of one plane, and its table where one is to be written."""
@@ -312,7 +319,7 @@ class Prediction:
             self._note(task, seen.note)
             return seen
         result = self._decode(seen)
-        noise = NoiseCheck(self.segmenter._least_sharpness)
+        noise = self.pipeline.noise_check()
         noise.look(result.image, result.masks)
         self._note(task, noise.sentence())
         return result
@@ -330,11 +337,11 @@ class Prediction:
 
     def _decode(self, seen: Seen) -> Result:
         objects = flows = None
-        if {"csv", "parquet"} & set(self.kinds) and hasattr(self.segmenter, "predict_objects"):
-            masks, objects = self.segmenter._decode_objects(seen.outputs, seen.factor)
+        if {"csv", "parquet"} & set(self.kinds):
+            masks, objects = self.pipeline.decode_objects(seen.outputs)
         else:
-            masks = self.segmenter._decode(seen.outputs, seen.factor)
+            masks = self.pipeline.decode(seen.outputs)
         if "flows" in self.kinds:
-            vectors, cellprob = self.segmenter._codec.split(seen.outputs)
+            vectors, cellprob = self.pipeline.flows(seen.outputs)
             flows = np.concatenate([cellprob[np.newaxis], vectors])
         return Result(masks, seen.loaded.image, objects, flows, seen.loaded.pixel_size)

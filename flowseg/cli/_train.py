@@ -174,8 +174,10 @@ def _make_segmenter(first: Path | None, fixed: dict[str, Any], given: dict[str, 
         if name not in segmenter.get_params():
             raise ValueError(f"{options.option_of(name)} is not for a {type(segmenter).__name__}; got {value}.")
         segmenter.set_params(**{name: value})
+    from flowseg._segmenters.training import check_training_settings
+
     with options.naming_options():
-        segmenter._check_settings()
+        check_training_settings(segmenter)
     return segmenter
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from tqdm import tqdm
@@ -32,6 +32,9 @@ from flowseg.cli._shared.options import (
 from flowseg.cli._shared.rescue import save_or_rescue
 from flowseg.cli._shared.say import say, say_json
 from flowseg.cli._shared.sources import look
+
+if TYPE_CHECKING:
+    from flowseg import FlowSegmenter
 
 
 def tune(
@@ -69,13 +72,14 @@ def tune(
     check_model_output(output, [file, *(each for pair in files for each in pair)])
     pairs = read_pairs(files, make_reading(axes, channel, z, t, scene), model_channels(file))
 
+    from flowseg._segmenters.flow import FlowSegmenter
     from flowseg._segmenters.loading import load_segmenter
     from flowseg._segmenters.model_file import read_document
 
     model_seen = look(file)
     segmenter, card = load_segmenter(file), read_document(file).get("card")
     model_seen.check()
-    if not hasattr(segmenter, "fit_thresholds"):
+    if not isinstance(segmenter, FlowSegmenter):
         raise ValueError(f"--model must be a FlowSegmenter, which has thresholds; got a {type(segmenter).__name__}.")
     workers_before = segmenter.workers
     segmenter.set_params(workers=workers)
@@ -94,7 +98,7 @@ def tune(
         say(f"chosen on {n_objects} objects in {len(pairs[0])} images, saved as {output}")
 
 
-def _look(segmenter: Any, pairs: tuple[list[Any], list[Any]]) -> dict[str, Any]:
+def _look(segmenter: FlowSegmenter, pairs: tuple[list[Any], list[Any]]) -> dict[str, Any]:
     """Thresholds in effect, and the average precision with them."""
     found = [segmenter.predict(image) for image in tqdm(pairs[0], "measuring", disable=None, leave=False)]
     values = metrics.average_precision(pairs[1], found, thresholds=tuple(map(float, IOU_NAMES)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tqdm import tqdm
 
@@ -20,6 +20,8 @@ from flowseg.cli._shared.options import Reading
 # Bytes per pixel that segmenting an image takes beside the image itself, at the least: outputs of the network (three
 # float32), masks from flows (24, see the page on speed), the masks (int32).
 BYTES_PER_PIXEL = 40
+
+Word = TypeVar("Word", bound=str)
 
 
 def segmenter_class(boundary: bool) -> Any:
@@ -62,13 +64,13 @@ def load_to_train(start: Path, given: list[str]) -> Any:
     return load_segmenter(start).set_params(warm_start=True, learning_rate=AUTO)
 
 
-def parse_number(text: str | None, option: str, word: str) -> float | str | None:
+def parse_number(text: str | None, option: str, word: Word) -> float | Word | None:
     """A number, or the one word that the option takes in its place."""
     try:
         return None if text is None else float(text)
     except ValueError:
         if text == word:
-            return text
+            return word
         raise ValueError(f"{option} must be a number or '{word}'; got '{text}'.") from None
 
 

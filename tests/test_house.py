@@ -101,6 +101,19 @@ def test_keras_and_napari_stay_in_their_packages(module):
     assert not names & {"napari", "qtpy"} or package_of(module) == "_napari"
 
 
+FRONT_ENDS = [module for module in MODULES if package_of(module) in ("cli", "_napari", "_report", "plot")]
+
+
+@pytest.mark.parametrize("module", FRONT_ENDS)
+def test_front_ends_ask_segmenters_for_nothing_private(module):
+    for node in ast.walk(tree(module)):
+        if isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.startswith("__"):
+            assert isinstance(node.value, ast.Name), f"{ast.unparse(node)} in line {node.lineno}"
+            assert node.value.id not in ("segmenter", "model", "other", "pipeline"), f"line {node.lineno}"
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("hasattr", "getattr"):
+            assert ast.unparse(node.args[0]) not in ("segmenter", "self.segmenter", "model"), f"line {node.lineno}"
+
+
 @pytest.mark.parametrize("module", MODULES)
 def test_pictures_and_matlab_files_have_one_reader(module):
     text = (PACKAGE / module).read_text(encoding="utf-8")

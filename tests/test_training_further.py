@@ -142,8 +142,9 @@ def test_a_training_that_diverges_leaves_the_start(start, small, pairs):
     before = model.network_.get_weights()
     with pytest.warns(
         UserWarning, match=r"^learning_rate must be small enough .* 1e\+30 the loss became infinite in ep"
-    ):
+    ) as warned:
         model.fit(images[:4], masks[:4], validation=(images[4:], masks[4:]))
+    assert __file__ in [w.filename for w in warned]
     assert all(np.array_equal(a, b) for a, b in zip(before, model.network_.get_weights(), strict=True))
     assert len(model.history_["loss"]) < 9  # no time is lost on it
     with pytest.raises(ValueError, match="learning_rate must be small enough .* the weights became infinite"):

@@ -212,7 +212,7 @@ def _draw_validation(validation: list[Sample], batch_size: int, common: dict[str
     if not held_out:
         warnings.warn(
             "validation images hold no annotated pixel where crops were drawn: the last weights are kept.",
-            stacklevel=4,
+            stacklevel=6,
         )
     return held_out
 
@@ -330,7 +330,7 @@ def _check_converged(network: keras.Model, history: dict[str, list[float]], lear
         raise ValueError(f"{advice}weights became infinite.")
     if not np.isfinite(history["loss"]).all():
         epoch = int(np.argmin(np.isfinite(history["loss"]))) + 1
-        warnings.warn(f"{advice}loss became infinite in epoch {epoch}: the best weights before are kept.", stacklevel=4)
+        warnings.warn(f"{advice}loss became infinite in epoch {epoch}: the best weights before are kept.", stacklevel=6)
 
 
 @networks.single_precision()

@@ -80,23 +80,31 @@ def read_calibration(document: Any) -> Calibration | None:
     names = {field.name for field in fields(Calibration)}
     if not isinstance(document, dict) or set(document) != names:
         raise ValueError(f"score must be null or an object with {', '.join(sorted(names))}; got {document!r}.")
+    values = _as_numbers(document)
+    _check_shapes(values)
+    p = values["probabilities"]
+    if np.any(np.diff(values["knots"]) < 0) or np.any(np.diff(p) < 0) or p[0] < 0 or p[-1] > 1:
+        raise ValueError("score must hold knots and probabilities, from 0 to 1, in increasing order.")
+    lists = {name: tuple(value.tolist()) for name, value in values.items() if name != "diameter"}
+    return Calibration(float(values["diameter"]), **lists)
+
+
+def _as_numbers(document: dict[str, Any]) -> dict[str, NDArray[np.float64]]:
     try:
         arrays = {name: np.array(value) for name, value in document.items()}
     except ValueError:
         raise ValueError("score must hold lists of numbers; got lists of lists.") from None
     if any(array.dtype.kind not in "if" for array in arrays.values()):
         raise ValueError("score must hold numbers; got something else.")
-    values = {name: array.astype(np.float64) for name, array in arrays.items()}
+    return {name: array.astype(np.float64) for name, array in arrays.items()}
+
+
+def _check_shapes(values: dict[str, NDArray[np.float64]]) -> None:
     sizes = {name: value.shape for name, value in values.items()}
     right = sizes["diameter"] == () and sizes["weights"] == (N_FEATURES,)
     right = right and len(sizes["knots"]) == 1 and sizes["knots"] == sizes["probabilities"] != (0,)
     if not right or not all(np.isfinite(value).all() for value in values.values()) or values["diameter"] <= 0:
         raise ValueError("score must hold a diameter, six weights, and as many finite knots as probabilities.")
-    p = values["probabilities"]
-    if np.any(np.diff(values["knots"]) < 0) or np.any(np.diff(p) < 0) or p[0] < 0 or p[-1] > 1:
-        raise ValueError("score must hold knots and probabilities, from 0 to 1, in increasing order.")
-    lists = {name: tuple(value.tolist()) for name, value in values.items() if name != "diameter"}
-    return Calibration(float(values["diameter"]), **lists)
 
 
 def calibrate(tables: Sequence[Table], matched: Sequence[NDArray[np.bool_]], diameter: float) -> Calibration | None:

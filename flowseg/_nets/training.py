@@ -44,6 +44,8 @@ WEIGHT_DECAY = 1e-4
 LARGEST_VALUE = 1e6
 # Name in the history of the validation loss that a training further started from.
 LOSS_BEFORE = "val_loss_before"
+# Frames between a warning of `train`'s own helpers and the line that called `fit`, as `warnings.warn` counts them.
+CALLER_OF_FIT = 7
 # Crops that the validation loss is measured on, at most.
 VALIDATION_CROPS = 64
 
@@ -212,7 +214,7 @@ def _draw_validation(validation: list[Sample], batch_size: int, common: dict[str
     if not held_out:
         warnings.warn(
             "validation images hold no annotated pixel where crops were drawn: the last weights are kept.",
-            stacklevel=6,
+            stacklevel=CALLER_OF_FIT,
         )
     return held_out
 
@@ -330,7 +332,10 @@ def _check_converged(network: keras.Model, history: dict[str, list[float]], lear
         raise ValueError(f"{advice}weights became infinite.")
     if not np.isfinite(history["loss"]).all():
         epoch = int(np.argmin(np.isfinite(history["loss"]))) + 1
-        warnings.warn(f"{advice}loss became infinite in epoch {epoch}: the best weights before are kept.", stacklevel=6)
+        warnings.warn(
+            f"{advice}loss became infinite in epoch {epoch}: the best weights before are kept.",
+            stacklevel=CALLER_OF_FIT,
+        )
 
 
 @networks.single_precision()

@@ -24,7 +24,8 @@ from flowseg import BoundarySegmenter, FlowSegmenter, plot
 from flowseg._napari.jobs import NEW_NETWORKS, SMALL_NETWORK, DecodeJob, Job, SegmentJob, Told, TrainJob, read_job
 from flowseg._nets.durations import say_duration
 from flowseg._nets.quiet import hush_native_libraries
-from flowseg._segmenters.pipeline import Outputs, pipeline_of
+from flowseg._segmenters.codecs import Outputs
+from flowseg._segmenters.pipeline import pipeline_of
 from flowseg._segmenters.summary import describe_fit
 from flowseg._segmenters.thresholds import Thresholds
 from flowseg._system.shown import one_line

@@ -1,1 +1,1 @@
-"""The two estimators, and what they learn."""
+"""The two estimators (`flow`, `boundary`), what they learn (`fitted`) and the way to masks (`pipeline`)."""

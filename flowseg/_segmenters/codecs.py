@@ -210,7 +210,8 @@ def _go_on(objects: NDArray[Any], unknown: NDArray[np.bool_]) -> NDArray[Any]:
     if not unknown.any():
         return objects
     nearest = ndimage.distance_transform_edt(unknown, return_distances=False, return_indices=True)
-    return objects[tuple(nearest)]
+    whole: NDArray[Any] = objects[tuple(nearest)]
+    return whole
 
 
 @dataclass(frozen=True)
@@ -239,7 +240,8 @@ class BoundaryCodec(Codec):
     def probabilities(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """Softmax of the network's logits."""
         shifted = np.exp(outputs - outputs.max(axis=-1, keepdims=True))
-        return (shifted / shifted.sum(axis=-1, keepdims=True)).astype(np.float32)
+        probabilities: NDArray[np.float32] = (shifted / shifted.sum(axis=-1, keepdims=True)).astype(np.float32)
+        return probabilities
 
     def decode(self, outputs: Outputs, learned: Decoding) -> Masks:  # noqa: ARG002
         """Pieces of interior, grown back by the boundary, small ones dropped."""
@@ -249,4 +251,5 @@ class BoundaryCodec(Codec):
         big = np.bincount(grown.ravel()) >= max(self.min_size, 1)
         big[0] = False
         number = np.where(big, np.cumsum(big), 0)
-        return number[grown].astype(np.int32)
+        masks: Masks = number[grown].astype(np.int32)
+        return masks

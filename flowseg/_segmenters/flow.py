@@ -241,7 +241,9 @@ class FlowSegmenter(Segmenter):
         >>> bool(FlowSegmenter.from_pretrained("nuclei").predict(image).max() > 3)
         True
         """
-        return cls.load(pretrained_file(name)).set_params(warm_start=True, learning_rate=AUTO)
+        segmenter = cls.load(pretrained_file(name))
+        segmenter.set_params(warm_start=True, learning_rate=AUTO)
+        return segmenter
 
     @overload
     def predict_flows(self, images: NDArray[Any], *, diameters: Diameters = None) -> Flows: ...

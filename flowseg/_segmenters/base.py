@@ -16,7 +16,7 @@ from flowseg import _checks, metrics
 from flowseg._labels.overlaps import count_objects
 from flowseg._segmenters import inputs
 from flowseg._segmenters.choices import warn_of_no_comparison
-from flowseg._segmenters.codecs import Outputs
+from flowseg._segmenters.codecs import Masks, Outputs
 from flowseg._segmenters.decoding import Decoding
 from flowseg._segmenters.fitted import Fitted, FixedParameters, History, Precision, check_fitted, get_fitted
 from flowseg._segmenters.inputs import ArrayLike, Auto, Diameter, Diameters, Network
@@ -29,7 +29,6 @@ class Segmenter(BaseEstimator):
     """Base of `FlowSegmenter` and `BoundarySegmenter`, which add a codec and the parameters that it needs."""
 
     _kind: str  # in model files, also of subclasses
-
     fitted_: Fitted  # set by `fit`, `load` and `fit_thresholds`, as their last step
 
     # Parameters, stored by the __init__ of both classes and checked by `fit` and `predict`.
@@ -165,13 +164,11 @@ class Segmenter(BaseEstimator):
         return self
 
     @overload
-    def predict(self, images: NDArray[Any], *, diameters: Diameters = None) -> NDArray[np.int32]: ...
+    def predict(self, images: NDArray[Any], *, diameters: Diameters = None) -> Masks: ...
     @overload
-    def predict(self, images: Sequence[Any], *, diameters: Diameters = None) -> list[NDArray[np.int32]]: ...
+    def predict(self, images: Sequence[Any], *, diameters: Diameters = None) -> list[Masks]: ...
     @overload
-    def predict(
-        self, images: ArrayLike, *, diameters: Diameters = None
-    ) -> NDArray[np.int32] | list[NDArray[np.int32]]: ...
+    def predict(self, images: ArrayLike, *, diameters: Diameters = None) -> Masks | list[Masks]: ...
     def predict(self, images: Any, *, diameters: Any = None) -> Any:
         """Segment images.
 
@@ -220,7 +217,7 @@ class Segmenter(BaseEstimator):
         pipeline.check_learned()
         noise = pipeline.noise_check()
 
-        def finish(image: NDArray[Any], outputs: Outputs) -> NDArray[np.int32]:
+        def finish(image: NDArray[Any], outputs: Outputs) -> Masks:
             masks = pipeline.decode(outputs)
             noise.look(image, masks)
             return masks
@@ -266,10 +263,8 @@ class Segmenter(BaseEstimator):
 
         Raises
         ------
-        sklearn.exceptions.NotFittedError
-            If the segmenter is neither trained nor loaded.
-        TypeError, ValueError
-            If images and masks do not fit each other or a parameter cannot be used.
+        NotFittedError, TypeError, ValueError
+            As `predict`, and if images and masks do not fit each other.
 
         Examples
         --------
@@ -298,12 +293,10 @@ class Segmenter(BaseEstimator):
 
         Raises
         ------
-        sklearn.exceptions.NotFittedError
-            If the segmenter is neither trained nor loaded.
+        NotFittedError, TypeError, ValueError
+            As `predict`, and if the card holds what is no JSON, or a parameter cannot be kept in a file.
         OSError
             If the file cannot be written.
-        TypeError, ValueError
-            If the card holds what is no JSON, or a parameter cannot be kept in a file.
 
         Examples
         --------

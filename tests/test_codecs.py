@@ -4,7 +4,17 @@ import numpy as np
 import pytest
 
 import flowseg
-from flowseg._nets.codecs import BACKGROUND, BOUNDARY, BOUNDARY_WIDTH, FLOW_SCALE, INTERIOR, BoundaryCodec, FlowCodec
+from flowseg._nets.encoder import FLOW_SCALE
+from flowseg._segmenters.codecs import (
+    BACKGROUND,
+    BOUNDARY,
+    BOUNDARY_WIDTH,
+    INTERIOR,
+    BoundaryCodec,
+    FlowCodec,
+    Outputs,
+)
+from flowseg._segmenters.decoding import Decoding
 
 MASKS = np.zeros((9, 16), int)
 MASKS[2:6, 1:6], MASKS[2:6, 6:9], MASKS[8, 12:] = 1, 3, -1
@@ -14,6 +24,11 @@ def classes(text):
     """Outputs of three classes as a picture: `.` background, `o` interior, `#` boundary."""
     rows = [[".o#".index(letter) for letter in line] for line in text.split()]
     return np.eye(3, dtype=np.float32)[np.array(rows)]
+
+
+def decode(outputs, *, min_size=0, scale=1.0):
+    """Masks of three classes; `scale` is the size of a pixel that the network saw in pixels of the image."""
+    return BoundaryCodec(min_size).decode(Outputs(outputs, 1 / scale), Decoding())
 
 
 class TestFlows:
@@ -69,7 +84,7 @@ class TestBoundary:
         codec = BoundaryCodec()
         outputs = codec.no_objects((3, 5))
         assert np.allclose(codec.probabilities(outputs), [1, 0, 0])
-        assert not codec.decode(outputs, min_size=0, scale=1.0).any()
+        assert not decode(outputs).any()
 
     def test_probabilities_of_large_logits(self):
         found = BoundaryCodec().probabilities(np.array([[[1000.0, 0, 1000], [-1000, -1001, -1000]]], np.float32))
@@ -82,7 +97,7 @@ class TestBoundary:
         outputs = np.zeros((31, 41, 3), np.float32)
         outputs[..., BACKGROUND] = 1
         outputs[10:21, 15:26] = np.eye(3)[INTERIOR]
-        found = BoundaryCodec().decode(outputs, min_size=0, scale=scale)
+        found = decode(outputs, scale=scale)
         assert np.flatnonzero(found[15]).tolist() == list(range(15 - width, 26 + width))
         assert np.flatnonzero(found[:, 20]).tolist() == list(range(10 - width, 21 + width))
 
@@ -97,7 +112,7 @@ class TestBoundary:
                ....ooo..
                ........."""
         )
-        found = BoundaryCodec().decode(outputs, min_size=0, scale=1.0)
+        found = decode(outputs)
         assert found.dtype == np.int32
         assert found[2, 2] == 1
         assert found[5, 5] == 2
@@ -108,11 +123,11 @@ class TestBoundary:
         outputs[..., BACKGROUND] = 1
         for place in ((slice(5, 6), slice(3, 4)), (slice(4, 7), slice(10, 13)), (slice(3, 9), slice(20, 30))):
             outputs[place] = np.eye(3)[INTERIOR]  # grown to 5, 21 and 92 pixels
-        found = BoundaryCodec().decode(outputs, min_size=min_size, scale=1.0)
+        found = decode(outputs, min_size=min_size)
         assert np.unique(found[found > 0]).tolist() == list(range(1, left + 1))
 
     def test_an_image_of_one_pixel(self):
-        assert BoundaryCodec().decode(classes("o"), min_size=0, scale=1.0).tolist() == [[1]]
+        assert decode(classes("o")).tolist() == [[1]]
 
     def test_an_unknown_pixel_makes_no_boundary(self):
         masks = np.ones((5, 6), int)

@@ -10,8 +10,9 @@ from flowseg._flows import basins
 from flowseg._flows.cleanup import one_piece_each
 from flowseg._images import resize_masks
 from flowseg._labels.polygons import fill, trace
-from flowseg._nets.codecs import BoundaryCodec
 from flowseg._segmenters.candidates import Candidates
+from flowseg._segmenters.codecs import BoundaryCodec, Outputs
+from flowseg._segmenters.decoding import Decoding
 
 
 def u_shape(length, width, gap=3):
@@ -125,7 +126,7 @@ class TestObjectsOfExactlyMinSize:
         outputs[3, 3:5, 1] = 2  # grown back by one pixel: 2 + 6
         outputs[11:16, 4:8, 1] = 2
         for size, n in ((7, 2), (8, 2), (9, 1)):
-            assert BoundaryCodec().decode(outputs, min_size=size, scale=1.0).max() == n
+            assert BoundaryCodec(min_size=size).decode(Outputs(outputs, 1.0), Decoding()).max() == n
 
     def test_of_mended_and_checked_masks(self):
         for size, n in ((12, 2), (13, 1)):

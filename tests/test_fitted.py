@@ -11,10 +11,6 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 from flowseg import BoundarySegmenter, FlowSegmenter
-from flowseg._nets.sizes import Sizes
-from flowseg._nets.tiles import Grid
-from flowseg._segmenters.choices import keep_the_better
-from flowseg._segmenters.fitted import Fitted, FixedParameters
 from flowseg._segmenters.pipeline import pipeline_of
 
 BOTH = [FlowSegmenter, BoundarySegmenter]
@@ -74,36 +70,3 @@ def test_three_classes_have_neither_flows_nor_thresholds_nor_tables(fitted, pair
     assert three.decode_objects(outputs)[1] is None
     with pytest.raises(TypeError, match="outputs must be those of flows"):
         three.flows(outputs)
-
-
-def trained(name, losses, precision=None, **history):
-    """What might have been learned, with a name for a network."""
-    fixed = FixedParameters("unet", 1, (8, 16), "auto")
-    sizes = Sizes(24.0, False, 10.0, 30.0)
-    history = {"loss": losses} | history
-    return Fitted(name, Grid(2, 8), sizes, 20.0, history, 1.8, fixed, validation_ap=precision)
-
-
-@pytest.mark.parametrize(
-    ("start_ap", "end_ap", "before", "after", "kept"),
-    [
-        ((0.5, 0.4), (0.6, 0.4), [1.0], [2.0], "end"),
-        ((0.5, 0.4), (0.4, 0.4), [1.0], [0.5], "start"),
-        ((0.5, 0.4), (0.5, 0.4), [1.0], [0.5], "end"),  # a lower loss decides between equals
-        ((0.5, 0.4), (0.5, 0.4), [1.0], [2.0], "start"),
-        ((0.5, 0.4), (0.4, 0.5), [1.0], [2.0], "start"),
-        ((0.5, 0.4), None, [1.0], [0.5], "start"),
-        ((0.5, 0.4), (0.5, 0.4), [], [], "start"),
-    ],
-)
-def test_what_a_training_started_from_is_kept_unless_it_is_beaten(start_ap, end_ap, before, after, kept):
-    start, end = trained("start", [3.0]), trained("end", [1.0], end_ap, val_loss=after, val_loss_before=before)
-    better = keep_the_better(start, start_ap, end)
-    assert better.network == kept
-    assert better.validation_ap == (start_ap if kept == "start" else end_ap)
-    assert better.history["loss"] == [1.0]  # of the last training, whatever came of it
-    assert better.history["val_ap_before"] == [0.5, 0.4]
-    assert better.history["val_ap_after"] == list(better.validation_ap)
-    if before:
-        assert better.history["val_loss_after"] == (before if kept == "start" else [min(before + after)])
-    assert (start.history, end.validation_ap) == ({"loss": [3.0]}, end_ap)  # neither is changed

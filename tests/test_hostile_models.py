@@ -11,8 +11,10 @@ from flowseg import FlowSegmenter, build_unet, load_segmenter
 from flowseg._nets.checkpoint import METADATA_KEY, read_state
 from flowseg._nets.machine import describe_machine
 from flowseg._nets.tensor_files import MOST_HEADER, read_metadata
+from flowseg._segmenters import model_file
 from flowseg._segmenters.document_checks import check_document
-from flowseg._segmenters.model_file import MOST_DOCUMENT, check_size, name_weights, read_document, write_model
+from flowseg._segmenters.fitted import FixedParameters
+from flowseg._segmenters.model_file import MOST_DOCUMENT, check_size, name_weights, read_document, write_document
 from flowseg._segmenters.pretrained import pretrained_file
 from flowseg._system.strict_json import MOST_LEVELS, read_strictly
 from flowseg.cli._shared.record import RECORD_NAME, read_record
@@ -44,7 +46,7 @@ def model(tmp_path_factory, document):
     machine = {"keras": "3.15.1", "cores": 2, "threads": 2, "onednn": "default"}
     path = tmp_path_factory.mktemp("model") / "m.safetensors"
     weights = name_weights(build_unet(1, 3, filters=(4, 8), seed=1))
-    write_model(path, document | {"parameters": parameters, "trained_with": machine}, weights)
+    write_document(path, document | {"parameters": parameters, "trained_with": machine}, weights)
     return FlowSegmenter.load(path)
 
 
@@ -162,14 +164,14 @@ class TestDocument:
 
     def test_a_document_that_is_just_short_enough(self, tmp_path, monkeypatch):
         monkeypatch.setattr("flowseg._segmenters.model_file.MOST_DOCUMENT", len('{"a": 1, "b": 2}'))
-        write_model(tmp_path / "m", {"b": 2, "a": 1}, {})
+        write_document(tmp_path / "m", {"b": 2, "a": 1}, {})
         assert read_metadata(tmp_path / "m")["flowseg"] == '{"a": 1, "b": 2}'  # sorted: the same bytes every time
         with pytest.raises(ValueError, match="must have at most 16 characters with the rest .*; got 17"):
-            write_model(tmp_path / "n", {"b": 22, "a": 1}, {})
+            write_document(tmp_path / "n", {"b": 22, "a": 1}, {})
 
     def test_a_document_that_is_too_long_is_not_saved(self, tmp_path):
         with pytest.raises(ValueError, match="card and history must have at most 5000000 characters"):
-            write_model(tmp_path / "m", {"card": "x" * MOST_DOCUMENT}, {})
+            write_document(tmp_path / "m", {"card": "x" * MOST_DOCUMENT}, {})
         assert not list(tmp_path.iterdir())
 
 
@@ -237,7 +239,7 @@ class TestSize:
     @pytest.mark.parametrize("filters", [[300], [1, 300], [1, 1, 1, 1, 300], [50_000], [10**12, 1], [1, 10**12]])
     @pytest.mark.parametrize("network", ["unet", "resunet"])
     def test_filters(self, filters, network, file, monkeypatch):
-        monkeypatch.setattr(FlowSegmenter, "_make_network", lambda *_: pytest.fail("it was built"))
+        monkeypatch.setattr(model_file, "make_network", lambda *_, **__: pytest.fail("it was built"))
         size = file.stat().st_size
 
         def change(text):
@@ -258,12 +260,12 @@ class TestSize:
         for filters in ((1,), (8,), (2, 3), (3, 2), (4, 1, 4)):
             n_bytes = sum(weight.numpy().nbytes for weight in made(5, 3, filters=filters).weights)
             (tmp_path / "m").write_bytes(bytes(n_bytes))
-            check_size(tmp_path / "m", FlowSegmenter(network=network, filters=filters, n_channels=5))
+            check_size(tmp_path / "m", FixedParameters(network, 5, filters, "auto"))
 
     def test_channels_of_a_network_of_ones_own(self, file):
-        segmenter = FlowSegmenter(network=lambda *_: pytest.fail("it was built"), n_channels=10**9)
+        fixed = FixedParameters(lambda *_: pytest.fail("it was built"), 10**9, (8, 16), "auto")
         with pytest.raises(ValueError, match="at least 1000000000 bytes"):
-            check_size(file, segmenter)
+            check_size(file, fixed)
 
 
 class TestWeights:
@@ -425,7 +427,7 @@ class TestTrainedWith:
         assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
     def test_what_is_said(self, fitted, monkeypatch):
-        said = fitted["FlowSegmenter"]._trained_with
+        said = fitted["FlowSegmenter"].fitted_.trained_with
         assert {"flowseg", "keras", "backend", "numpy", "python", "platform"} <= set(said)
         assert {"instructions", "devices", "cores", "threads", "onednn"} <= set(said)
         assert json.loads(json.dumps(said)) == said == describe_machine()  # or other bytes would come every time

@@ -22,7 +22,9 @@ SOON, STUCK = 20, 300
 # Files are read, or repaired, forever: as a large file in C code, which nobody can interrupt.
 CODE = f"""
 import os, sys, time
-from flowseg import _cli_mend, cli, _files
+from flowseg import cli
+from flowseg._system import files
+from flowseg.cli import _mend
 def stay(*arguments, **options):
     os.write(2, b"ready\\n")
     time.sleep({STUCK})
@@ -35,12 +37,12 @@ def slow(path, write, **options):
         time.sleep(0.2)
     whole(path, fill, **options)
 if sys.argv[1] == "write":
-    whole = _files.write_whole
-    _files.write_whole = slow
+    whole = files.write_whole
+    files.write_whole = slow
 elif sys.argv[1] == "read":
-    _cli_mend.read_loose_masks = stay
+    _mend.read_loose_masks = stay
 elif sys.argv[1] == "make":
-    _cli_mend.mend_masks = stay
+    _mend.mend_masks = stay
 sys.argv = ["flowseg", *sys.argv[2:]]
 cli.main()
 """

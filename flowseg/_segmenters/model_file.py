@@ -64,13 +64,18 @@ def write_model(
         **_describe_card(card),
         **({} if fitted.trained_with is None else {"trained_with": dict(fitted.trained_with)}),
     }
+    write_document(path, document, name_weights(fitted.network))
+
+
+def write_document(path: str | os.PathLike[str], document: dict[str, Any], weights: dict[str, NDArray[Any]]) -> None:
+    """Write weights and document, whole or not at all."""
     text = json.dumps(document, sort_keys=True)
     if len(text) > MOST_DOCUMENT:  # it could not be read again
         raise ValueError(
             f"card and history must have at most {MOST_DOCUMENT} characters with the rest of the model's document; "
             f"got {len(text)}."
         )
-    files.write_safetensors(_checks.as_path(path, "path"), name_weights(fitted.network), {METADATA_KEY: text})
+    files.write_safetensors(_checks.as_path(path, "path"), weights, {METADATA_KEY: text})
 
 
 def _describe_card(card: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -28,7 +28,8 @@ SAVES = """
 import sys
 from pathlib import Path
 import numpy as np
-from flowseg import files, io
+from flowseg import io
+from flowseg._system import files
 folder = Path(sys.argv[1])
 print("ready", flush=True)
 k = int(sys.argv[2])

@@ -17,7 +17,7 @@ from flowseg.cli._shared import batch
 HOLD = """
 import sys, time
 from pathlib import Path
-from flowseg import files, locks
+from flowseg._system import files, locks
 def stay(*_):
     print("ready", flush=True)
     time.sleep(600)

@@ -43,7 +43,7 @@ def test_the_least_limit_counts(groups):
 def test_limits_of_the_shell_count():
     pytest.importorskip("resource")
     code = (
-        "import resource; from flowseg import memory; before = memory.allowed()\n"
+        "import resource; from flowseg._system import memory; before = memory.allowed()\n"
         "resource.setrlimit(resource.RLIMIT_{}, (2**31, 2**31)); print(before, memory.allowed())"
     )
     for name in ("AS", "DATA") if sys.platform == "linux" else ("AS",):

@@ -133,7 +133,9 @@ CHILD = """
 import os, signal, sys, threading, time
 import numpy as np
 import flowseg
-from flowseg import _dynamics, _flows, _following, _masks, _overlaps, metrics
+from flowseg import metrics
+from flowseg._flows import decoding, flow_check, following, targets
+from flowseg._labels import from_rgb, overlaps
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it by inheritance
 masks = np.ones((2000, 2000), np.uint8)
@@ -152,8 +154,8 @@ def interrupt():
     os.kill(os.getpid(), signal.SIGINT)
 
 
-for module, step in ((_flows, "find_pieces"), (_dynamics, "find_basins"), (_following, "walk"), (_masks, "find_pieces"),
-                     (_overlaps, "number_objects")):
+for module, step in ((targets, "find_pieces"), (flow_check, "find_pieces"), (decoding, "find_basins"),
+                     (following, "walk"), (from_rgb, "find_pieces"), (overlaps, "number_objects")):
     setattr(module, step, endless)
 calls = {
     "masks_to_flows": lambda: flowseg.masks_to_flows(masks),
@@ -181,22 +183,22 @@ os._exit(0)  # Python waits for its threads
 SORTING = """
 import os, signal, threading, time
 import numpy as np
-from flowseg import _threads
+from flowseg._system import threads
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
 values = np.random.default_rng(0).integers(0, 1 << 40, 40_000)
-_threads.GRACE = 0.0  # leave at once
+threads.GRACE = 0.0  # leave at once
 
 
 def work():
     while True:
         np.unique(values)
-        _threads.check_wanted()
+        threads.check_wanted()
 
 
 try:
     threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
-    _threads.interruptibly(work, seconds=1.0)
+    threads.interruptibly(work, seconds=1.0)
 except KeyboardInterrupt:
     print("left")
 """

@@ -10,18 +10,19 @@ import flowseg
 from flowseg import metrics, synthetic
 
 MODULES = [
-    "_basins",
     "_checks",
-    "_dynamics",
-    "_flows",
-    "_following",
-    "_masks",
-    "_numbering",
-    "_overlaps",
-    "_parallel",
-    "_pieces",
-    "_threads",
-    "_tidy",
+    "_flows.basins",
+    "_flows.cleanup",
+    "_flows.decoding",
+    "_flows.flow_check",
+    "_flows.following",
+    "_flows.targets",
+    "_labels.components",
+    "_labels.from_rgb",
+    "_labels.numbering",
+    "_labels.overlaps",
+    "_system.parallel",
+    "_system.threads",
     "metrics",
 ]
 # What makes an array of the size of an image, of its objects or of their pairs.

@@ -5,6 +5,7 @@ import pytest
 
 import flowseg
 from flowseg._nets.encoder import FLOW_SCALE
+from flowseg._segmenters.calibration import Calibration
 from flowseg._segmenters.codecs import (
     BACKGROUND,
     BOUNDARY,
@@ -14,7 +15,8 @@ from flowseg._segmenters.codecs import (
     FlowCodec,
     Outputs,
 )
-from flowseg._segmenters.decoding import Decoding
+from flowseg._segmenters.decoding import LEAST_OBJECTS, Decoding
+from flowseg._segmenters.thresholds import Thresholds
 
 MASKS = np.zeros((9, 16), int)
 MASKS[2:6, 1:6], MASKS[2:6, 6:9], MASKS[8, 12:] = 1, 3, -1
@@ -59,6 +61,46 @@ class TestFlows:
         assert (BoundaryCodec.n_outputs, BoundaryCodec.vectors) == (3, None)
         assert (FLOW_SCALE, BOUNDARY_WIDTH) == (5, 1)
         assert (BACKGROUND, INTERIOR, BOUNDARY) == (0, 1, 2)
+        assert BoundaryCodec().min_size == 15
+        assert BoundaryCodec().thresholds(Decoding()) is None
+
+
+class TestGivenThresholds:
+    """Parameters are numbers, which stand, or "auto", which stands for what was learned."""
+
+    SCORES = Calibration(20.0, (0.0,) * 5, (0.0,), (1.0,))
+
+    def test_those_of_a_segmenter(self):
+        segmenter = flowseg.FlowSegmenter(flow_threshold=None, min_size=7, n_iter=9, workers=1)
+        codec = FlowCodec.of(segmenter)
+        assert codec == FlowCodec({"flow_threshold": None, "min_size": 7}, 9, 1)
+        learned = Decoding(Thresholds(-1.0, 0.2, 30, 0.5))
+        assert codec.thresholds(learned) == Thresholds(-1.0, None, 7, 0.5)
+        assert codec.thresholds(Decoding()) == Thresholds(0.0, None, 7, None)
+
+    @pytest.mark.parametrize("given", [{}, {"score_threshold": None}, {"min_size": 3}])
+    def test_without_a_threshold_no_scores_are_needed(self, given):
+        FlowCodec(given).check_learned(Decoding())
+        FlowCodec(given).check_can_learn(0, Decoding())
+
+    def test_a_threshold_needs_scores(self):
+        codec = FlowCodec({"score_threshold": 0.25})
+        codec.check_learned(Decoding(calibration=self.SCORES))
+        codec.check_can_learn(0, Decoding(calibration=self.SCORES))
+        codec.check_can_learn(LEAST_OBJECTS, Decoding())
+        with pytest.raises(ValueError, match=r"needs 50 validation objects for it.*; got 0.25\.$"):
+            codec.check_learned(Decoding())
+        with pytest.raises(ValueError, match=r"fewer than 50 validation objects .*; got 0.25 and 49\.$"):
+            codec.check_can_learn(LEAST_OBJECTS - 1, Decoding())
+
+    @pytest.mark.parametrize(("scores", "n", "score_threshold"), [(SCORES, 5, 0.1), (SCORES, 4, 0.5), (None, 4, None)])
+    def test_what_is_not_learned_stays(self, scores, n, score_threshold, monkeypatch):
+        """Given thresholds are as before, and a score's with too few images; without scores there is none."""
+        learned = Decoding(Thresholds(1.0, 0.1, 7, 0.1), scores)
+        monkeypatch.setattr("flowseg._segmenters.codecs.learn_decoding", lambda *_, **__: learned)
+        before = Decoding(Thresholds(-1.0, 0.2, 30, 0.5), self.SCORES)
+        found = FlowCodec({"min_size": 7}).learn([], [MASKS] * n, before, diameter=20.0)
+        assert found == Decoding(Thresholds(1.0, 0.1, 30, score_threshold), scores)
 
 
 class TestBoundary:

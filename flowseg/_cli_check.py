@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from tqdm import tqdm
 
 from flowseg import io
+from flowseg._bars import bar
 from flowseg._cli_annotations import read_loose_masks
 from flowseg._cli_batch import Task, check_folder
 from flowseg._cli_inputs import find_masks, find_masks_with_images, result_names
@@ -62,7 +62,7 @@ def check(
     targets = {} if mend is None else _plan_mending(mend, files, partners)
     reports: dict[str, MasksReport] = {}
     with nullcontext() if mend is None else _mending_into(mend, targets):
-        for file in tqdm(files, "checking", disable=None, leave=False):
+        for file in bar(files, "checking"):
             reports[str(file)] = _check_file(file, partners.get(file), min_size, targets.get(file))
             if not as_json:
                 _print(str(file), reports[str(file)])
@@ -152,7 +152,7 @@ def _check_splits(images: list[Path], against: list[str]) -> Iterator[Finding]:
         yield Finding("leak", f"{every} of IMAGES is in --against, too, the same file: {list_files(again)}.")
     seen: dict[str, list[Path]] = defaultdict(list)
     apart = {file for file in others if identity(file) not in known}
-    for file in tqdm([*images, *sorted(apart)], "comparing", disable=None, leave=False):
+    for file in bar([*images, *sorted(apart)], "comparing"):
         try:
             seen[fingerprint(io.read_image(file))].append(file)
         except FAULTS as error:

@@ -7,9 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from flowseg import _files, io
+from flowseg._bars import bar
 from flowseg._cli_inputs import check_not_swapped
 from flowseg._cli_options import Reading
 from flowseg._image_files import check_image_memory
@@ -110,10 +109,7 @@ def read_pairs(
     """
     check_not_swapped(*pairs[0], reading)
     keep = n_channels is not None and n_channels > 1
-    read = [
-        (reading.read(a, keep_color=keep), io.read_masks(b))
-        for a, b in tqdm(pairs, "reading", disable=None, leave=False)
-    ]
+    read = [(reading.read(a, keep_color=keep), io.read_masks(b)) for a, b in bar(pairs, "reading")]
     if n_channels is None and any(image.ndim == 3 for image, _ in read):
         read = [
             (reading.read(a, keep_color=True) if image.ndim == 2 else image, labels)

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from tqdm import tqdm
 
 from flowseg import metrics
+from flowseg._bars import bar
 from flowseg._cli_files import check_model_output, model_channels, model_file, read_pairs
 from flowseg._cli_inputs import find_pairs
 from flowseg._cli_options import (
@@ -96,7 +96,7 @@ def tune(
 
 def _look(segmenter: Any, pairs: tuple[list[Any], list[Any]]) -> dict[str, Any]:
     """Thresholds in effect, and the average precision with them."""
-    found = [segmenter.predict(image) for image in tqdm(pairs[0], "measuring", disable=None, leave=False)]
+    found = [segmenter.predict(image) for image in bar(pairs[0], "measuring")]
     values = metrics.average_precision(pairs[1], found, thresholds=tuple(map(float, IOU_NAMES)))
     return thresholds_of(segmenter) | {"ap": dict(zip(IOU_NAMES, map(float, values), strict=True))}
 

@@ -16,6 +16,7 @@ LEVELS = [
     {
         "_anatomy",
         "_annotation_files",
+        "_bars",
         "_basins",
         "_candidates",
         "_cellpose_files",

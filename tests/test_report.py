@@ -20,6 +20,7 @@ from flowseg._report import CURVE, THRESHOLDS, as_document, as_table, curve, sco
 from flowseg._report_objects import describe_objects
 from flowseg._report_page import FOLDER, SCRIPTS, Compared, read_part, write_page
 from flowseg._report_picture import find_factor, make_picture
+from flowseg._shown import shown
 
 
 def damage(masks, seed):
@@ -258,8 +259,8 @@ def test_names_cannot_become_markup(tmp_path, masks):
     assert [tag for tag, _ in page.tags if tag == "img"] == []
     texts = {attributes["id"]: text for attributes, text in page.scripts if "id" in attributes}
     data = json.loads(texts["data"])
-    assert [row["name"] for row in data["scores"]["per_image"]] == EVIL
-    assert data["title"] == EVIL[0]
+    assert [row["name"] for row in data["scores"]["per_image"]] == [shown(name) for name in EVIL]
+    assert data["title"] == shown(EVIL[0])
     assert len(texts) == 1 + 2 * len(EVIL)
 
 

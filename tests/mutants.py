@@ -46,7 +46,9 @@ TESTS = {
     "_images": "test_images test_scaled",
     "_intervals": "test_report",
     "_labkit": "test_hostile_annotations test_entries test_formats test_outlines",
+    "_mat_files": "test_mat_files",
     "_model_document": "test_hostile_models",
+    "_numbering": "test_metrics test_pieces",
     "_overlaps": "test_metrics",
     "_pieces": "test_pieces test_flows",
     "_quality": "test_quality",
@@ -59,6 +61,7 @@ TESTS = {
     "_strict_json": "test_hostile_models",
     "_tensor_files": "test_hostile_models",
     "_thresholds": "test_choosing",
+    "_tidy": "test_tidy test_dynamics test_basins",
     "_tiles": "test_tiles",
     "metrics": "test_metrics",
 }

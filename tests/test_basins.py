@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 import flowseg
-from flowseg import synthetic
+from flowseg import _basins, synthetic
 from flowseg._basins import EQUAL, JOINED_ABOVE, _group, find_basins, join_unparted, list_faces
 from flowseg._following import walk
 
@@ -54,6 +54,26 @@ def test_the_short_way_ends_where_the_long_way_does(sd, voronoi):
         fast, slow = both_ways(noisy(masks, sd), np.where(masks > 0, 5.0, -5.0))
         assert agreement(fast, slow) > 0.995
         assert agreement(slow, fast) > 0.995
+
+
+@pytest.mark.parametrize("sd", [0.0, 0.3])
+def test_few_pixels_go_the_long_way(sd, voronoi, monkeypatch):
+    """The others come to where all pixels around are known to end together."""
+    walked = []
+
+    def counted(flows, state, pixels, *args, **options):
+        walked.append(pixels.size)
+        return walk(flows, state, pixels, *args, **options)
+
+    monkeypatch.setattr(_basins, "walk", counted)
+    for masks in (synthetic.cells((200, 200), 40, rng=1)[1], voronoi((20, 24, 26), 6)):
+        walked.clear()
+        find_basins(*start(noisy(masks, sd), np.where(masks > 0, 5.0, -5.0)), None, 1)
+        assert len(walked) == 3  # from meetings, from around their ends, and from what the flood has left
+        n = np.count_nonzero(masks)
+        assert 0 < walked[0] < 0.05 * n
+        assert 0 < walked[1] < 0.05 * n
+        assert walked[2] < 0.005 * n
 
 
 def test_the_short_way_on_real_labels(shared):

@@ -48,7 +48,7 @@ TESTS = {
     "_labkit": "test_region_details test_hostile_annotations test_entries test_formats test_outlines",
     "_mat_files": "test_mat_files",
     "_model_document": "test_hostile_models",
-    "_numbering": "test_metrics test_pieces",
+    "_numbering": "test_numbering test_metrics test_pieces",
     "_overlaps": "test_metrics",
     "_pieces": "test_pieces test_flows",
     "_quality": "test_quality",

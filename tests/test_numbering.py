@@ -46,9 +46,11 @@ def test_a_table_is_made_where_values_lie_close(monkeypatch):
 
 
 def test_parts(monkeypatch):
-    monkeypatch.setattr(_numbering, "PART", 4)
     called = []
     monkeypatch.setattr(_numbering, "check_wanted", lambda: called.append(1))
+    monkeypatch.setattr(_numbering, "PART", 1)
+    assert [len(list(parts_of(size))) for size in range(4)] == [1, 1, 2, 3]
+    monkeypatch.setattr(_numbering, "PART", 4)
     for size, n in ((0, 1), (1, 1), (4, 1), (5, 2), (8, 2), (9, 3)):
         called.clear()
         parts = list(parts_of(size))

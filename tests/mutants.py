@@ -40,7 +40,7 @@ TESTS = {
     "_cvat": "test_region_details test_hostile_annotations test_entries test_formats test_outlines",
     "_document_checks": "test_document_details test_hostile_models",
     "_dynamics": "test_dynamics test_basins",
-    "_flows": "test_flows test_parallel",
+    "_flows": "test_flow_details test_flows test_parallel",
     "_following": "test_dynamics test_parallel",
     "_geojson": "test_annotation_details test_hostile_annotations test_entries test_formats test_outlines",
     "_images": "test_images test_scaled",

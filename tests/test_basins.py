@@ -190,6 +190,17 @@ def test_an_image_without_foreground_has_no_basin(n_iter):
     assert not state.any()
 
 
+def test_joining_looks_in_every_round_whether_it_is_still_wanted(monkeypatch):
+    asked = []
+    monkeypatch.setattr(_basins, "check_wanted", lambda: asked.append(1))
+    flows, state = split_in_three()
+    join_unparted(flows, state, 3)
+    assert len(asked) == 1
+    flows[1] = -flows[1]
+    join_unparted(flows, state, 3)
+    assert len(asked) > 1
+
+
 def test_only_the_direction_of_flows_counts():
     # Networks are unsure at borders: flows there are short, but they part all the same.
     flows, state = split_in_three()

@@ -105,6 +105,10 @@ class TestGeoJson:
 class TestCoco:
     def test_what_is_written(self, tmp_path):
         io.write_coco(tmp_path / "a.JSON", {"a.png": MASKS, "none": MASKS * 0, "b": MASKS[1:]}, category="nucleus")
+        back = flowseg.masks_from_coco(tmp_path / "a.JSON")
+        assert back["a.png"].tolist() == [[0, 1, 1, 0, 0], [0, 1, 0, 2, 0], [0, 1, 1, 2, 1]]
+        assert back["b"].tolist() == [[0, 1, 0, 2, 0], [0, 1, 1, 2, 1]]
+        assert not back["none"].any()
         document = json.loads((tmp_path / "a.JSON").read_text())
         assert document["images"] == [
             {"id": 1, "file_name": "a.png", "height": 3, "width": 5},
@@ -113,6 +117,10 @@ class TestCoco:
         ]
         assert document["categories"] == [{"id": 1, "name": "nucleus"}]
         found = document["annotations"]
+        runs = [one["segmentation"]["counts"] for one in found]
+        assert [_coco_segments.unpack(text).tolist() for text in runs] == [
+            [10, 2, 3], [3, 4, 1, 1, 5, 1, 0], [6, 2, 2], [2, 2, 1, 1, 3, 1, 0],
+        ]  # fmt: skip
         assert [one.pop("segmentation")["size"] for one in found] == [[3, 5], [3, 5], [2, 5], [2, 5]]
         common = {"category_id": 1, "iscrowd": 0}
         assert found == [
@@ -128,6 +136,7 @@ class TestCoco:
 
     def test_sizes_of_images(self, monkeypatch):
         assert _coco._shape_of({"height": 4.0, "width": 5}) == (4, 5)
+        assert _coco.MAX_PIXELS == 2**31 - 1
         monkeypatch.setattr(_coco, "MAX_PIXELS", 20)
         assert _coco._shape_of({"height": 4, "width": 5}) == (4, 5)
         for height, width in ((3, 7), (4.5, 4), (4, 4.5)):

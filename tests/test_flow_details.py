@@ -31,7 +31,7 @@ def test_stacks_of_other_shapes(shape, tmp_path):
     array = np.zeros(shape, np.float32)
     with pytest.raises(ValueError, match=r"labels\[0\] must be a label image of integers or a stack of label, fore"):
         flowseg.labels_to_flows([array])
-    tifffile.imwrite(tmp_path / "a.tif", array)
+    tifffile.imwrite(tmp_path / "a.tif", array, photometric="minisblack")
     with pytest.raises(ValueError, match="must hold a float32 stack of label, foreground and flows; got float32 of"):
         flowseg.labels_to_flows([MASKS], files=[tmp_path / "a.tif"])
 
@@ -48,7 +48,7 @@ def test_files_hold_what_was_made(masks, tmp_path):
     for labels in (masks + (masks == 2), other, masks[..., 1:]):
         with pytest.raises(ValueError, match=r"a\.tif must hold the flows of labels\[0\]; got those of other masks"):
             flowseg.labels_to_flows([labels], files=[file])
-    tifffile.imwrite(file, stack.astype(np.float64))
+    tifffile.imwrite(file, stack.astype(np.float64), photometric="minisblack")
     with pytest.raises(ValueError, match="must hold a float32 stack of label, foreground and flows; got float64 of"):
         flowseg.labels_to_flows([masks], files=[file])
 

@@ -181,6 +181,16 @@ class TestCoco:
             else:
                 assert box.size == 0
 
+    def test_segmentations_of_other_kinds(self):
+        for bad, kind in (("abc", "str"), (5, "int"), (None, "NoneType")):
+            words = f"^a segmentation that is neither polygons nor run lengths but {kind}$"
+            with pytest.raises(ValueError, match=words):
+                _coco_segments.decode(bad, (4, 5))
+        for bad in ([21], [19], [0, 21], [-1, 21], [[20]], [2.5, 17.5], 20, []):
+            with pytest.raises(ValueError, match=r"^(run lengths that are not those|zero-size array)"):
+                _coco_segments.decode({"size": [4, 5], "counts": bad}, (4, 5))
+        assert _coco_segments.decode({"size": [4, 5], "counts": [0, 20]}, (4, 5))[0].shape == (4, 5)
+
     def test_how_far_and_how_long(self, monkeypatch):
         monkeypatch.setattr(_coco_segments, "MAX_COORDINATE", 50)
         box, corner = _coco_segments.decode([[-50, 0, 50, 0, 50, 3, -50, 3]], (4, 5))

@@ -187,7 +187,7 @@ class TestCoco:
             with pytest.raises(ValueError, match=words):
                 _coco_segments.decode(bad, (4, 5))
         for bad in ([21], [19], [0, 21], [-1, 21], [[20]], [2.5, 17.5], 20, []):
-            with pytest.raises(ValueError, match=r"^(run lengths that are not those|zero-size array)"):
+            with pytest.raises(ValueError, match="^run lengths that are not those of an image of shape"):
                 _coco_segments.decode({"size": [4, 5], "counts": bad}, (4, 5))
         assert _coco_segments.decode({"size": [4, 5], "counts": [0, 20]}, (4, 5))[0].shape == (4, 5)
 

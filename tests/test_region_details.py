@@ -32,6 +32,7 @@ class TestRoi:
         assert (seven.name, seven.roitype, seven.composite) == ("0007", KINDS.RECT, True)
         assert (seven.left, seven.top, seven.right, seven.bottom) == (1, 0, 5, 3)
         assert seven.shape_roi_size == seven.multi_coordinates.size
+        assert seven.n_coordinates == 0
         path = seven.multi_coordinates.tolist()
         assert path[0] == 0  # move, lines, close; twice
         commands, k = [], 0
@@ -66,6 +67,13 @@ class TestRoi:
         monkeypatch.setattr(_roi, "MAX_BYTES", sum(said) - 2 * size)
         with pytest.raises(ValueError, match="got: a region of "):  # twice the file and so much is just enough
             flowseg.masks_from_roi(tmp_path / "a.zip", MASKS.shape)
+
+    def test_what_is_no_file_is_not_waited_for(self, tmp_path, monkeypatch):
+        io.write_roi(tmp_path / "a.zip", MASKS)
+        asked = []
+        monkeypatch.setattr(_roi._memory, "check_regular", asked.append)
+        flowseg.masks_from_roi(tmp_path / "a.zip", MASKS.shape)
+        assert asked == [tmp_path / "a.zip"]
 
     def test_only_mac_leftovers(self, tmp_path):
         with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
@@ -217,6 +225,8 @@ class TestCvat:
         found = self.read(tmp_path, said.format("1, 3, 1, 1, ", 8, 9, 2, 3))["a.png"]
         assert found[8:, 9:].tolist() == [[0, 1, 1], [1, 0, 1]]
         assert found.sum() == 4
+        (found,) = self.read(tmp_path, said.format("0,1", 4, 5, 1, 1)).values()
+        assert np.argwhere(found).tolist() == [[4, 5]]
         for box, words in (
             ((9, 9, 2, 3), "rows 9 to 11 and columns 9 to 12"), ((8, 10, 2, 3), "rows 8 to 10 and columns 10 to 13"),
             ((8, -1, 2, 3), "rows 8 to 10 and columns -1 to 2"), ((-1, 9, 2, 3), "rows -1 to 1 and columns 9 to 12"),

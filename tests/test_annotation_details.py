@@ -143,6 +143,13 @@ class TestCoco:
             with pytest.raises(ValueError, match=f"an image of {height} rows and {width} columns"):
                 _coco._shape_of({"height": height, "width": width})
 
+    def test_all_images_together_must_fit(self, tmp_path, monkeypatch):
+        io.write_coco(tmp_path / "a.json", {"a": MASKS, "b": MASKS[1:]})
+        asked = []
+        monkeypatch.setattr(_coco, "check_canvases", asked.append)
+        flowseg.masks_from_coco(tmp_path / "a.json")
+        assert asked == [[(3, 5), (2, 5)]]
+
     def test_what_a_document_lacks(self, tmp_path):
         for document, words in (
             ([], "something without a list of images"), ({}, "something without a list of images"),

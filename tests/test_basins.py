@@ -189,6 +189,7 @@ def test_the_clearest_pairs_are_those_of_both_their_labels_and_those_near_the_to
     together = np.array([0.8, 0.6, 0.7, 0.9991 * 0.8, 0.55])
     assert _clearest(pairs, together).tolist() == [True, False, True, True, True]
     pairs = np.array([[0, 1, 2, 3], [1, 2, 3, 4]], np.int32)
+    assert _clearest(pairs, np.array([1.0, EQUAL, 0.998, 0.9])).tolist() == [True, True, False, False]
     assert _clearest(pairs, np.array([1.0, 0.9991, 0.9989, 0.9])).tolist() == [True, True, False, False]
 
 

@@ -8,7 +8,7 @@ import pytest
 import roifile
 
 import flowseg
-from flowseg import _labkit, _roi, _roi_shapes, io
+from flowseg import _cvat, _labkit, _roi, _roi_shapes, io
 from flowseg._planes import Plane
 
 MASKS = np.array([[0, 7, 7, 0, 0], [0, 7, 0, 3, 0], [0, 7, 7, 3, 7]])  # 3 is a column, 7 has two parts
@@ -199,6 +199,12 @@ class TestCvat:
         for images, name in (([image("a", train)] * 2, "Train/a"), ([image("a", "")] * 2, "a")):
             with pytest.raises(ValueError, match=f"got: several images named '{name}'$"):
                 self.read(tmp_path, "".join([*images, image("b", "")]))
+
+    def test_all_images_together_must_fit(self, tmp_path, monkeypatch):
+        asked = []
+        monkeypatch.setattr(_cvat, "check_canvases", asked.append)
+        self.read(tmp_path, '<image name="a" width="2" height="1"/><image name="b" width="3" height="4"/>')
+        assert asked == [[(1, 2), (4, 3)]]
 
     def test_what_is_no_export(self, tmp_path):
         for text, words in (

@@ -27,6 +27,7 @@ def test_the_largest_piece_stays_and_of_equals_the_first():
     assert objects.image[0].tolist() == [[0, 0, 1, 1], [0, 0, 0, 0], [2, 2, 0, 0]]
     assert objects.n == 2
     assert objects.sizes.tolist() == [2, 2]
+    assert one_each([[1, 2, 2, 0, 1, 1]]).image[0].tolist() == [[1, 1, 1, 0, 2, 2]]  # the very first is the only stray
     assert one_each([[3, 0, 3, 0, 3]]).image[0].tolist() == [[1, 0, 0, 0, 0]]
     joined = one_each([[1, 1, 1, 2, 1, 2, 2, 2]])  # strays on both sides of where the two meet
     assert joined.image[0].tolist() == [[1, 1, 1, 1, 2, 2, 2, 2]]

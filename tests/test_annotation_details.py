@@ -1,6 +1,7 @@
 """Annotations: what our own files hold to the letter, and the limits of what is read, just within and just beyond."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -149,6 +150,14 @@ class TestCoco:
         monkeypatch.setattr(_coco, "check_canvases", asked.append)
         flowseg.masks_from_coco(tmp_path / "a.json")
         assert asked == [[(3, 5), (2, 5)]]
+
+    def test_a_missing_package_is_named(self, tmp_path, monkeypatch):
+        io.write_coco(tmp_path / "a.json", {"a": MASKS})
+        monkeypatch.setitem(sys.modules, "pycocotools.mask", None)
+        with pytest.raises(ImportError, match="pip install pycocotools"):
+            flowseg.masks_from_coco(tmp_path / "a.json")
+        with pytest.raises(ImportError, match="pip install pycocotools"):
+            io.write_coco(tmp_path / "b.json", {"a": MASKS})
 
     def test_what_a_document_lacks(self, tmp_path):
         for document, words in (

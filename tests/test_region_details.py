@@ -224,6 +224,23 @@ class TestCvat:
             with pytest.raises(ValueError, match="got: a polygon that is not three or more corners x, y"):
                 self.read(tmp_path, f'<polygon points="{points}"/>')
 
+    def test_what_stands_before_a_shape(self, tmp_path):
+        box = '<box label="a" xtl="1" ytl="1" xbr="4" ybr="4"/>'
+        assert sizes(self.read(tmp_path, f'<tag label="b"/>{box}')["a.png"]) == [9]
+        self.read(tmp_path, box.replace('"a"', '"b"') + box.replace("4", "5"))
+        with pytest.warns(UserWarning, match="1 of 2 entries .* a shape of another label"):
+            assert sizes(flowseg.masks_from_cvat(tmp_path / "a.xml", classes="a")["a.png"]) == [16]
+
+    def test_what_is_not_turned(self, tmp_path):
+        for name, said in (
+            ("ellipse", 'cx="100" cy="6" rx="100" ry="4"'),
+            ("box", 'xtl="0" ytl="2" xbr="200" ybr="9"'),
+        ):
+            shapes = (f"<{name} {said}/>", f'<{name} {said} rotation="0"/>', f'<{name} {said} rotation="1"/>')
+            upright, same, turned = (self.read(tmp_path, one, 'width="200" height="12"')["a.png"] for one in shapes)
+            assert np.array_equal(upright, same)
+            assert not np.array_equal(upright, turned)
+
     def test_masks(self, tmp_path):
         said = '<mask rle="{}" top="{}" left="{}" height="{}" width="{}"/>'
         whole = self.read(tmp_path, said.format("0,120", 0, 0, 10, 12))["a.png"]

@@ -197,6 +197,13 @@ class TestCoco:
             else:
                 assert box.size == 0
 
+    @pytest.mark.parametrize(
+        "counts", [[6, 1, 13], [3, 0, 3, 1, 13], [6, 1, 0, 0, 13], [0, 0, 6, 1, 5, 0, 8], [6, 1, 13, 0]]
+    )
+    def test_runs_of_no_pixel(self, counts):
+        box, corner = _coco_segments.decode({"size": [4, 5], "counts": counts}, (4, 5))
+        assert (box.tolist(), corner) == ([[True]], (2, 1))
+
     def test_segmentations_of_other_kinds(self):
         for bad, kind in (("abc", "str"), (5, "int"), (None, "NoneType")):
             words = f"^a segmentation that is neither polygons nor run lengths but {kind}$"

@@ -300,6 +300,14 @@ class TestLabkit:
         self.read(tmp_path, [0, 0], [5, 6], a=[[0, 0]])
         assert (_labkit.PIXEL_BYTES * 42, "with an interval of shape (7, 6) it") in asked
 
+    def test_pixels_outside(self, tmp_path):
+        for low, high, bad in (([2, 3], [5, 6], [[1, 4], [6, 4], [4, 2], [4, 7], [4.5, 4], [4, 4, 4], [4]]),
+                               ([2, 3, 4], [5, 6, 7], [[4, 4, 8], [4, 4, 3], [4, 4]])):  # fmt: skip
+            for pixel in bad:
+                other = [low[k] if k < len(low) else 4 for k in range(len(pixel))]
+                with pytest.raises(ValueError, match="got: pixels of label 'cell' outside of the interval$"):
+                    self.read(tmp_path, low, high, cell=[other, pixel])
+
     def test_what_is_no_labeling(self, tmp_path):
         for text in ("[]", "3", '{"labels": []}', '{"labels": null}'):
             (tmp_path / "a.json").write_text(text)

@@ -45,7 +45,7 @@ TESTS = {
     "_geojson": "test_annotation_details test_hostile_annotations test_entries test_formats test_outlines",
     "_images": "test_images test_scaled",
     "_intervals": "test_report",
-    "_labkit": "test_region_details test_hostile_annotations test_entries test_formats test_outlines",
+    "_labkit": "test_labkit_details test_hostile_annotations test_entries test_formats test_outlines",
     "_mat_files": "test_mat_details test_mat_files",
     "_model_document": "test_hostile_models",
     "_numbering": "test_numbering test_metrics test_pieces",

@@ -3,7 +3,18 @@ import pytest
 
 import flowseg
 from flowseg import synthetic
-from flowseg._flows.basins import EQUAL, JOINED_ABOVE, _group, find_basins, join_unparted, list_faces
+from flowseg._flows import basins
+from flowseg._flows.basins import (
+    EQUAL,
+    JOINED_ABOVE,
+    _clearest,
+    _combine,
+    _group,
+    _nearest_pixels,
+    find_basins,
+    join_unparted,
+    list_faces,
+)
 from flowseg._flows.following import walk
 
 
@@ -54,6 +65,49 @@ def test_the_short_way_ends_where_the_long_way_does(sd, voronoi):
         fast, slow = both_ways(noisy(masks, sd), np.where(masks > 0, 5.0, -5.0))
         assert agreement(fast, slow) > 0.995
         assert agreement(slow, fast) > 0.995
+
+
+@pytest.mark.parametrize("sd", [0.0, 0.3])
+def test_few_pixels_go_the_long_way(sd, voronoi, monkeypatch):
+    """The others come to where all pixels around are known to end together."""
+    walked = []
+
+    def counted(flows, state, pixels, *args, **options):
+        walked.append(pixels.size)
+        return walk(flows, state, pixels, *args, **options)
+
+    monkeypatch.setattr(basins, "walk", counted)
+    for masks in (synthetic.cells((200, 200), 40, rng=1)[1], voronoi((20, 24, 26), 6)):
+        walked.clear()
+        find_basins(*start(noisy(masks, sd), np.where(masks > 0, 5.0, -5.0)), None, 1)
+        assert len(walked) == 3  # from meetings, from around their ends, and from what the flood has left
+        n = np.count_nonzero(masks)
+        assert 0 < walked[0] < 0.05 * n
+        assert 0 < walked[1] < 0.05 * n
+        assert walked[2] < 0.005 * n
+
+
+def test_parts_of_the_flood_come_one_after_the_other(monkeypatch):
+    """They share what they write to."""
+    numbers, known = [], []
+    run = basins.run_parts
+
+    def one_by_one(work, parts, workers, seconds):
+        numbers.append(workers)
+        known.extend(np.concatenate(parts).tolist())
+        assert max(part.size for part in parts) <= 50
+        run(work, parts, workers, seconds=seconds)
+
+    _, masks = synthetic.cells((200, 200), 40, rng=1)
+    flows, state = start(noisy(masks, 0.0), np.where(masks > 0, 5.0, -5.0))
+    expected = state.copy()
+    find_basins(flows, expected, None, 1)
+    monkeypatch.setattr(basins, "run_parts", one_by_one)
+    monkeypatch.setattr(basins, "KNOWN_PER_CALL", 50)
+    find_basins(flows, state, None, 4)
+    assert numbers == [1]
+    assert len(known) == len(set(known)) > 300
+    assert agreement(state, expected) > 0.999
 
 
 def test_the_short_way_on_real_labels(shared):
@@ -120,6 +174,56 @@ def test_joins_round_by_round_are_those_counted_from_scratch(sd):
     expected = join_from_scratch(flows, state, n)
     assert np.unique(expected).size < 0.9 * n  # there was something to join
     assert join_unparted(flows, state, n).tolist() == expected.tolist()
+
+
+def test_half_of_the_mean_squared_flow_is_not_enough():
+    state = np.array([[[1, 2], [1, 2]]], np.int32)
+    flows = np.zeros((2, 1, 2, 2), np.float32)
+    flows[:, 0, :, 0], flows[:, 0, :, 1] = [[0.5], [-2.0]], [[1.0], [0.0]]  # 0.5 of a mean square of 1
+    assert join_unparted(flows, state, 2).tolist() == [0, 1, 2]
+    flows[0, 0, :, 0] = 0.501
+    assert join_unparted(flows, state, 2).tolist() == [0, 1, 1]
+
+
+def test_the_clearest_pairs_are_those_of_both_their_labels_and_those_near_the_top():
+    pairs = np.array([[0, 2, 3, 5, 7], [1, 3, 4, 6, 8]], np.int32)
+    together = np.array([0.8, 0.6, 0.7, 0.9991 * 0.8, 0.55])
+    assert _clearest(pairs, together).tolist() == [True, False, True, True, True]
+    pairs = np.array([[0, 1, 2, 3], [1, 2, 3, 4]], np.int32)
+    assert _clearest(pairs, np.array([1.0, EQUAL, 0.998, 0.9])).tolist() == [True, True, False, False]
+    assert _clearest(pairs, np.array([1.0, 0.9991, 0.9989, 0.9])).tolist() == [True, True, False, False]
+
+
+def test_pairs_are_taken_together_the_smaller_label_first():
+    pairs = np.array([[1, 5, 4, 3, 2**31 - 1], [5, 1, 4, 2, 3]], np.int32)
+    distinct, sums = _combine(pairs, np.array([[1.0, 2, 4, 8, 16], [0.5, 0.25, 9, 9, 7]]))
+    assert distinct.T.tolist() == [[1, 5], [2, 3], [3, 2**31 - 1]]
+    assert distinct.dtype == np.int32
+    assert sums.tolist() == [[3, 8, 16], [0.75, 9, 7]]
+
+
+def test_ends_lie_on_pixels_also_where_float32_rounds_up():
+    ends = np.array([[0.4], [2.6], [2.0**24 + 2]], np.float32)
+    assert _nearest_pixels(ends, (1, 3, 2**24 + 2)).ravel().tolist() == [0, 2, 2**24 + 1]
+    assert _nearest_pixels(ends, (1, 4, 2**24 + 4)).ravel().tolist() == [0, 3, 2**24 + 2]
+
+
+@pytest.mark.parametrize("n_iter", [None, 0, 5])
+def test_an_image_without_foreground_has_no_basin(n_iter):
+    flows, state = start(np.ones((2, 5, 6)), np.zeros((5, 6)))
+    assert find_basins(flows, state, n_iter, 1) == 0
+    assert not state.any()
+
+
+def test_joining_looks_in_every_round_whether_it_is_still_wanted(monkeypatch):
+    asked = []
+    monkeypatch.setattr(basins, "check_wanted", lambda: asked.append(1))
+    flows, state = split_in_three()
+    join_unparted(flows, state, 3)
+    assert len(asked) == 1
+    flows[1] = -flows[1]
+    join_unparted(flows, state, 3)
+    assert len(asked) > 1
 
 
 def test_only_the_direction_of_flows_counts():

@@ -1,6 +1,9 @@
 """What `flowseg train` takes, shows while it runs, and says in the end."""
 
 import json
+import os
+import select
+import subprocess
 import sys
 import time
 from io import StringIO
@@ -230,3 +233,18 @@ def test_tune_says_before_and_after(fitted, folders, tmp_path):
     assert after.startswith("after: cellprob_threshold ")
     assert all(" at IoU 0.5 / 0.75" in line for line in (before, after))
     assert last.startswith("chosen on ")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
+def test_a_terminal_that_does_not_say_how_large_it_is_has_a_bar(tmp_path):
+    """Those of containers and of `script` have no size."""
+    import pty
+
+    ours, theirs = pty.openpty()
+    code = "from flowseg._system.bars import bar\nfor _ in bar(range(3), 'reading'): pass"
+    subprocess.run([sys.executable, "-c", code], stderr=theirs, check=True)
+    assert select.select([ours], [], [], 10)[0]
+    shown = os.read(ours, 65536)  # before the other end is closed, or it is lost
+    os.close(theirs)
+    os.close(ours)
+    assert b"reading:   0%" in shown

@@ -314,3 +314,32 @@ def test_bad_foreground():
         flowseg.follow_flows(np.zeros((2, 4, 4)), np.zeros((4, 4)))
     with pytest.raises(ValueError, match="foreground must have the shape of"):
         flowseg.follow_flows(np.zeros((2, 4, 4)), np.zeros((4, 3), bool))
+
+
+def test_the_flow_check_drops_what_is_above_its_threshold_by_default_0_4():
+    masks = np.zeros((40, 40), np.int32)
+    rows, columns = np.ogrid[:40, :40]
+    masks[(rows - 20) ** 2 + (columns - 20) ** 2 < 170] = 1
+    flows, cellprob = flowseg.masks_to_flows(masks), np.where(masks > 0, 5.0, -5.0)
+    n_objects = {}
+    for error in (0.37, 0.43):
+        cosine = 1 - error / 2  # turned by this angle all flows are so far from those of the masks
+        turned = np.array([[cosine, -np.sqrt(1 - cosine**2)], [np.sqrt(1 - cosine**2), cosine]])
+        field = np.einsum("ij,jrc->irc", turned, flows).astype(np.float32)
+        n_objects[error] = int(flowseg.flows_to_masks(field, cellprob).max())
+        (found,) = flowseg.flow_errors(masks, field)
+        assert found == pytest.approx(error, abs=0.01)
+        assert flowseg.flows_to_masks(field, cellprob, flow_threshold=found).max() == 1
+        assert flowseg.flows_to_masks(field, cellprob, flow_threshold=np.nextafter(found, 0)).max() == 0
+    assert n_objects == {0.37: 1, 0.43: 0}
+
+
+def test_the_smallest_object_has_15_pixels_by_default():
+    for n, kept in ((15, 1), (14, 0)):
+        masks = np.zeros((9, 9), np.int32)
+        masks[2:5, 2:7] = 1
+        masks.ravel()[np.flatnonzero(masks)[n:]] = 0
+        flows, cellprob = flowseg.masks_to_flows(masks), np.where(masks > 0, 5.0, -5.0)
+        assert flowseg.flows_to_masks(flows, cellprob).max() == kept
+        assert flowseg.flows_to_masks(flows, cellprob, min_size=n).max() == 1
+        assert flowseg.flows_to_masks(flows, cellprob, min_size=n + 1).max() == 0

@@ -21,6 +21,7 @@ from flowseg._report.objects import describe_objects
 from flowseg._report.page import FOLDER, SCRIPTS, Compared, read_part, write_page
 from flowseg._report.picture import find_factor, make_picture
 from flowseg._report.scores import CURVE, THRESHOLDS, as_document, as_table, curve, score_image, summarize
+from flowseg._system.shown import shown
 
 
 def damage(masks, seed):
@@ -259,8 +260,8 @@ def test_names_cannot_become_markup(tmp_path, masks):
     assert [tag for tag, _ in page.tags if tag == "img"] == []
     texts = {attributes["id"]: text for attributes, text in page.scripts if "id" in attributes}
     data = json.loads(texts["data"])
-    assert [row["name"] for row in data["scores"]["per_image"]] == EVIL
-    assert data["title"] == EVIL[0]
+    assert [row["name"] for row in data["scores"]["per_image"]] == [shown(name) for name in EVIL]
+    assert data["title"] == shown(EVIL[0])
     assert len(texts) == 1 + 2 * len(EVIL)
 
 

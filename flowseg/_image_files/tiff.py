@@ -99,6 +99,11 @@ def open_tiff(path: Path, scene: int | str | None, *, labels: bool) -> Iterator[
         with files.naming_what_is_damaged(path, "TIFF file"):
             kind = int(page.photometric) if PHOTOMETRIC in page.tags else BLACK_IS_ZERO
             compression = int(page.compression)
+        if page.dtype is None:
+            raise ValueError(
+                f"{path} must have samples of a type that NumPy has; got {page.bitspersample} bits of sample format "
+                f"{page.sampleformat}."
+            )
         transform = _transform(path, series, kind, compression in JPEG, labels)
         planes = Planes(path, file, series, number, transform)
         yield Source(

@@ -10,6 +10,7 @@ import keras
 from tqdm import tqdm
 
 from flowseg._nets.durations import say_duration
+from flowseg._system.bars import bar
 
 # Names of losses, for people.
 TITLES = {"loss": "loss", "val_loss": "validation loss"}
@@ -37,7 +38,7 @@ class TrainingProgress(keras.callbacks.Callback):
             self._began, self._first = time.monotonic(), epoch
             steps = self.params["steps"]
             total, done = self.params["epochs"] * steps, epoch * steps
-            self._bar = tqdm(total=total, initial=done, desc="training", unit="step", disable=None)
+            self._bar = bar(None, "training", total=total, initial=done, unit="step", leave=True)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
         """Advance the bar."""

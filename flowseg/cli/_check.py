@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from tqdm import tqdm
 
 from flowseg import io
 from flowseg._image_files.paths import identity, list_files
 from flowseg._labels.doctor import Finding, MasksReport, check_masks
 from flowseg._labels.duplicates import fingerprint
 from flowseg._labels.mend import mend_masks
+from flowseg._system.bars import bar
 from flowseg._system.locks import holding_folder
 from flowseg.cli._shared.annotations import read_loose_masks
 from flowseg.cli._shared.batch import Task, check_folder
@@ -62,7 +62,7 @@ def check(
     targets = {} if mend is None else _plan_mending(mend, files, partners)
     reports: dict[str, MasksReport] = {}
     with nullcontext() if mend is None else _mending_into(mend, targets):
-        for file in tqdm(files, "checking", disable=None, leave=False):
+        for file in bar(files, "checking"):
             reports[str(file)] = _check_file(file, partners.get(file), min_size, targets.get(file))
             if not as_json:
                 _print(str(file), reports[str(file)])
@@ -152,7 +152,7 @@ def _check_splits(images: list[Path], against: list[str]) -> Iterator[Finding]:
         yield Finding("leak", f"{every} of IMAGES is in --against, too, the same file: {list_files(again)}.")
     seen: dict[str, list[Path]] = defaultdict(list)
     apart = {file for file in others if identity(file) not in known}
-    for file in tqdm([*images, *sorted(apart)], "comparing", disable=None, leave=False):
+    for file in bar([*images, *sorted(apart)], "comparing"):
         try:
             seen[fingerprint(io.read_image(file))].append(file)
         except FAULTS as error:

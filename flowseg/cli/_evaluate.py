@@ -8,12 +8,12 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from flowseg import io
 from flowseg._labels.overlaps import find_overlaps, leave_out_ignored
 from flowseg._report import scores as scoring
 from flowseg._report.page import Compared, write_page
+from flowseg._system.bars import bar
 from flowseg.cli._shared.files import check_output_file
 from flowseg.cli._shared.inputs import find_masks_with_masks, find_partners, result_names
 from flowseg.cli._shared.options import READ, WRITE, AsJson, Axes, Channel, Plane, Reading, Scene, Time, make_reading
@@ -86,7 +86,7 @@ def _find(true: str, predicted: str, images: str | None) -> list[Files]:
 def _compare(files: list[Files], reading: Reading, *, flat: bool = False) -> Iterator[Compared]:
     """One image after the other; each that cannot be compared is named, and then there are no scores at all."""
     n_failed = 0
-    for one in tqdm(files, "comparing", disable=None, leave=False):
+    for one in bar(files, "comparing"):
         try:
             compared = _compare_one(one, reading, flat)
         except FAULTS as error:

@@ -11,11 +11,11 @@ from typing import Annotated, Any, NamedTuple
 import numpy as np
 import typer
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from flowseg import _checks, io
 from flowseg._labels.measure import PLAIN, SQUARED
 from flowseg._labels.measure import measure as measure_objects
+from flowseg._system.bars import bar
 from flowseg._system.optional import need
 from flowseg.cli._shared.files import check_output_file
 from flowseg.cli._shared.inputs import check_not_swapped, find_masks, find_masks_with_images, result_names
@@ -82,7 +82,7 @@ def measure(
     measuring = Measuring(reading)
     stages = Stages(measuring.read, lambda loaded: loaded, measuring.make, measuring.keep)
     with closing(stream(pairs, stages, _checks.as_workers(workers))) as passing:
-        results = [*tqdm(passing, "measuring", total=len(pairs), disable=None, leave=False)]
+        results = [*bar(passing, "measuring", total=len(pairs))]
     failures = [(str(pair[0]), result.reason) for pair, result in results if isinstance(result, Failure)]
     table = measuring.join(files, failures)
     written = bool(table["file"].size) or not failures

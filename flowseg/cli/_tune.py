@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from tqdm import tqdm
 
 from flowseg import metrics
 from flowseg._labels.overlaps import count_objects
 from flowseg._segmenters.summary import IOU_NAMES, say_precision, say_thresholds, thresholds_of
+from flowseg._system.bars import bar
 from flowseg.cli._shared.files import check_model_output, model_channels, model_file, read_pairs
 from flowseg.cli._shared.inputs import find_pairs
 from flowseg.cli._shared.options import (
@@ -100,7 +100,7 @@ def tune(
 
 def _look(segmenter: FlowSegmenter, pairs: tuple[list[Any], list[Any]]) -> dict[str, Any]:
     """Thresholds in effect, and the average precision with them."""
-    found = [segmenter.predict(image) for image in tqdm(pairs[0], "measuring", disable=None, leave=False)]
+    found = [segmenter.predict(image) for image in bar(pairs[0], "measuring")]
     values = metrics.average_precision(pairs[1], found, thresholds=tuple(map(float, IOU_NAMES)))
     return thresholds_of(segmenter) | {"ap": dict(zip(IOU_NAMES, map(float, values), strict=True))}
 

@@ -10,10 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from tqdm import tqdm
-
 from flowseg import _checks, io
 from flowseg._image_files.names import stem_of
+from flowseg._system.bars import bar
 from flowseg._system.files import remove_leftovers
 from flowseg._system.locks import holding_folder
 from flowseg.cli._shared.inputs import result_names
@@ -170,7 +169,7 @@ def _is_there(folder: Path, entry: Entry) -> bool:
 def _find_kept(tasks: Sequence[Task], entries: dict[str, Entry]) -> dict[str, Entry]:
     """Files that need not be done again."""
     kept = {}
-    for task in tqdm(tasks, "looking", disable=None, leave=False):
+    for task in bar(tasks, "looking"):
         entry = entries.get(task.name)
         if entry and all(file.is_file() for file in task.results):
             try:
@@ -222,14 +221,14 @@ def _run(batch: Batch, stages: Stages[Task, Any, Any, Any], title: str) -> None:
     todo = batch.todo
     with (
         advising(RESUME),
-        tqdm(total=len(todo), desc=title, disable=None, leave=False) as bar,
+        bar(None, title, total=len(todo)) as shown,
         closing(stream(todo, noting, batch.workers)) as results,
     ):
         for task, result in results:
             if isinstance(result, Failure):
                 batch.failures.append((task.title, result.reason))
-                bar.set_postfix(failed=len(batch.failures))
-            bar.update()
+                shown.set_postfix(failed=len(batch.failures))
+            shown.update()
     with suppress(OSError):  # a full disk: the lines are all there, in another order
         record.write()
     batch.all_entries = record.entries

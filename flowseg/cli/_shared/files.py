@@ -7,13 +7,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tqdm import tqdm
-
 from flowseg import io
 from flowseg._checks import AUTO
 from flowseg._image_files.reading import check_image_memory
 from flowseg._segmenters.pretrained import pretrained_file, pretrained_names
 from flowseg._system import files
+from flowseg._system.bars import bar
 from flowseg.cli._shared.inputs import check_not_swapped
 from flowseg.cli._shared.options import Reading
 
@@ -113,10 +112,7 @@ def read_pairs(
     """
     check_not_swapped(*pairs[0], reading)
     keep = n_channels is not None and n_channels > 1
-    read = [
-        (reading.read(a, keep_color=keep), io.read_masks(b))
-        for a, b in tqdm(pairs, "reading", disable=None, leave=False)
-    ]
+    read = [(reading.read(a, keep_color=keep), io.read_masks(b)) for a, b in bar(pairs, "reading")]
     if n_channels is None and any(image.ndim == 3 for image, _ in read):
         read = [
             (reading.read(a, keep_color=True) if image.ndim == 2 else image, labels)

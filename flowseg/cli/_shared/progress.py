@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from tqdm import tqdm
-
+from flowseg._system.bars import bar
 from flowseg.cli._shared.say import complain
 
 # Images of so many tiles are done in seconds: the bar of the files is enough.
@@ -42,7 +41,7 @@ class TileBar:
         if n_tiles <= FEW_TILES:
             return
         if n_done == 1:
-            self._bar = tqdm(total=n_tiles, desc="tiles of this image", unit="tile", disable=None, leave=False)
+            self._bar = bar(None, "tiles of this image", total=n_tiles, unit="tile")
         self._bar.update()
         if n_done == n_tiles:
             self._bar.close()

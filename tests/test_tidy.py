@@ -1,0 +1,52 @@
+"""From groups of pixels to objects, step by step: strays, what is dropped, what is at the border."""
+
+import numpy as np
+import pytest
+
+from flowseg._flows.cleanup import _most_touched, keep_objects, one_piece_each
+from flowseg._labels.components import find_pieces, touches_border
+
+
+def test_a_stray_goes_where_it_has_most_faces_and_of_equals_to_the_first():
+    main = np.array([False, True, False, True, False, True, True])  # 2 and 4 are strays
+    faces = [(1, 2), (2, 3), (3, 2), (4, 6), (4, 5), (0, 2), (0, 2), (0, 2), (2, 4), (2, 4), (2, 4), (1, 3), (1, 3)]
+    pairs = np.array(faces, np.int32).T
+    for order in (slice(None), slice(None, None, -1)):
+        assert _most_touched(pairs[:, order], main).tolist() == [[2, 4], [3, 5]]
+    assert _most_touched(np.array([[2, 2], [1, 4]], np.int32), main).tolist() == [[2], [1]]
+    assert _most_touched(np.array([[2, 0, 1], [4, 2, 3]], np.int32), main).shape == (2, 0)
+
+
+def one_each(rows):
+    labels = np.array(rows, np.int32)[None]
+    return one_piece_each(np.zeros((2, *labels.shape), np.float32), labels)
+
+
+def test_the_largest_piece_stays_and_of_equals_the_first():
+    objects = one_each([[1, 0, 1, 1], [0, 0, 0, 0], [2, 2, 0, 2]])
+    assert objects.image[0].tolist() == [[0, 0, 1, 1], [0, 0, 0, 0], [2, 2, 0, 0]]
+    assert objects.n == 2
+    assert objects.sizes.tolist() == [2, 2]
+    assert one_each([[1, 2, 2, 0, 1, 1]]).image[0].tolist() == [[1, 1, 1, 0, 2, 2]]  # the very first is the only stray
+    assert one_each([[3, 0, 3, 0, 3]]).image[0].tolist() == [[1, 0, 0, 0, 0]]
+    joined = one_each([[1, 1, 1, 2, 1, 2, 2, 2]])  # strays on both sides of where the two meet
+    assert joined.image[0].tolist() == [[1, 1, 1, 1, 2, 2, 2, 2]]
+    assert one_each([[1, 1, 1, 2, 0, 2, 2]]).image[0].tolist() == [[1, 1, 1, 1, 0, 2, 2]]
+
+
+@pytest.mark.parametrize("shape", [(1, 4, 9), (1, 2, 9), (1, 1, 9), (3, 4, 9), (2, 4, 9)])
+def test_what_reaches_the_border(shape):
+    for place in np.ndindex(shape):
+        image = np.zeros(shape, np.int32)
+        image[place] = 5
+        (found,) = touches_border(find_pieces(image))
+        assert found == any(n > 1 and p in (0, n - 1) for p, n in zip(place, shape, strict=True)), place
+
+
+def test_what_is_kept_is_numbered_in_raster_order():
+    image = np.array([[0, 4, 0, 3], [2, 0, 1, 0]], np.int32)
+    pieces = find_pieces(image)
+    found = keep_objects(pieces, pieces.image[pieces.image > 0] != pieces.image[0, 0, 3])
+    assert found.n == 3
+    assert found.image[0].tolist() == [[0, 1, 0, 0], [2, 0, 3, 0]]
+    assert keep_objects(found, np.zeros(3, bool)).n == 0

@@ -11,7 +11,7 @@ from setuptools import Extension, setup
 # A free-threaded interpreter has no stable ABI: there the extension is built for that one version.
 LIMITED_API = not sysconfig.get_config_var("Py_GIL_DISABLED")
 # For the test suite, and slow: FLOWSEG_BOUNDSCHECK=1 makes every array access of the kernels checked, and
-# FLOWSEG_CHECKED_MEMORY=1 the memory that they take (see _memory.h).
+# FLOWSEG_CHECKED_MEMORY=1 the memory that they take (see kernels/memory.h).
 BOUNDSCHECK = os.environ.get("FLOWSEG_BOUNDSCHECK", "0") == "1"
 CHECKED_MEMORY = os.environ.get("FLOWSEG_CHECKED_MEMORY", "0") == "1"
 

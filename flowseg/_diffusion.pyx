@@ -9,7 +9,7 @@ GIL; those that may take long return early once ``stop[0]`` is set.
 from libc.math cimport fabs, log1p, sqrt
 from libc.string cimport memcpy, memmove, memset
 
-cdef extern from "_memory.h":
+cdef extern from "kernels/memory.h":
     void *take_zeros(size_t count, size_t size) noexcept nogil
     void *take_room(size_t count, size_t size) noexcept nogil
     void give_back(void *array) noexcept nogil

@@ -19,7 +19,7 @@ if __name__ == "__main__":
     masks = segmenter.predict(image)
     panels = [
         plot.outlines(image, np.zeros_like(masks)),
-        plot.flow_colours(np.where(masks > 0, flows, 0)),
+        plot.flow_colors(np.where(masks > 0, flows, 0)),
         plot.outlines(image, masks),
     ]
     gap = np.full((image.shape[0], GAP, 3), 255, dtype=np.uint8)

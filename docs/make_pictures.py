@@ -44,10 +44,10 @@ def _draw_idea(folder: Path, image: np.ndarray, masks: np.ndarray) -> None:
     found = flowseg.flows_to_masks(flows, np.where(masks > 0, 5.0, -5.0))
     panels = [
         ("image", plot.outlines(image, np.zeros_like(masks))),
-        ("annotated masks", plot.mask_colours(masks)),
-        ("their flows", plot.flow_colours(flows)),
-        ("key: direction to colour", plot.flow_key(120)),
-        ("followed: masks again", plot.mask_colours(found)),
+        ("annotated masks", plot.mask_colors(masks)),
+        ("their flows", plot.flow_colors(flows)),
+        ("key: direction to color", plot.flow_key(120)),
+        ("followed: masks again", plot.mask_colors(found)),
     ]
     _show(folder, "idea", panels)
 
@@ -66,23 +66,23 @@ def _draw_eight_bits(folder: Path, masks: np.ndarray) -> None:
         found = flowseg.flows_to_masks(predicted, cellprob, flow_threshold=None)
         score = flowseg.metrics.match(masks, found).average_precision
         panels += [
-            (f"{name}, predicted", plot.flow_colours(predicted)),
-            (f"masks: average precision {score:.2f}", plot.mask_colours(found)),
+            (f"{name}, predicted", plot.flow_colors(predicted)),
+            (f"masks: average precision {score:.2f}", plot.mask_colors(found)),
         ]
     _show(folder, "eight_bits", panels)
 
 
 def _draw_lightness(folder: Path) -> None:
-    """Four colours of an annotation tool's palette that have the same whole lightness."""
-    colours = np.array([[0, 192, 64], [64, 192, 0], [0, 192, 128], [64, 192, 64]], dtype=np.uint8)
+    """Four colors of an annotation tool's palette that have the same whole lightness."""
+    colors = np.array([[0, 192, 64], [64, 192, 0], [0, 192, 128], [64, 192, 64]], dtype=np.uint8)
     _, masks = synthetic.cells((60, 60), 7, rng=8)
     annotation = np.zeros((60, 60, 3), dtype=np.uint8)
-    annotation[masks > 0] = colours[masks[masks > 0] % 4]
+    annotation[masks > 0] = colors[masks[masks > 0] % 4]
     lightness = rgb2lab(annotation)[..., 0].astype(int)
     panels = [
-        ("coloured annotation", annotation),
-        ("objects by lightness", plot.mask_colours(label(lightness, connectivity=2))),
-        ("masks_from_rgb", plot.mask_colours(flowseg.masks_from_rgb(annotation))),
+        ("colored annotation", annotation),
+        ("objects by lightness", plot.mask_colors(label(lightness, connectivity=2))),
+        ("masks_from_rgb", plot.mask_colors(flowseg.masks_from_rgb(annotation))),
     ]
     _show(folder, "lightness", panels)
 

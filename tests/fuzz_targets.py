@@ -95,8 +95,8 @@ def tiffs():
 def pictures(kind):
     from PIL import Image
 
-    colour = np.stack([IMAGE] * 3, -1)
-    made = [IMAGE, colour] + ([MASKS, np.stack([IMAGE] * 4, -1)] if kind == "PNG" else [])
+    color = np.stack([IMAGE] * 3, -1)
+    made = [IMAGE, color] + ([MASKS, np.stack([IMAGE] * 4, -1)] if kind == "PNG" else [])
     images = [Image.fromarray(array) for array in made]
     images += [images[0].convert("P")] if kind != "JPEG" else []
     return [in_memory(lambda b, i=i: i.save(b, kind)) for i in images]

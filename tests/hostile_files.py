@@ -51,13 +51,13 @@ def of_another(name, uuid="urn:other"):
     return f'<TiffData PlaneCount="1"><UUID FileName="{name}">{uuid}</UUID></TiffData>'
 
 
-def png(width, height, bits=8, colour=0, more=b""):
+def png(width, height, bits=8, color=0, more=b""):
     """A PNG whose pixels are missing."""
 
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
-    header = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", width, height, bits, color, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + more + chunk(b"IDAT", b"x") + chunk(b"IEND", b"")
 
 

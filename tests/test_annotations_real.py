@@ -21,11 +21,11 @@ POLYGON_IOU = 0.98
 
 
 @pytest.mark.parametrize("channel", ["d0", "d1"])
-def test_coloured_annotations_become_exactly_the_instance_maps(shared, channel):
+def test_colored_annotations_become_exactly_the_instance_maps(shared, channel):
     folder = shared / "data" / "aitslab" / "seed_example"
     (file,) = (folder / "raw_annotation").glob(f"*{channel}.png")
     instances = flowseg.masks_from_mat(folder / "inst_map_mat" / f"{file.stem}.mat")
-    masks = flowseg.masks_from_rgb(io.read_image(file), one_per_colour=True)
+    masks = flowseg.masks_from_rgb(io.read_image(file), one_per_color=True)
     assert masks.max() == {"d0": 41, "d1": 35}[channel]
     assert np.array_equal(masks, instances)
     (labels,) = (shared / "data" / "aitslab").glob(f"*/*/labels/{file.stem}.tif")

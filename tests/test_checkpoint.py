@@ -240,11 +240,11 @@ class TestWarmStart:
     def test_another_number_of_channels(self, small, pairs):
         images, masks = zip(*pairs)
         model = FlowSegmenter(**small, warm_start=True).fit(images, masks)
-        colour = [np.stack([image] * 3, axis=-1) for image in images]
+        color = [np.stack([image] * 3, axis=-1) for image in images]
         with pytest.raises(ValueError, match=r"images\[0\] must have 1 channel"):
-            model.fit(colour, masks)
+            model.fit(color, masks)
         with pytest.raises(ValueError, match="n_channels must be what it was in fit, 1; got 3"):
-            model.set_params(n_channels=3).fit(colour, masks)
+            model.set_params(n_channels=3).fit(color, masks)
 
 
 def same_weights(a, b):

@@ -104,11 +104,11 @@ def test_flows(data, tmp_path):
     assert imread(tmp_path / "flows" / "Zelle ä 2_masks_flows.png").shape == (*masks.shape, 3)
 
 
-def test_flows_of_coloured_annotations(tmp_path):
+def test_flows_of_colored_annotations(tmp_path):
     from flowseg import plot
 
     _, masks = synthetic.cells((64, 64), 6, rng=0)
-    imsave(tmp_path / "a.png", plot.mask_colours(masks), check_contrast=False)
+    imsave(tmp_path / "a.png", plot.mask_colors(masks), check_contrast=False)
     run_here("flows", tmp_path / "a.png", "--output", tmp_path / "out")
     assert np.array_equal(tifffile.imread(tmp_path / "out" / "a_flows.tif")[2:], masks_to_flows(masks))
 

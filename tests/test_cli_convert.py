@@ -81,7 +81,7 @@ def test_other_annotations(masks, tmp_path):
     folder = tmp_path / "in"
     folder.mkdir()
     savemat(folder / "a.mat", {"inst_map": labels.astype(np.float64)})
-    imsave(folder / "b.png", plot.mask_colours(labels), check_contrast=False)
+    imsave(folder / "b.png", plot.mask_colors(labels), check_contrast=False)
     xml = '<annotations><image name="c.png" width="80" height="64"><box xtl="1" ytl="2" xbr="5" ybr="4"/></image></annotations>'
     (folder / "c.xml").write_text(xml)
     labkit = {"interval": {"min": [0, 0], "max": [79, 63]}, "labels": {"x": [[3, 4], [4, 4]], "y": [[50, 50]]}}

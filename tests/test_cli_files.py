@@ -145,7 +145,7 @@ def test_channels_can_be_chosen(model, tmp_path):
         output = tmp_path / f"out {k}"
         invoke("predict", folder / name, "--model", model, "--output", output, *options)
         masks = io.read_masks(output / f"{Path(name).stem}_masks.tif")
-        assert np.array_equal(masks, expected) or name == "palette.png"  # whose colours are but near
+        assert np.array_equal(masks, expected) or name == "palette.png"  # whose colors are but near
     for text in ("x", "-1", ""):
         arguments = ("predict", folder / "rgb.png", "--model", model, "--output", tmp_path / "x")
         assert "--channel must be a number" in str(invoke(*arguments, f"--channel={text}", status=1).exception)

@@ -117,13 +117,11 @@ def test_training_further_from_the_shell(fitted, folders, pairs, tmp_path):
         assert said["before"]["val_loss"] == history["val_loss_before"][0]
         assert said["start_kept"] == (history["val_ap_after"] == history["val_ap_before"])
         assert set(said["thresholds"]) == (set() if "Boundary" in name else set(said["thresholds"]))
-    colour = tmp_path / "colour"
-    colour.mkdir()
+    color = tmp_path / "color"
+    color.mkdir()
     for k in range(2):
-        tifffile.imwrite(
-            colour / f"{k}.tif", np.stack([pairs[k][0]] * 3, axis=-1).astype(np.float32), photometric="rgb"
-        )
-    arguments = ("train", colour, folders[1] / "[01].tif", "--from", tmp_path / "FlowSegmenter.safetensors", "-o", file)
+        tifffile.imwrite(color / f"{k}.tif", np.stack([pairs[k][0]] * 3, axis=-1).astype(np.float32), photometric="rgb")
+    arguments = ("train", color, folders[1] / "[01].tif", "--from", tmp_path / "FlowSegmenter.safetensors", "-o", file)
     result = run_here(*arguments, status=1)
     assert (
         "0.tif must have as many channels as the model was trained on, 1; got 3. Choose with --channel."

@@ -133,7 +133,7 @@ def test_more_labels_than_numbers(crowd):
 
 def test_forms(nuclei, embryo):
     image, masks = nuclei
-    assert kinds(plot.mask_colours(masks), image) == {"colour"}
+    assert kinds(plot.mask_colors(masks), image) == {"color"}
     assert kinds(masks > 0, image) == {"binary"}
     assert kinds(masks, image[:-1]) == {"shape"}
     assert kinds(masks[0]) == {"shape"}
@@ -167,11 +167,11 @@ def test_shifted(nuclei, embryo, shift):
 
 def test_every_kind_is_demonstrated_here():
     said = set(re.findall(r"``([a-z ]+)``", check_masks.__doc__.split("Notes\n")[1].split("Examples\n")[0]))
-    shown = {*ONE_WAY, "cut", "overflow", "colour", "shape", "picture", "labels as image", "shifted", "image"}
+    shown = {*ONE_WAY, "cut", "overflow", "color", "shape", "picture", "labels as image", "shifted", "image"}
     assert said == shown
 
 
-# What the README of the real data names: specks that the decoding of colours lost, and a cell that the border cuts
+# What the README of the real data names: specks that the decoding of colors lost, and a cell that the border cuts
 # (its list of multi_component_objects); objects of two pieces, and with holes (its counts, and samples.csv).
 ODDITIES = {
     "MFGTMPcx7_170702000001_B14f07d1": {("cut", (34,))},

@@ -107,7 +107,7 @@ def test_axes(drawn, function):
         function(*values, ax=ax.figure)
 
 
-@pytest.mark.parametrize("module", ["_charts", "_colours", "_figures", "_reliability"])
+@pytest.mark.parametrize("module", ["_charts", "_colors", "_figures", "_reliability"])
 def test_examples(module):
     result = doctest.testmod(importlib.import_module(f"flowseg.{module}"))
     assert result.attempted > 4
@@ -122,7 +122,7 @@ def test_without_matplotlib():
     code = (
         "import sys; sys.modules['matplotlib'] = None\n"
         "import numpy as np; from flowseg import plot; masks = np.eye(3, dtype=int)\n"
-        "plot.mask_colours(masks); plot.reliability([masks], [masks], [{'label': [1], 'score': [0.5]}])\n"
+        "plot.mask_colors(masks); plot.reliability([masks], [masks], [{'label': [1], 'score': [0.5]}])\n"
         "try: plot.show_masks(masks)\n"
         "except ImportError as error: print(error)"
     )
@@ -146,7 +146,7 @@ def test_edges_are_between_pixels():
 @pytest.mark.parametrize("seed", range(3))
 def test_outlines_are_true_to_the_pixel(seed):
     image, masks = synthetic.cells((30, 34), 6, diameter=10, rng=seed)
-    ax = plot.show_outlines(image, masks, colour="#ff00ff", linewidth=LINE, ax=exact_axes(masks.shape))
+    ax = plot.show_outlines(image, masks, color="#ff00ff", linewidth=LINE, ax=exact_axes(masks.shape))
     picture = canvas(ax.figure)
     magenta = (picture == (255, 0, 255)).all(axis=2)
     assert np.array_equal(magenta, near_edges(masks, LINE // 2))
@@ -164,17 +164,17 @@ def test_outlines_on_a_real_image(shared):
     picture = canvas(ax.figure)
     line = near_edges(masks, LINE // 2)
     assert line.any()
-    assert np.array_equal((picture == plot.OUTLINE_COLOUR).all(axis=2) & line, line)
+    assert np.array_equal((picture == plot.OUTLINE_COLOR).all(axis=2) & line, line)
     assert np.array_equal(picture[INSIDE], plot.outlines(image, np.zeros_like(masks)))
 
 
 def test_masks(drawn):
     image, masks = drawn
     picture = canvas(plot.show_masks(masks, ax=exact_axes(masks.shape)).figure)
-    assert np.array_equal(picture, np.kron(plot.mask_colours(masks), np.ones((SCALE, SCALE, 1), int)))
+    assert np.array_equal(picture, np.kron(plot.mask_colors(masks), np.ones((SCALE, SCALE, 1), int)))
     over = canvas(plot.show_masks(masks, image=image, ax=exact_axes(masks.shape)).figure)[INSIDE]
     grey = plot.outlines(image, np.zeros_like(masks)).astype(float)
-    mixed = (1 - MASK_OPACITY) * grey + MASK_OPACITY * plot.mask_colours(masks)
+    mixed = (1 - MASK_OPACITY) * grey + MASK_OPACITY * plot.mask_colors(masks)
     assert np.array_equal(over, np.where(masks[..., None] > 0, np.rint(mixed), grey))
 
 
@@ -183,7 +183,7 @@ def test_flows_and_their_key(drawn):
     flows = masks_to_flows(masks)
     ax = plot.show_flows(flows, masks=masks, linewidth=LINE, ax=exact_axes(masks.shape))
     picture = canvas(ax.figure)
-    assert np.array_equal(picture[INSIDE], plot.flow_colours(flows))
+    assert np.array_equal(picture[INSIDE], plot.flow_colors(flows))
     assert np.array_equal((picture == 255).all(axis=2), near_edges(masks, LINE // 2))
 
     ax = plot.show_flows(flows)
@@ -197,13 +197,13 @@ def test_flows_and_their_key(drawn):
     for row, column in ((0, 1), (1, 0), (0, -1), (-1, 0), (0.6, -0.8)):
         x, y = middle + radius * np.array([column, -row])
         seen = picture[picture.shape[0] - 1 - int(y), int(x)]
-        assert np.abs(seen - plot.flow_colours(np.array([[[row]], [[column]]], float))[0, 0]).max() < 20
+        assert np.abs(seen - plot.flow_colors(np.array([[[row]], [[column]]], float))[0, 0]).max() < 20
     corner = picture[picture.shape[0] - 1 - int(box.y0 + 2), int(box.x0 + 2)]
     assert corner.tolist() == [255, 255, 255]  # outside the wheel
 
 
-def mix(below, colour):
-    return np.rint((1 - COMPARISON_OPACITY) * np.array(below) + COMPARISON_OPACITY * np.array(colour))
+def mix(below, color):
+    return np.rint((1 - COMPARISON_OPACITY) * np.array(below) + COMPARISON_OPACITY * np.array(color))
 
 
 def spoil(masks, seed=0):
@@ -409,7 +409,7 @@ MASKS = np.eye(3, dtype=int)
         (lambda: plot.show_flows(np.zeros((2, 4, 4)), masks=MASKS), ValueError, r"masks must have the shape of one component of flows, \(4, 4\); got \(3, 3\)"),
         (lambda: plot.show_outlines(np.eye(4), MASKS), ValueError, r"image must have the shape of masks, \(3, 3\)"),
         (lambda: plot.show_outlines(np.eye(3), MASKS > 0), TypeError, "masks must be an integer label image"),
-        (lambda: plot.show_outlines(np.eye(3), MASKS, colour="no such"), ValueError, "colour must be a colour that matplotlib knows.*got 'no such'"),
+        (lambda: plot.show_outlines(np.eye(3), MASKS, color="no such"), ValueError, "color must be a color that matplotlib knows.*got 'no such'"),
         (lambda: plot.show_outlines(np.eye(3), MASKS, linewidth=-1), ValueError, "linewidth must be a number of at least 0; got -1"),
         (lambda: plot.show_masks(np.ones((2, 2, 2), int)), ValueError, "masks must be 2-D"),
         (lambda: plot.show_masks(MASKS, image=np.eye(2)), ValueError, "image must have the shape of masks"),

@@ -41,7 +41,7 @@ def test_golden_flows(shared):
             assert np.array_equal(np.any(found != 0, axis=0), np.any(golden["flows"] != 0, axis=0)), file.name
 
 
-def test_old_flow_pictures_are_reproduced_from_the_coloured_annotation(shared):
+def test_old_flow_pictures_are_reproduced_from_the_colored_annotation(shared):
     from skimage.io import imread
 
     seed = shared / "data" / "aitslab" / "seed_example"

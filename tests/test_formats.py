@@ -204,7 +204,7 @@ def test_where_objects_overlap_the_smaller_one_is_seen(tmp_path):
         flowseg.masks_from_files(tmp_path)
 
 
-def test_coloured_annotations_are_the_instance_maps(shared):
+def test_colored_annotations_are_the_instance_maps(shared):
     folder = shared / "data" / "aitslab" / "seed_example"
     for file in sorted((folder / "raw_annotation").glob("*.png")):
         masks = flowseg.masks_from_rgb(io.read_image(file))

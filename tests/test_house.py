@@ -160,7 +160,7 @@ def test_array_functions_need_neither_keras_nor_readers_of_files():
         "flowseg.flows_to_masks(flows, np.where(masks > 0, 1.0, -1.0)); flowseg.metrics.match(masks, masks)\n"
         "flowseg.normalize(image)\n"
         "files = [name for name in ('tifffile', 'PIL', 'safetensors') if name in sys.modules]\n"
-        "flowseg.plot.flow_colours(flows); flowseg.io.find_files\n"
+        "flowseg.plot.flow_colors(flows); flowseg.io.find_files\n"
         "print(files + [name for name in ('tensorflow', 'keras', 'sklearn', 'matplotlib') if name in sys.modules])"
     )
     assert run(code).strip() == "[]"

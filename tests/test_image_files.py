@@ -56,7 +56,7 @@ def test_single_planes_and_channels_are_no_axes(stack, tmp_path):
     assert np.array_equal(io.read_image(tmp_path / "a.tif", z=0, channel=0), stack[0, 0])
 
 
-def test_channels_of_colour_pictures(tmp_path):
+def test_channels_of_color_pictures(tmp_path):
     rgb = np.random.default_rng(0).integers(0, 255, (6, 7, 3)).astype(np.uint8)
     imsave(tmp_path / "a.png", rgb, check_contrast=False)
     assert np.array_equal(io.read_image(tmp_path / "a.png", channel=1), rgb[..., 1])

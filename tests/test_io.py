@@ -65,7 +65,7 @@ def test_damaged_files(tmp_path, name, content):
         io.read_image(file)
 
 
-def test_forms_of_colour(tmp_path):
+def test_forms_of_color(tmp_path):
     rgb = np.random.default_rng(0).integers(0, 255, (6, 7, 3)).astype(np.uint8)
     tifffile.imwrite(tmp_path / "planar.tif", np.moveaxis(rgb, -1, 0), photometric="rgb", planarconfig="separate")
     assert np.array_equal(io.read_image(tmp_path / "planar.tif"), rgb)
@@ -79,7 +79,7 @@ def test_forms_of_colour(tmp_path):
     assert set(np.unique(io.read_image(tmp_path / "bits.png"))) == {0, 1}
 
 
-def test_sixteen_bit_colour_is_not_cut(tmp_path):
+def test_sixteen_bit_color_is_not_cut(tmp_path):
     import struct
     import zlib
 
@@ -107,9 +107,9 @@ def test_masks_in_files_that_could_be_taken_for_something_else(tmp_path):
     picture.save(tmp_path / "palette.png")
     assert np.array_equal(io.read_masks(tmp_path / "palette.png"), indices)
     assert io.read_image(tmp_path / "palette.png").shape == (4, 5, 3)
-    imsave(tmp_path / "colours.jpg", np.zeros((9, 9, 3), np.uint8), check_contrast=False)
+    imsave(tmp_path / "colors.jpg", np.zeros((9, 9, 3), np.uint8), check_contrast=False)
     with pytest.raises(ValueError, match="must not be a JPEG file"):
-        io.read_masks(tmp_path / "colours.jpg")
+        io.read_masks(tmp_path / "colors.jpg")
 
 
 def test_targets_that_must_stay(tmp_path):
@@ -144,9 +144,9 @@ def test_masks_files(tmp_path):
     assert np.array_equal(io.read_masks(tmp_path / "m.tif"), masks * 10_000)
     with pytest.raises(ValueError, match=r"masks must have labels from 0 to 2\*\*32 - 1 to be written; got -1 to 10"):
         io.write_masks(tmp_path / "m.tif", masks - 1)
-    colours = np.zeros((4, 4, 3), np.uint8)
-    colours[0, 0], colours[0, 1] = (64, 0, 0), (0, 64, 0)
-    imsave(tmp_path / "rgb.png", colours, check_contrast=False)
+    colors = np.zeros((4, 4, 3), np.uint8)
+    colors[0, 0], colors[0, 1] = (64, 0, 0), (0, 64, 0)
+    imsave(tmp_path / "rgb.png", colors, check_contrast=False)
     assert io.read_masks(tmp_path / "rgb.png")[0, :2].tolist() == [1, 2]
     tifffile.imwrite(tmp_path / "float.tif", np.full((3, 3), 0.5, np.float32))
     with pytest.raises(TypeError, match=r"float.tif must be an integer label image"):

@@ -7,8 +7,8 @@ import flowseg
 from flowseg._labels.components import find_pieces
 
 
-def test_exact_colours():
-    # The 63 colours of the CVAT palette: many share a lightness, all touch their neighbours.
+def test_exact_colors():
+    # The 63 colors of the CVAT palette: many share a lightness, all touch their neighbours.
     palette = [c for c in itertools.product((0, 64, 128, 192), repeat=3) if any(c)]
     image = np.kron(np.array(palette, np.uint8).reshape(7, 9, 3), np.ones((4, 4, 1), np.uint8))
     masks = flowseg.masks_from_rgb(image)
@@ -48,7 +48,7 @@ def test_aitslab_annotation_equals_the_instance_map(shared):
 @pytest.mark.parametrize(
     ("image", "error", "sentence"),
     [
-        (np.zeros((4, 4)), TypeError, "image must hold integer colours; got dtype float64"),
+        (np.zeros((4, 4)), TypeError, "image must hold integer colors; got dtype float64"),
         (np.zeros((4, 4), int), ValueError, r"image must be an RGB or RGBA annotation .* got \(4, 4\)"),
         (np.zeros((4, 4, 2), int), ValueError, "RGB or RGBA"),
     ],

@@ -80,9 +80,9 @@ def test_segments_the_sample_and_says_how_good_objects_are(viewer, widget, qtbot
     assert np.array_equal(masks.scale, image.scale)
     table = masks.features
 
-    # By score in colours: the two ends of the scale are what they should be.
+    # By score in colors: the two ends of the scale are what they should be.
     widget.correct.masks.choose(masks)
-    widget.correct.colours.setCurrentIndex(1)
+    widget.correct.colors.setCurrentIndex(1)
     best, worst = table["index"][table["score"].idxmax()], table["index"][table["score"].idxmin()]
     assert np.sum(masks.get_color(best)[:3]) > np.sum(masks.get_color(worst)[:3])
     widget.correct.next.click()
@@ -356,9 +356,9 @@ def test_errors_are_notifications(viewer, widget, qtbot, said, tmp_path):
     widget.correct.masks.choose(small)
     widget.correct.buttons["New object"].click()
     assert said()[-1][1] == "Layer 'small' must have room for another label; uint8 has none: convert it to int32."
-    widget.correct.colours.setCurrentIndex(1)
+    widget.correct.colors.setCurrentIndex(1)
     assert "must have a score for its objects" in said()[-1][1]
-    assert widget.correct.colours.currentIndex() == 0
+    assert widget.correct.colors.currentIndex() == 0
 
     # What the child says of a job, and the death of the child.
     viewer.add_image(np.ones((32, 32)), name="flat")
@@ -374,16 +374,16 @@ def test_errors_are_notifications(viewer, widget, qtbot, said, tmp_path):
     assert widget.segment.run.isEnabled()
 
 
-def test_colour_layers_are_trained_on_in_colour(viewer, widget, said):
+def test_color_layers_are_trained_on_in_color(viewer, widget, said):
     image, masks = synthetic.cells((64, 64), 5, rng=0)
-    colour = (np.clip(np.stack([image, image, image, np.ones_like(image)], axis=-1), 0, 1) * 255).astype(np.uint8)
-    layer = viewer.add_image(colour, name="colour")
-    viewer.add_labels(masks, name="colour masks")
+    color = (np.clip(np.stack([image, image, image, np.ones_like(image)], axis=-1), 0, 1) * 255).astype(np.uint8)
+    layer = viewer.add_image(color, name="color")
+    viewer.add_labels(masks, name="color masks")
     viewer.add_image(image, name="grey")
     viewer.add_labels(masks, name="grey masks")
     assert len(widget.train.chosen()) == 2
     widget.train.run.click()
-    assert said() == [("error", "The images must all be grey or all be in colour; there are some of each.")]
+    assert said() == [("error", "The images must all be grey or all be in color; there are some of each.")]
     from flowseg._napari import layers
 
     assert layers.channels(layer) == 3

@@ -54,7 +54,7 @@ def test_what_is_found_is_what_the_segmenter_finds(do, fitted, pairs, tmp_path):
         for name, column in objects.items():
             assert np.array_equal(arrays[f"object_{name}"], column, equal_nan=column.dtype.kind == "f")
         flows, _ = segmenter.predict_flows(image, diameters=20.0)
-        assert np.array_equal(arrays["flows"], plot.flow_colours(flows))
+        assert np.array_equal(arrays["flows"], plot.flow_colors(flows))
     n_objects = sum(int(arrays["masks"].max()) for arrays in found)
     assert told[-1] == Told("done", f"{n_objects} objects in 2 planes, with labels that do not repeat")
     assert [(t.n_done, t.n_all) for t in told if t.text.startswith("segmenting plane")] == [(0, 2), (1, 2)]

@@ -38,8 +38,8 @@ def test_opacity_of_labels(labels, tmp_path):
     for opacity in (np.full_like(labels, 255), np.full_like(labels, 128), (labels > 0) * np.uint8(255)):
         Image.fromarray(np.dstack([labels, opacity])).save(tmp_path / "a.png")
         assert np.array_equal(io.read_masks(tmp_path / "a.png"), labels)
-        colours = np.dstack([labels * 90, labels * 0, labels, opacity])
-        Image.fromarray(colours).save(tmp_path / "b.png")
+        colors = np.dstack([labels * 90, labels * 0, labels, opacity])
+        Image.fromarray(colors).save(tmp_path / "b.png")
         assert np.array_equal(io.read_masks(tmp_path / "b.png"), labels)
     Image.fromarray(np.dstack([labels, labels + 7])).save(tmp_path / "a.png")
     with pytest.raises(ValueError, match=r"a\.png must have one opacity for all labels; it varies"):
@@ -61,14 +61,14 @@ def test_palettes_and_few_bits(labels, tmp_path):
             assert np.array_equal(read(tmp_path / "b.png"), grey)
 
 
-def _png(width, height, bits, colour, rows):
+def _png(width, height, bits, color, rows):
     import struct
     import zlib
 
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
-    header = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", width, height, bits, color, 0, 0, 0)
     pixels = zlib.compress(b"".join(b"\0" + row.tobytes() for row in rows))
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
 
@@ -97,14 +97,14 @@ def test_grey_in_three_channels(labels, tmp_path):
         io.read_image(tmp_path / "a.png", keep_color=3)
 
 
-def test_colour_models_get_their_channels_of_grey_pictures(tmp_path):
+def test_color_models_get_their_channels_of_grey_pictures(tmp_path):
     (tmp_path / "images").mkdir()
     (tmp_path / "masks").mkdir()
     for seed in range(3):
         image, masks = flowseg.synthetic.cells((96, 96), 8, rng=seed)
         grey = (255 * (image - image.min()) / np.ptp(image)).astype(np.uint8)
-        colours = np.dstack([grey, grey, grey if seed == 0 else grey // 2])
-        io.write_picture(tmp_path / "images" / f"w{seed}.png", colours)
+        colors = np.dstack([grey, grey, grey if seed == 0 else grey // 2])
+        io.write_picture(tmp_path / "images" / f"w{seed}.png", colors)
         io.write_masks(tmp_path / "masks" / f"w{seed}.tif", masks)
     model = tmp_path / "m.safetensors"
     options = "--output", model, "--epochs", "1", "--steps-per-epoch", "2", "--filters", "8,16"
@@ -134,7 +134,7 @@ def test_only_what_the_name_promises_is_opened(tmp_path):
             with pytest.raises(ValueError, match=sentence):
                 read(file)
     Image.new("CMYK", (8, 8)).save(tmp_path / "a.jpg")
-    with pytest.raises(ValueError, match=r"a\.jpg must be grey or RGB; its colours are CMYK"):
+    with pytest.raises(ValueError, match=r"a\.jpg must be grey or RGB; its colors are CMYK"):
         io.read_image(tmp_path / "a.jpg")
     frames = [Image.new("L", (8, 8), value) for value in (0, 99)]
     frames[0].save(file, save_all=True, append_images=frames[1:])

@@ -67,9 +67,9 @@ def test_it_is_a_start_for_training(nuclei, pairs):
     tuned.fit(images, masks)
     after = tuned.network_.get_weights()
     assert all(np.allclose(a, b, atol=1e-3) for a, b in zip(before, after) if a.ndim == 4)
-    colour = [np.stack([image] * 3, axis=-1) for image in images]
+    color = [np.stack([image] * 3, axis=-1) for image in images]
     with pytest.raises(ValueError, match=r"images\[0\] must have 1 channel"):
-        tuned.fit(colour, masks)
+        tuned.fit(color, masks)
 
 
 def test_unknown_name():

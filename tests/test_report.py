@@ -184,12 +184,12 @@ def test_pictures_keep_every_pixel():
     assert (picture.factor, picture.note) == (1, "")
     assert np.all(np.diff(grey.ravel().astype(int)) > 0)
     assert (grey.min(), grey.max()) == (0, 255)
-    colour = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
-    assert np.abs(decode(make_picture(colour, 1)).astype(int) - colour).max() < 8
+    color = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    assert np.abs(decode(make_picture(color, 1)).astype(int) - color).max() < 8
     assert decode(make_picture(np.full((5, 6), 7.5), 1)).max() == 0
 
 
-def test_channels_that_are_no_colours():
+def test_channels_that_are_no_colors():
     image = np.stack([np.eye(8), 1 - np.eye(8)], axis=-1)
     picture = make_picture(image, 1)
     assert picture.note == "channel 1 of 2"

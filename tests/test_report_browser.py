@@ -99,7 +99,7 @@ def visit(browser, address):
     for log in ("browser", "performance"):
         browser.get_log(log)
     browser.get(address)
-    wait(browser, lambda: np.unique(colours(browser)).size > 3)
+    wait(browser, lambda: np.unique(colors(browser)).size > 3)
     yield browser
     assert browser.get_log("browser") == []
     sent = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
@@ -111,15 +111,15 @@ def wait(browser, condition):
     WebDriverWait(browser, 20, poll_frequency=0.05).until(lambda _: condition())
 
 
-def colours(browser):
-    """Colours of the canvas where it is painted, pixel by pixel."""
+def colors(browser):
+    """Colors of the canvas where it is painted, pixel by pixel."""
     data = base64.b64decode(pixels(browser).split(",")[1])
     found = np.asarray(Image.open(BytesIO(data)).convert("RGBA")).reshape(-1, 4)
     return found[found[:, 3] == 255, :3].astype(int)
 
 
-def has(found, colour):
-    return bool((np.abs(found - colour).max(axis=1) <= 6).any())
+def has(found, color):
+    return bool((np.abs(found - color).max(axis=1) <= 6).any())
 
 
 def is_grey(found):
@@ -150,31 +150,31 @@ def check_change(browser, action):
 
 
 def test_layers_change_what_is_seen(page):
-    found = colours(page)
+    found = colors(page)
     assert has(found, TRUTH)
     assert has(found, PREDICTION)
     for name in ("errors", "predicted", "true"):
         box = page.find_element(By.ID, f"layer-{name}")
         check_change(page, box.click)
-    found = colours(page)
+    found = colors(page)
     assert is_grey(found)
     assert np.unique(found).size > 50  # the image alone
     check_change(page, page.find_element(By.ID, "layer-image").click)
-    assert not colours(page).any()
+    assert not colors(page).any()
     check_change(page, lambda: press(page, "2"))
-    found = colours(page)
+    found = colors(page)
     assert has(found, TRUTH)
     assert not has(found, PREDICTION)
     check_change(page, lambda: press(page, "23"))
-    found = colours(page)
+    found = colors(page)
     assert has(found, PREDICTION)
     assert not has(found, TRUTH)
     check_change(page, lambda: press(page, "34"))
-    assert not has(colours(page), PREDICTION)
-    red, green, blue = colours(page).sum(axis=0)
+    assert not has(colors(page), PREDICTION)
+    red, green, blue = colors(page).sum(axis=0)
     assert red > 1.5 * green > 10 * blue  # vermillion: missed objects
     check_change(page, lambda: press(page, "14"))
-    assert is_grey(colours(page))
+    assert is_grey(colors(page))
 
 
 def test_worst_first_and_sorting(page):
@@ -256,11 +256,11 @@ def test_the_threshold_is_that_of_the_errors(page):
 def test_brightness(page):
     for key in "234":
         check_change(page, lambda key=key: press(page, key))
-    before = colours(page).mean()
+    before = colors(page).mean()
     gain = page.find_element(By.ID, "gain")
     check_change(page, lambda: gain.send_keys(Keys.ARROW_RIGHT * 6))
-    assert colours(page).mean() > before + 10
-    assert is_grey(colours(page))
+    assert colors(page).mean() > before + 10
+    assert is_grey(colors(page))
 
 
 def test_every_control_is_reached_and_shows_the_focus(page):
@@ -306,7 +306,7 @@ def test_without_images(bare_page):
     assert not bare_page.find_element(By.ID, "gain").is_displayed()
     for key in "34":
         check_change(bare_page, lambda key=key: press(bare_page, key))
-    found = colours(bare_page)
+    found = colors(bare_page)
     assert has(found, TRUTH)
     assert not has(found, PREDICTION)
     press(bare_page, "n")
@@ -318,9 +318,9 @@ def test_a_reduced_image_lies_where_it_should(reduced_page):
     image, true = synthetic.cells((90, 120), 12, rng=3)
     for key in "34":
         check_change(reduced_page, lambda key=key: press(reduced_page, key))
-    assert has(colours(reduced_page), TRUTH)
+    assert has(colors(reduced_page), TRUTH)
     check_change(reduced_page, lambda: press(reduced_page, "2"))
-    shown = colours(reduced_page)
+    shown = colors(reduced_page)
     assert is_grey(shown)
     columns = round(np.sqrt(len(shown) * 120 / 90))
     rows = len(shown) // columns
@@ -352,7 +352,7 @@ def test_nothing_sticks_out_and_words_can_be_read(page, scheme, width):
 
 
 def contrast(one, other):
-    """Contrast ratio of two colours as browsers say them, after WCAG."""
+    """Contrast ratio of two colors as browsers say them, after WCAG."""
     lights = []
     for said in (one, other):
         red, green, blue = (int(v) / 255 for v in said[said.index("(") + 1 : -1].split(",")[:3])

@@ -63,7 +63,7 @@ def test_learned_attributes(segmenter, pairs):
     assert isinstance(segmenter.network_, keras.Model)
 
 
-def test_colour_images(pairs, small):
+def test_color_images(pairs, small):
     images = [np.stack([image, image**2, 1 - image], axis=-1) for image, _ in pairs]
     model = FlowSegmenter(n_channels=3, **small).fit(images, [m for _, m in pairs])
     assert model.predict(images[0]).shape == (96, 96)

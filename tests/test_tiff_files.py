@@ -79,7 +79,7 @@ def test_palettes(plane, tmp_path):
         assert np.array_equal(io.read_image(tmp_path / name), plane)
 
 
-def test_colours_by_jpeg_and_others(tmp_path):
+def test_colors_by_jpeg_and_others(tmp_path):
     smooth = np.linspace(0, 200, 48 * 32).reshape(48, 32, 1).astype(np.uint8) + np.array([0, 20, 50], np.uint8)
     tifffile.imwrite(tmp_path / "a.tif", smooth, photometric="rgb", compression="jpeg")
     with tifffile.TiffFile(tmp_path / "a.tif") as file:
@@ -90,7 +90,7 @@ def test_colours_by_jpeg_and_others(tmp_path):
     for photometric, samples in (("separated", 4), ("cielab", 3), ("ycbcr", 3)):
         array = np.zeros((8, 8, samples), np.uint8)
         tifffile.imwrite(tmp_path / "b.tif", array, photometric=photometric, planarconfig="contig")
-        with pytest.raises(ValueError, match=rf"b\.tif must be grey or RGB; its colours are {photometric.upper()}"):
+        with pytest.raises(ValueError, match=rf"b\.tif must be grey or RGB; its colors are {photometric.upper()}"):
             io.read_image(tmp_path / "b.tif")
 
 
@@ -110,12 +110,12 @@ def test_opacity_is_known_by_its_tag(tmp_path):
 def test_label_stacks_are_stacks(n, dtype, tmp_path):
     labels = np.random.default_rng(0).integers(0, 99, (n, 6, 8)).astype(dtype)
     file = tmp_path / "a.tif"
-    tifffile.imwrite(file, labels)  # three and four planes are tagged as colours
+    tifffile.imwrite(file, labels)  # three and four planes are tagged as colors
     assert np.array_equal(io.read_masks(file), labels)
     if n in (3, 4):
         tifffile.imwrite(file, labels, photometric="rgb", planarconfig="separate", metadata=None)
         if dtype == "u1":
-            with pytest.raises(ValueError, match="must say whether it holds a stack of labels or colours"):
+            with pytest.raises(ValueError, match="must say whether it holds a stack of labels or colors"):
                 io.read_masks(file)
             if n == 3:
                 assert io.read_masks(file, axes="SYX").shape == (6, 8)

@@ -47,7 +47,7 @@ def combinations():
 
 
 def values(shape, dtype, seed):
-    """Every bit is used; colours are never equal, opacity never constant."""
+    """Every bit is used; colors are never equal, opacity never constant."""
     raw = np.random.default_rng(seed).integers(0, 256, (*shape, np.dtype(dtype).itemsize), dtype=np.uint8)
     array = raw.view(dtype)[..., 0]
     return np.nan_to_num(array, nan=1, posinf=2, neginf=3) if dtype == "f4" else array

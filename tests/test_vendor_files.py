@@ -60,7 +60,7 @@ def test_a_size_that_the_file_does_not_know_is_none(stack, tmp_path):
     assert io.read_pixel_size(tmp_path / "a.nd2") is None
 
 
-def test_colours_of_a_camera(tmp_path):
+def test_colors_of_a_camera(tmp_path):
     pyczi = pytest.importorskip("pylibCZIrw.czi", reason="pylibCZIrw, which writes CZI files, is not installed")
     pytest.importorskip("bioio_czi", reason="bioio-czi is not installed")
     rgb = np.random.default_rng(0).integers(0, 255, (8, 9, 3)).astype(np.uint8)

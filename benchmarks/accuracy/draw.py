@@ -36,7 +36,7 @@ TITLES = {
     "dsb2018_histology": "stained tissue",
 }
 CURVES = {"flow": "from scratch", "flow:nuclei": "from the nuclei model"}
-COLOURS = {
+COLORS = {
     "flowseg, flows": "tab:blue",
     "flowseg, three classes": "tab:orange",
     "StarDist 0.9.2": "tab:green",
@@ -103,9 +103,9 @@ def draw_scores(results: Results, sets: list[str], file: Path) -> None:
         (lines["true masks, there and back"],) = ax.plot(THRESHOLDS, ceiling, color="0.6", ls=":")
         seen = set()
         for name, result in jobs_of(results, data).values():
-            (lines[name],) = ax.plot(THRESHOLDS, pooled(result), color=COLOURS[name], marker="o", ms=3)
+            (lines[name],) = ax.plot(THRESHOLDS, pooled(result), color=COLORS[name], marker="o", ms=3)
             if name not in seen:
-                ax.fill_between(THRESHOLDS, result["low"], result["high"], color=COLOURS[name], alpha=0.1, lw=0)
+                ax.fill_between(THRESHOLDS, result["low"], result["high"], color=COLORS[name], alpha=0.1, lw=0)
             seen.add(name)
         marked = all(_by_length(result) for _, result in jobs_of(results, data).values())
         ax.set(title=TITLES[data] + ", by length" * marked, xlabel="IoU", ylim=(0, 1.02))

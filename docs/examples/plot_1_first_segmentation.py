@@ -51,7 +51,7 @@ plot.show_outlines(image, masks, ax=axes[1]).set_title(f"{masks.max()} nuclei fo
 #
 # The network predicts two things for every pixel: a *flow*, the direction to the middle of its nucleus, and whether
 # it belongs to a nucleus at all. Where two nuclei touch, flows point away from each other, to either side: in the
-# colours below, opposite hues meet at the border. That is why touching nuclei come apart although no dark line parts
+# colors below, opposite hues meet at the border. That is why touching nuclei come apart although no dark line parts
 # them.
 flows, cellprob = segmenter.predict_flows(image)
 part = np.s_[150:256, 0:110]

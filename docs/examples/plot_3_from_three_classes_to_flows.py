@@ -18,7 +18,7 @@ from flowseg import metrics, plot, synthetic
 # Three classes
 # -------------
 #
-# Drawn here from known masks, so that what is lost can be seen. On disk they are often a picture with one colour per
+# Drawn here from known masks, so that what is lost can be seen. On disk they are often a picture with one color per
 # class: take ``image.argmax(axis=-1)`` of its channels, in their order, to come to numbers.
 image, true_masks = synthetic.cells((170, 230), 45, rng=4)
 boundary = find_boundaries(true_masks, mode="inner")
@@ -30,7 +30,7 @@ classes = np.where(boundary, 2, np.where(true_masks > 0, 1, 0))
 #
 # Every connected piece of the interior is an object, but its own boundary pixels are missing. Let the pieces grow
 # into the boundary class, and nowhere else: a watershed does it. Nothing is left of the objects that touch without
-# any boundary between them: if you still have the annotation with one colour or number per object, start from that
+# any boundary between them: if you still have the annotation with one color or number per object, start from that
 # (`flowseg.masks_from_rgb` and its relatives).
 pieces = label(classes == 1, connectivity=1)
 masks = watershed(np.zeros(classes.shape), pieces, mask=classes > 0)
@@ -46,11 +46,11 @@ for name, found in (("pieces of interior", pieces), ("grown into the boundary", 
 flows = flowseg.masks_to_flows(masks)
 print(flows.shape, flows.dtype)
 
-class_colours = np.array([[40, 0, 0], [0, 170, 0], [60, 90, 255]], dtype=np.uint8)
+class_colors = np.array([[40, 0, 0], [0, 170, 0], [60, 90, 255]], dtype=np.uint8)
 figure, axes = plt.subplots(2, 2, figsize=(9, 6.2), layout="constrained")
 axes[0, 0].imshow(image, cmap="gray")
 axes[0, 0].set_title("image")
-axes[0, 1].imshow(class_colours[classes], interpolation="nearest")
+axes[0, 1].imshow(class_colors[classes], interpolation="nearest")
 axes[0, 1].set_title("three classes")
 plot.show_masks(masks, ax=axes[1, 0]).set_title("masks")
 plot.show_flows(flows, ax=axes[1, 1]).set_title("flows")
@@ -63,7 +63,7 @@ for ax in axes[0]:
 #
 # No network is right everywhere. Here one boundary pixel in seven is taken for interior, and flows have lost their
 # way in exactly the same pixels. A gap of two pixels is enough for two interiors to become one piece; cells so merged
-# have one colour on the left. With flows the neighbours outvote a stray pixel: to merge two cells the directions of
+# have one color on the left. With flows the neighbours outvote a stray pixel: to merge two cells the directions of
 # whole regions would have to be wrong.
 
 

@@ -77,8 +77,8 @@ scores = search.cv_results_["mean_test_score"].reshape([len(values) for values i
 figure, ax = plt.subplots(figsize=(4.8, 3.6), layout="constrained")
 shown = ax.imshow(scores.T, cmap="viridis", vmin=0, vmax=1, origin="lower", aspect="auto")
 for (column, row), value in np.ndenumerate(scores):
-    colour = "black" if value > 0.6 else "white"
-    ax.text(column, row, f"{value:.2f}", ha="center", va="center", color=colour, fontsize=9)
+    color = "black" if value > 0.6 else "white"
+    ax.text(column, row, f"{value:.2f}", ha="center", va="center", color=color, fontsize=9)
 ax.set_xticks(range(scores.shape[0]), grid["cellprob_threshold"])
 ax.set_yticks(range(scores.shape[1]), grid["flow_threshold"])
 ax.set(xlabel="cellprob_threshold", ylabel="flow_threshold", title="average precision at IoU 0.75")

@@ -20,7 +20,7 @@ from flowseg._image_files.tiff import is_tiff, open_tiff
 from flowseg._image_files.vendor import is_vendor_file, open_scene
 from flowseg._system import memory
 
-# What axes may be called: time, planes, channels, rows, columns, samples of colour.
+# What axes may be called: time, planes, channels, rows, columns, samples of color.
 AXES = "TZCYXS"
 
 

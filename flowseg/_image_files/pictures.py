@@ -43,8 +43,8 @@ MODES = {
     "RGB": ("YXS", "u1"),
     "RGBA": ("YXS", "u1"),
 }
-# PNG: bytes of the header with the bits of a sample and the type of colour; types, and how many samples they have.
-BIT_DEPTH, COLOUR_TYPE, HEADER = 24, 25, 26
+# PNG: bytes of the header with the bits of a sample and the type of color; types, and how many samples they have.
+BIT_DEPTH, COLOR_TYPE, HEADER = 24, 25, 26
 SIGNATURE, CHECKSUM = 8, 4  # bytes before the first chunk, and behind each
 GREY = 0
 SAMPLES = {2: 3, 4: 2, 6: 4}
@@ -74,7 +74,7 @@ def is_picture(path: Path) -> bool:
 
 @contextmanager
 def open_picture(path: Path, scene: int | str | None, *, labels: bool) -> Iterator[Source]:
-    """Open a picture; labels are the indices of a palette, an image its colours."""
+    """Open a picture; labels are the indices of a palette, an image its colors."""
     choose_scene([path.stem], scene, path)
     plugin = PLUGINS[path.suffix.lower()]
     kind = f"{plugin.format} file"
@@ -122,7 +122,7 @@ def _describe(path: Path, file: ImageFile.ImageFile, labels: bool) -> Stored:
     if mode == "P":
         return Stored("YX", size, np.dtype("u1"), 8, mode)
     if mode not in MODES:
-        raise ValueError(f"{path} must be grey or RGB; its colours are {mode}. Convert it to RGB and save it as PNG.")
+        raise ValueError(f"{path} must be grey or RGB; its colors are {mode}. Convert it to RGB and save it as PNG.")
     axes, dtype = MODES[mode]
     dtype = "u2" if bits == 16 else dtype  # older versions of Pillow have them as int32
     return Stored(axes, (*size, len(mode))[: len(axes)], np.dtype(dtype), bits, mode)
@@ -143,7 +143,7 @@ def _other_pictures(file: ImageFile.ImageFile) -> int:
 def _png_header(path: Path) -> tuple[int, int]:
     with path.open("rb") as raw:
         header = raw.read(HEADER)
-    return header[BIT_DEPTH], header[COLOUR_TYPE]
+    return header[BIT_DEPTH], header[COLOR_TYPE]
 
 
 def _decode(path: Path, file: ImageFile.ImageFile, stored: Stored) -> NDArray[Any]:

@@ -42,7 +42,7 @@ def read_image(
         ``.czi``, Nikon ``.nd2`` and Leica ``.lif``, and what else a reader of bioio's is installed for.
     axes : str, optional
         Names of the axes, in the order of the array in the file, if the file does not say or says it wrong: T time, Z
-        planes, C channels, Y rows, X columns, S samples of colour. For example "CYX" for pages that are channels.
+        planes, C channels, Y rows, X columns, S samples of color. For example "CYX" for pages that are channels.
     channel : int or sequence of int, optional
         Channels to take, the first is 0; all by default.
     z : int, optional
@@ -53,14 +53,14 @@ def read_image(
         Which image to take of a file that holds several (scenes, positions, series): its number, the first is 0, or
         its name. Levels of a pyramid are one image, of which the largest is read.
     keep_color : bool
-        Whether an RGB picture whose three channels are equal everywhere keeps them, as a model of colour pictures
+        Whether an RGB picture whose three channels are equal everywhere keeps them, as a model of color pictures
         needs. By default it is read as what it is, grey.
 
     Returns
     -------
     image : ndarray, shape (rows, columns) or (rows, columns, channels)
         Numbers as in the file, channels last. An opacity channel that is opaque everywhere is left out. Rows and
-        columns are turned as the file's orientation tag says, 0 is black, and palettes are replaced by their colours.
+        columns are turned as the file's orientation tag says, 0 is black, and palettes are replaced by their colors.
 
     Raises
     ------
@@ -115,12 +115,12 @@ def read_masks(
     t: int | None = None,
     scene: int | str | None = None,
 ) -> NDArray[Any]:
-    """Read a label image, or an annotation with one colour per object.
+    """Read a label image, or an annotation with one color per object.
 
     Parameters
     ----------
     path : path
-        File as for `read_image`, but for JPEG, which changes labels. A colour image is taken as a coloured annotation
+        File as for `read_image`, but for JPEG, which changes labels. A color image is taken as a colored annotation
         (see `masks_from_rgb`), one with a palette as a label image of the palette's indices.
     axes, channel, z, t, scene : optional
         What the axes are and what to take, as for `read_image`.
@@ -139,9 +139,9 @@ def read_masks(
 
     Notes
     -----
-    Writers of TIFF tag a stack of three or four planes as colours that lie in planes. It is read as a stack, unless it
+    Writers of TIFF tag a stack of three or four planes as colors that lie in planes. It is read as a stack, unless it
     is of 8 bits and the file does not say what it was written from: then `axes` has to say "ZYX", a stack, or "SYX",
-    colours. The values are those stored: where 0 is tagged as white it is background all the same.
+    colors. The values are those stored: where 0 is tagged as white it is background all the same.
 
     Examples
     --------
@@ -153,7 +153,7 @@ def read_masks(
     """
     file = Path(path)
     if file.suffix.lower() in (".jpg", ".jpeg"):
-        raise ValueError(f"{file} must not be a JPEG file: JPEG changes labels and colours. Save masks as TIFF or PNG.")
+        raise ValueError(f"{file} must not be a JPEG file: JPEG changes labels and colors. Save masks as TIFF or PNG.")
     array, names = read_labels(file, axes=axes, channel=channel, z=z, t=t, scene=scene)
     with memory.naming(file):
         if names.endswith("S"):
@@ -202,7 +202,7 @@ def read_array(path: Path, *, palette: bool = True, scene: int | str | None = No
     with open_image(path, scene) as source:
         part = choose_part(source)
         array = part.read()
-    return _colours_last(array, part.axes)
+    return _colors_last(array, part.axes)
 
 
 def read_labels(
@@ -214,23 +214,23 @@ def read_labels(
     t: int | None = None,
     scene: int | str | None = None,
 ) -> tuple[NDArray[Any], str]:
-    """Labels as they are in the file, and the names of their axes; S, the last, if they are colours."""
+    """Labels as they are in the file, and the names of their axes; S, the last, if they are colors."""
     with open_image(path, scene, labels=True) as source:
         part = choose_part(source, axes=axes, channel=channel, z=z, t=t, keep=UNNAMED)
-        names = part.axes if axes else _planes_or_colours(source, part.axes)
+        names = part.axes if axes else _planes_or_colors(source, part.axes)
         if "C" in names:
             raise ValueError(
                 f"{path} must be labels of one channel; it has axes {names} of shape {part.shape}. Choose with "
                 "channel, or say with axes that these are planes: ZYX."
             )
-        array, names = _colours_last(part.read(), names)
+        array, names = _colors_last(part.read(), names)
     if names.endswith("S"):
         if source.has_opacity and np.issubdtype(array.dtype, np.integer):
             array = _without_opacity(array, path)
         array = _as_grey(array)
         if array.ndim == len(names) and array.shape[-1] != 3:
             raise ValueError(
-                f"{path} must be labels or colours; it has {array.shape[-1]} samples for each pixel. Choose with "
+                f"{path} must be labels or colors; it has {array.shape[-1]} samples for each pixel. Choose with "
                 "channel."
             )
     while array.ndim > 3 and array.shape[0] == 1:
@@ -247,24 +247,24 @@ def _advice(names: str) -> str:
     if unnamed:
         advice += (
             f"Say with axes what {unnamed} is, one letter per axis: T time, Z planes, C channels, Y rows, X columns, S "
-            "colour."
+            "color."
         )
     return advice.rstrip()
 
 
-def _planes_or_colours(source: Source, names: str) -> str:
-    """Names of the axes of labels; what writers of TIFF tag as colours in planes are planes."""
+def _planes_or_colors(source: Source, names: str) -> str:
+    """Names of the axes of labels; what writers of TIFF tag as colors in planes are planes."""
     if "S" not in names or not source.is_planar:
         return names
     if source.dtype.itemsize == 1 and not source.is_described:
         raise ValueError(
-            f"{source.path} must say whether it holds a stack of labels or colours, which its tags leave open; say "
-            "with axes: ZYX, a stack, or SYX, colours."
+            f"{source.path} must say whether it holds a stack of labels or colors, which its tags leave open; say "
+            "with axes: ZYX, a stack, or SYX, colors."
         )
     return names.replace("S", UNNAMED)
 
 
-def _colours_last(array: NDArray[Any], names: str) -> tuple[NDArray[Any], str]:
+def _colors_last(array: NDArray[Any], names: str) -> tuple[NDArray[Any], str]:
     order = sorted(range(len(names)), key=lambda i: "YXS".find(names[i]))
     return array.transpose(order), "".join(names[i] for i in order)
 
@@ -287,7 +287,7 @@ def _without_opacity(array: NDArray[Any], path: Path) -> NDArray[Any]:
 
 
 def _as_grey(array: NDArray[Any]) -> NDArray[Any]:
-    """A colour picture whose three channels are equal as one channel."""
+    """A color picture whose three channels are equal as one channel."""
     is_grey = array.shape[-1] == 3 and all(np.array_equal(array[..., 0], array[..., i]) for i in (1, 2))
     return np.ascontiguousarray(array[..., 0]) if is_grey else array
 

@@ -67,8 +67,8 @@ class Source:
     dtype: np.dtype[Any]
     read: Callable[[Index], NDArray[Any]]
     orientation: int = 1
-    has_opacity: bool = False  # the last sample is no colour
-    is_planar: bool = False  # samples of colour lie in planes, one after the other
+    has_opacity: bool = False  # the last sample is no color
+    is_planar: bool = False  # samples of color lie in planes, one after the other
     is_described: bool = False  # the file says what shape the array had that was written
 
     def everything(self) -> Index:

@@ -1,4 +1,4 @@
-"""TIFF files: their series, axes and colours."""
+"""TIFF files: their series, axes and colors."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from flowseg._image_files.tiff_planes import Planes
 from flowseg._system import files
 
 # Tags that are asked for by their numbers.
-PHOTOMETRIC, ORIENTATION, COLOUR_MAP = 262, 274, 320
+PHOTOMETRIC, ORIENTATION, COLOR_MAP = 262, 274, 320
 # What values mean (tag 262).
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, MASK, YCBCR = 0, 1, 2, 3, 4, 6
 # Compressions by JPEG: they turn YCbCr into RGB, and change labels.
@@ -140,20 +140,20 @@ def _transform(
         raise ValueError(f"{path} must not be compressed by JPEG, which changes labels. Save masks with LZW or zlib.")
     if kind not in (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, MASK) and not (kind == YCBCR and is_jpeg):
         name = getattr(page.photometric, "name", kind)
-        raise ValueError(f"{path} must be grey or RGB; its colours are {name}. Convert it to RGB.")
+        raise ValueError(f"{path} must be grey or RGB; its colors are {name}. Convert it to RGB.")
     if labels or kind not in (WHITE_IS_ZERO, PALETTE) or page.dtype == bool:  # bits are marks: 1 is what is marked
         return None
     if kind == WHITE_IS_ZERO:
         return _inversion(path, page)
-    if series.kind in VALUES_WITH_PALETTE or COLOUR_MAP not in page.tags:
+    if series.kind in VALUES_WITH_PALETTE or COLOR_MAP not in page.tags:
         return None
-    colours = np.asarray(page.colormap)
-    table = (colours >> 8 if colours.max() > np.iinfo(np.uint8).max else colours).astype(np.uint8).T
+    colors = np.asarray(page.colormap)
+    table = (colors >> 8 if colors.max() > np.iinfo(np.uint8).max else colors).astype(np.uint8).T
     return None if _is_one_hue(table) else lambda values: table[values.astype(np.intp)]
 
 
 def _is_one_hue(table: NDArray[np.uint8]) -> bool:
-    """Whether a palette shows grey values in one colour, brighter and brighter: Leica's program writes such files."""
+    """Whether a palette shows grey values in one color, brighter and brighter: Leica's program writes such files."""
     used = [channel.astype(int) for channel in table.T if channel.any()]
     return len(used) in (1, 2) and np.array_equal(used[0], used[-1]) and bool(np.all(np.diff(used[0]) >= 0))
 
@@ -164,15 +164,15 @@ def _inversion(path: Path, page: Any) -> Callable[[NDArray[Any]], NDArray[Any]]:
         raise ValueError(
             f"{path} must have 0 as black: where 0 is white, floats have no scale. Invert it and save it so."
         )
-    n_colours = page.samplesperpixel - len(page.extrasamples)
+    n_colors = page.samplesperpixel - len(page.extrasamples)
     samples = page.axes.find("S")
     # Bits that no value has stay 0; of signed values the lowest becomes the highest.
     bits = page.dtype.type(-1 if page.dtype.kind == "i" else 2**page.bitspersample - 1)
 
     def invert(values: NDArray[Any]) -> NDArray[Any]:
         inverted = np.bitwise_xor(values, bits)
-        if samples >= 0 and n_colours < page.samplesperpixel:
-            place = (slice(None),) * samples + (slice(n_colours, None),)
+        if samples >= 0 and n_colors < page.samplesperpixel:
+            place = (slice(None),) * samples + (slice(n_colors, None),)
             inverted[place] = values[place]
         return inverted
 

@@ -48,9 +48,9 @@ class Planes:
         example = np.zeros(page_shape if transform else 0, series.dtype)
         seen = example if transform is None else transform(example)
         self.dtype = np.dtype(np.uint8) if seen.dtype == bool else seen.dtype.newbyteorder("=")
-        has_colours = transform is not None and seen.ndim > example.ndim
-        self.axes = series.axes + ("S" if has_colours else "")
-        self.shape = (*shape, seen.shape[-1]) if has_colours else shape
+        has_colors = transform is not None and seen.ndim > example.ndim
+        self.axes = series.axes + ("S" if has_colors else "")
+        self.shape = (*shape, seen.shape[-1]) if has_colors else shape
 
     def read(self, index: Index) -> NDArray[Any]:
         """Part of the series."""

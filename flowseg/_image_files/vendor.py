@@ -42,7 +42,7 @@ def is_vendor_file(path: Path) -> bool:
 def open_scene(path: Path, scene: int | str | None) -> Iterator[Source]:
     """Open one scene, of which only what is chosen is read.
 
-    Colour pictures are read at once: read later, bioio-czi 3.0 gives the first colour three times.
+    Color pictures are read at once: read later, bioio-czi 3.0 gives the first color three times.
     """
     image, number = _open(path, scene)
     _refuse_hidden_axes(path, number)

@@ -15,8 +15,8 @@ SPECK_PIXELS = 3
 SPECK_SHARE = 0.02
 # Pieces of one label further apart than this many diameters of the largest are several objects.
 FAR = 0.5
-# An array of three axes with so many values along the last one is a colour picture; a volume so narrow is none.
-COLOUR_CHANNELS = (3, 4)
+# An array of three axes with so many values along the last one is a color picture; a volume so narrow is none.
+COLOR_CHANNELS = (3, 4)
 # Up to here every whole number has a float64 of its own.
 LARGEST_WHOLE = 2.0**53
 
@@ -74,14 +74,14 @@ class Anatomy:
         return np.bincount(self.owner[chosen], minlength=self.n_objects)
 
 
-def is_colour(array: NDArray[Any]) -> bool:
-    """Whether it has the shape of a colour picture."""
-    return array.ndim == 3 and array.shape[2] in COLOUR_CHANNELS
+def is_color(array: NDArray[Any]) -> bool:
+    """Whether it has the shape of a color picture."""
+    return array.ndim == 3 and array.shape[2] in COLOR_CHANNELS
 
 
 def is_whole(array: NDArray[Any]) -> bool:
     """Whether it could be a label image, perhaps in another dtype."""
-    if array.ndim not in (2, 3) or array.size == 0 or array.dtype.kind not in "biuf" or is_colour(array):
+    if array.ndim not in (2, 3) or array.size == 0 or array.dtype.kind not in "biuf" or is_color(array):
         return False
     if array.dtype.kind != "f":
         return True

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from flowseg import _checks
-from flowseg._labels.anatomy import SPECK_PIXELS, Anatomy, is_colour, is_whole
+from flowseg._labels.anatomy import SPECK_PIXELS, Anatomy, is_color, is_whole
 from flowseg._labels.holes import fill_holes
 from flowseg._labels.shift import find_shift
 
@@ -109,7 +109,7 @@ def check_masks(masks: ArrayLike, image: ArrayLike | None = None, *, min_size: i
 
     Notes
     -----
-    The kinds of findings: ``dtype`` (floats), ``colour``, ``shape``, ``binary``, ``picture`` (an image in the place of
+    The kinds of findings: ``dtype`` (floats), ``color``, ``shape``, ``binary``, ``picture`` (an image in the place of
     the masks), ``overflow`` (labels that began anew or stopped at 255 or 65535), ``several`` (one label on several
     objects), ``pieces``, ``specks``, ``holes``, ``small``, ``image`` (values that are no finite numbers),
     ``labels as image``, ``shifted`` (outlines have far more contrast elsewhere); and, as notes, ``empty``, ``ignored``
@@ -141,8 +141,8 @@ def check_masks(masks: ArrayLike, image: ArrayLike | None = None, *, min_size: i
 
 
 def _check_form(array: NDArray[Any]) -> Iterator[Finding]:
-    if is_colour(array):
-        yield Finding("colour", f"shape {array.shape}: a colour picture; flowseg.masks_from_rgb makes masks of one.")
+    if is_color(array):
+        yield Finding("color", f"shape {array.shape}: a color picture; flowseg.masks_from_rgb makes masks of one.")
     elif array.ndim not in (2, 3) or array.size == 0:
         yield Finding("shape", f"shape {array.shape} instead of (rows, columns) or (planes, rows, columns).")
     elif array.dtype.kind == "b":

@@ -17,21 +17,21 @@ from flowseg._system.threads import check_wanted
 PIXELS_PER_SECOND = 1e7
 
 
-def masks_from_rgb(image: ArrayLike, *, one_per_colour: bool = False) -> NDArray[np.int32]:
-    """Masks from an annotation in which every object is painted in a colour of its own.
+def masks_from_rgb(image: ArrayLike, *, one_per_color: bool = False) -> NDArray[np.int32]:
+    """Masks from an annotation in which every object is painted in a color of its own.
 
     Parameters
     ----------
     image : array_like of integers, shape (rows, columns, 3) or (rows, columns, 4)
         Black is background. The fourth channel, opacity, is not looked at.
-    one_per_colour : bool
-        Whether all pieces of a colour are one object, as of a cell that the image's border cuts in two. By default
-        every piece is an object of its own, which a palette whose colours come again needs.
+    one_per_color : bool
+        Whether all pieces of a color are one object, as of a cell that the image's border cuts in two. By default
+        every piece is an object of its own, which a palette whose colors come again needs.
 
     Returns
     -------
     masks : ndarray of int32, shape (rows, columns)
-        0 is background; one object per connected piece of one exact colour, or per colour, numbered 1..n in raster
+        0 is background; one object per connected piece of one exact color, or per color, numbered 1..n in raster
         order of their first pixels.
 
     Raises
@@ -41,7 +41,7 @@ def masks_from_rgb(image: ArrayLike, *, one_per_colour: bool = False) -> NDArray
 
     Notes
     -----
-    Colours are compared as triples. One channel, the lightness, or a grey value is not enough: different colours share
+    Colors are compared as triples. One channel, the lightness, or a grey value is not enough: different colors share
     them, and touching objects would merge.
 
     Examples
@@ -51,23 +51,23 @@ def masks_from_rgb(image: ArrayLike, *, one_per_colour: bool = False) -> NDArray
     >>> red, green = (192, 0, 0), (0, 98, 0)  # of about the same lightness
     >>> flowseg.masks_from_rgb(np.array([[red, green, (0, 0, 0), red]], dtype=np.uint8))
     array([[1, 2, 0, 3]], dtype=int32)
-    >>> flowseg.masks_from_rgb(np.array([[red, green, (0, 0, 0), red]], dtype=np.uint8), one_per_colour=True)
+    >>> flowseg.masks_from_rgb(np.array([[red, green, (0, 0, 0), red]], dtype=np.uint8), one_per_color=True)
     array([[1, 2, 0, 1]], dtype=int32)
     """
-    _checks.check_flag(one_per_colour, "one_per_colour")
+    _checks.check_flag(one_per_color, "one_per_color")
     array = _checks.as_image(image)
     if not np.issubdtype(array.dtype, np.integer):
-        raise TypeError(f"image must hold integer colours; got dtype {array.dtype}.")
+        raise TypeError(f"image must hold integer colors; got dtype {array.dtype}.")
     if array.ndim != 3 or array.shape[2] not in (3, 4):
         raise ValueError(
             f"image must be an RGB or RGBA annotation of shape (rows, columns, 3 or 4); got {array.shape}."
         )
     number = np.zeros(array.shape[:2], dtype=np.int64)
-    for channel in range(3):  # one number per colour, whatever integers its channels are
+    for channel in range(3):  # one number per color, whatever integers its channels are
         values, index = np.unique(array[..., channel], return_inverse=True)
         number = number * values.size + index.reshape(number.shape)
     number = np.where(array[..., :3].any(axis=-1), number + 1, 0)
-    if not one_per_colour:
+    if not one_per_color:
         return connected_pieces(number, connectivity=2).astype(np.int32)
     _, first, index = np.unique(number, return_index=True, return_inverse=True)
     background = int(number.min() == 0)  # its number, 0, is the first of all

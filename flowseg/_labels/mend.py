@@ -39,7 +39,7 @@ def mend_masks(masks: ArrayLike, *, min_size: int = 5) -> Mended:
     Raises
     ------
     TypeError, ValueError
-        If it is no label image and cannot be made one: colours, floats between whole numbers.
+        If it is no label image and cannot be made one: colors, floats between whole numbers.
 
     Notes
     -----

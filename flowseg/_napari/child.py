@@ -43,7 +43,7 @@ Tell = Callable[[Told], None]
 Segmenter = FlowSegmenter | BoundarySegmenter
 # The segmenter of the job before by file and time of change.
 Models = dict[tuple[str, int], Segmenter]
-# What was found in a plane: masks, columns about the objects, flows in colours.
+# What was found in a plane: masks, columns about the objects, flows in colors.
 Found = dict[str, NDArray[Any]]
 
 
@@ -101,7 +101,7 @@ def segment(job: SegmentJob, models: Models, tell: Tell) -> str:
         save_file(kept, job.outputs(k))
         found = _decode(segmenter, outputs, job.thresholds)
         if job.with_flows and pipeline.has_flows:
-            found["flows"] = plot.flow_colours(pipeline.flows(outputs)[0])
+            found["flows"] = plot.flow_colors(pipeline.flows(outputs)[0])
         noise.look(image, found["masks"])
         n_objects += _write(found, job.result(k))
     noise.warn(job.planes.__getitem__, stacklevel=1)

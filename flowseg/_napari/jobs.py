@@ -26,7 +26,7 @@ class DecodeJob:
         return Path(self.outputs_folder) / f"outputs_{k}.safetensors"
 
     def result(self, k: int) -> Path:
-        """File of what was found in it: masks, columns about the objects, and flows in colours."""
+        """File of what was found in it: masks, columns about the objects, and flows in colors."""
         return Path(self.folder) / f"result_{k}.safetensors"
 
 

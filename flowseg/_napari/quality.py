@@ -1,4 +1,4 @@
-"""See how good objects are: colours by a column of the layer's table, and the most doubtful objects first."""
+"""See how good objects are: colors by a column of the layer's table, and the most doubtful objects first."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import numpy as np
 from napari.layers import Labels
 from napari.utils.colormaps import DirectLabelColormap, ensure_colormap, label_colormap
 
-# What can be coloured by, how it is called, and whether more is better.
+# What can be colored by, how it is called, and whether more is better.
 COLUMNS = {"score": ("score", True), "flow_error": ("flow error", False), "cellprob": ("cellprob", True)}
 # Dark is doubtful, yellow is good, for every eye.
-COLOURS = "viridis"
+COLORS = "viridis"
 # Objects that nothing is known of: drawn or changed by hand.
 UNKNOWN = (0.6, 0.6, 0.6, 1.0)
 
 
-def colour_by(layer: Labels, column: str | None) -> None:
-    """Colour objects by a column of the layer's table; None gives every object a colour of its own again."""
+def color_by(layer: Labels, column: str | None) -> None:
+    """Color objects by a column of the layer's table; None gives every object a color of its own again."""
     if column is None:
         layer.colormap = label_colormap()
         return
@@ -25,10 +25,10 @@ def colour_by(layer: Labels, column: str | None) -> None:
     known = np.isfinite(values)
     low, high = (0.0, 1.0) if column == "score" else (values[known].min(), values[known].max())
     share = np.clip((values[known] - low) / max(high - low, 1e-12), 0, 1)
-    colours = ensure_colormap(COLOURS).map(share if COLUMNS[column][1] else 1 - share)
+    colors = ensure_colormap(COLORS).map(share if COLUMNS[column][1] else 1 - share)
     labels = np.asarray(layer.features["index"])[known]
     by_label: dict[int | None, Any] = {None: UNKNOWN, 0: (0.0, 0.0, 0.0, 0.0)}
-    layer.colormap = DirectLabelColormap(color_dict=by_label | dict(zip(labels.tolist(), colours, strict=True)))
+    layer.colormap = DirectLabelColormap(color_dict=by_label | dict(zip(labels.tolist(), colors, strict=True)))
 
 
 def doubtful_first(layer: Labels) -> tuple[str, list[int]]:

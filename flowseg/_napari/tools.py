@@ -15,7 +15,7 @@ from flowseg._napari import edit
 Use = Callable[[Labels, edit.Index, tuple[int, int]], None]
 
 # Look of the line while it is drawn.
-LINE_COLOUR = "yellow"
+LINE_COLOR = "yellow"
 LINE_WIDTH = 2.0  # pixels of the screen
 LINE_NAME = "flowseg line"
 LEFT_BUTTON = 1
@@ -79,7 +79,7 @@ class LineTool:
         width = LINE_WIDTH / self._viewer.scene.camera.zoom
         points = _points_along(np.array(world), width / 2)
         if shown is None:
-            shown = self._viewer.add_points(points, size=width, face_color=LINE_COLOUR, border_width=0, name=LINE_NAME)
+            shown = self._viewer.add_points(points, size=width, face_color=LINE_COLOR, border_width=0, name=LINE_NAME)
         else:
             shown.data = points
         self._viewer.layers.selection.active = layer

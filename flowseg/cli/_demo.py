@@ -53,8 +53,8 @@ def draw(
     """Four panels: the image, true flows, predicted flows where there are objects, predicted outlines."""
     panels = [
         plot.outlines(image, np.zeros_like(true)),
-        plot.flow_colours(masks_to_flows(true)),
-        plot.flow_colours(np.where(predicted > 0, flows, 0)),
+        plot.flow_colors(masks_to_flows(true)),
+        plot.flow_colors(np.where(predicted > 0, flows, 0)),
         plot.outlines(image, predicted),
     ]
     doubled = [np.kron(panel, np.ones((2, 2, 1), dtype=np.uint8)) for panel in panels]

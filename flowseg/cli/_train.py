@@ -94,7 +94,7 @@ def train(
     """Train a segmenter on images and their masks and save it as one file.
 
     Images and masks pair by name (cell_7.png with cell_7.tif or cell_7_masks.tif). Masks are label images, one number
-    per object, or RGB annotations, one colour per object. Example:
+    per object, or RGB annotations, one color per object. Example:
 
     flowseg train images masks --output model.safetensors
     """

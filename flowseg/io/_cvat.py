@@ -31,7 +31,7 @@ def masks_from_cvat(path: StrPath, *, classes: str | Sequence[str] | None = None
     Parameters
     ----------
     path : path
-        ``annotations.xml``. Exports as coloured PNG files ("segmentation mask") are for `masks_from_rgb`.
+        ``annotations.xml``. Exports as colored PNG files ("segmentation mask") are for `masks_from_rgb`.
     classes : str or sequence of str, optional
         Names of the labels to take; by default all.
 

@@ -103,7 +103,7 @@ def _write(path: Path, kind: str, result: Result) -> None:
     elif kind == "flow_picture":
         from flowseg import plot
 
-        io.write_picture(path, plot.flow_colours(result.flows[2:]))
+        io.write_picture(path, plot.flow_colors(result.flows[2:]))
 
 
 def write_labels(path: Path, masks: NDArray[Any], pixel_size: tuple[float, float] | None = None) -> None:

@@ -27,18 +27,16 @@ def as_axes(ax: Any) -> Axes:
     return ax
 
 
-def as_colour(colour: Any, name: str = "colour") -> Any:
-    """Return what matplotlib takes for a colour."""
-    if not need("matplotlib.colors", EXTRA).is_color_like(colour):
-        raise ValueError(
-            f"{name} must be a colour that matplotlib knows, such as 'white' or '#ffdc00'; got {colour!r}."
-        )
-    return colour
+def as_color(color: Any, name: str = "color") -> Any:
+    """Return what matplotlib takes for a color."""
+    if not need("matplotlib.colors", EXTRA).is_color_like(color):
+        raise ValueError(f"{name} must be a color that matplotlib knows, such as 'white' or '#ffdc00'; got {color!r}.")
+    return color
 
 
-def as_fraction(colour: tuple[int, int, int]) -> tuple[float, float, float]:
+def as_fraction(color: tuple[int, int, int]) -> tuple[float, float, float]:
     """Red, green and blue from 0 to 1, as matplotlib takes them, of 0 to 255."""
-    red, green, blue = colour
+    red, green, blue = color
     return red / 255, green / 255, blue / 255
 
 
@@ -48,17 +46,17 @@ def say_count(n: int, one: str, several: str) -> str:
 
 
 def show_picture(ax: Axes, picture: NDArray[np.uint8], *, exact: bool) -> None:
-    """Show an RGB picture without ticks; ``exact`` mixes no colours where it shrinks, photographs look better mixed."""
+    """Show an RGB picture without ticks; ``exact`` mixes no colors where it shrinks, photographs look better mixed."""
     ax.imshow(picture, interpolation="nearest" if exact else None)
     ax.set_axis_off()
 
 
-def draw_edges(ax: Axes, number: NDArray[Any], colour: Any, linewidth: float) -> None:
+def draw_edges(ax: Axes, number: NDArray[Any], color: Any, linewidth: float) -> None:
     """Draw lines between pixels of different numbers and round the image where these are not 0."""
     collections = need("matplotlib.collections", EXTRA)
     lines = find_edges(number)
     ax.add_collection(
-        collections.LineCollection(list(lines), colors=[colour], linewidths=linewidth, capstyle="projecting"),
+        collections.LineCollection(list(lines), colors=[color], linewidths=linewidth, capstyle="projecting"),
         autolim=False,
     )
 

@@ -17,10 +17,10 @@ from flowseg.plot._reliability import Reliability, as_scores, as_tables, find_ma
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Curves of a history: key, name, colour, line style.
+# Curves of a history: key, name, color, line style.
 CURVES = (("loss", "training", as_fraction(SKY_BLUE), "--"), ("val_loss", "validation", as_fraction(BLUE), "-"))
 MATCHED, UNMATCHED = as_fraction(SKY_BLUE), as_fraction(VERMILLION)
-# Besides the colour, for those to whom it says nothing.
+# Besides the color, for those to whom it says nothing.
 NO_HATCH, UNMATCHED_HATCH = "", "////"
 GREY = "0.5"
 
@@ -57,10 +57,10 @@ def show_history(history: Mapping[str, Sequence[float]], *, ax: Axes | None = No
     """
     losses = _as_losses(history)
     axes = as_axes(ax)
-    for key, name, colour, style in CURVES:
+    for key, name, color, style in CURVES:
         if key in losses:
             marker = "o" if losses[key].size == 1 else None
-            axes.plot(np.arange(1, losses[key].size + 1), losses[key], style, c=colour, marker=marker, label=name)
+            axes.plot(np.arange(1, losses[key].size + 1), losses[key], style, c=color, marker=marker, label=name)
     kept, start = losses.get("val_loss", np.empty(0)), history.get("val_loss_before")
     if start and start == history.get("val_loss_after"):  # a training further that was not worth it
         label = f"kept: {start[0]:.3g}, the start"
@@ -161,7 +161,7 @@ def show_quality(
         ]
     axes = as_axes(ax)
     below = np.zeros(edges.size - 1)
-    for values, colour, hatch, label in groups:
+    for values, color, hatch, label in groups:
         counts, _ = np.histogram(values, edges)
         axes.bar(
             edges[:-1],
@@ -169,7 +169,7 @@ def show_quality(
             np.diff(edges),
             below,
             align="edge",
-            color=colour,
+            color=color,
             edgecolor="white",
             linewidth=0.5,
             hatch=hatch,

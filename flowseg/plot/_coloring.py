@@ -1,4 +1,4 @@
-"""Give the objects of a label image few colours so that no two neighbours have the same."""
+"""Give the objects of a label image few colors so that no two neighbours have the same."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ def find_neighbours(number: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.stack(np.divmod(np.unique(np.concatenate(codes)), n), axis=1)
 
 
-def colour_graph(pairs: NDArray[Any], n: int, n_colours: int) -> NDArray[np.intp]:
-    """Colour 0, 1, ... for each of the nodes 1..n, so that the two nodes of a pair never have the same.
+def color_graph(pairs: NDArray[Any], n: int, n_colors: int) -> NDArray[np.intp]:
+    """Color 0, 1, ... for each of the nodes 1..n, so that the two nodes of a pair never have the same.
 
-    Nodes are taken in the order "smallest last" [1]_, and each gets the colour used least so far of those that no
-    neighbour has. A map in the plane then needs six colours at most; beyond ``n_colours`` more are added where needed.
+    Nodes are taken in the order "smallest last" [1]_, and each gets the color used least so far of those that no
+    neighbour has. A map in the plane then needs six colors at most; beyond ``n_colors`` more are added where needed.
 
     References
     ----------
@@ -51,18 +51,18 @@ def colour_graph(pairs: NDArray[Any], n: int, n_colours: int) -> NDArray[np.intp
     starts = np.searchsorted(both[:, 0], np.arange(n + 1)).tolist()
     others = both[:, 1].tolist()
     adjacent = [others[starts[k] : starts[k + 1]] for k in range(n)]
-    colour = np.full(n, -1, dtype=np.intp)
-    used = [0] * n_colours
+    color = np.full(n, -1, dtype=np.intp)
+    used = [0] * n_colors
     for node in reversed(_strip(adjacent)):
-        taken = {int(colour[other]) for other in adjacent[node]}
+        taken = {int(color[other]) for other in adjacent[node]}
         free = [c for c in range(len(used)) if c not in taken]
         if not free:
             free = [len(used)]
             used.append(0)
         chosen = min(free, key=used.__getitem__)
         used[chosen] += 1
-        colour[node] = chosen
-    return colour
+        color[node] = chosen
+    return color
 
 
 def _strip(adjacent: list[list[int]]) -> list[int]:

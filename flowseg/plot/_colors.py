@@ -12,22 +12,22 @@ from skimage.segmentation import find_boundaries
 from flowseg import _checks
 from flowseg._images import normalize
 from flowseg._labels.overlaps import number_objects
-from flowseg.plot._coloring import colour_graph, find_neighbours
+from flowseg.plot._coloring import color_graph, find_neighbours
 
-# Colour of outlines: yellow stands out from grey, red, green and purple images alike.
-OUTLINE_COLOUR = (255, 220, 0)
-# Colours that remain distinct under every kind of colour blindness; their black is left to the background.
+# Color of outlines: yellow stands out from grey, red, green and purple images alike.
+OUTLINE_COLOR = (255, 220, 0)
+# Colors that remain distinct under every kind of color blindness; their black is left to the background.
 # M. Okabe, K. Ito, "Color universal design", 2008, https://jfly.uni-koeln.de/color/
 ORANGE, SKY_BLUE, BLUISH_GREEN = (230, 159, 0), (86, 180, 233), (0, 158, 115)
 YELLOW, BLUE, VERMILLION, REDDISH_PURPLE = (240, 228, 66), (0, 114, 178), (213, 94, 0), (204, 121, 167)
 PALETTE = (ORANGE, SKY_BLUE, BLUISH_GREEN, YELLOW, BLUE, VERMILLION, REDDISH_PURPLE)
-# Where these are not enough: white and grey, then an even grid of colours, none darker than this (of 255).
-MORE_COLOURS = ((255, 255, 255), (128, 128, 128))
+# Where these are not enough: white and grey, then an even grid of colors, none darker than this (of 255).
+MORE_COLORS = ((255, 255, 255), (128, 128, 128))
 DARKEST = 40
 
 
-def flow_colours(flows: ArrayLike) -> NDArray[np.uint8]:
-    """Colour every pixel by the direction of its flow.
+def flow_colors(flows: ArrayLike) -> NDArray[np.uint8]:
+    """Color every pixel by the direction of its flow.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def flow_colours(flows: ArrayLike) -> NDArray[np.uint8]:
     -------
     picture : ndarray of uint8, shape (rows, columns, 3)
         Hue is the direction (red to the right, then counter-clockwise by way of green and blue), brightness the
-        length, up to 1; `flow_key` shows which colour is which.
+        length, up to 1; `flow_key` shows which color is which.
 
     Raises
     ------
@@ -49,7 +49,7 @@ def flow_colours(flows: ArrayLike) -> NDArray[np.uint8]:
     --------
     >>> import numpy as np
     >>> from flowseg import plot
-    >>> plot.flow_colours(np.array([[[0.0]], [[1.0]]]))  # to the right
+    >>> plot.flow_colors(np.array([[[0.0]], [[1.0]]]))  # to the right
     array([[[255,   0,   0]]], dtype=uint8)
     """
     array = _checks.as_flows(flows)
@@ -62,7 +62,7 @@ def flow_colours(flows: ArrayLike) -> NDArray[np.uint8]:
 
 
 def flow_key(size: int = 64) -> NDArray[np.uint8]:
-    """Colour wheel: the key to `flow_colours`.
+    """Color wheel: the key to `flow_colors`.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def flow_key(size: int = 64) -> NDArray[np.uint8]:
     Returns
     -------
     picture : ndarray of uint8, shape (size, size, 3)
-        Every pixel of the disk has the colour of a flow that points from the middle to it.
+        Every pixel of the disk has the color of a flow that points from the middle to it.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def flow_key(size: int = 64) -> NDArray[np.uint8]:
     axis = np.linspace(-1, 1, n, dtype=np.float32)
     wheel = np.stack(np.meshgrid(axis, axis, indexing="ij"))
     length = np.hypot(*wheel)
-    return flow_colours(np.where(length <= 1, wheel / np.maximum(length, 1e-6), 0))
+    return flow_colors(np.where(length <= 1, wheel / np.maximum(length, 1e-6), 0))
 
 
 def outlines(image: ArrayLike, masks: ArrayLike) -> NDArray[np.uint8]:
@@ -119,13 +119,13 @@ def outlines(image: ArrayLike, masks: ArrayLike) -> NDArray[np.uint8]:
     (64, 64, 3)
     """
     labels = _checks.as_masks(masks, ndims=(2,))
-    picture = image_colours(image, labels.shape)
+    picture = image_colors(image, labels.shape)
     _, number, _ = number_objects(labels)
-    picture[find_boundaries(number.reshape(labels.shape), mode="inner")] = OUTLINE_COLOUR
+    picture[find_boundaries(number.reshape(labels.shape), mode="inner")] = OUTLINE_COLOR
     return picture
 
 
-def image_colours(image: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+def image_colors(image: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     """The image that `outlines` draws on, for masks of a given shape."""
     array = _checks.as_image(image)
     if array.ndim not in (2, 3):
@@ -139,8 +139,8 @@ def image_colours(image: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.uint8]
     return _to_bytes(np.broadcast_to(grey.reshape(*shape, -1), (*shape, 3)))
 
 
-def mask_colours(masks: ArrayLike) -> NDArray[np.uint8]:
-    """Fill objects with few, clearly distinct colours that differ between neighbours; background is black.
+def mask_colors(masks: ArrayLike) -> NDArray[np.uint8]:
+    """Fill objects with few, clearly distinct colors that differ between neighbours; background is black.
 
     Parameters
     ----------
@@ -150,8 +150,8 @@ def mask_colours(masks: ArrayLike) -> NDArray[np.uint8]:
     Returns
     -------
     picture : ndarray of uint8, shape (rows, columns, 3)
-        Two objects that touch, or have only background between them, never have the same colour. There are seven
-        colours, which remain distinct to the colour-blind [1]_, and more where these are not enough, as when objects
+        Two objects that touch, or have only background between them, never have the same color. There are seven
+        colors, which remain distinct to the color-blind [1]_, and more where these are not enough, as when objects
         are in many pieces.
 
     Raises
@@ -161,7 +161,7 @@ def mask_colours(masks: ArrayLike) -> NDArray[np.uint8]:
 
     Notes
     -----
-    The colours depend on the whole image and say nothing of the label: an object of the same number in another image
+    The colors depend on the whole image and say nothing of the label: an object of the same number in another image
     may have another one.
 
     References
@@ -172,7 +172,7 @@ def mask_colours(masks: ArrayLike) -> NDArray[np.uint8]:
     --------
     >>> import numpy as np
     >>> from flowseg import plot
-    >>> plot.mask_colours(np.array([[0, 1, 2]]))
+    >>> plot.mask_colors(np.array([[0, 1, 2]]))
     array([[[  0,   0,   0],
             [ 86, 180, 233],
             [230, 159,   0]]], dtype=uint8)
@@ -180,14 +180,14 @@ def mask_colours(masks: ArrayLike) -> NDArray[np.uint8]:
     array = _checks.as_masks(masks, ndims=(2,))
     labels, number, _ = number_objects(array)
     image = number.reshape(array.shape)
-    colour = colour_graph(find_neighbours(image), labels.size, len(PALETTE))
-    palette = make_palette(int(colour.max(initial=-1)) + 1)
-    return np.concatenate([np.zeros((1, 3), dtype=np.uint8), palette[colour]])[image]
+    color = color_graph(find_neighbours(image), labels.size, len(PALETTE))
+    palette = make_palette(int(color.max(initial=-1)) + 1)
+    return np.concatenate([np.zeros((1, 3), dtype=np.uint8), palette[color]])[image]
 
 
 def make_palette(n: int) -> NDArray[np.uint8]:
-    """At least ``n`` different colours, the most distinct ones first."""
-    palette = np.array([*PALETTE, *MORE_COLOURS], dtype=np.uint8)
+    """At least ``n`` different colors, the most distinct ones first."""
+    palette = np.array([*PALETTE, *MORE_COLORS], dtype=np.uint8)
     if n <= len(palette):
         return palette
     levels = np.linspace(DARKEST, 255, int(np.ceil(n ** (1 / 3))) + 1).astype(np.uint8)

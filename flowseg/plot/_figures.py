@@ -12,16 +12,16 @@ from flowseg import _checks
 from flowseg._labels.overlaps import exceeds, find_overlaps, leave_out_ignored, number_objects
 from flowseg._system.optional import need
 from flowseg.metrics import PARTNER_IOU, Match, match
-from flowseg.plot._axes import EXTRA, as_axes, as_colour, as_fraction, draw_edges, say_count, show_picture
+from flowseg.plot._axes import EXTRA, as_axes, as_color, as_fraction, draw_edges, say_count, show_picture
 from flowseg.plot._colors import (
-    OUTLINE_COLOUR,
+    OUTLINE_COLOR,
     SKY_BLUE,
     VERMILLION,
     YELLOW,
-    flow_colours,
+    flow_colors,
     flow_key,
-    image_colours,
-    mask_colours,
+    image_colors,
+    mask_colors,
 )
 
 if TYPE_CHECKING:
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
     from matplotlib.lines import Line2D
 
 # Yellow as in `outlines`.
-OUTLINE = as_fraction(OUTLINE_COLOUR)
-# The colour wheel beside the axes: left, bottom, width and height, in shares of theirs; and its pixels across.
+OUTLINE = as_fraction(OUTLINE_COLOR)
+# The color wheel beside the axes: left, bottom, width and height, in shares of theirs; and its pixels across.
 KEY_PLACE = (1.02, 0.8, 0.2, 0.2)
 KEY_SIZE = 256
-# How much of an object's colour goes over the image: enough to tell colours apart, and the image can be seen.
+# How much of an object's color goes over the image: enough to tell colors apart, and the image can be seen.
 MASK_OPACITY = 0.5
 COMPARISON_OPACITY = 0.35
-# Colours of hits, misses and false finds: of different lightness as well as hue.
+# Colors of hits, misses and false finds: of different lightness as well as hue.
 HIT, MISS, FALSE_FIND = SKY_BLUE, VERMILLION, YELLOW
 # Marks on split and merged objects.
 SPLIT_MARKER, MERGE_MARKER = "X", "P"
@@ -45,7 +45,7 @@ SPLIT_MARKER, MERGE_MARKER = "X", "P"
 def show_flows(
     flows: ArrayLike, *, masks: ArrayLike | None = None, linewidth: float = 1.0, ax: Axes | None = None
 ) -> Axes:
-    """Show flows by colour, with the colour wheel that is the key.
+    """Show flows by color, with the color wheel that is the key.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def show_flows(
 
     See Also
     --------
-    flow_colours : the picture alone, without matplotlib.
+    flow_colors : the picture alone, without matplotlib.
 
     Examples
     --------
@@ -81,7 +81,7 @@ def show_flows(
     >>> ax = plot.show_flows(masks_to_flows(masks), masks=masks)
     >>> ax.figure.savefig("flows.png")  # doctest: +SKIP
     """
-    picture = flow_colours(flows)
+    picture = flow_colors(flows)
     number = None if masks is None else _number(masks, "masks", picture.shape[:2], "one component of flows")
     width = _checks.as_number(linewidth, "linewidth", low=0.0)
     axes = as_axes(ax)
@@ -95,7 +95,7 @@ def show_flows(
 
 
 def show_outlines(
-    image: ArrayLike, masks: ArrayLike, *, colour: Any = OUTLINE, linewidth: float = 1.0, ax: Axes | None = None
+    image: ArrayLike, masks: ArrayLike, *, color: Any = OUTLINE, linewidth: float = 1.0, ax: Axes | None = None
 ) -> Axes:
     """Show an image with the outlines of objects, along the edges of their pixels.
 
@@ -107,7 +107,7 @@ def show_outlines(
         Stretched to its 1st and 99th percentiles; a constant one is black.
     masks : array_like of int, shape (rows, columns)
         Label image.
-    colour : matplotlib colour
+    color : matplotlib color
         Of the lines.
     linewidth : float
         Of the lines, in points.
@@ -127,18 +127,18 @@ def show_outlines(
 
     See Also
     --------
-    outlines : a picture in which the objects' outer pixels are coloured, without matplotlib.
+    outlines : a picture in which the objects' outer pixels are colored, without matplotlib.
 
     Examples
     --------
     >>> from flowseg import plot, synthetic
     >>> image, masks = synthetic.cells((64, 64), 5, rng=0)
-    >>> ax = plot.show_outlines(image, masks, colour="white")
+    >>> ax = plot.show_outlines(image, masks, color="white")
     """
     number = _number(masks, "masks")
-    picture = image_colours(image, number.shape)
+    picture = image_colors(image, number.shape)
     width = _checks.as_number(linewidth, "linewidth", low=0.0)
-    line = as_colour(colour)
+    line = as_color(color)
     axes = as_axes(ax)
     show_picture(axes, picture, exact=False)
     draw_edges(axes, number, line, width)
@@ -146,7 +146,7 @@ def show_outlines(
 
 
 def show_masks(masks: ArrayLike, *, image: ArrayLike | None = None, ax: Axes | None = None) -> Axes:
-    """Show masks filled with colours that differ between neighbours.
+    """Show masks filled with colors that differ between neighbours.
 
     Parameters
     ----------
@@ -170,7 +170,7 @@ def show_masks(masks: ArrayLike, *, image: ArrayLike | None = None, ax: Axes | N
 
     See Also
     --------
-    mask_colours : the picture alone, without matplotlib.
+    mask_colors : the picture alone, without matplotlib.
 
     Examples
     --------
@@ -178,9 +178,9 @@ def show_masks(masks: ArrayLike, *, image: ArrayLike | None = None, ax: Axes | N
     >>> image, masks = synthetic.cells((64, 64), 5, rng=0)
     >>> ax = plot.show_masks(masks, image=image)
     """
-    picture = mask_colours(masks)
+    picture = mask_colors(masks)
     if image is not None:
-        picture = _blend(image_colours(image, picture.shape[:2]), picture, np.asarray(masks) > 0, MASK_OPACITY)
+        picture = _blend(image_colors(image, picture.shape[:2]), picture, np.asarray(masks) > 0, MASK_OPACITY)
     axes = as_axes(ax)
     show_picture(axes, picture, exact=image is None)
     return axes
@@ -217,7 +217,7 @@ def show_comparison(
     ax : matplotlib.axes.Axes
         The legend below holds the counts of `metrics.match`: predicted objects that match (blue), true objects without
         a partner (vermillion), predicted ones without a partner (yellow). A pixel of several is filled with the
-        predicted one's colour. Where `metrics.splits_merges` counts any, true objects that were split and predicted
+        predicted one's color. Where `metrics.splits_merges` counts any, true objects that were split and predicted
         ones that merge several are marked.
 
     Raises
@@ -240,19 +240,19 @@ def show_comparison(
     a, b = (_checks.as_masks(m, name, ndims=(2,)) for m, name in ((true, "true"), (predicted, "predicted")))
     a, b = (np.maximum(m, 0).astype(np.int64) for m in (a, leave_out_ignored(a, b)))
     width = _checks.as_number(linewidth, "linewidth", low=0.0)
-    picture = image_colours(np.zeros(a.shape) if image is None else image, a.shape)
+    picture = image_colors(np.zeros(a.shape) if image is None else image, a.shape)
     is_hit, is_found = np.isin(b, result.pairs[:, 1]), np.isin(a, result.pairs[:, 0])
     layers = (
         (np.where(is_hit, b, 0), b > 0, HIT),
         (np.where(is_hit, 0, b), b > 0, FALSE_FIND),
         (np.where(is_found, 0, a), b == 0, MISS),
     )
-    for labels, where, colour in layers:
-        picture = _blend(picture, np.array(colour, dtype=np.uint8), where & (labels > 0), COMPARISON_OPACITY)
+    for labels, where, color in layers:
+        picture = _blend(picture, np.array(color, dtype=np.uint8), where & (labels > 0), COMPARISON_OPACITY)
     axes = as_axes(ax)
     show_picture(axes, picture, exact=image is None)
-    for labels, _, colour in layers:
-        draw_edges(axes, labels, as_fraction(colour), width)
+    for labels, _, color in layers:
+        draw_edges(axes, labels, as_fraction(color), width)
     _add_legend(axes, result, _mark_splits_merges(axes, a, b))
     return axes
 
@@ -291,7 +291,7 @@ def _add_legend(ax: Axes, result: Match, marks: list[Line2D]) -> None:
     )
     make_patch = need("matplotlib.patches", EXTRA).Patch
     handles = [
-        make_patch(color=as_fraction(colour), label=say_count(n, one, several)) for n, one, several, colour in fills
+        make_patch(color=as_fraction(color), label=say_count(n, one, several)) for n, one, several, color in fills
     ]
     for k, mark in enumerate(marks):
         handles.insert(2 * k + 1, mark)  # legends fill columns one by one

@@ -33,7 +33,7 @@ HINTS = {
     DELETE: "Click on an object, or draw a line over several.",
     "": "Choose what to do; napari's brush, eraser and fill work as well.",
 }
-NO_COLOURS = "one colour per object"
+NO_COLORS = "one color per object"
 
 
 class CorrectPanel(QWidget):
@@ -50,11 +50,11 @@ class CorrectPanel(QWidget):
         self.undo, self.redo = QPushButton("Undo"), QPushButton("Redo")
         self.hint = QLabel(HINTS[""])
         self.hint.setWordWrap(True)
-        self.colours = QComboBox()
-        self.colours.addItem(NO_COLOURS, None)
+        self.colors = QComboBox()
+        self.colors.addItem(NO_COLORS, None)
         for column, (title, _) in quality.COLUMNS.items():
-            self.colours.addItem(f"{title}: dark is doubtful", column)
-        self.colours.currentIndexChanged.connect(self._colour)
+            self.colors.addItem(f"{title}: dark is doubtful", column)
+        self.colors.currentIndexChanged.connect(self._color)
         self.next = QPushButton("Go to the next doubtful object")
         self.next.clicked.connect(self._go_to_next)
         self.place = QLabel("")
@@ -77,8 +77,8 @@ class CorrectPanel(QWidget):
         box = QGroupBox("Doubtful objects")
         rows = QVBoxLayout(box)
         line = QHBoxLayout()
-        line.addWidget(QLabel("Colour by"))
-        line.addWidget(self.colours, stretch=1)
+        line.addWidget(QLabel("Color by"))
+        line.addWidget(self.colors, stretch=1)
         rows.addLayout(line)
         rows.addWidget(self.next)
         rows.addWidget(self.place)
@@ -152,26 +152,26 @@ class CorrectPanel(QWidget):
 
     def _change_layer(self) -> None:
         self.leave_tools()
-        self.colours.blockSignals(True)
-        self.colours.setCurrentIndex(0)
-        self.colours.blockSignals(False)
+        self.colors.blockSignals(True)
+        self.colors.setCurrentIndex(0)
+        self.colors.blockSignals(False)
         self._doubtful = []
         self.place.clear()
 
-    def _colour(self) -> None:
+    def _color(self) -> None:
         with errors_shown():
             layer = self._layer()
             try:
-                quality.colour_by(layer, self.colours.currentData())
+                quality.color_by(layer, self.colors.currentData())
             except ValueError:
-                self.colours.setCurrentIndex(0)
+                self.colors.setCurrentIndex(0)
                 raise
-            layer.events.features.connect(self._recolour)
+            layer.events.features.connect(self._recolor)
 
-    def _recolour(self) -> None:
-        """Colour again what was coloured: objects have changed."""
-        if self.colours.currentData() is not None:
-            self._colour()
+    def _recolor(self) -> None:
+        """Color again what was colored: objects have changed."""
+        if self.colors.currentData() is not None:
+            self._color()
 
     def _go_to_next(self) -> None:
         with errors_shown():

@@ -150,7 +150,7 @@ class TrainPanel(QWidget):
     def _count_channels(self, images: list[Image]) -> int:
         counts = sorted({layers.channels(image) for image in images})
         if len(counts) > 1:
-            raise ValueError("The images must all be grey or all be in colour; there are some of each.")
+            raise ValueError("The images must all be grey or all be in color; there are some of each.")
         title = self.start.currentText()
         if title not in NEW_NETWORKS and (n_channels := self._models.find(title).n_channels) != counts[0]:
             raise ValueError(

@@ -75,7 +75,7 @@ function start() {
     context.fillStyle = "#1d1d1d";
     context.fillRect(0, 0, 44, 32);
     context.globalAlpha = 0.3;
-    context.fillStyle = kind.colour;
+    context.fillStyle = kind.color;
     context.fillRect(0, 0, 44, 32);
     context.globalAlpha = 1;
     context.fillStyle = makeHatch(context, kind, 2);

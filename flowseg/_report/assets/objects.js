@@ -1,9 +1,9 @@
-/** Kinds of errors: colour and pattern, so that neither colour vision nor a black and white print hides them. */
+/** Kinds of errors: color and pattern, so that neither color vision nor a black and white print hides them. */
 const KINDS = {
-  missed: { words: ["missed", "missed"], side: "true", colour: "#d55e00", hatch: [[0, 8, 8, 0]] },
-  invented: { words: ["false find", "false finds"], side: "predicted", colour: "#f0e442", hatch: [[0, 0, 8, 8]] },
-  split: { words: ["split", "splits"], side: "true", colour: "#00b383", hatch: [[4, 0, 4, 8]] },
-  merge: { words: ["merge", "merges"], side: "predicted", colour: "#cc79a7", hatch: [[0, 4, 8, 4]] },
+  missed: { words: ["missed", "missed"], side: "true", color: "#d55e00", hatch: [[0, 8, 8, 0]] },
+  invented: { words: ["false find", "false finds"], side: "predicted", color: "#f0e442", hatch: [[0, 0, 8, 8]] },
+  split: { words: ["split", "splits"], side: "true", color: "#00b383", hatch: [[4, 0, 4, 8]] },
+  merge: { words: ["merge", "merges"], side: "predicted", color: "#cc79a7", hatch: [[0, 4, 8, 4]] },
 };
 
 const SIDES = ["true", "predicted"];
@@ -14,7 +14,7 @@ function makeHatch(context, kind, ratio) {
   tile.width = tile.height = Math.round(8 * ratio);
   const inside = tile.getContext("2d");
   inside.scale(tile.width / 8, tile.height / 8);
-  inside.strokeStyle = kind.colour;
+  inside.strokeStyle = kind.color;
   inside.lineWidth = 1.5;
   for (const [x0, y0, x1, y1] of kind.hatch) {
     for (const [dx, dy] of x0 === x1 || y0 === y1 ? [[0, 0]] : [[0, 0], [8, 0], [-8, 0]]) {

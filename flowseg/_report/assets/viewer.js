@@ -78,14 +78,14 @@ function makeViewer(canvas) {
   }
 
   /** Lines of one width on the screen, whatever the zoom, with a dark rim that shows on bright images. */
-  function paintOutlines(side, colour, dash, unit) {
+  function paintOutlines(side, color, dash, unit) {
     context.lineJoin = "round";
     context.setLineDash([]);
     context.strokeStyle = "rgba(0, 0, 0, 0.45)";
     context.lineWidth = 3 * unit;
     if (!dash.length || !layers.true) context.stroke(data[side].all);
     context.setLineDash(dash.map((length) => length * unit));
-    context.strokeStyle = colour;
+    context.strokeStyle = color;
     context.lineWidth = 1.7 * unit;
     context.stroke(data[side].all);
     context.setLineDash([]);
@@ -96,7 +96,7 @@ function makeViewer(canvas) {
       const path = new Path2D();
       for (const error of data.errors) if (error.kind === name) path.addPath(data[error.side].paths[error.k]);
       context.globalAlpha = 0.3;
-      context.fillStyle = kind.colour;
+      context.fillStyle = kind.color;
       context.fill(path, "evenodd");
       context.globalAlpha = 1;
       const hatch = makeHatch(context, kind, ratio);

@@ -208,16 +208,16 @@ def _read(file: Path, kind: str, chosen: Chosen, shape: tuple[int, int] | None) 
 
 
 def read_foreground(file: Path) -> NDArray[np.bool_]:
-    """Foreground of a binary image, which may be black and white in colour."""
+    """Foreground of a binary image, which may be black and white in color."""
     array, axes = read_array(file, palette=False)
-    colours = array[..., :3] if axes.endswith("S") else array[..., np.newaxis]
-    if (colours != colours[..., :1]).any() or np.unique(colours).size > 2:
+    colors = array[..., :3] if axes.endswith("S") else array[..., np.newaxis]
+    if (colors != colors[..., :1]).any() or np.unique(colors).size > 2:
         raise ValueError(f"{file} must be a binary image, of two values; got more.")
-    return np.asarray(colours[..., 0] != 0)
+    return np.asarray(colors[..., 0] != 0)
 
 
 def read_loose_masks(file: Path) -> NDArray[Any]:
-    """A label image as it is in the file, faults and all; a coloured annotation as masks."""
+    """A label image as it is in the file, faults and all; a colored annotation as masks."""
     array, axes = read_array(file, palette=False)
     if axes.endswith("S") and array.shape[-1] in (3, 4) and np.issubdtype(array.dtype, np.integer):
         return masks_from_rgb(array)

@@ -23,7 +23,7 @@ from flowseg.cli._shared.stream import FAULTS
 Pairs = list[tuple[Path, Path]]
 
 # Findings that say that an array holds no masks, and those that say so when most labels have them.
-NO_MASKS = frozenset({"dtype", "colour", "shape", "picture"})
+NO_MASKS = frozenset({"dtype", "color", "shape", "picture"})
 TORN = frozenset({"several", "pieces", "specks"})
 MOST = 0.5
 

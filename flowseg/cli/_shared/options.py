@@ -36,7 +36,7 @@ MasksArgument = Annotated[
     str,
     typer.Argument(
         metavar="MASKS",
-        help="Label images or coloured annotations with the images' names: file, folder or quoted pattern. The folder "
+        help="Label images or colored annotations with the images' names: file, folder or quoted pattern. The folder "
         "may be that of the images.",
     ),
 ]
@@ -46,7 +46,7 @@ ImageFiles = Annotated[
 ]
 MaskFiles = Annotated[
     list[str],
-    typer.Argument(metavar="MASKS", help="Label images or coloured annotations: files, folders or patterns."),
+    typer.Argument(metavar="MASKS", help="Label images or colored annotations: files, folders or patterns."),
 ]
 OutputFolder = Annotated[
     Path,
@@ -106,7 +106,7 @@ Axes = Annotated[
     str | None,
     typer.Option(
         help="What the axes of the files are, if these do not say: letters of T time, Z planes, C channels, Y rows, "
-        "X columns, S colour, such as CYX.",
+        "X columns, S color, such as CYX.",
         rich_help_panel=READ,
     ),
 ]

@@ -109,7 +109,7 @@ def test_axes(drawn, function):
 
 @pytest.mark.parametrize("module", ["_charts", "_colors", "_figures", "_reliability"])
 def test_examples(module):
-    result = doctest.testmod(importlib.import_module(f"flowseg.{module}"))
+    result = doctest.testmod(importlib.import_module(f"flowseg.plot.{module}"))
     assert result.attempted > 4
     assert result.failed == 0
 

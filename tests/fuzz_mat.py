@@ -46,7 +46,7 @@ def main(n=5000, seed=0):
         for k in range(n):
             (folder / "a.mat").write_bytes(damage(rng, contents[k % len(contents)]))
             try:
-                flowseg.masks_from_mat(folder / "a.mat")
+                flowseg.io.read_mat(folder / "a.mat")
                 count["read"] += 1
             except (ValueError, TypeError, MemoryError) as error:
                 if "a.mat" not in str(error):

@@ -285,13 +285,13 @@ def main(folder, names):
     read = {
         "image": io.read_image,
         "size": io.read_pixel_size,
-        "cellpose": flowseg.masks_from_cellpose,
-        "geojson": lambda file: flowseg.masks_from_geojson(file, shape),
-        "roi": lambda file: flowseg.masks_from_roi(file, shape),
-        "coco": flowseg.masks_from_coco,
-        "cvat": flowseg.masks_from_cvat,
-        "labkit": flowseg.masks_from_labkit,
-        "mat": flowseg.masks_from_mat,
+        "cellpose": flowseg.io.read_cellpose,
+        "geojson": lambda file: flowseg.io.read_geojson(file, shape),
+        "roi": lambda file: flowseg.io.read_roi(file, shape),
+        "coco": flowseg.io.read_coco,
+        "cvat": flowseg.io.read_cvat,
+        "labkit": flowseg.io.read_labkit,
+        "mat": flowseg.io.read_mat,
     }
     for name in names:
         start = time.perf_counter()

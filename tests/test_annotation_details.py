@@ -20,7 +20,7 @@ def square(low, high, top=2):
 class TestGeoJson:
     def read(self, folder, *features, shape=(20, 20), **chosen):
         (folder / "a.json").write_text(json.dumps(features[0] if len(features) == 1 else list(features)))
-        return np.bincount(flowseg.masks_from_geojson(folder / "a.json", shape, **chosen).ravel())[1:].tolist()
+        return np.bincount(flowseg.io.read_geojson(folder / "a.json", shape, **chosen).ravel())[1:].tolist()
 
     def feature(self, low, high, top=2, plane=None, **said):
         return {"type": "Feature", "geometry": {"type": "Polygon", "coordinates": [square(low, high, top)]}} | said
@@ -107,7 +107,7 @@ class TestGeoJson:
 class TestCoco:
     def test_what_is_written(self, tmp_path):
         io.write_coco(tmp_path / "a.JSON", {"a.png": MASKS, "none": MASKS * 0, "b": MASKS[1:]}, category="nucleus")
-        back = flowseg.masks_from_coco(tmp_path / "a.JSON")
+        back = flowseg.io.read_coco(tmp_path / "a.JSON")
         assert back["a.png"].tolist() == [[0, 1, 1, 0, 0], [0, 1, 0, 2, 0], [0, 1, 1, 2, 1]]
         assert back["b"].tolist() == [[0, 1, 0, 2, 0], [0, 1, 1, 2, 1]]
         assert not back["none"].any()
@@ -149,14 +149,14 @@ class TestCoco:
         io.write_coco(tmp_path / "a.json", {"a": MASKS, "b": MASKS[1:]})
         asked = []
         monkeypatch.setattr(_coco, "check_canvases", asked.append)
-        flowseg.masks_from_coco(tmp_path / "a.json")
+        flowseg.io.read_coco(tmp_path / "a.json")
         assert asked == [[(3, 5), (2, 5)]]
 
     def test_a_missing_package_is_named(self, tmp_path, monkeypatch):
         io.write_coco(tmp_path / "a.json", {"a": MASKS})
         monkeypatch.setitem(sys.modules, "pycocotools.mask", None)
         with pytest.raises(ImportError, match="pip install pycocotools"):
-            flowseg.masks_from_coco(tmp_path / "a.json")
+            flowseg.io.read_coco(tmp_path / "a.json")
         with pytest.raises(ImportError, match="pip install pycocotools"):
             io.write_coco(tmp_path / "b.json", {"a": MASKS})
 
@@ -169,9 +169,9 @@ class TestCoco:
         ):  # fmt: skip
             (tmp_path / "a.json").write_text(json.dumps(document))
             with pytest.raises(ValueError, match=rf"must be a readable COCO file; got: {words}"):
-                flowseg.masks_from_coco(tmp_path / "a.json")
+                flowseg.io.read_coco(tmp_path / "a.json")
         (tmp_path / "a.json").write_text(json.dumps({"images": [], "annotations": [], "categories": None}))
-        assert flowseg.masks_from_coco(tmp_path / "a.json") == {}
+        assert flowseg.io.read_coco(tmp_path / "a.json") == {}
 
     def test_run_lengths(self):
         assert _coco_segments.unpack("52203").tolist() == [5, 2, 2, 2, 5]  # from the fourth on less the last but one

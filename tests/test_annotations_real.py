@@ -24,7 +24,7 @@ POLYGON_IOU = 0.98
 def test_colored_annotations_become_exactly_the_instance_maps(shared, channel):
     folder = shared / "data" / "aitslab" / "seed_example"
     (file,) = (folder / "raw_annotation").glob(f"*{channel}.png")
-    instances = flowseg.masks_from_mat(folder / "inst_map_mat" / f"{file.stem}.mat")
+    instances = flowseg.io.read_mat(folder / "inst_map_mat" / f"{file.stem}.mat")
     masks = flowseg.masks_from_rgb(io.read_image(file), one_per_color=True)
     assert masks.max() == {"d0": 41, "d1": 35}[channel]
     assert np.array_equal(masks, instances)
@@ -44,7 +44,7 @@ def test_one_file_per_object_gives_exactly_the_labels(shared, name, tmp_path):
         for k, label in zip(rng.permutation(labels.max()), np.unique(labels[labels > 0]), strict=True):
             mask = Image.fromarray(np.where(labels == label, 255, 0).astype(np.uint8))
             mask.save(folder / f"{k:08x}.png", compress_level=1)
-        assert np.array_equal(flowseg.masks_from_files(folder), labels), image
+        assert np.array_equal(flowseg.io.read_object_files(folder), labels), image
 
 
 def boxes_of(masks):

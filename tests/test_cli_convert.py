@@ -65,7 +65,7 @@ def test_there_and_back(masks, tmp_path):
 
 def test_coco(masks, tmp_path):
     invoke("convert", tmp_path / "masks", "-o", tmp_path / "a", "--to", "coco", "--images", tmp_path / "images")
-    assert set(flowseg.masks_from_coco(tmp_path / "a" / "coco.json")) == {f"{name}.tif" for name in masks}
+    assert set(flowseg.io.read_coco(tmp_path / "a" / "coco.json")) == {f"{name}.tif" for name in masks}
     invoke("convert", tmp_path / "a" / "coco.json", "-o", tmp_path / "b")
     assert_same(tmp_path / "b", masks)
     again = ("convert", tmp_path / "a" / "coco.json", "-o", tmp_path / "b", "--resume", "--json")
@@ -318,9 +318,9 @@ def test_predict_also(fitted, pairs, tmp_path):
     assert np.array_equal(tifffile.imread(output / "a_flows.tif"), np.concatenate([cellprob[None], flows]))
     shape = masks.shape
     for found in (
-        flowseg.masks_from_roi(output / "a_rois.zip", shape),
-        flowseg.masks_from_geojson(output / "a.geojson", shape),
-        flowseg.masks_from_coco(output / "coco.json")["a.tif"],
+        flowseg.io.read_roi(output / "a_rois.zip", shape),
+        flowseg.io.read_geojson(output / "a.geojson", shape),
+        flowseg.io.read_coco(output / "coco.json")["a.tif"],
     ):
         assert np.array_equal(found > 0, masks > 0)
         assert found.max() == masks.max()

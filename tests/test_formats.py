@@ -74,7 +74,7 @@ def test_polygons_lose_nothing(mask):
 def test_roi_there_and_back(real, odd, tmp_path):
     for masks in [*real.values(), odd]:
         io.write_roi(tmp_path / "a.zip", masks)
-        assert same_objects(masks, flowseg.masks_from_roi(tmp_path / "a.zip", masks.shape))
+        assert same_objects(masks, flowseg.io.read_roi(tmp_path / "a.zip", masks.shape))
 
 
 def test_roi_as_its_own_library_reads_it(real, odd, tmp_path):
@@ -95,27 +95,27 @@ def test_regions_drawn_in_imagej(tmp_path):
     box = roifile.ImagejRoi(roitype=roifile.ROI_TYPE.RECT, left=12, top=1, right=15, bottom=6)
     oval = roifile.ImagejRoi(roitype=roifile.ROI_TYPE.OVAL, left=1, top=10, right=11, bottom=20)
     roifile.roiwrite(tmp_path / "a.zip", [square, box, oval])
-    masks = flowseg.masks_from_roi(tmp_path / "a.zip", (24, 20))
+    masks = flowseg.io.read_roi(tmp_path / "a.zip", (24, 20))
     assert np.array_equal(masks[1:6, 12:15], np.ones((5, 3)))
     assert np.array_equal(masks[3:7, 2:8], np.full((4, 6), 2))
     assert np.bincount(masks.ravel())[1:3].tolist() == [15, 24]
     assert abs((masks == 3).sum() - np.pi * 25) < 5
     square.tofile(tmp_path / "b.roi")
-    assert (flowseg.masks_from_roi(tmp_path / "b.roi", (24, 20)) == 1).sum() == 24
+    assert (flowseg.io.read_roi(tmp_path / "b.roi", (24, 20)) == 1).sum() == 24
     roifile.ImagejRoi.frompoints([[2, 3]]).tofile(tmp_path / "c.roi")
     line = roifile.ImagejRoi(roitype=roifile.ROI_TYPE.LINE, left=12, top=1, right=15, bottom=6)
     line.tofile(tmp_path / "c.roi")
     with pytest.raises(ValueError, match=r"c\.roi must be a readable ImageJ ROI file; got: a line, which has no area$"):
-        flowseg.masks_from_roi(tmp_path / "c.roi", (24, 20))
+        flowseg.io.read_roi(tmp_path / "c.roi", (24, 20))
     roifile.ImagejRoi.frompoints([[2.5, np.nan], [8.5, 3.5], [8.5, 7.5]]).tofile(tmp_path / "d.roi")
     with pytest.raises(ValueError, match=r"d\.roi must be a readable ImageJ ROI file; got: corners"):
-        flowseg.masks_from_roi(tmp_path / "d.roi", (24, 20))
+        flowseg.io.read_roi(tmp_path / "d.roi", (24, 20))
 
 
 def test_geojson_there_and_back(real, odd, tmp_path):
     for masks in [*real.values(), odd]:
         io.write_geojson(tmp_path / "a.geojson", masks)
-        assert same_objects(masks, flowseg.masks_from_geojson(tmp_path / "a.geojson", masks.shape))
+        assert same_objects(masks, flowseg.io.read_geojson(tmp_path / "a.geojson", masks.shape))
 
 
 def test_geojson_is_valid(real, odd, tmp_path):
@@ -134,19 +134,19 @@ def test_geojson_of_other_makers(tmp_path):
     feature = {"type": "Feature", "geometry": polygon, "properties": {}}
     for document in (polygon, feature, [feature], {"type": "GeometryCollection", "geometries": [polygon]}):
         (tmp_path / "a.json").write_text(json.dumps(document))
-        masks = flowseg.masks_from_geojson(tmp_path / "a.json", (10, 10))
+        masks = flowseg.io.read_geojson(tmp_path / "a.json", (10, 10))
         assert masks[3:7, 3:8].all()
         assert masks.sum() - masks[3:7, 3:8].sum() in (0, 4)  # the centres of four pixels are on the edge
     for broken in ("{", "3", '{"a": 1}', '{"type": "Point", "coordinates": [1, 2]}', '{"type": "Polygon"}', "[[1, 2]]"):
         (tmp_path / "a.json").write_text(broken)
         with pytest.raises(ValueError, match=r"a\.json must be a readable GeoJSON file; got"):
-            flowseg.masks_from_geojson(tmp_path / "a.json", (10, 10))
+            flowseg.io.read_geojson(tmp_path / "a.json", (10, 10))
 
 
 def test_coco_there_and_back(real, odd, tmp_path, capsys):
     named = {**real, "odd": odd}
     io.write_coco(tmp_path / "a.json", named, category="nucleus")
-    back = flowseg.masks_from_coco(tmp_path / "a.json")
+    back = flowseg.io.read_coco(tmp_path / "a.json")
     assert list(back) == list(named)
     assert all(same_objects(named[name], back[name]) for name in named)
     theirs = COCO(tmp_path / "a.json")
@@ -169,13 +169,13 @@ def test_coco_polygons_and_plain_runs(tmp_path):
     square = {"id": 1, "image_id": 7, "category_id": 1, "segmentation": [[2, 3, 8, 3, 8, 7, 2, 7]]}
     runs = {"id": 2, "image_id": 7, "category_id": 1, "segmentation": {"size": [10, 12], "counts": [90, 5, 25]}}
     (tmp_path / "a.json").write_text(json.dumps({"images": [image], "annotations": [square, runs]}))
-    masks = flowseg.masks_from_coco(tmp_path / "a.json")["a b.png"]
+    masks = flowseg.io.read_coco(tmp_path / "a.json")["a b.png"]
     assert np.array_equal(masks[:5, 9], np.ones(5))
     assert np.array_equal(masks[3:7, 2:8], np.full((4, 6), 2))
     runs["segmentation"]["size"] = [12, 10]
     (tmp_path / "a.json").write_text(json.dumps({"images": [image], "annotations": [runs]}))
     with pytest.raises(ValueError, match=r"a\.json must be a readable COCO file; got: a segmentation of shape"):
-        flowseg.masks_from_coco(tmp_path / "a.json")
+        flowseg.io.read_coco(tmp_path / "a.json")
 
 
 def test_one_file_per_object(real, tmp_path):
@@ -185,7 +185,7 @@ def test_one_file_per_object(real, tmp_path):
         folder.mkdir()
         for label in np.random.default_rng(0).permutation(masks.max()) + 1:
             imsave(folder / f"{label:05d}.png", (masks == label).astype(np.uint8) * 255, check_contrast=False)
-        assert np.array_equal(flowseg.masks_from_files(folder), masks)
+        assert np.array_equal(flowseg.io.read_object_files(folder), masks)
 
 
 def test_where_objects_overlap_the_smaller_one_is_seen(tmp_path):
@@ -193,22 +193,22 @@ def test_where_objects_overlap_the_smaller_one_is_seen(tmp_path):
     large[2:18, 2:18] = small[5:8, 5:8] = 255
     for name, mask in (("a", small), ("b", large)):
         imsave(tmp_path / f"{name}.png", mask, check_contrast=False)
-    masks = flowseg.masks_from_files([tmp_path / "a.png", tmp_path / "b.png"])
+    masks = flowseg.io.read_object_files([tmp_path / "a.png", tmp_path / "b.png"])
     assert np.array_equal(masks == 2, small > 0)
     assert np.array_equal(masks > 0, large > 0)
     imsave(tmp_path / "c.png", small, check_contrast=False)
     with pytest.warns(UserWarning, match="1 of 3 objects have no pixel of their own"):
-        flowseg.masks_from_files(tmp_path)
+        flowseg.io.read_object_files(tmp_path)
     imsave(tmp_path / "d.png", 0 * small, check_contrast=False)
     with pytest.raises(ValueError, match=r"d\.png must hold an object"):
-        flowseg.masks_from_files(tmp_path)
+        flowseg.io.read_object_files(tmp_path)
 
 
 def test_colored_annotations_are_the_instance_maps(shared):
     folder = shared / "data" / "aitslab" / "seed_example"
     for file in sorted((folder / "raw_annotation").glob("*.png")):
         masks = flowseg.masks_from_rgb(io.read_image(file))
-        instances = flowseg.masks_from_mat(folder / "inst_map_mat" / f"{file.stem}.mat")
+        instances = flowseg.io.read_mat(folder / "inst_map_mat" / f"{file.stem}.mat")
         assert same_objects(mend_masks(instances).masks, masks)
         assert np.array_equal(masks > 0, instances > 0)
 
@@ -216,12 +216,12 @@ def test_colored_annotations_are_the_instance_maps(shared):
 def test_matlab_files(tmp_path):
     masks = np.array([[0, 3, 3], [0, 0, 7]])
     savemat(tmp_path / "a.mat", {"inst_map": masks.astype(float), "other": 3})
-    assert np.array_equal(flowseg.masks_from_mat(tmp_path / "a.mat"), masks)
+    assert np.array_equal(flowseg.io.read_mat(tmp_path / "a.mat"), masks)
     with pytest.raises(ValueError, match=r"key must be one of the arrays in .*a\.mat, inst_map, other; got 'map'"):
-        flowseg.masks_from_mat(tmp_path / "a.mat", key="map")
+        flowseg.io.read_mat(tmp_path / "a.mat", key="map")
     (tmp_path / "b.mat").write_bytes(b"MATLAB 5.0" * 30)
     with pytest.raises(ValueError, match=r"b\.mat must be a readable MATLAB file"):
-        flowseg.masks_from_mat(tmp_path / "b.mat")
+        flowseg.io.read_mat(tmp_path / "b.mat")
 
 
 def test_binary_masks(real):
@@ -240,12 +240,12 @@ def test_labkit(tmp_path):
     labels["1"] += np.argwhere(masks == 3)[:, ::-1].tolist()  # one name on two objects
     document = {"interval": {"min": [0, 0], "max": [29, 19], "n": 2}, "labels": labels, "colors": {}}
     (tmp_path / "a.labeling").write_text(json.dumps(document))
-    assert np.array_equal(flowseg.masks_from_labkit(tmp_path / "a.labeling"), masks)
+    assert np.array_equal(flowseg.io.read_labkit(tmp_path / "a.labeling"), masks)
     tifffile.imwrite(tmp_path / "a.tif", np.where(masks == 3, 1, masks).astype(np.uint8))
-    assert np.array_equal(flowseg.masks_from_labkit(tmp_path / "a.tif"), masks)
+    assert np.array_equal(flowseg.io.read_labkit(tmp_path / "a.tif"), masks)
     (tmp_path / "a.labeling").write_text('{"interval": 3}')
     with pytest.raises(ValueError, match=r"a\.labeling must be a readable Labkit labeling; got"):
-        flowseg.masks_from_labkit(tmp_path / "a.labeling")
+        flowseg.io.read_labkit(tmp_path / "a.labeling")
 
 
 def test_cvat(tmp_path):
@@ -258,7 +258,7 @@ def test_cvat(tmp_path):
           <points label="centre" points="3,3"/>
         </image><image id="1" name="empty.png" width="5" height="4"/></annotations>"""
     )
-    found = flowseg.masks_from_cvat(tmp_path / "a.xml")
+    found = flowseg.io.read_cvat(tmp_path / "a.xml")
     masks = found["ü.png"]
     assert np.bincount(masks.ravel())[1:].tolist() == [15, 24, 3]
     assert np.array_equal(masks[3:7, 2:8], np.full((4, 6), 2))
@@ -267,7 +267,7 @@ def test_cvat(tmp_path):
     for broken in ("<annotations/>", "<a", '<!DOCTYPE a [<!ENTITY b "c">]><annotations>&b;</annotations>'):
         (tmp_path / "a.xml").write_text(broken)
         with pytest.raises(ValueError, match=r"a\.xml must be a readable CVAT export"):
-            flowseg.masks_from_cvat(tmp_path / "a.xml")
+            flowseg.io.read_cvat(tmp_path / "a.xml")
 
 
 def test_cellpose_files(real, tmp_path):
@@ -277,15 +277,15 @@ def test_cellpose_files(real, tmp_path):
         with open(tmp_path / "a_seg.npy", "wb") as file:
             np.lib.format.write_array_header_1_0(file, {"descr": "|O", "fortran_order": False, "shape": ()})
             pickle.dump(np.array(content, dtype=object), file, protocol=protocol)
-        assert np.array_equal(flowseg.masks_from_cellpose(tmp_path / "a_seg.npy"), masks)
+        assert np.array_equal(flowseg.io.read_cellpose(tmp_path / "a_seg.npy"), masks)
     np.save(tmp_path / "a_seg.npy", content)
-    assert np.array_equal(flowseg.masks_from_cellpose(tmp_path / "a_seg.npy"), masks)
+    assert np.array_equal(flowseg.io.read_cellpose(tmp_path / "a_seg.npy"), masks)
     io.write_masks(tmp_path / "plain.tif", masks)
     flows = flowseg.labels_to_flows([masks])[0]
     tifffile.imwrite(tmp_path / "a_flows.tif", flows)
-    assert np.array_equal(flowseg.masks_from_cellpose(tmp_path / "a_flows.tif"), masks)
+    assert np.array_equal(flowseg.io.read_cellpose(tmp_path / "a_flows.tif"), masks)
     with pytest.raises(ValueError, match=r"plain\.tif must hold labels, foreground and flows"):
-        flowseg.masks_from_cellpose(tmp_path / "plain.tif")
+        flowseg.io.read_cellpose(tmp_path / "plain.tif")
 
 
 class Harmful:
@@ -299,7 +299,7 @@ class Harmful:
 def test_cellpose_pickles_are_not_run(content, tmp_path):
     np.save(tmp_path / "a_seg.npy", np.array(content, dtype=object), allow_pickle=True)
     with pytest.raises(ValueError, match=r"a_seg\.npy must be a readable file of Cellpose's"):
-        flowseg.masks_from_cellpose(tmp_path / "a_seg.npy")
+        flowseg.io.read_cellpose(tmp_path / "a_seg.npy")
 
 
 def test_cellpose_outlines(tmp_path):
@@ -314,11 +314,11 @@ def test_cellpose_outlines(tmp_path):
         ring += [(c, r1) for c in range(c1, c0 - 1, -1)] + [(c0, r) for r in range(r1, r0 - 1, -1)]
         lines.append(",".join(f"{x},{y}" for x, y in ring))
     (tmp_path / "a_cp_outlines.txt").write_text("\n".join(lines) + "\n")
-    assert np.array_equal(flowseg.masks_from_cellpose(tmp_path / "a_cp_outlines.txt", (60, 60)), masks)
+    assert np.array_equal(flowseg.io.read_cellpose(tmp_path / "a_cp_outlines.txt", (60, 60)), masks)
     with pytest.raises(ValueError, match="shape must be given for outlines"):
-        flowseg.masks_from_cellpose(tmp_path / "a_cp_outlines.txt")
+        flowseg.io.read_cellpose(tmp_path / "a_cp_outlines.txt")
     with pytest.raises(ValueError, match=r"outlines\.txt must be a readable text file of outlines"):
-        flowseg.masks_from_cellpose(tmp_path / "a_cp_outlines.txt", (20, 20))
+        flowseg.io.read_cellpose(tmp_path / "a_cp_outlines.txt", (20, 20))
 
 
 @pytest.mark.parametrize("write", [io.write_roi, io.write_geojson, lambda path, m: io.write_coco(path, {"a": m})])
@@ -335,7 +335,7 @@ def test_shape_is_rows_and_columns(tmp_path):
     io.write_geojson(tmp_path / "a.json", np.ones((3, 3), int))
     for shape in (3, "ab", (3,), (3, 3, 3)):
         with pytest.raises(TypeError, match=r"shape must be \(rows, columns\); got"):
-            flowseg.masks_from_geojson(tmp_path / "a.json", shape)
+            flowseg.io.read_geojson(tmp_path / "a.json", shape)
 
 
 def test_a_missing_package_is_named(tmp_path, monkeypatch):

@@ -58,7 +58,7 @@ ATTACKS = {
 def test_cellpose_pickles_do_no_harm(attack, protocol, tmp_path):
     write_seg(tmp_path / "a_seg.npy", pickle.dumps(ATTACKS[attack], protocol=protocol))
     with pytest.raises(ValueError, match=r"a_seg\.npy must be a readable file of Cellpose's \(_seg\.npy\); got: "):
-        flowseg.masks_from_cellpose(tmp_path / "a_seg.npy")
+        flowseg.io.read_cellpose(tmp_path / "a_seg.npy")
 
 
 def test_cellpose_pickles_leave_nothing_behind(tmp_path):
@@ -66,9 +66,9 @@ def test_cellpose_pickles_leave_nothing_behind(tmp_path):
         state = b"(N}X\x08\x00\x00\x00__init__K\x05st"  # (None, {"__init__": 5}): attributes to set
         write_seg(tmp_path / "a_seg.npy", b"\x80\x02c" + name + b"\n" + state + b"b.")
         with pytest.raises(ValueError, match=r"a_seg\.npy must be a readable file of Cellpose's"):
-            flowseg.masks_from_cellpose(tmp_path / "a_seg.npy")
+            flowseg.io.read_cellpose(tmp_path / "a_seg.npy")
     write_seg(tmp_path / "a_seg.npy", pickle.dumps({"masks": np.array([[0, 1]])}, protocol=2))
-    assert flowseg.masks_from_cellpose(tmp_path / "a_seg.npy").tolist() == [[0, 1]]
+    assert flowseg.io.read_cellpose(tmp_path / "a_seg.npy").tolist() == [[0, 1]]
 
 
 @pytest.mark.parametrize("protocol", [2, 3, 4, 5])
@@ -88,9 +88,9 @@ def test_cellpose_arrays_of_every_kind(protocol, dtype, tmp_path):
         if protocol < 4:  # as NumPy 1 says its names, and as NumPy 2 does
             old = old.replace(b"numpy._core.", b"numpy.core.")
             write_seg(tmp_path / "b_seg.npy", old.replace(b"numpy.core.", b"numpy._core."))
-            assert np.array_equal(flowseg.masks_from_cellpose(tmp_path / "b_seg.npy"), masks)
+            assert np.array_equal(flowseg.io.read_cellpose(tmp_path / "b_seg.npy"), masks)
         write_seg(tmp_path / "a_seg.npy", old)
-        found = flowseg.masks_from_cellpose(tmp_path / "a_seg.npy")
+        found = flowseg.io.read_cellpose(tmp_path / "a_seg.npy")
         assert np.array_equal(found, masks)
         assert found.dtype == masks.dtype
         assert found.flags.writeable
@@ -112,14 +112,14 @@ POLYGONS += [[[0, 0, 1e7, 0, 1e7, 1e7]], [[-300, 1, 300, 1, 300, 3]], [[1, 1, 3,
 def test_coco_polygons_that_are_none(polygons, tmp_path):
     write_coco(tmp_path / "a.json", polygons)
     with pytest.raises(ValueError, match=r"a\.json must be a readable COCO file; got: "):
-        flowseg.masks_from_coco(tmp_path / "a.json")
+        flowseg.io.read_coco(tmp_path / "a.json")
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # pycocotools' own
 def test_coco_polygons_may_leave_their_image(tmp_path):
     write_coco(tmp_path / "a.json", [[-80, 1, 80, 1, 80, 3, -80, 3]])
     rows = [[0] * 5, [1] * 5, [1] * 5, [0] * 5]
-    assert flowseg.masks_from_coco(tmp_path / "a.json")["a.png"].tolist() == rows
+    assert flowseg.io.read_coco(tmp_path / "a.json")["a.png"].tolist() == rows
 
 
 COUNTS = [[], [21], [2, 2], [0, 100000000], [-5, 25], [5, 15, 2**32 - 1, 1], [2.5, 17.5], [[20]], ["20"], [2**70]]
@@ -130,7 +130,7 @@ COUNTS += ["", "o", "0o", "d", "d\x00", "\x7f\x7f", "ä", "\ud800", "oooooooooo0
 def test_coco_runs_that_are_none(counts, tmp_path):
     write_coco(tmp_path / "a.json", {"size": [4, 5], "counts": counts})
     with pytest.raises(ValueError, match=r"a\.json must be a readable COCO file; got: "):
-        flowseg.masks_from_coco(tmp_path / "a.json")
+        flowseg.io.read_coco(tmp_path / "a.json")
 
 
 def test_coco_runs_are_read_as_pycocotools_reads_them(tmp_path):
@@ -141,7 +141,7 @@ def test_coco_runs_are_read_as_pycocotools_reads_them(tmp_path):
             mask[0, 0] = True
             runs = coding.encode(np.asfortranarray(mask.astype(np.uint8)))["counts"].decode()
             write_coco(tmp_path / "a.json", {"size": list(shape), "counts": runs}, *shape)
-            assert np.array_equal(flowseg.masks_from_coco(tmp_path / "a.json")["a.png"], mask)
+            assert np.array_equal(flowseg.io.read_coco(tmp_path / "a.json")["a.png"], mask)
 
 
 @pytest.mark.parametrize("shape", [(0, 5), (4, 0), (-4, -5), (4.5, 5), (np.nan, 5), (np.inf, 5), (10**6, 10**6)])
@@ -150,14 +150,14 @@ def test_coco_images_of_no_size(shape, polygon, tmp_path):
     runs = {"size": list(shape), "counts": [0, 16]}
     write_coco(tmp_path / "a.json", [[1, 1, 3, 1, 3, 3]] if polygon else runs, *shape)
     with pytest.raises(ValueError, match=r"a\.json must be a readable COCO file; got: an image of "):
-        flowseg.masks_from_coco(tmp_path / "a.json")
+        flowseg.io.read_coco(tmp_path / "a.json")
 
 
 def test_coco_sizes_are_those_of_the_image(tmp_path):
     for size in ([5, 4], [10**6, 10**6], [-4, -5], [4], None):
         write_coco(tmp_path / "a.json", {"size": size, "counts": [0, 20]})
         with pytest.raises(ValueError, match=r"got: a segmentation of shape .* in an image of shape \(4, 5\)$"):
-            flowseg.masks_from_coco(tmp_path / "a.json")
+            flowseg.io.read_coco(tmp_path / "a.json")
 
 
 @pytest.mark.parametrize(
@@ -167,12 +167,12 @@ def test_coco_images_are_there_once(other, said, tmp_path):
     images = [{"id": k, "file_name": name, "height": 2, "width": 2} for k, name in ((1, "a.png"), other)]
     (tmp_path / "a.json").write_text(json.dumps({"images": images, "annotations": []}))
     with pytest.raises(ValueError, match=rf"a\.json must be a readable COCO file; got: several images of {said}$"):
-        flowseg.masks_from_coco(tmp_path / "a.json")
+        flowseg.io.read_coco(tmp_path / "a.json")
 
 
 def read_cvat(folder, shapes, size='width="12" height="12"'):
     (folder / "a.xml").write_text(f'<annotations><image name="a.png" {size}>{shapes}</image></annotations>')
-    return flowseg.masks_from_cvat(folder / "a.xml")["a.png"]
+    return flowseg.io.read_cvat(folder / "a.xml")["a.png"]
 
 
 def test_cvat_boxes_turn_clockwise(tmp_path):
@@ -237,14 +237,14 @@ def test_cvat_images_have_a_size_and_a_name_of_their_own(tmp_path):
 def test_matlab_floats_that_are_no_labels(largest, tmp_path):
     savemat(tmp_path / "a.mat", {"inst_map": np.array([[0, largest]], dtype=np.asarray(largest).dtype)})
     with pytest.raises(ValueError, match=r"inst_map in .*a\.mat must (be finite|have labels of at most \d+); got "):
-        flowseg.masks_from_mat(tmp_path / "a.mat")
+        flowseg.io.read_mat(tmp_path / "a.mat")
 
 
 @pytest.mark.parametrize("label", [2**31 - 1, -(2**31), 2**31, -(2**31) - 1, 7 - 2**32, -1, 2**53, -(2**53)])
 @pytest.mark.parametrize("dtype", [np.float64, np.int64])
 def test_matlab_labels_stay_as_they_are(label, dtype, tmp_path):
     savemat(tmp_path / "a.mat", {"inst_map": np.array([[0, label]], dtype=dtype)})
-    found = flowseg.masks_from_mat(tmp_path / "a.mat")
+    found = flowseg.io.read_mat(tmp_path / "a.mat")
     assert found.tolist() == [[0, label]]
     assert found.dtype == (np.int32 if -(2**31) <= label < 2**31 else np.int64)
 
@@ -255,16 +255,16 @@ def test_labkit_pixels_outside_of_the_interval(pixel, tmp_path):
     (tmp_path / "a.labeling").write_text(json.dumps(document))
     expected = np.zeros((6, 5), int)
     expected[0, :2], expected[5, 4] = (1, 2), 3
-    assert np.array_equal(flowseg.masks_from_labkit(tmp_path / "a.labeling"), expected)
+    assert np.array_equal(flowseg.io.read_labkit(tmp_path / "a.labeling"), expected)
     document["labels"]["b"] += [pixel]
     (tmp_path / "a.labeling").write_text(json.dumps(document))
     with pytest.raises(ValueError, match=r"a\.labeling must be a readable Labkit labeling; got: "):
-        flowseg.masks_from_labkit(tmp_path / "a.labeling")
+        flowseg.io.read_labkit(tmp_path / "a.labeling")
 
 
 def read_geojson(folder, coordinates, kind="Polygon"):
     (folder / "a.json").write_text(json.dumps({"type": kind, "coordinates": coordinates}))
-    return flowseg.masks_from_geojson(folder / "a.json", (10, 10))
+    return flowseg.io.read_geojson(folder / "a.json", (10, 10))
 
 
 @pytest.mark.parametrize("kind", ["Polygon", "MultiPolygon"])
@@ -294,11 +294,11 @@ def test_geojson_corners_far_away(far, tmp_path):
 def test_cellpose_outlines_beyond_the_image(corner, tmp_path):
     (tmp_path / "a_cp_outlines.txt").write_text(f"1,1,3,1,3,{corner}\n")
     with pytest.raises(ValueError, match=r"a_cp_outlines\.txt must be a readable text file of outlines; got: "):
-        flowseg.masks_from_cellpose(tmp_path / "a_cp_outlines.txt", (6, 6))
+        flowseg.io.read_cellpose(tmp_path / "a_cp_outlines.txt", (6, 6))
 
 
 def test_cellpose_labels_out_of_range(tmp_path):
     for label in (-(2**63), 2**40):
         tifffile.imwrite(tmp_path / "a_flows.tif", np.full((4, 5, 6), label), photometric="minisblack")
         with pytest.raises(ValueError, match=r"a_flows\.tif must hold labels in its first plane"):
-            flowseg.masks_from_cellpose(tmp_path / "a_flows.tif")
+            flowseg.io.read_cellpose(tmp_path / "a_flows.tif")

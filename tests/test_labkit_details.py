@@ -18,7 +18,7 @@ class TestLabkit:
     def read(self, folder, low, high, **labels):
         document = {"interval": {"min": low, "max": high}, "labels": labels}
         (folder / "a.labeling").write_text(json.dumps(document))
-        return flowseg.masks_from_labkit(folder / "a.labeling")
+        return flowseg.io.read_labkit(folder / "a.labeling")
 
     def test_intervals(self, tmp_path, monkeypatch):
         found = self.read(tmp_path, [5, 6, 7], [7, 9, 8], a=[[5, 6, 7], [7, 9, 8]])
@@ -49,18 +49,18 @@ class TestLabkit:
         for text in ("[]", "3", '{"labels": []}', '{"labels": null}'):
             (tmp_path / "a.json").write_text(text)
             with pytest.raises(ValueError, match="must be a readable Labkit labeling; got: something without labels"):
-                flowseg.masks_from_labkit(tmp_path / "a.json")
+                flowseg.io.read_labkit(tmp_path / "a.json")
 
     def test_labels(self, tmp_path):
         with pytest.warns(UserWarning, match="1 of 2 entries .* the label 'Background'"):
             assert sizes(self.read(tmp_path, [0, 0], [5, 5], Background=[[0, 0]], cell=[[3, 3], [3, 4]])) == [2]
         with pytest.warns(UserWarning, match="1 of 2 entries .* the label 'cell', which is not chosen"):
-            assert sizes(flowseg.masks_from_labkit(tmp_path / "a.labeling", classes="Background")) == [1]
+            assert sizes(flowseg.io.read_labkit(tmp_path / "a.labeling", classes="Background")) == [1]
         (tmp_path / "a.BSON").write_bytes(b"")
         with pytest.raises(ValueError, match="ImgLib2's: save as .labeling"):
-            flowseg.masks_from_labkit(tmp_path / "a.BSON")
+            flowseg.io.read_labkit(tmp_path / "a.BSON")
         io.write_masks(tmp_path / "b.tif", np.array([[1, 0, 1]]))
         for name in ("b.tiff", "b.TIF"):
             (tmp_path / "b.tif").rename(tmp_path / name)
-            assert flowseg.masks_from_labkit(tmp_path / name).tolist() == [[1, 0, 2]]
+            assert flowseg.io.read_labkit(tmp_path / name).tolist() == [[1, 0, 2]]
             (tmp_path / name).rename(tmp_path / "b.tif")

@@ -48,7 +48,7 @@ def test_byte_order_and_small_elements(tmp_path):
     header = b"MATLAB 5.0 MAT-file".ljust(124) + b"\x01\x00MI"
     file.write_bytes(header + b"\0\0\0\x0e" + len(body).to_bytes(4, "big") + body)
     assert np.array_equal(loadmat(file)["key"], array)
-    assert np.array_equal(flowseg.masks_from_mat(file, key="key"), array)
+    assert np.array_equal(flowseg.io.read_mat(file, key="key"), array)
 
 
 def test_what_is_no_such_file(tmp_path):
@@ -59,15 +59,15 @@ def test_what_is_no_such_file(tmp_path):
         with pytest.raises(
             ValueError, match=rf"a\.mat must be a readable MATLAB file \(version 7 or lower\); got: .*{words}"
         ):
-            flowseg.masks_from_mat(file)
+            flowseg.io.read_mat(file)
     savemat(file, {"inst_map": np.array([[1 + 2j]])})
     with pytest.raises(ValueError, match="complex array"):
-        flowseg.masks_from_mat(file)
+        flowseg.io.read_mat(file)
     savemat(file, {"inst_map": np.array([[1]])})
     content = file.read_bytes()
     file.write_bytes(content + content[128:])
     with pytest.raises(ValueError, match="must hold one array named 'inst_map'; it holds 2"):
-        flowseg.masks_from_mat(file)
+        flowseg.io.read_mat(file)
 
 
 def test_damage_never_ends_python():

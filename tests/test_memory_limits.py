@@ -71,7 +71,7 @@ def test_memory_errors_name_their_file(tmp_path, monkeypatch):
     monkeypatch.setattr("flowseg._labels.canvas.Canvas.paint", fail)
     for read, name in (
         (flowseg.io.read_image, "a.png"),
-        (lambda file: flowseg.masks_from_geojson(file, (9, 9)), "a.json"),
+        (lambda file: flowseg.io.read_geojson(file, (9, 9)), "a.json"),
     ):
         with pytest.raises(MemoryError, match=rf"{name} must fit into memory; it does not\.$"):
             read(tmp_path / name)

@@ -74,7 +74,7 @@ def test_runs_are_united(masks):
 
 def roi_masks(folder, *regions, shape=(24, 24), **plane):
     roifile.roiwrite(folder / "a.zip", regions, mode="w")
-    return flowseg.masks_from_roi(folder / "a.zip", shape, **plane)
+    return flowseg.io.read_roi(folder / "a.zip", shape, **plane)
 
 
 def geojson_masks(folder, *rings, shape=(24, 24)):
@@ -83,21 +83,21 @@ def geojson_masks(folder, *rings, shape=(24, 24)):
         for ring in rings
     ]
     (folder / "a.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": features}))
-    return flowseg.masks_from_geojson(folder / "a.geojson", shape)
+    return flowseg.io.read_geojson(folder / "a.geojson", shape)
 
 
 def coco_masks(folder, *rings, shape=(24, 24)):
     image = {"id": 1, "file_name": "a", "height": shape[0], "width": shape[1]}
     annotations = [{"image_id": 1, "segmentation": [np.ravel(ring).tolist()]} for ring in rings]
     (folder / "a.json").write_text(json.dumps({"images": [image], "annotations": annotations}))
-    return flowseg.masks_from_coco(folder / "a.json")["a"]
+    return flowseg.io.read_coco(folder / "a.json")["a"]
 
 
 def cvat_masks(folder, *rings, shape=(24, 24)):
     shapes = "".join(f'<polygon points="{";".join(f"{x},{y}" for x, y in ring)}"/>' for ring in rings)
     text = f'<annotations><image name="a" height="{shape[0]}" width="{shape[1]}">{shapes}</image></annotations>'
     (folder / "a.xml").write_text(text)
-    return flowseg.masks_from_cvat(folder / "a.xml")["a"]
+    return flowseg.io.read_cvat(folder / "a.xml")["a"]
 
 
 def roi_outlines(folder, *rings, shape=(24, 24)):
@@ -132,14 +132,14 @@ def test_holes_lose_no_pixel(tmp_path):
     outer, inner = square(2.5, 14.5), square(5.5, 9.5)
     polygon = {"type": "Polygon", "coordinates": [outer, inner]}
     (tmp_path / "a.json").write_text(json.dumps([polygon, {"type": "Polygon", "coordinates": [inner]}]))
-    masks = flowseg.masks_from_geojson(tmp_path / "a.json", (20, 20))
+    masks = flowseg.io.read_geojson(tmp_path / "a.json", (20, 20))
     assert np.bincount(masks.ravel())[1:].tolist() == [144 - 16, 16]
 
 
 def test_parts_of_an_object_that_overlap_are_one(tmp_path):
     parts = {"type": "MultiPolygon", "coordinates": [[square(1, 9)], [square(4, 12)]]}
     (tmp_path / "a.json").write_text(json.dumps(parts))
-    assert (flowseg.masks_from_geojson(tmp_path / "a.json", (20, 20)) == 1).sum() == 64 + 64 - 25
+    assert (flowseg.io.read_geojson(tmp_path / "a.json", (20, 20)) == 1).sum() == 64 + 64 - 25
 
 
 def test_ovals_are_those_of_imagej(tmp_path):
@@ -197,7 +197,7 @@ def test_outlines_through_centers_hold_their_edges(places):
 def test_outline_text_as_people_edit_it(tmp_path):
     file = tmp_path / "a_cp_outlines.txt"
     file.write_text("1,1,6,1,6,4,1,4\n")
-    expected = flowseg.masks_from_cellpose(file, (9, 9))
+    expected = flowseg.io.read_cellpose(file, (9, 9))
     assert (expected == 1).sum() == 24
     for text in (
         "1,1,6,1,6,4,1,4,\r\n\r\n",
@@ -206,11 +206,11 @@ def test_outline_text_as_people_edit_it(tmp_path):
         "1.0,1,6,1,6,4,1,4",
     ):
         file.write_text(text, encoding="utf-8")
-        assert np.array_equal(flowseg.masks_from_cellpose(file, (9, 9)), expected)
+        assert np.array_equal(flowseg.io.read_cellpose(file, (9, 9)), expected)
     for text, said in (("1,1,6,1,6", "a line of 5 numbers"), ("1,1,6,one", "could not convert string to float: 'one'")):
         file.write_text(text)
         with pytest.raises(ValueError, match=rf"outlines\.txt must be a readable text file of outlines; got: {said}"):
-            flowseg.masks_from_cellpose(file, (9, 9))
+            flowseg.io.read_cellpose(file, (9, 9))
 
 
 @pytest.mark.parametrize("read", READERS)

@@ -22,7 +22,7 @@ def sizes(masks):
 class TestRoi:
     def read(self, folder, *regions, shape=(24, 24), **chosen):
         roifile.roiwrite(folder / "a.zip", regions, mode="w")
-        return flowseg.masks_from_roi(folder / "a.zip", shape, **chosen)
+        return flowseg.io.read_roi(folder / "a.zip", shape, **chosen)
 
     def test_what_is_written(self, tmp_path):
         io.write_roi(tmp_path / "a.ZIP", MASKS)
@@ -41,7 +41,7 @@ class TestRoi:
             k += 1 if path[k] == 4 else 3
         text = "".join(map(str, commands))
         assert text == "0" + "1" * (text.index("4") - 1) + "40" + "1" * 3 + "4"
-        assert flowseg.masks_from_roi(tmp_path / "a.ZIP", MASKS.shape).tolist() == [
+        assert flowseg.io.read_roi(tmp_path / "a.ZIP", MASKS.shape).tolist() == [
             [0, 1, 1, 0, 0], [0, 1, 0, 2, 0], [0, 1, 1, 2, 1],
         ]  # fmt: skip
 
@@ -50,35 +50,35 @@ class TestRoi:
         with zipfile.ZipFile(tmp_path / "a.zip") as archive:
             said = [part.file_size for part in archive.infolist()]
         monkeypatch.setattr(_roi, "MAX_BYTES", max(said))
-        assert sizes(flowseg.masks_from_roi(tmp_path / "a.zip", MASKS.shape)) == [6, 2]
+        assert sizes(flowseg.io.read_roi(tmp_path / "a.zip", MASKS.shape)) == [6, 2]
         monkeypatch.setattr(_roi, "MAX_BYTES", max(said) - 1)
         with pytest.raises(ValueError, match=r"a\.zip must be a readable ImageJ ROI file; got: a region of "):
-            flowseg.masks_from_roi(tmp_path / "a.zip", MASKS.shape)
+            flowseg.io.read_roi(tmp_path / "a.zip", MASKS.shape)
         monkeypatch.setattr(_roi, "MAX_RATIO", 0)
         for most in (sum(said), sum(said) - 1):
             monkeypatch.setattr(_roi, "MAX_BYTES", most)
             if most == sum(said):
-                assert sizes(flowseg.masks_from_roi(tmp_path / "a.zip", MASKS.shape)) == [6, 2]
+                assert sizes(flowseg.io.read_roi(tmp_path / "a.zip", MASKS.shape)) == [6, 2]
             else:
                 with pytest.raises(ValueError, match="regions that say to be more than 0 times as large as the file"):
-                    flowseg.masks_from_roi(tmp_path / "a.zip", MASKS.shape)
+                    flowseg.io.read_roi(tmp_path / "a.zip", MASKS.shape)
         size = (tmp_path / "a.zip").stat().st_size
         monkeypatch.setattr(_roi, "MAX_RATIO", 2)
         monkeypatch.setattr(_roi, "MAX_BYTES", sum(said) - 2 * size)
         with pytest.raises(ValueError, match="got: a region of "):  # twice the file and so much is just enough
-            flowseg.masks_from_roi(tmp_path / "a.zip", MASKS.shape)
+            flowseg.io.read_roi(tmp_path / "a.zip", MASKS.shape)
 
     def test_what_is_no_file_is_not_waited_for(self, tmp_path, monkeypatch):
         io.write_roi(tmp_path / "a.zip", MASKS)
         asked = []
         monkeypatch.setattr(_roi._memory, "check_regular", asked.append)
-        flowseg.masks_from_roi(tmp_path / "a.zip", MASKS.shape)
+        flowseg.io.read_roi(tmp_path / "a.zip", MASKS.shape)
         assert asked == [tmp_path / "a.zip"]
 
     def test_only_mac_leftovers(self, tmp_path):
         with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
             archive.writestr("__MACOSX/._a.roi", b"x")
-        assert not flowseg.masks_from_roi(tmp_path / "a.zip", (3, 3)).any()
+        assert not flowseg.io.read_roi(tmp_path / "a.zip", (3, 3)).any()
 
     def test_planes(self, tmp_path):
         def planes(wanted, *regions):
@@ -186,7 +186,7 @@ class TestCvat:
     def read(self, folder, shapes, size='width="12" height="10"'):
         text = shapes if shapes.startswith("<image") else f'<image name="a.png" {size}>{shapes}</image>'
         (folder / "a.xml").write_text(f"<annotations>{text}</annotations>")
-        return flowseg.masks_from_cvat(folder / "a.xml")
+        return flowseg.io.read_cvat(folder / "a.xml")
 
     def test_names(self, tmp_path):
         image = '<image name="{}"{} width="2" height="1"/>'.format
@@ -213,7 +213,7 @@ class TestCvat:
         ):  # fmt: skip
             (tmp_path / "a.xml").write_text(text)
             with pytest.raises(ValueError, match=rf"a\.xml must be a readable CVAT export .*; got: {words}"):
-                flowseg.masks_from_cvat(tmp_path / "a.xml")
+                flowseg.io.read_cvat(tmp_path / "a.xml")
         both = '<image name="a" width="2" height="1"/><track/>'
         assert list(self.read(tmp_path, both)) == ["a"]
 
@@ -229,7 +229,7 @@ class TestCvat:
         assert sizes(self.read(tmp_path, f'<tag label="b"/>{box}')["a.png"]) == [9]
         self.read(tmp_path, box.replace('"a"', '"b"') + box.replace("4", "5"))
         with pytest.warns(UserWarning, match="1 of 2 entries .* a shape of another label"):
-            assert sizes(flowseg.masks_from_cvat(tmp_path / "a.xml", classes="a")["a.png"]) == [16]
+            assert sizes(flowseg.io.read_cvat(tmp_path / "a.xml", classes="a")["a.png"]) == [16]
 
     def test_what_is_not_turned(self, tmp_path):
         for name, said in (

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from skimage.io import imsave
 
-from flowseg import io, masks_from_files
+from flowseg import io
+from flowseg.io import read_object_files
 
 SPLITS = Path(__file__).parent / "dsb2018_split.csv"
 # Of red, green, blue and alpha, which fluorescence images have, the first three are equal and the last is 255.
@@ -36,7 +37,7 @@ def main(source: str, data: str) -> None:
         one = Path(source) / row["image"]
         pixels = io.read_image(one / "images" / f"{row['image']}.png", keep_color=True)
         imsave(folder / image, pixels[..., CHANNEL], check_contrast=False)
-        io.write_masks(folder / label, masks_from_files(one / "masks"))
+        io.write_masks(folder / label, read_object_files(one / "masks"))
         rows.append({"id": name, "split": split, "field_group": row["field"], "image": image, "label": label})
     with open(folder / "samples.csv", "w", newline="") as stream:
         writer = csv.DictWriter(stream, list(rows[0]))

@@ -66,8 +66,8 @@ axes[1].set(title="close by", xlim=(29.5, 89.5), ylim=(164.5, 118.5))
 #
 # Corrected in ImageJ or QuPath they are read again, as annotations for the next training. The files do not hold the
 # size of the image, so it must be said.
-from_imagej = flowseg.masks_from_roi(folder / "nuclei.zip", masks.shape)
-from_qupath = flowseg.masks_from_geojson(folder / "nuclei.geojson", masks.shape)
+from_imagej = flowseg.io.read_roi(folder / "nuclei.zip", masks.shape)
+from_qupath = flowseg.io.read_geojson(folder / "nuclei.geojson", masks.shape)
 for name, back in (("ImageJ", from_imagej), ("QuPath", from_qupath)):
     result = flowseg.metrics.match(masks, back, threshold=1.0)
     print(f"{name}: {result.tp} of {masks.max()} nuclei are the same to the pixel")

@@ -1,20 +1,32 @@
-"""Files: find them, pair them by name, read images and masks, write masks, objects, tables and pictures."""
+"""Files: find and pair them, read images, masks and annotations, write masks, objects, tables and pictures."""
 
 from flowseg._image_files.paths import find_files, pair_files
 from flowseg._image_files.pixel_size import read_pixel_size
 from flowseg._image_files.reading import read_image, read_masks
-from flowseg.io._coco import write_coco
-from flowseg.io._geojson import write_geojson
-from flowseg.io._roi import write_roi
+from flowseg.io._annotations import read_mat, read_object_files
+from flowseg.io._cellpose import read_cellpose
+from flowseg.io._coco import read_coco, write_coco
+from flowseg.io._cvat import read_cvat
+from flowseg.io._geojson import read_geojson, write_geojson
+from flowseg.io._labkit import read_labkit
+from flowseg.io._roi import read_roi, write_roi
 from flowseg.io._tables import write_table
 from flowseg.io._write import write_masks, write_picture
 
 __all__ = [
     "find_files",
     "pair_files",
+    "read_cellpose",
+    "read_coco",
+    "read_cvat",
+    "read_geojson",
     "read_image",
+    "read_labkit",
     "read_masks",
+    "read_mat",
+    "read_object_files",
     "read_pixel_size",
+    "read_roi",
     "write_coco",
     "write_geojson",
     "write_masks",

@@ -8,54 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from flowseg import _checks
 from flowseg._image_files.paths import find_files
 from flowseg._image_files.reading import read_array
-from flowseg._labels.canvas import Canvas, number_pieces
+from flowseg._labels.canvas import Canvas
 from flowseg._system import files
 from flowseg.io._mat import read_matrices
 
 StrPath = str | os.PathLike[str]
 
 
-def masks_from_binary(mask: ArrayLike) -> NDArray[np.int32]:
-    """Masks from a foreground mask: every connected piece is an object.
-
-    Parameters
-    ----------
-    mask : array_like of bool or int, shape (rows, columns) or (planes, rows, columns)
-        Foreground is what is not 0.
-
-    Returns
-    -------
-    masks : ndarray of int32
-        Pieces numbered 1..n in raster order; pixels that share a corner are connected.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If it is no image of booleans or integers, or has more than two values.
-
-    Examples
-    --------
-    >>> import flowseg
-    >>> flowseg.masks_from_binary([[255, 0, 0, 255], [255, 0, 0, 0]])
-    array([[1, 0, 0, 2],
-           [1, 0, 0, 0]], dtype=int32)
-    """
-    array = np.asarray(mask)
-    if array.dtype.kind not in "biu":
-        raise TypeError(f"mask must be of booleans or integers; got dtype {array.dtype}.")
-    _checks.check_dimensions(array, "mask", (2, 3))
-    values = np.unique(array)
-    if values.size > 2:
-        raise ValueError(f"mask must have two values, one of them 0; got {values.size}: are these labels already?")
-    return number_pieces((array != 0).astype(np.uint8))
-
-
-def masks_from_files(files: StrPath | Sequence[StrPath]) -> NDArray[np.int32]:
+def read_object_files(files: StrPath | Sequence[StrPath]) -> NDArray[np.int32]:
     """Masks from one image file per object, as in the 2018 Data Science Bowl.
 
     Parameters
@@ -78,7 +43,7 @@ def masks_from_files(files: StrPath | Sequence[StrPath]) -> NDArray[np.int32]:
     >>> import flowseg
     >>> flowseg.io.write_masks("one.tif", [[0, 0, 1]])
     >>> flowseg.io.write_masks("other.tif", [[1, 0, 0]])
-    >>> flowseg.masks_from_files(["one.tif", "other.tif"])
+    >>> flowseg.io.read_object_files(["one.tif", "other.tif"])
     array([[1, 0, 2]], dtype=int32)
     """
     paths = find_files(files) if isinstance(files, str | os.PathLike) else [Path(file) for file in files]
@@ -101,7 +66,7 @@ def _read_foreground(path: Path) -> NDArray[np.bool_]:
     return mask
 
 
-def masks_from_mat(path: StrPath, *, key: str = "inst_map") -> NDArray[Any]:
+def read_mat(path: StrPath, *, key: str = "inst_map") -> NDArray[Any]:
     """Masks from a MATLAB file, as HoVer-Net's data sets have them.
 
     Parameters
@@ -127,7 +92,7 @@ def masks_from_mat(path: StrPath, *, key: str = "inst_map") -> NDArray[Any]:
     >>> from scipy.io import savemat
     >>> import flowseg
     >>> savemat("cells.mat", {"inst_map": [[0.0, 1.0, 2.0]]})
-    >>> flowseg.masks_from_mat("cells.mat")
+    >>> flowseg.io.read_mat("cells.mat")
     array([[0, 1, 2]], dtype=int32)
     """
     file, kind = Path(path), "MATLAB file (version 7 or lower)"

@@ -90,7 +90,7 @@ class _ArraysOnly(pickle.Unpickler):
         return stand_in
 
 
-def masks_from_cellpose(path: StrPath, shape: tuple[int, int] | None = None) -> NDArray[Any]:
+def read_cellpose(path: StrPath, shape: tuple[int, int] | None = None) -> NDArray[Any]:
     """Masks from a file of Cellpose's.
 
     Parameters
@@ -121,7 +121,7 @@ def masks_from_cellpose(path: StrPath, shape: tuple[int, int] | None = None) -> 
     >>> import numpy as np
     >>> import flowseg
     >>> np.save("cells_seg.npy", {"masks": np.array([[0, 1, 2]]), "outlines": np.array([[0, 1, 2]])})
-    >>> flowseg.masks_from_cellpose("cells_seg.npy")
+    >>> flowseg.io.read_cellpose("cells_seg.npy")
     array([[0, 1, 2]])
     """
     file = Path(path)

@@ -31,7 +31,7 @@ WITHOUT_OUTLINE = (("keypoints", "keypoints"), ("bbox", "a box"))
 MAX_PIXELS = (1 << 31) - 1
 
 
-def masks_from_coco(path: StrPath, *, classes: str | Sequence[str] | None = None) -> dict[str, NDArray[np.int32]]:
+def read_coco(path: StrPath, *, classes: str | Sequence[str] | None = None) -> dict[str, NDArray[np.int32]]:
     """Masks of all images of a COCO file.
 
     Parameters
@@ -69,7 +69,7 @@ def masks_from_coco(path: StrPath, *, classes: str | Sequence[str] | None = None
     --------
     >>> import flowseg
     >>> flowseg.io.write_coco("cells.json", {"a.png": [[0, 1, 1], [2, 2, 0]]})
-    >>> flowseg.masks_from_coco("cells.json")["a.png"]
+    >>> flowseg.io.read_coco("cells.json")["a.png"]
     array([[0, 1, 1],
            [2, 2, 0]], dtype=int32)
     """

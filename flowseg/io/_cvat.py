@@ -25,7 +25,7 @@ KIND = "CVAT export (for images 1.1)"
 TAG = "tag"
 
 
-def masks_from_cvat(path: StrPath, *, classes: str | Sequence[str] | None = None) -> dict[str, NDArray[np.int32]]:
+def read_cvat(path: StrPath, *, classes: str | Sequence[str] | None = None) -> dict[str, NDArray[np.int32]]:
     """Masks of all images of a "CVAT for images 1.1" export.
 
     Parameters
@@ -60,7 +60,7 @@ def masks_from_cvat(path: StrPath, *, classes: str | Sequence[str] | None = None
     >>> box = '<box label="cell" xtl="1" ytl="0" xbr="3" ybr="2"/>'
     >>> text = f'<annotations><image name="a.png" width="4" height="2">{box}</image></annotations>'
     >>> _ = Path("annotations.xml").write_text(text)
-    >>> flowseg.masks_from_cvat("annotations.xml")["a.png"]
+    >>> flowseg.io.read_cvat("annotations.xml")["a.png"]
     array([[0, 1, 1, 0],
            [0, 1, 1, 0]], dtype=int32)
     """

@@ -29,11 +29,11 @@ MOST_REASONS = 5
 KINDS = (
     ({"shapes", "imageHeight"}, "a Labelme file: turn it into COCO with Labelme's labelme2coco.py"),
     ({"_via_img_metadata"}, "a project of the VGG Image Annotator: export it as COCO"),
-    ({"images", "annotations"}, "a COCO file, which masks_from_coco reads"),
-    ({"interval", "labels"}, "a Labkit labeling, which masks_from_labkit reads"),
-    ({"type", "features"}, "a GeoJSON file, which masks_from_geojson reads"),
-    ({"type", "geometry"}, "a GeoJSON file, which masks_from_geojson reads"),
-    ({"type", "coordinates"}, "a GeoJSON file, which masks_from_geojson reads"),
+    ({"images", "annotations"}, "a COCO file, which read_coco reads"),
+    ({"interval", "labels"}, "a Labkit labeling, which read_labkit reads"),
+    ({"type", "features"}, "a GeoJSON file, which read_geojson reads"),
+    ({"type", "geometry"}, "a GeoJSON file, which read_geojson reads"),
+    ({"type", "coordinates"}, "a GeoJSON file, which read_geojson reads"),
     (
         {"image_id", "category_id"},
         "a list of COCO results, which does not name their images: put it in the place of the annotations in the COCO "

@@ -44,7 +44,7 @@ class _Outline(NamedTuple):
     plane: Plane
 
 
-def masks_from_geojson(
+def read_geojson(
     path: StrPath,
     shape: tuple[int, int],
     *,
@@ -93,7 +93,7 @@ def masks_from_geojson(
     --------
     >>> import flowseg
     >>> flowseg.io.write_geojson("cells.geojson", [[0, 1, 1], [2, 2, 0]])
-    >>> flowseg.masks_from_geojson("cells.geojson", (2, 3))
+    >>> flowseg.io.read_geojson("cells.geojson", (2, 3))
     array([[0, 1, 1],
            [2, 2, 0]], dtype=int32)
     """

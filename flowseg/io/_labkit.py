@@ -27,7 +27,7 @@ PIXEL_BYTES = 12
 BACKGROUND = "background"
 
 
-def masks_from_labkit(path: StrPath, *, classes: str | Sequence[str] | None = None) -> NDArray[np.int32]:
+def read_labkit(path: StrPath, *, classes: str | Sequence[str] | None = None) -> NDArray[np.int32]:
     """Masks from what Labkit saved.
 
     Parameters
@@ -57,7 +57,7 @@ def masks_from_labkit(path: StrPath, *, classes: str | Sequence[str] | None = No
     --------
     >>> import flowseg
     >>> flowseg.io.write_masks("labkit.tif", [[1, 1, 0, 1, 2]])  # label numbers: two pieces of 1, one of 2
-    >>> flowseg.masks_from_labkit("labkit.tif")
+    >>> flowseg.io.read_labkit("labkit.tif")
     array([[1, 1, 0, 2, 3]], dtype=int32)
     """
     file, choice = Path(path), Choice(classes)

@@ -36,7 +36,7 @@ MAX_RATIO = 100
 MAC_FOLDER = "__MACOSX/"
 
 
-def masks_from_roi(
+def read_roi(
     path: StrPath, shape: tuple[int, int], *, z: int | None = None, t: int | None = None, channel: int | None = None
 ) -> NDArray[np.int32]:
     """Masks from regions of interest that ImageJ saved.
@@ -78,7 +78,7 @@ def masks_from_roi(
     --------
     >>> import flowseg
     >>> flowseg.io.write_roi("cells.zip", [[0, 1, 1], [2, 2, 0]])
-    >>> flowseg.masks_from_roi("cells.zip", (2, 3))
+    >>> flowseg.io.read_roi("cells.zip", (2, 3))
     array([[0, 1, 1],
            [2, 2, 0]], dtype=int32)
     """

@@ -16,20 +16,17 @@ from flowseg import io
 from flowseg._image_files.names import bare_name
 from flowseg._image_files.paths import SUFFIXES, identity, keep_kind, list_files
 from flowseg._image_files.reading import read_array
+from flowseg._labels.from_binary import masks_from_binary
 from flowseg._labels.from_rgb import masks_from_rgb
 from flowseg._system import files
-from flowseg.io._annotations import (
-    masks_from_binary,
-    masks_from_files,
-    masks_from_mat,
-)
-from flowseg.io._cellpose import masks_from_cellpose
-from flowseg.io._coco import masks_from_coco
-from flowseg.io._cvat import masks_from_cvat
+from flowseg.io._annotations import read_mat, read_object_files
+from flowseg.io._cellpose import read_cellpose
+from flowseg.io._coco import read_coco
+from flowseg.io._cvat import read_cvat
 from flowseg.io._entries import name_kind, read_json
-from flowseg.io._geojson import masks_from_geojson
-from flowseg.io._labkit import masks_from_labkit
-from flowseg.io._roi import masks_from_roi
+from flowseg.io._geojson import read_geojson
+from flowseg.io._labkit import read_labkit
+from flowseg.io._roi import read_roi
 
 # Kind of annotation -> how the names of its files end; that of "files" is a folder of one file per object.
 ENDINGS = {
@@ -52,7 +49,7 @@ BY_NAME = (
 # What the first object of a .json has -> its kind.
 BY_KEY = (("annotations", "coco"), ("interval", "labkit"), ("type", "geojson"))
 # One file of these holds the masks of several images.
-OF_SEVERAL: dict[str, Callable[..., dict[str, NDArray[np.int32]]]] = {"coco": masks_from_coco, "cvat": masks_from_cvat}
+OF_SEVERAL: dict[str, Callable[..., dict[str, NDArray[np.int32]]]] = {"coco": read_coco, "cvat": read_cvat}
 # Those that have classes with names, and outlines in planes of a stack.
 WITH_CLASSES = ("geojson", "coco", "cvat", "labkit")
 WITH_PLANES = ("roi", "geojson")
@@ -191,18 +188,18 @@ def _read(file: Path, kind: str, chosen: Chosen, shape: tuple[int, int] | None) 
         if shape is None:
             raise ValueError(f"--images must be given for {file}, which does not hold the size of its image; got none.")
         if kind == "roi":
-            return masks_from_roi(file, shape, z=chosen.z, t=chosen.t)
-        return masks_from_geojson(file, shape, classes=chosen.classes, z=chosen.z, t=chosen.t)
+            return read_roi(file, shape, z=chosen.z, t=chosen.t)
+        return read_geojson(file, shape, classes=chosen.classes, z=chosen.z, t=chosen.t)
     if kind == "labkit":
-        return masks_from_labkit(file, classes=chosen.classes)
+        return read_labkit(file, classes=chosen.classes)
     if kind == "cellpose":
-        return masks_from_cellpose(file, shape)
+        return read_cellpose(file, shape)
     if kind == "binary":
         return masks_from_binary(read_foreground(file))
     single: dict[str, Callable[[Path], NDArray[Any]]] = {
         "labels": io.read_masks,
-        "files": masks_from_files,
-        "mat": masks_from_mat,
+        "files": read_object_files,
+        "mat": read_mat,
     }
     return single[kind](file)
 

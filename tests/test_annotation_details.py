@@ -228,6 +228,6 @@ class TestCoco:
         with pytest.raises(ValueError, match=r"polygons 111 pixels long in an image of shape \(4, 5\)"):
             _coco_segments.decode([[0, 0, 50, 0, 50, 2, 0, 2], [0, 0, 1, 0, 0, 3]], (4, 5))
         asked = []
-        monkeypatch.setattr(_coco_segments._memory, "check", lambda n, _: asked.append(n))
+        monkeypatch.setattr(_coco_segments.memory, "check", lambda n, _: asked.append(n))
         _coco_segments.decode([[0, 0, 3, 0, 3, 2, 0, 2]], (4, 5))
         assert asked == [1000, 4 * 3 * 3]  # a row more than the object has

@@ -7,6 +7,7 @@ import tifffile
 import flowseg
 from flowseg import _checks
 from flowseg._flows import targets
+from flowseg._flows.flow_check import compare_flows
 from flowseg._labels.components import find_pieces
 
 MASKS = np.array([[1, 1, 1, 0, 2], [1, 1, 1, 0, 0], [0, 0, 0, 0, -3], [2, 2, 2, 2, 0]])
@@ -89,10 +90,10 @@ def test_errors_of_a_label_in_pieces_are_means_over_pixels():
 def test_only_chosen_pieces_are_compared():
     pieces = find_pieces(MASKS)
     flows = np.ones((2, *pieces.image.shape), np.float32)
-    every = targets.compare_flows(pieces, np.arange(pieces.n), flows, 1)
+    every = compare_flows(pieces, np.arange(pieces.n), flows, 1)
     assert (every > 0).all()
     for k in range(pieces.n):
-        errors = targets.compare_flows(pieces, np.array([k]), flows, 2)
+        errors = compare_flows(pieces, np.array([k]), flows, 2)
         assert errors.tolist() == [every[j] if j == k else 0 for j in range(pieces.n)]
 
 

@@ -33,7 +33,7 @@ class TestLabkit:
             with pytest.raises(ValueError, match="got: an interval whose min and max are not whole numbers, one per"):
                 self.read(tmp_path, low, high, a=[[0, 0]])
         asked = []
-        monkeypatch.setattr(_labkit._memory, "check", lambda n, what: asked.append((n, what)))
+        monkeypatch.setattr(_labkit.memory, "check", lambda n, what: asked.append((n, what)))
         self.read(tmp_path, [0, 0], [5, 6], a=[[0, 0]])
         assert (_labkit.PIXEL_BYTES * 42, "with an interval of shape (7, 6) it") in asked
 

@@ -177,7 +177,7 @@ class TestVersion5:
             with pytest.raises(ValueError, match="^an array that is cut short, or longer than it says$"):
                 found.read()
         asked = []
-        monkeypatch.setattr(_mat._memory, "check", lambda n, what: asked.append((n, what)))
+        monkeypatch.setattr(_mat.memory, "check", lambda n, what: asked.append((n, what)))
         (found,) = read(file(packed(content)))
         asked.clear()
         found.read()

@@ -71,7 +71,7 @@ class TestRoi:
     def test_what_is_no_file_is_not_waited_for(self, tmp_path, monkeypatch):
         io.write_roi(tmp_path / "a.zip", MASKS)
         asked = []
-        monkeypatch.setattr(_roi._memory, "check_regular", asked.append)
+        monkeypatch.setattr(_roi.memory, "check_regular", asked.append)
         flowseg.io.read_roi(tmp_path / "a.zip", MASKS.shape)
         assert asked == [tmp_path / "a.zip"]
 

@@ -76,6 +76,7 @@ class Planes:
     def _map_page(self, plane: int) -> NDArray[Any]:
         dtype = np.dtype(self.series.dtype).newbyteorder(self.file.byteorder)
         n_bytes = math.prod(self.page_shape) * dtype.itemsize
+        _check_whole([self.series.dataoffset], self.path)
         offset = self.series.dataoffset + plane * n_bytes
         if offset + n_bytes > os.path.getsize(self.path):
             raise ValueError(f"{self.path} must hold all of its pixels; it is cut short. Copy or export it again.")
@@ -97,12 +98,20 @@ class Planes:
             return np.asarray(self.series.asarray(key=plane)).reshape(self.page_shape)
 
 
+def _check_whole(places: list[Any], path: Path) -> None:
+    """Refuse offsets and lengths that a damaged tag makes floats or text."""
+    odd = [place for place in places if not isinstance(place, int)]
+    if odd:
+        raise ValueError(f"{path} must say in whole numbers where its pixels are; got {odd[0]!r}.")
+
+
 def _check_segments(page: Any, path: Path) -> None:
     """Refuse strips and tiles that lie beyond the end of the file, or nowhere."""
     size = os.path.getsize(path)
     with files.naming_what_is_damaged(path, "TIFF file"):
         places = list(zip(page.dataoffsets, page.databytecounts, strict=False))
         n_expected = 1 if page.is_contiguous else math.prod(page.keyframe.chunked)
+    _check_whole([number for place in places for number in place], path)
     if any(offset + count > size for offset, count in places):
         raise ValueError(f"{path} must hold all of its pixels; it is cut short. Copy or export it again.")
     absent = sum(count == 0 or offset == 0 for offset, count in places)

@@ -135,7 +135,7 @@ import numpy as np
 import flowseg
 from flowseg import metrics
 from flowseg._flows import decoding, flow_check, following, targets
-from flowseg._labels import from_rgb, overlaps
+from flowseg._labels import holes, overlaps
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it by inheritance
 masks = np.ones((2000, 2000), np.uint8)
@@ -155,7 +155,7 @@ def interrupt():
 
 
 for module, step in ((targets, "find_pieces"), (flow_check, "find_pieces"), (decoding, "find_basins"),
-                     (following, "walk"), (from_rgb, "find_pieces"), (overlaps, "number_objects")):
+                     (following, "walk"), (holes, "find_pieces"), (overlaps, "number_objects")):
     setattr(module, step, endless)
 calls = {
     "masks_to_flows": lambda: flowseg.masks_to_flows(masks),

@@ -19,6 +19,7 @@ MODULES = [
     "_flows.targets",
     "_labels.components",
     "_labels.from_rgb",
+    "_labels.holes",
     "_labels.numbering",
     "_labels.overlaps",
     "_system.parallel",

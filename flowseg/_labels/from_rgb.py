@@ -1,20 +1,12 @@
-"""Annotations into masks, and masks without holes."""
+"""An annotation in colors into masks."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import ndimage
 from skimage.measure import label as connected_pieces
 
 from flowseg import _checks
-from flowseg._labels.components import find_pieces
-from flowseg._system.threads import check_wanted
-
-# To guess the time.
-PIXELS_PER_SECOND = 1e7
 
 
 def masks_from_rgb(image: ArrayLike, *, one_per_color: bool = False) -> NDArray[np.int32]:
@@ -73,18 +65,3 @@ def masks_from_rgb(image: ArrayLike, *, one_per_color: bool = False) -> NDArray[
     background = int(number.min() == 0)  # its number, 0, is the first of all
     first[:background] = -1
     return (np.argsort(np.argsort(first)) + 1 - background)[index].reshape(number.shape).astype(np.int32)
-
-
-def _fill_holes(masks: ArrayLike) -> NDArray[Any]:
-    array = _checks.as_masks(masks)
-    filled = array.copy()
-    pieces = find_pieces(array)
-    image = pieces.image.reshape(array.shape)
-    labels = array.ravel()[pieces.first]
-    for k in np.argsort(np.prod(pieces.boxes[:, 3:] - pieces.boxes[:, :3], axis=1), kind="stable"):  # innermost first
-        check_wanted()
-        starts, stops = pieces.boxes[k, 3 - array.ndim : 3], pieces.boxes[k, 6 - array.ndim :]
-        box = tuple(slice(start, stop) for start, stop in zip(starts, stops, strict=True))
-        hole = ndimage.binary_fill_holes(image[box] == k + 1) & (filled[box] == 0)
-        filled[box][hole] = labels[k]
-    return filled

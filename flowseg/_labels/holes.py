@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import ndimage
 
-from flowseg._labels.from_rgb import PIXELS_PER_SECOND, _fill_holes
-from flowseg._system.threads import interruptibly, size_of
+from flowseg import _checks
+from flowseg._labels.components import find_pieces
+from flowseg._system.threads import check_wanted, interruptibly, size_of
+
+# To guess the time.
+PIXELS_PER_SECOND = 1e7
 
 
 def fill_holes(masks: ArrayLike) -> NDArray[Any]:
@@ -44,3 +50,18 @@ def fill_holes(masks: ArrayLike) -> NDArray[Any]:
     array([1, 1, 2, 1, 1])
     """
     return interruptibly(_fill_holes, masks, seconds=size_of(masks) / PIXELS_PER_SECOND)
+
+
+def _fill_holes(masks: ArrayLike) -> NDArray[Any]:
+    array = _checks.as_masks(masks)
+    filled = array.copy()
+    pieces = find_pieces(array)
+    image = pieces.image.reshape(array.shape)
+    labels = array.ravel()[pieces.first]
+    for k in np.argsort(np.prod(pieces.boxes[:, 3:] - pieces.boxes[:, :3], axis=1), kind="stable"):  # innermost first
+        check_wanted()
+        starts, stops = pieces.boxes[k, 3 - array.ndim : 3], pieces.boxes[k, 6 - array.ndim :]
+        box = tuple(slice(start, stop) for start, stop in zip(starts, stops, strict=True))
+        hole = ndimage.binary_fill_holes(image[box] == k + 1) & (filled[box] == 0)
+        filled[box][hole] = labels[k]
+    return filled

@@ -33,6 +33,8 @@ numpydoc_show_class_members = False
 html_theme = "pydata_sphinx_theme"
 html_theme_options = {"show_prev_next": False, "navigation_with_keys": False}
 html_title = "flowseg"
+# Pages beside the start page have no pages below them: no empty column for these, but room for tables.
+html_sidebars = {"*": []}
 sphinx_gallery_conf = {
     "examples_dirs": "examples",
     "gallery_dirs": "generated/examples",

@@ -4,16 +4,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 def diffuse(
-    pieces: NDArray[np.int32],
+    components: NDArray[np.int32],
     boxes: NDArray[np.intp],
     order: NDArray[np.intp],
     ndim: int,
     spacing: NDArray[np.float64],
     n_iter: int,
     flows: NDArray[np.float32],
-    given: NDArray[np.float32],
+    reference: NDArray[np.float32],
     errors: NDArray[np.float64],
-    stop: NDArray[np.int32],
+    interrupt: NDArray[np.int32],
 ) -> int: ...
 def checks_memory() -> bool: ...
 def use_poison(byte: int) -> None: ...
@@ -22,23 +22,23 @@ def count_allocations() -> tuple[int, int, int]: ...
 def list_widths() -> list[int]: ...
 def use_width(bits: int) -> None: ...
 def count_runs(labels: NDArray[Any], limit: int) -> int: ...
-def find_pieces(
-    labels: NDArray[Any], limit: int, pieces: NDArray[np.int32], parent: NDArray[np.int32], label_of: NDArray[Any]
+def find_components(
+    labels: NDArray[Any], limit: int, components: NDArray[np.int32], parent: NDArray[np.int32], label_of: NDArray[Any]
 ) -> tuple[int, int]: ...
 def renumber(
-    pieces: NDArray[np.int32],
+    components: NDArray[np.int32],
     number: NDArray[np.int32],
     boxes: NDArray[np.intp],
     sizes: NDArray[np.intp],
     first: NDArray[np.intp],
 ) -> None: ...
-def connect(pairs: NDArray[np.int32], parent: NDArray[np.int32]) -> None: ...
-def follow(
+def unite_pairs(pairs: NDArray[np.int32], parent: NDArray[np.int32]) -> None: ...
+def follow_until_settled(
     flows: NDArray[np.float32],
     state: NDArray[np.int32],
     pixels: NDArray[np.intp],
-    ends: NDArray[np.float32],
-    known: NDArray[np.int32],
+    endpoints: NDArray[np.float32],
+    basin: NDArray[np.int32],
     start: int,
     stop: int,
     interrupt: NDArray[np.int32],
@@ -48,34 +48,34 @@ def follow_steps(
     state: NDArray[np.int32],
     pixels: NDArray[np.intp],
     n_iter: int,
-    ends: NDArray[np.float32],
+    endpoints: NDArray[np.float32],
     start: int,
     stop: int,
     interrupt: NDArray[np.int32],
 ) -> int: ...
 def mark_foreground(cellprob: NDArray[np.float32], threshold: float, state: NDArray[np.int32]) -> int: ...
-def find_meetings(flows: NDArray[np.float32], state: NDArray[np.int32], pixels: NDArray[np.intp]) -> int: ...
-def list_unknown(state: NDArray[np.int32], pixels: NDArray[np.intp]) -> int: ...
+def find_sinks(flows: NDArray[np.float32], state: NDArray[np.int32], pixels: NDArray[np.intp]) -> int: ...
+def list_unassigned(state: NDArray[np.int32], pixels: NDArray[np.intp]) -> int: ...
+def list_neighbors(
+    state: NDArray[np.int32], exclude: NDArray[np.intp], pixels: NDArray[np.intp], neighbors: NDArray[np.intp]
+) -> int: ...
 def flood(
     flows: NDArray[np.float32],
     state: NDArray[np.int32],
-    known: NDArray[np.intp],
+    seeds: NDArray[np.intp],
     queue: NDArray[np.intp],
-    found: NDArray[np.int32],
+    basin: NDArray[np.int32],
     interrupt: NDArray[np.int32],
 ) -> int: ...
-def list_around(
-    state: NDArray[np.int32], pixels: NDArray[np.intp], places: NDArray[np.intp], around: NDArray[np.intp]
-) -> int: ...
-def group(
-    ends: NDArray[np.int32], state: NDArray[np.int32], first: NDArray[np.int32], group_of: NDArray[np.int32]
+def number_endpoints(
+    pixels: NDArray[np.int32], state: NDArray[np.int32], saved: NDArray[np.int32], number: NDArray[np.int32]
 ) -> int: ...
 def list_faces(
     flows: NDArray[np.float32],
     labels: NDArray[np.int32],
     pairs: NDArray[np.int32],
     agreement: NDArray[np.float64],
-    meeting: NDArray[np.float64],
+    convergence: NDArray[np.float64],
     squares: NDArray[np.float64],
     sizes: NDArray[np.float64],
 ) -> int: ...

@@ -1,10 +1,14 @@
 # cython: language_level=3, wraparound=False, cdivision=True, initializedcheck=False
-"""Compiled kernels: heat diffusion and its unit flows here; pieces, following and basins in the files included.
+"""Compiled kernels: heat diffusion and its unit flows, connected components, following of flows, and basins.
 
-No checks and no Python objects: the callers see to the arguments. Images always have three axes here; a 2-D image is
-one plane, and ``ndim`` says how many of the last axes count. Every object is worked on alone, in a frame of its own:
-its flows depend on nothing else in the image, nor on how objects are shared out over threads. All kernels release the
-GIL; those that may take long return early once ``stop[0]`` is set.
+The parts are in ``kernels/``, in the order in which they are included below. ``kernels/frame.pxi`` comes first; it has
+a drawing of the arrays that an object is worked on in.
+
+Kernels check nothing and use no Python objects: the callers check the arguments. All images have three axes; a 2-D
+image is one plane, and ``ndim`` is the number of the last axes that count. Every object has arrays of its own, so its
+flows depend neither on the rest of the image nor on the number of threads. All kernels release the GIL. Those that may
+take long return INTERRUPTED early once ``interrupt[0]`` is not 0. ``start`` and ``stop`` are the first and the
+past-the-end index of a range everywhere.
 """
 from libc.math cimport fabs, log1p, sqrt
 from libc.string cimport memcpy, memmove, memset
@@ -39,99 +43,106 @@ cdef extern from "kernels/sweep.h":
     const Sweeps SWEEPS[]
     int count_sweeps()
 
-cdef int OUT_OF_MEMORY = -1
-cdef int STOPPED = -2
+# What kernels return that can end early; `_system/parallel.py` has the same numbers.
+cdef enum Status:
+    INTERRUPTED = -2
+    OUT_OF_MEMORY = -1
+    FINISHED = 0
 
 cdef const Sweeps *sweeps = &SWEEPS[count_sweeps() - 1]
 
 
+# What all objects of one call have in common.
 cdef struct Job:
-    const int *pieces
+    const int *components
     Py_ssize_t shape[3]
     Py_ssize_t ndim
-    Py_ssize_t n_iter       # -1: twice the object's extent
-    double spacing[3]
-    double per_distance[3]
-    double ratio[3]
-    double scale
-    float *flows            # to write, or NULL:
-    const float *given      # to compare with
-    Py_ssize_t plane        # distance between components
-    const volatile_int *stop
+    Py_ssize_t n_iter       # number of iterations; -1: twice the object's extent
+    double spacing[3]       # distance between pixels, in units of the smallest
+    double per_distance[3]  # 1 / spacing ** 2
+    double ratio[3]         # heat that stays, in units of what goes to a neighbor
+    double scale            # heat that goes to a neighbor along every axis
+    float *flows            # to write, or NULL
+    const float *reference  # flows to compare with where none are written
+    Py_ssize_t plane        # pixels of the image: distance between components of the flows
+    const volatile_int *interrupt
 
 
 include "kernels/frame.pxi"
 include "kernels/heat.pxi"
 include "kernels/gradient.pxi"
-include "kernels/pieces.pxi"
-include "kernels/walk.pxi"
+include "kernels/components.pxi"
+include "kernels/following.pxi"
 include "kernels/basins.pxi"
 
 
-cdef int _object_flows(const Job *job, const Py_ssize_t[:, ::1] boxes, Py_ssize_t k, double *error) noexcept nogil:
+cdef Status _object_flows(
+    const Job *job, const Py_ssize_t[:, ::1] boxes, Py_ssize_t k, double *error
+) noexcept nogil:
+    # Write the flows of object k + 1, or set `error` to the mean squared distance between them and the reference.
     cdef Frame frame
     cdef Scratch scratch
     cdef Py_ssize_t axis, n_iter = job.n_iter
     cdef Py_ssize_t longest = _set_frame(&frame, boxes, k, job.ndim)
-    cdef int status = 0
+    cdef Status status = FINISHED
     if n_iter < 0:
         n_iter = 0
         for axis in range(frame.first, 3):
             n_iter += 2 * (frame.high[axis] - frame.low[axis] - 1)
-    if _make_scratch(&scratch, &frame, longest, n_iter) < 0:
+    if _make_scratch(&scratch, &frame, longest, n_iter) == OUT_OF_MEMORY:
         return OUT_OF_MEMORY
     _fill_inside(job, <int> (k + 1), &frame, &scratch, longest)
-    _find_centre(job, &frame, &scratch, longest)
+    _find_center(job, &frame, &scratch, longest)
     if frame.narrow:
         _set_strip_spans(&frame, &scratch)
     if frame.count > 1:
         status = _spread_heat(job, &frame, &scratch, n_iter)
-    if status == 0:
+    if status == FINISHED:
         error[0] = _write_flows(job, &frame, &scratch) / frame.count
     _free_scratch(&scratch)
     return status
 
 
 def diffuse(
-    const int[:, :, ::1] pieces, const Py_ssize_t[:, ::1] boxes, const Py_ssize_t[::1] order, Py_ssize_t ndim,
-    const double[::1] spacing, Py_ssize_t n_iter, float[:, :, :, ::1] flows, const float[:, :, :, ::1] given,
-    double[::1] errors, const int[::1] stop
+    const int[:, :, ::1] components, const Py_ssize_t[:, ::1] boxes, const Py_ssize_t[::1] order, Py_ssize_t ndim,
+    const double[::1] spacing, Py_ssize_t n_iter, float[:, :, :, ::1] flows, const float[:, :, :, ::1] reference,
+    double[::1] errors, const int[::1] interrupt
 ):
-    """Write the flows of the objects ``order`` into ``flows`` or, if that has no room, compare them with ``given``.
+    """Write the flows of objects into ``flows`` or, if that has no room, compare them with ``reference``.
 
-    ``pieces`` holds connected objects 1..n, ``boxes[k]`` the first and the past-the-end coordinates of object
-    k + 1, ``order`` the objects k to work on, ``spacing`` the distance between pixels per axis in units of the
-    smallest, ``n_iter`` the number of iterations or -1 for twice the object's extent. ``errors[k]`` becomes the
-    mean squared distance between the flows of object k + 1 and the given ones, where these are compared. Returns
-    0, -1 where memory ran out, -2 where it was stopped.
+    ``components`` holds connected objects 1..n and ``boxes[k]`` the first and the past-the-end coordinates of object
+    k + 1. ``order`` lists the objects k to work on. ``spacing`` is the distance between pixels per axis in units of the
+    smallest. ``n_iter`` is the number of iterations, or -1 for twice the object's extent. ``errors[k]`` becomes the
+    mean squared distance between the flows of object k + 1 and the reference, where these are compared. Returns
+    FINISHED, OUT_OF_MEMORY or INTERRUPTED.
     """
     cdef Py_ssize_t i, axis
     cdef Job job
-    cdef int status = 0
+    cdef Status status = FINISHED
     cdef double error = 0.0
     cdef bint compare = flows.shape[0] == 0
     if order.shape[0] == 0:
-        return 0
-    job.pieces = &pieces[0, 0, 0]
+        return FINISHED
+    job.components = &components[0, 0, 0]
     job.ndim = ndim
     job.n_iter = n_iter
     job.scale = 1.0
     for axis in range(3):
-        job.shape[axis] = pieces.shape[axis]
+        job.shape[axis] = components.shape[axis]
         job.spacing[axis] = spacing[axis]
         job.per_distance[axis] = 1.0 / (spacing[axis] * spacing[axis])
-        # A neighbour gets the share 1 / (3 d^2), which leaves 1 - 2 / (3 d^2): 3 d^2 - 2 times as much.
+        # A neighbor gets the share 1 / (3 d^2), which leaves 1 - 2 / (3 d^2): 3 d^2 - 2 times as much.
         job.ratio[axis] = 3.0 * spacing[axis] * spacing[axis] - 2.0
         if axis >= 3 - ndim:
             job.scale /= 3.0 * spacing[axis] * spacing[axis]
     job.flows = NULL if compare else &flows[0, 0, 0, 0]
-    job.given = &given[0, 0, 0, 0] if compare else NULL
+    job.reference = &reference[0, 0, 0, 0] if compare else NULL
     job.plane = job.shape[0] * job.shape[1] * job.shape[2]
-    job.stop = &stop[0]
+    job.interrupt = &interrupt[0]
     with nogil:
         for i in range(order.shape[0]):
             status = _object_flows(&job, boxes, order[i], &error)
-            if status < 0:
+            if status != FINISHED:
                 break
             if compare:
                 errors[order[i]] = error
@@ -139,34 +150,34 @@ def diffuse(
 
 
 def checks_memory():
-    """Whether this build checks the memory of the kernels: then the next functions do something."""
+    """Return whether this build checks the memory of the kernels: only then the next functions have an effect."""
     return is_memory_checked()
 
 
 def use_poison(int byte):
-    """Fill what the kernels must not read with this byte from now on, for the tests."""
+    """Fill memory that the kernels must not read with this byte from now on. For the tests."""
     choose_poison(byte)
 
 
 def fail_allocation(long number, bint lasting=False):
-    """Make the n-th allocation from now on fail, and those behind it where that lasts, for the tests; 0: none."""
+    """Make the n-th allocation from now on fail, and with ``lasting`` all after it; 0: none. For the tests."""
     fail_array(number, lasting)
 
 
 def count_allocations():
-    """Arrays that the kernels have taken, those that they hold, and those given back with changes around them."""
+    """Return the numbers of arrays allocated so far, of arrays in use, and of arrays freed with damaged guards."""
     cdef long taken, held, damaged
     count_arrays(&taken, &held, &damaged)
     return taken, held, damaged
 
 
 def list_widths():
-    """Vector widths, in bits, that this machine can run."""
+    """Return the vector widths, in bits, that this machine can run."""
     return [SWEEPS[i].bits for i in range(count_sweeps())]
 
 
 def use_width(int bits):
-    """Use vectors of this width from now on, for the tests; the results are the same."""
+    """Use vectors of this width, in bits, from now on; the results are the same. For the tests."""
     global sweeps
     cdef int i
     for i in range(count_sweeps()):

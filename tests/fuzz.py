@@ -16,7 +16,7 @@ from layouts import LAYOUTS
 
 import flowseg
 from flowseg import _diffusion, metrics
-from flowseg._labels.components import find_pieces
+from flowseg._labels.components import find_components
 
 # Images of at most so many pixels are compared with the slow reference as well.
 SMALL = 300
@@ -90,7 +90,7 @@ def check_flows(masks: np.ndarray, flows: np.ndarray) -> None:
     norm = np.linalg.norm(flows, axis=0)
     check(bool(np.all((np.abs(norm - 1) < 1e-5) | (norm == 0))), "flows are of length 1 or 0")
     check(not flows[:, masks <= 0].any(), "no flow in the background")
-    pieces = find_pieces(masks)
+    pieces = find_components(masks)
     without = np.bincount(pieces.image.reshape(masks.shape)[(masks > 0) & (norm == 0)], minlength=pieces.n + 1)
     check(without.max(initial=0) <= 1, "only a centre has no flow")
     if masks.size <= SMALL:
@@ -104,7 +104,7 @@ def check_masks(found: np.ndarray, inside: np.ndarray, smallest: int) -> None:
     check(bool(np.all(np.diff(first) > 0)), "labels are in raster order")
     check(bool(np.all(sizes >= smallest)), "no object is too small")
     check(not found[~inside].any(), "no object outside the foreground")
-    check(find_pieces(found).n == len(labels), "every object is one piece")
+    check(find_components(found).n == len(labels), "every object is one piece")
 
 
 def one_round(rng: np.random.Generator) -> None:

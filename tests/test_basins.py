@@ -5,17 +5,17 @@ import flowseg
 from flowseg import synthetic
 from flowseg._flows import basins
 from flowseg._flows.basins import (
-    EQUAL,
-    JOINED_ABOVE,
-    _clearest,
-    _combine,
-    _group,
+    MIN_AFFINITY,
+    TIE_FRACTION,
+    _best_pairs,
     _nearest_pixels,
+    _sum_by_pair,
     find_basins,
-    join_unparted,
+    join_basins,
     list_faces,
+    number_endpoints,
 )
-from flowseg._flows.following import walk
+from flowseg._flows.following import find_endpoints
 
 
 def start(flows, cellprob):
@@ -25,21 +25,21 @@ def start(flows, cellprob):
 
 
 def slow_basins(flows, state):
-    """Every pixel walks until it settles."""
+    """Follow every pixel until it settles."""
     pixels = np.flatnonzero(state)
-    ends, _ = walk(flows, state, pixels, None, 1)
-    state.ravel()[pixels] = _group(ends, state)
+    ends, _ = find_endpoints(flows, state, pixels, None, 1)
+    state.ravel()[pixels] = number_endpoints(ends, state)
     return int(state.max())
 
 
 def agreement(a, b):
-    """Share of pixels in the objects of `a` that their best partners in `b` hold as well."""
+    """Return the share of pixels in the objects of `a` that are also in their best partners in `b`."""
     n = int(b.max()) + 1
     overlap = np.bincount(a.ravel().astype(np.int64) * n + b.ravel(), minlength=n * (int(a.max()) + 1)).reshape(-1, n)
     return overlap[1:, 1:].max(axis=1).sum() / np.count_nonzero(a)
 
 
-def both_ways(flows, cellprob):
+def fast_and_slow(flows, cellprob):
     results = []
     for find in (lambda f, s: find_basins(f, s, None, 1), slow_basins):
         field, state = start(flows, cellprob)
@@ -47,7 +47,7 @@ def both_ways(flows, cellprob):
         assert np.array_equal(state != 0, cellprob.reshape(state.shape) > 0)
         assert state.min() >= 0
         assert state.max() <= n
-        results.append(join_unparted(field, state, n)[state])
+        results.append(join_basins(field, state, n)[state])
     return results
 
 
@@ -60,41 +60,41 @@ def noisy(masks, sd, seed=0):
 
 
 @pytest.mark.parametrize("sd", [0.0, 0.3])
-def test_the_short_way_ends_where_the_long_way_does(sd, voronoi):
+def test_basins_are_those_of_following_every_pixel(sd, voronoi):
     for masks in (synthetic.cells((200, 200), 40, rng=1)[1], voronoi((120, 130), 25), voronoi((20, 24, 26), 6)):
-        fast, slow = both_ways(noisy(masks, sd), np.where(masks > 0, 5.0, -5.0))
+        fast, slow = fast_and_slow(noisy(masks, sd), np.where(masks > 0, 5.0, -5.0))
         assert agreement(fast, slow) > 0.995
         assert agreement(slow, fast) > 0.995
 
 
 @pytest.mark.parametrize("sd", [0.0, 0.3])
-def test_few_pixels_go_the_long_way(sd, voronoi, monkeypatch):
-    """The others come to where all pixels around are known to end together."""
-    walked = []
+def test_few_pixels_are_followed_until_they_settle(sd, voronoi, monkeypatch):
+    """The others reach pixels of one basin."""
+    n_followed = []
 
     def counted(flows, state, pixels, *args, **options):
-        walked.append(pixels.size)
-        return walk(flows, state, pixels, *args, **options)
+        n_followed.append(pixels.size)
+        return find_endpoints(flows, state, pixels, *args, **options)
 
-    monkeypatch.setattr(basins, "walk", counted)
+    monkeypatch.setattr(basins, "find_endpoints", counted)
     for masks in (synthetic.cells((200, 200), 40, rng=1)[1], voronoi((20, 24, 26), 6)):
-        walked.clear()
+        n_followed.clear()
         find_basins(*start(noisy(masks, sd), np.where(masks > 0, 5.0, -5.0)), None, 1)
-        assert len(walked) == 3  # from meetings, from around their ends, and from what the flood has left
+        assert len(n_followed) == 3  # sinks, the pixels around their endpoints, and the rest after the flood
         n = np.count_nonzero(masks)
-        assert 0 < walked[0] < 0.05 * n
-        assert 0 < walked[1] < 0.05 * n
-        assert walked[2] < 0.005 * n
+        assert 0 < n_followed[0] < 0.05 * n
+        assert 0 < n_followed[1] < 0.05 * n
+        assert n_followed[2] < 0.005 * n
 
 
-def test_parts_of_the_flood_come_one_after_the_other(monkeypatch):
-    """They share what they write to."""
-    numbers, known = [], []
+def test_parts_of_the_flood_run_one_after_the_other(monkeypatch):
+    """They write to the same arrays."""
+    numbers, seeds = [], []
     run = basins.run_parts
 
     def one_by_one(work, parts, workers, seconds):
         numbers.append(workers)
-        known.extend(np.concatenate(parts).tolist())
+        seeds.extend(np.concatenate(parts).tolist())
         assert max(part.size for part in parts) <= 50
         run(work, parts, workers, seconds=seconds)
 
@@ -103,20 +103,20 @@ def test_parts_of_the_flood_come_one_after_the_other(monkeypatch):
     expected = state.copy()
     find_basins(flows, expected, None, 1)
     monkeypatch.setattr(basins, "run_parts", one_by_one)
-    monkeypatch.setattr(basins, "KNOWN_PER_CALL", 50)
+    monkeypatch.setattr(basins, "SEEDS_PER_CALL", 50)
     find_basins(flows, state, None, 4)
     assert numbers == [1]
-    assert len(known) == len(set(known)) > 300
+    assert len(seeds) == len(set(seeds)) > 300
     assert agreement(state, expected) > 0.999
 
 
-def test_the_short_way_on_real_labels(shared):
+def test_basins_of_real_labels_are_those_of_following_every_pixel(shared):
     import tifffile
 
     files = sorted((shared / "data" / "dsb2018" / "val" / "labels").glob("*.tif"))[::5]
     for file in files:
         masks = tifffile.imread(file)
-        fast, slow = both_ways(flowseg.masks_to_flows(masks), np.where(masks > 0, 5.0, -5.0))
+        fast, slow = fast_and_slow(flowseg.masks_to_flows(masks), np.where(masks > 0, 5.0, -5.0))
         assert agreement(fast, slow) > 0.999
         assert agreement(slow, fast) > 0.999
 
@@ -132,38 +132,38 @@ def split_in_three(shape=(30, 60)):
 
 def test_basins_are_joined_where_flows_do_not_part():
     flows, state = split_in_three()
-    assert join_unparted(flows, state, 3).tolist() == [0, 1, 1, 3]
+    assert join_basins(flows, state, 3).tolist() == [0, 1, 1, 3]
     flows[1] = -flows[1]  # flows pass through the first border and meet at the second
-    assert join_unparted(flows, state, 3).tolist() == [0, 1, 1, 1]
-    assert join_unparted(flows, np.zeros_like(state), 0).tolist() == [0]
+    assert join_basins(flows, state, 3).tolist() == [0, 1, 1, 1]
+    assert join_basins(flows, np.zeros_like(state), 0).tolist() == [0]
 
 
 def join_from_scratch(flows, labels, n):
-    """What `join_unparted` does, with all faces counted anew for every round."""
+    """Do what `join_basins` does, with faces counted from scratch in every round."""
     faces = list_faces(flows, labels, n)
-    owner = np.arange(n + 1)
+    joined = np.arange(n + 1)
     while True:
-        squares, sizes = (np.bincount(owner, a, n + 1) for a in (faces.squares, faces.sizes))
+        squares, sizes = (np.bincount(joined, a, n + 1) for a in (faces.squares, faces.sizes))
         sums = {}
-        for pair, agreement, meeting in zip(owner[faces.pairs].T, faces.agreement, faces.meeting, strict=True):
+        for pair, agreement, convergence in zip(joined[faces.pairs].T, faces.agreement, faces.convergence, strict=True):
             if pair[0] != pair[1]:
-                sums.setdefault(tuple(sorted(pair.tolist())), []).append((agreement, meeting))
-        together = {}
+                sums.setdefault(tuple(sorted(pair.tolist())), []).append((agreement, convergence))
+        affinity = {}
         for pair, rows in sums.items():
-            less = max(min(squares[k] / sizes[k] for k in pair), np.finfo(float).tiny)
-            together[pair] = max(np.mean(rows, axis=0) / (less, 1.0))
-        one = {pair: value for pair, value in together.items() if value > JOINED_ABOVE}
-        if not one:
-            return owner
+            lesser = max(min(squares[k] / sizes[k] for k in pair), np.finfo(float).tiny)
+            affinity[pair] = max(np.mean(rows, axis=0) / (lesser, 1.0))
+        above = {pair: value for pair, value in affinity.items() if value > MIN_AFFINITY}
+        if not above:
+            return joined
         best = {}
-        for pair, value in one.items():
+        for pair, value in above.items():
             for k in pair:
                 best[k] = max(best.get(k, 0.0), value)
-        top = max(one.values())
-        for (a, b), value in one.items():
-            if value == max(best[a], best[b]) or value >= EQUAL * top:
-                first, second = sorted((owner[a], owner[b]))  # earlier joins of this round have moved them
-                owner[owner == second] = first
+        top = max(above.values())
+        for (a, b), value in above.items():
+            if value == max(best[a], best[b]) or value >= TIE_FRACTION * top:
+                first, second = sorted((joined[a], joined[b]))  # earlier joins of this round have moved them
+                joined[joined == second] = first
 
 
 @pytest.mark.parametrize("sd", [0.6, 2.0])
@@ -173,36 +173,36 @@ def test_joins_round_by_round_are_those_counted_from_scratch(sd):
     n = slow_basins(flows, state)
     expected = join_from_scratch(flows, state, n)
     assert np.unique(expected).size < 0.9 * n  # there was something to join
-    assert join_unparted(flows, state, n).tolist() == expected.tolist()
+    assert join_basins(flows, state, n).tolist() == expected.tolist()
 
 
 def test_half_of_the_mean_squared_flow_is_not_enough():
     state = np.array([[[1, 2], [1, 2]]], np.int32)
     flows = np.zeros((2, 1, 2, 2), np.float32)
     flows[:, 0, :, 0], flows[:, 0, :, 1] = [[0.5], [-2.0]], [[1.0], [0.0]]  # 0.5 of a mean square of 1
-    assert join_unparted(flows, state, 2).tolist() == [0, 1, 2]
+    assert join_basins(flows, state, 2).tolist() == [0, 1, 2]
     flows[0, 0, :, 0] = 0.501
-    assert join_unparted(flows, state, 2).tolist() == [0, 1, 1]
+    assert join_basins(flows, state, 2).tolist() == [0, 1, 1]
 
 
-def test_the_clearest_pairs_are_those_of_both_their_labels_and_those_near_the_top():
+def test_the_best_pairs_are_those_of_both_their_labels_and_those_near_the_top():
     pairs = np.array([[0, 2, 3, 5, 7], [1, 3, 4, 6, 8]], np.int32)
-    together = np.array([0.8, 0.6, 0.7, 0.9991 * 0.8, 0.55])
-    assert _clearest(pairs, together).tolist() == [True, False, True, True, True]
+    affinity = np.array([0.8, 0.6, 0.7, 0.9991 * 0.8, 0.55])
+    assert _best_pairs(pairs, affinity).tolist() == [True, False, True, True, True]
     pairs = np.array([[0, 1, 2, 3], [1, 2, 3, 4]], np.int32)
-    assert _clearest(pairs, np.array([1.0, EQUAL, 0.998, 0.9])).tolist() == [True, True, False, False]
-    assert _clearest(pairs, np.array([1.0, 0.9991, 0.9989, 0.9])).tolist() == [True, True, False, False]
+    assert _best_pairs(pairs, np.array([1.0, TIE_FRACTION, 0.998, 0.9])).tolist() == [True, True, False, False]
+    assert _best_pairs(pairs, np.array([1.0, 0.9991, 0.9989, 0.9])).tolist() == [True, True, False, False]
 
 
-def test_pairs_are_taken_together_the_smaller_label_first():
+def test_sums_by_pair_have_the_smaller_label_first():
     pairs = np.array([[1, 5, 4, 3, 2**31 - 1], [5, 1, 4, 2, 3]], np.int32)
-    distinct, sums = _combine(pairs, np.array([[1.0, 2, 4, 8, 16], [0.5, 0.25, 9, 9, 7]]))
+    distinct, sums = _sum_by_pair(pairs, np.array([[1.0, 2, 4, 8, 16], [0.5, 0.25, 9, 9, 7]]))
     assert distinct.T.tolist() == [[1, 5], [2, 3], [3, 2**31 - 1]]
     assert distinct.dtype == np.int32
     assert sums.tolist() == [[3, 8, 16], [0.75, 9, 7]]
 
 
-def test_ends_lie_on_pixels_also_where_float32_rounds_up():
+def test_the_nearest_pixel_is_inside_the_image_also_where_float32_rounds_up():
     ends = np.array([[0.4], [2.6], [2.0**24 + 2]], np.float32)
     assert _nearest_pixels(ends, (1, 3, 2**24 + 2)).ravel().tolist() == [0, 2, 2**24 + 1]
     assert _nearest_pixels(ends, (1, 4, 2**24 + 4)).ravel().tolist() == [0, 3, 2**24 + 2]
@@ -215,21 +215,21 @@ def test_an_image_without_foreground_has_no_basin(n_iter):
     assert not state.any()
 
 
-def test_joining_looks_in_every_round_whether_it_is_still_wanted(monkeypatch):
+def test_joining_checks_in_every_round_whether_it_is_still_wanted(monkeypatch):
     asked = []
     monkeypatch.setattr(basins, "check_wanted", lambda: asked.append(1))
     flows, state = split_in_three()
-    join_unparted(flows, state, 3)
+    join_basins(flows, state, 3)
     assert len(asked) == 1
     flows[1] = -flows[1]
-    join_unparted(flows, state, 3)
+    join_basins(flows, state, 3)
     assert len(asked) > 1
 
 
 def test_only_the_direction_of_flows_counts():
-    # Networks are unsure at borders: flows there are short, but they part all the same.
+    # Networks are unsure at borders and predict short flows there, which part as well.
     flows, state = split_in_three()
-    assert join_unparted(0.05 * flows, state, 3).tolist() == [0, 1, 1, 3]
+    assert join_basins(0.05 * flows, state, 3).tolist() == [0, 1, 1, 3]
 
 
 def test_noise_does_not_break_objects():
@@ -266,7 +266,7 @@ def test_noise_on_real_labels(shared):
     assert precision(0.6, None)[0] >= 0.80
 
 
-def test_basins_of_noise_are_joined_where_all_are_followed_to_the_end_only():
+def test_basins_of_noise_are_joined_only_if_pixels_are_followed_until_they_settle():
     masks = np.zeros((50, 60), int)
     masks[5:45, 5:55] = 1
     noise = np.random.default_rng(0).normal(0, 1.0, (2, *masks.shape))

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 import flowseg
 from flowseg import metrics, synthetic
-from flowseg._flows.cleanup import one_piece_each
-from flowseg._labels.components import find_pieces, touches_border
+from flowseg._flows.cleanup import keep_largest_components
+from flowseg._labels.components import find_components, touches_border
 
 
 def round_trip(masks, **options):
@@ -146,7 +146,7 @@ def test_round_trip_on_every_real_label_image(shared):
         if "neurites_em3d" in file.parts:  # they wind and fork: four in five come back
             continue
         masks = tifffile.imread(file)
-        pieces = find_pieces(masks)
+        pieces = find_components(masks)
         true = pieces.image.reshape(masks.shape)
         iou = metrics.match(true, round_trip(masks), threshold=0.9).iou[pieces.sizes >= 10]
         counts += (np.sum(iou >= 0.9), iou.size)
@@ -212,7 +212,7 @@ def test_noise_gives_valid_masks(seed, shape):
     assert np.all(np.diff(first[objects]) > 0)  # raster order
     assert np.all(sizes[objects] >= 3)
     assert not masks[cellprob <= 0].any()
-    assert find_pieces(masks).n == masks.max()  # each is one piece
+    assert find_components(masks).n == masks.max()  # each is one piece
 
 
 def test_thresholds():
@@ -227,7 +227,7 @@ def test_thresholds():
     bent = np.where(masks == 2, flows[::-1] * [[[1.0]], [[-1.0]]], flows)
     every = flowseg.flows_to_masks(bent, cellprob, flow_threshold=None)
     errors = flowseg.flow_errors(every, bent)
-    at_border = touches_border(find_pieces(every))
+    at_border = touches_border(find_components(every))
     assert errors[~at_border].max() > 0.4
     checked = flowseg.flows_to_masks(bent, cellprob, flow_threshold=0.4)
     kept = (errors <= 0.4) | at_border
@@ -259,7 +259,7 @@ def test_stray_pieces_go_to_the_neighbour_they_touch_most():
     masks[1:6, 9:17] = 2
     masks[3, 12:14] = 1  # a stray piece of 1 inside 2
     masks[8, 18] = 2  # a stray piece of 2 on its own
-    found = one_piece_each(np.zeros((2, 1, 10, 20), np.float32), masks[np.newaxis].copy())
+    found = keep_largest_components(np.zeros((2, 1, 10, 20), np.float32), masks[np.newaxis].copy())
     expected = masks.copy()
     expected[3, 12:14], expected[8, 18] = 2, 0
     assert np.array_equal(found.image[0], expected)

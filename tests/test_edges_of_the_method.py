@@ -7,7 +7,7 @@ import reference
 import flowseg
 from flowseg import synthetic
 from flowseg._flows import basins
-from flowseg._flows.cleanup import one_piece_each
+from flowseg._flows.cleanup import keep_largest_components
 from flowseg._images import resize_masks
 from flowseg._labels.polygons import fill, trace
 from flowseg._segmenters.candidates import Candidates
@@ -53,12 +53,12 @@ def test_faces_beyond_the_guessed_number(monkeypatch):
     flows = (flowseg.masks_to_flows(masks) + noise).astype(np.float32)
     labels = np.arange(1, 8101, dtype=np.int32).reshape(1, 90, 90)  # every pixel is a label, every face one between two
     expected = basins.list_faces(flows.reshape(2, 1, 90, 90), labels, 8100)
-    assert expected.meeting.size == 2 * 90 * 89
+    assert expected.convergence.size == 2 * 90 * 89
     masks_expected = flowseg.flows_to_masks(flows, np.ones((90, 90)), flow_threshold=None)
     for guess in (1, 100, 2 * 90 * 89 - 1, 2 * 90 * 89):
-        monkeypatch.setattr(basins, "GUESSED_FACES", guess)
+        monkeypatch.setattr(basins, "INITIAL_FACES", guess)
         found = basins.list_faces(flows.reshape(2, 1, 90, 90), labels, 8100)
-        for name in ("pairs", "agreement", "meeting", "squares", "sizes"):
+        for name in ("pairs", "agreement", "convergence", "squares", "sizes"):
             assert np.array_equal(getattr(found, name), getattr(expected, name)), name
         assert np.array_equal(flowseg.flows_to_masks(flows, np.ones((90, 90)), flow_threshold=None), masks_expected)
 
@@ -86,11 +86,13 @@ def test_a_stray_component_goes_to_the_object_that_it_touches_along_most_faces()
     masks[6:11, 1:9] = 2
     masks[6, 9:12] = 4  # the stray one: three faces with 1, one with 2
     masks[9:12, 10:12] = 4
-    found = one_piece_each(np.zeros((2, 1, 12, 20), np.float32), masks[np.newaxis].copy()).image[0]
+    found = keep_largest_components(np.zeros((2, 1, 12, 20), np.float32), masks[np.newaxis].copy()).image[0]
     assert np.all(found[6, 9:12] == found[1, 1])
     for axis in (0, 1):  # whichever of the two is first in raster order
         flipped = np.flip(masks, axis)
-        found = np.flip(one_piece_each(np.zeros((2, 1, 12, 20), np.float32), flipped[np.newaxis].copy()).image[0], axis)
+        found = np.flip(
+            keep_largest_components(np.zeros((2, 1, 12, 20), np.float32), flipped[np.newaxis].copy()).image[0], axis
+        )
         assert np.all(found[6, 9:12] == found[1, 1])
 
 

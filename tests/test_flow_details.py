@@ -8,7 +8,7 @@ import flowseg
 from flowseg import _checks
 from flowseg._flows import targets
 from flowseg._flows.flow_check import compare_flows
-from flowseg._labels.components import find_pieces
+from flowseg._labels.components import find_components
 
 MASKS = np.array([[1, 1, 1, 0, 2], [1, 1, 1, 0, 0], [0, 0, 0, 0, -3], [2, 2, 2, 2, 0]])
 VOLUME = np.stack([MASKS, MASKS])
@@ -88,7 +88,7 @@ def test_errors_of_a_label_in_pieces_are_means_over_pixels():
 
 
 def test_only_chosen_pieces_are_compared():
-    pieces = find_pieces(MASKS)
+    pieces = find_components(MASKS)
     flows = np.ones((2, *pieces.image.shape), np.float32)
     every = compare_flows(pieces, np.arange(pieces.n), flows, 1)
     assert (every > 0).all()
@@ -100,13 +100,13 @@ def test_only_chosen_pieces_are_compared():
 def test_parts_hold_every_piece_once():
     masks = np.arange(1, 20 * 30 + 1).reshape(20, 30)
     masks = np.kron(masks, np.ones((3, 3), int))
-    pieces = find_pieces(masks)
-    parts, seconds = targets._share_out(pieces, np.arange(3, pieces.n), None)
+    pieces = find_components(masks)
+    parts, seconds = targets.split_objects(pieces, np.arange(3, pieces.n), None)
     assert np.concatenate(parts).tolist() == list(range(3, pieces.n))
     assert len(parts) == 1 or len(parts) <= targets.N_PARTS
     assert 0 < seconds < 1
-    assert targets._share_out(pieces, np.arange(3, pieces.n), 1000)[1] > 10 * seconds
-    many, _ = targets._share_out(pieces, np.arange(pieces.n), 10**9)
+    assert targets.split_objects(pieces, np.arange(3, pieces.n), 1000)[1] > 10 * seconds
+    many, _ = targets.split_objects(pieces, np.arange(pieces.n), 10**9)
     assert len(many) == targets.N_PARTS
 
 
@@ -117,7 +117,7 @@ def test_only_the_ratio_of_spacings_counts():
     expected = flowseg.masks_to_flows(masks, spacing=(2, 1))
     assert np.array_equal(flowseg.masks_to_flows(masks, spacing=(6, 3)), expected)
     assert not np.array_equal(flowseg.masks_to_flows(masks, spacing=(1, 2)), expected)
-    assert np.array_equal(targets.make_flows(masks * 255, 1), flowseg.masks_to_flows(masks))
+    assert np.array_equal(targets.masks_to_flows_unchecked(masks * 255, 1), flowseg.masks_to_flows(masks))
 
 
 def test_work_that_was_called_off_ends_before_it_is_shared_out(monkeypatch):
@@ -128,9 +128,9 @@ def test_work_that_was_called_off_ends_before_it_is_shared_out(monkeypatch):
         raise CalledOffError
 
     monkeypatch.setattr(targets, "check_wanted", check)
-    pieces = find_pieces(MASKS)
+    pieces = find_components(MASKS)
     with pytest.raises(CalledOffError):
-        targets._share_out(pieces, np.arange(pieces.n), None)
+        targets.split_objects(pieces, np.arange(pieces.n), None)
 
 
 def test_diameters_are_those_of_disks_and_balls():

@@ -7,7 +7,7 @@ from hypothesis.extra import numpy as hnp
 
 import flowseg
 from flowseg import synthetic
-from flowseg._labels.components import find_pieces
+from flowseg._labels.components import find_components
 
 label_images = hnp.arrays(
     dtype=st.sampled_from([np.uint8, np.int16, np.uint16, np.int32, np.int64, np.uint64]),
@@ -64,7 +64,7 @@ def test_every_pixel_of_every_object_has_a_unit_flow(masks):
     flows = flowseg.masks_to_flows(masks)
     assert unit_or_zero(flows)
     assert not flows[:, masks == 0].any()
-    pieces = find_pieces(masks).image.reshape(masks.shape)
+    pieces = find_components(masks).image.reshape(masks.shape)
     without = (masks > 0) & ~flows.any(axis=0)
     # Only a centre may be without: at most one pixel per object.
     assert np.bincount(pieces[without], minlength=1).max(initial=0) <= 1

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import flowseg
-from flowseg._labels.components import find_pieces
+from flowseg._labels.components import find_components
 
 
 def test_exact_colors():
@@ -38,7 +38,7 @@ def test_aitslab_annotation_equals_the_instance_map(shared):
     for channel, target in (("d0", "nuclei"), ("d1", "cells")):
         (annotation,) = (p for p in (folder / "seed_example" / "raw_annotation").iterdir() if channel in p.name)
         (labels,) = (folder / "train" / target / "labels").glob(f"*B14f07{channel}.tif")
-        truth = find_pieces(tifffile.imread(labels)).image[0]
+        truth = find_components(tifffile.imread(labels)).image[0]
         found = flowseg.masks_from_rgb(imread(annotation))
         assert found.max() == truth.max()
         pairs = np.unique(np.stack([truth.ravel(), found.ravel()]), axis=1)

@@ -154,8 +154,8 @@ def interrupt():
     os.kill(os.getpid(), signal.SIGINT)
 
 
-for module, step in ((targets, "find_pieces"), (flow_check, "find_pieces"), (decoding, "find_basins"),
-                     (following, "walk"), (holes, "find_pieces"), (overlaps, "number_objects")):
+for module, step in ((targets, "find_components"), (flow_check, "find_components"), (decoding, "find_basins"),
+                     (following, "find_endpoints"), (holes, "find_components"), (overlaps, "number_objects")):
     setattr(module, step, endless)
 calls = {
     "masks_to_flows": lambda: flowseg.masks_to_flows(masks),

@@ -1,4 +1,4 @@
-"""From groups of pixels to objects: one piece each, without strays and specks."""
+"""From basins to objects: one connected component each, renumbered in raster order."""
 
 from __future__ import annotations
 
@@ -6,30 +6,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowseg._flows.basins import list_faces
-from flowseg._labels.components import Pieces, renumber, split_into_pieces
+from flowseg._labels.components import Components, renumber, split_into_components
 
 
-def one_piece_each(flows: NDArray[np.float32], labels: NDArray[np.int32]) -> Pieces:
-    """Keep the largest piece of each label; give the others to the object they touch most, or drop them; in place.
+def keep_largest_components(flows: NDArray[np.float32], labels: NDArray[np.int32]) -> Components:
+    """Keep the largest component of each label and merge the others into the object that they touch most, in place.
 
-    Of pieces of equal size the first in raster order stays; touching is counted in pixel faces, and of equals the
-    first object is taken. A piece that touches only pieces that were not kept is dropped.
+    Of components of equal size the first in raster order stays. Contact is counted in pixel faces; of equals the first
+    object is taken. A component that touches no kept one is dropped.
     """
-    pieces, label = split_into_pieces(labels)
-    number = np.arange(1, pieces.n + 1, dtype=np.int32)
-    order = np.lexsort((-number, pieces.sizes, label))  # the last of each label is its largest piece
-    main = np.zeros(pieces.n + 1, dtype=bool)
+    components, label = split_into_components(labels)
+    number = np.arange(1, components.n + 1, dtype=np.int32)
+    order = np.lexsort((-number, components.sizes, label))  # the last of each label is its largest component
+    main = np.zeros(components.n + 1, dtype=bool)
     main[number[order[np.append(np.diff(label[order]) != 0, True)]]] = True
-    table = np.zeros(pieces.n + 1, dtype=np.int32)
+    table = np.zeros(components.n + 1, dtype=np.int32)
     table[main] = np.arange(1, np.count_nonzero(main) + 1)
     if not main[1:].all():
-        stray, touched = _most_touched(list_faces(flows, pieces.image, pieces.n).pairs, main)
+        stray, touched = _most_touched(list_faces(flows, components.image, components.n).pairs, main)
         table[stray] = table[touched]
-    return renumber(pieces.image, table, int(np.count_nonzero(main)))
+    return renumber(components.image, table, int(np.count_nonzero(main)))
 
 
 def _most_touched(pairs: NDArray[np.int32], main: NDArray[np.bool_]) -> NDArray[np.int32]:
-    """Pairs (stray piece, the main piece that it shares most faces with; the first of equals), shape (2, n)."""
+    """Return pairs of a stray component and the main one that it shares most faces with, shape (2, n)."""
     pairs = np.concatenate([pairs, pairs[::-1]], axis=1)
     pairs = pairs[:, ~main[pairs[0]] & main[pairs[1]]]
     if pairs.shape[1] == 0:
@@ -40,9 +40,9 @@ def _most_touched(pairs: NDArray[np.int32], main: NDArray[np.bool_]) -> NDArray[
     return pairs[:, order[first]]
 
 
-def keep_objects(pieces: Pieces, keep: NDArray[np.bool_]) -> Pieces:
-    """Drop the objects k + 1 that ``keep[k]`` denies and number the others 1..n in raster order."""
+def keep_objects(objects: Components, keep: NDArray[np.bool_]) -> Components:
+    """Keep the objects k + 1 where ``keep[k]`` is true; number them 1..n in raster order, in place."""
     kept = np.flatnonzero(keep)
-    table = np.zeros(pieces.n + 1, dtype=np.int32)
-    table[1 + kept[np.argsort(pieces.first[kept])]] = np.arange(1, kept.size + 1)
-    return renumber(pieces.image, table, kept.size)
+    table = np.zeros(objects.n + 1, dtype=np.int32)
+    table[1 + kept[np.argsort(objects.first[kept])]] = np.arange(1, kept.size + 1)
+    return renumber(objects.image, table, kept.size)

@@ -1,4 +1,4 @@
-"""From flows to masks: follow the flows; pixels that meet are one object."""
+"""From flows to masks: pixels whose flows lead to one sink are one object."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from flowseg import _checks, _diffusion
-from flowseg._flows.basins import find_basins, join_unparted
-from flowseg._flows.cleanup import keep_objects, one_piece_each
+from flowseg._flows.basins import find_basins, join_basins
+from flowseg._flows.cleanup import keep_largest_components, keep_objects
 from flowseg._flows.flow_check import compare_flows
-from flowseg._labels.components import Pieces, renumber, touches_border
+from flowseg._labels.components import Components, renumber, touches_border
 from flowseg._labels.holes import fill_holes as without_holes
 from flowseg._system.threads import interruptibly, size_of
 
-# To guess the time: pixels per second, of which few may be foreground.
+# Speed in pixels per second, to estimate the time. Source: a rough figure for one core, with little foreground.
 PIXELS_PER_SECOND = 1e7
 
 
@@ -28,7 +28,7 @@ def flows_to_masks(
     fill_holes: bool = False,
     workers: int | None = None,
 ) -> NDArray[np.int32]:
-    """Masks of the objects that flows and foreground describe.
+    """Return the masks of the objects that flows and foreground describe.
 
     Parameters
     ----------
@@ -39,23 +39,22 @@ def flows_to_masks(
     cellprob_threshold : float
         Pixels with a larger `cellprob` are foreground; 0.0 is a probability of 0.5.
     flow_threshold : float, optional
-        Objects with a flow error above this are dropped (see `flow_errors`); None switches the check off. Objects
-        that touch the image's border are not checked.
+        Objects with a flow error above this are dropped, see `flow_errors`. None switches the check off. Objects that
+        touch the image's border are not checked.
     min_size : int
         Objects of fewer pixels are dropped.
     n_iter : int, optional
-        Number of steps for every pixel. By default a pixel walks until it settles or comes to where all pixels around
-        it are known to end together.
+        Number of steps for every pixel. By default a pixel goes on until it settles or reaches one basin.
     fill_holes : bool
-        Whether holes in objects are filled (see `fill_holes`); objects inside a hole stay. Off by default.
+        Whether holes in objects are filled, see `fill_holes`. Objects inside a hole stay.
     workers : int, optional
-        Number of threads; by default all cores. The result is the same for every number.
+        Number of threads. By default all cores. The result is the same for every number.
 
     Returns
     -------
     masks : ndarray of int32, shape (...)
-        0 is background; objects are numbered 1..n without gaps, in raster order of their first pixels.
-        Each is one connected piece.
+        0 is background. Objects are numbered 1..n without gaps, in raster order of their first pixels.
+        Each is one connected component.
 
     Raises
     ------
@@ -65,18 +64,17 @@ def flows_to_masks(
 
     Notes
     -----
-    Pixels whose ends lie on the same pixel form a basin. Two basins that touch are one object if, on average over their
-    common border, the flows on its two sides agree (their dot product is more than half the mean squared flow of the
-    basin that has less) or meet (the components of their directions across the border differ by more than 0.5,
-    pointing at each other); where two objects touch, flows part. This replaces the fixed counts of the original
-    recipe [1]_ and mends what noise breaks: spurious places where flows end.
+    Pixels whose endpoints lie on the same pixel form a basin. Two basins that touch are joined if the flows on the two
+    sides of their common border agree or converge, on average over the border. They agree if their dot product is more
+    than half the mean squared flow of the basin that has less. They converge if the components of their directions
+    across the border differ by more than 0.5, pointing at each other. Where two objects touch, flows part. This rule
+    takes the place of the fixed counts of the original recipe [1]_, and joins the spurious sinks that noise makes.
 
-    Of an object in several pieces the largest stays; each of the others goes to the object that it touches along most
-    pixel faces, or to the background where it touches none.
+    Of an object in several components the largest stays. Each of the others is merged into the object that it touches
+    along most pixel faces, or dropped if it touches none.
 
-    An object that the image's border cuts has its centre elsewhere than its visible part has, often outside:
-    networks learn to point there, so that their flows disagree with those of the visible mask though both
-    are right. This is why such objects are not checked.
+    An object that the image's border cuts often has its center outside the image. Networks learn to point there, so
+    that their flows differ from those of the visible mask, though both are right. So such objects are not checked.
 
     References
     ----------
@@ -113,7 +111,7 @@ def _find_masks(
     n_iter: int | None,
     workers: int,
 ) -> NDArray[np.int32]:
-    """The same with arguments that have been checked but for the arrays."""
+    """Return the masks, after a check of the arrays; the other arguments have been checked."""
     array = _checks.as_flows(flows)
     logits = _checks.as_cellprob(cellprob, array.shape[1:])
     volume = (1,) * (3 - logits.ndim) + logits.shape
@@ -122,8 +120,8 @@ def _find_masks(
     if _diffusion.mark_foreground(logits.reshape(volume), threshold, state) == 0:
         return state.reshape(logits.shape)
     n = find_basins(flows_3d, state, n_iter, workers)
-    renumber(state, join_unparted(flows_3d, state, n), n)
-    objects = one_piece_each(flows_3d, state)
+    renumber(state, join_basins(flows_3d, state, n), n)
+    objects = keep_largest_components(flows_3d, state)
     keep = objects.sizes >= max(smallest, 1)
     if max_error is not None:
         keep &= _agree(objects, flows_3d, keep, max_error, workers)
@@ -131,9 +129,9 @@ def _find_masks(
 
 
 def _agree(
-    objects: Pieces, flows: NDArray[np.float32], keep: NDArray[np.bool_], max_error: float, workers: int
+    objects: Components, flows: NDArray[np.float32], keep: NDArray[np.bool_], max_error: float, workers: int
 ) -> NDArray[np.bool_]:
-    """Whether each object passes the flow check, as far as it is worth one."""
+    """Return which objects pass the flow check; those not in ``keep`` and those at the border do."""
     chosen = np.flatnonzero(keep & ~touches_border(objects))
     errors = compare_flows(objects, chosen, flows, workers)
     passed = np.ones(objects.n, dtype=bool)

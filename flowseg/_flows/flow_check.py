@@ -1,4 +1,4 @@
-"""The flow check: how far given flows are from those that the masks have."""
+"""The flow check: the distance between given flows and those of the masks."""
 
 from __future__ import annotations
 
@@ -6,44 +6,46 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from flowseg import _checks, _diffusion
-from flowseg._flows.targets import NO_FLOWS, PIXELS_PER_SECOND, _share_out
-from flowseg._labels.components import Pieces, find_pieces
+from flowseg._flows.targets import NO_FLOWS, PIXELS_PER_SECOND, split_objects
+from flowseg._labels.components import Components, find_components
 from flowseg._system.parallel import run_parts
 from flowseg._system.threads import interruptibly, size_of
 
 
 def compare_flows(
-    pieces: Pieces, chosen: NDArray[np.intp], flows: NDArray[np.float32], workers: int
+    objects: Components, chosen: NDArray[np.intp], flows: NDArray[np.float32], workers: int
 ) -> NDArray[np.float64]:
-    """Flow errors of the chosen pieces (others: 0), without storing their own flows."""
+    """Return the flow errors of the chosen objects (others: 0) without storing their own flows."""
     ndim = flows.shape[0]
-    errors = np.zeros(pieces.n)
+    errors = np.zeros(objects.n)
 
-    def work(part: NDArray[np.intp], stop: NDArray[np.int32]) -> int:
-        return _diffusion.diffuse(pieces.image, pieces.boxes, part, ndim, np.ones(3), -1, NO_FLOWS, flows, errors, stop)
+    def work(part: NDArray[np.intp], interrupt: NDArray[np.int32]) -> int:
+        return _diffusion.diffuse(
+            objects.image, objects.boxes, part, ndim, np.ones(3), -1, NO_FLOWS, flows, errors, interrupt
+        )
 
-    parts, seconds = _share_out(pieces, chosen, None)
+    parts, seconds = split_objects(objects, chosen, None)
     run_parts(work, parts, workers, seconds=seconds)
     return errors
 
 
 def flow_errors(masks: ArrayLike, flows: ArrayLike, *, workers: int | None = None) -> NDArray[np.float64]:
-    """How far given flows are from those that the masks have.
+    """Return the flow error of every object: how far given flows are from those of the masks.
 
     Parameters
     ----------
     masks : array_like of int, shape (rows, columns) or (planes, rows, columns)
         Label image.
     flows : array_like of float, shape (ndim, ...)
-        Flows of unit length, for example predicted ones.
+        Flows of unit length, for example predicted by a network.
     workers : int, optional
-        Number of threads; by default all cores.
+        Number of threads. By default all cores.
 
     Returns
     -------
     errors : ndarray of float64, shape (n_objects,)
-        Per object, in the order of increasing label, the mean over its pixels of the squared length of
-        the difference: 0 where both agree, 4 where they are opposite.
+        Mean over the pixels of each object of the squared length of the difference, in the order of increasing label.
+        0 where flows agree, 4 where they are opposite.
 
     Raises
     ------
@@ -66,10 +68,10 @@ def _flow_errors(masks: ArrayLike, flows: ArrayLike, workers: int) -> NDArray[np
     labels = _checks.as_masks(masks)
     array = _checks.as_flows(flows)
     _checks.check_same_shape(array.shape, (labels.ndim, *labels.shape), "flows", "one component per axis of masks")
-    pieces = find_pieces(labels)
-    if pieces.n == 0:
+    components = find_components(labels)
+    if components.n == 0:
         return np.zeros(0)
-    errors = compare_flows(pieces, np.arange(pieces.n), array.reshape(-1, *pieces.image.shape), workers)
-    # A label in several pieces has the mean of their errors by pixel.
-    _, index = np.unique(labels.ravel()[pieces.first], return_inverse=True)
-    return np.bincount(index, errors * pieces.sizes) / np.bincount(index, pieces.sizes)
+    errors = compare_flows(components, np.arange(components.n), array.reshape(-1, *components.image.shape), workers)
+    # The error of a label in several components is the mean over all its pixels.
+    _, index = np.unique(labels.ravel()[components.first], return_inverse=True)
+    return np.bincount(index, errors * components.sizes) / np.bincount(index, components.sizes)

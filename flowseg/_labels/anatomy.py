@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flowseg._labels.components import Pieces, find_pieces, touches_border
+from flowseg._labels.components import Components, find_components, touches_border
 
 # A piece is a speck of its object if it has at most so many pixels, or this share of the object's largest piece.
 SPECK_PIXELS = 3
@@ -26,7 +26,7 @@ class Anatomy:
 
     def __init__(self, array: NDArray[Any]) -> None:
         self.array = array.astype(np.int64) if array.dtype.kind in "fb" else array
-        self.pieces: Pieces = find_pieces(self.array)
+        self.pieces: Components = find_components(self.array)
         self.image = self.pieces.image.reshape(array.shape)  # number of the piece of every pixel, 0 is background
         self.sizes = self.pieces.sizes
         self.values, self.owner = np.unique(self.array.ravel()[self.pieces.first], return_inverse=True)

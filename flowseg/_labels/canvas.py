@@ -165,6 +165,6 @@ def _on_outline(corners: NDArray[np.intp]) -> NDArray[np.intp]:
 
 def number_pieces(labels: NDArray[np.integer]) -> NDArray[np.int32]:
     """Every connected piece of every label above 0 as an object, 1..n in raster order."""
-    from flowseg._labels.components import find_pieces
+    from flowseg._labels.components import find_components
 
-    return find_pieces(labels).image.reshape(labels.shape)
+    return find_components(labels).image.reshape(labels.shape)

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from flowseg import _checks
-from flowseg._labels.components import find_pieces
+from flowseg._labels.components import find_components
 from flowseg._system.threads import check_wanted, interruptibly, size_of
 
 # To guess the time.
@@ -55,7 +55,7 @@ def fill_holes(masks: ArrayLike) -> NDArray[Any]:
 def _fill_holes(masks: ArrayLike) -> NDArray[Any]:
     array = _checks.as_masks(masks)
     filled = array.copy()
-    pieces = find_pieces(array)
+    pieces = find_components(array)
     image = pieces.image.reshape(array.shape)
     labels = array.ravel()[pieces.first]
     for k in np.argsort(np.prod(pieces.boxes[:, 3:] - pieces.boxes[:, :3], axis=1), kind="stable"):  # innermost first

@@ -17,7 +17,7 @@ from scipy import ndimage
 from skimage.measure import label as connected_pieces
 from skimage.segmentation import expand_labels, find_boundaries
 
-from flowseg._flows.targets import make_flows
+from flowseg._flows.targets import masks_to_flows_unchecked
 from flowseg._labels.overlaps import number_objects
 from flowseg._nets.encoder import Encoder
 from flowseg._segmenters.calibration import Table
@@ -122,7 +122,7 @@ class FlowCodec(Codec):
 
     def encode(self, masks: NDArray[Any], *, workers: int) -> NDArray[np.float32]:
         """Target of one label image; negative pixels have no weight."""
-        flows = make_flows(masks, workers)
+        flows = masks_to_flows_unchecked(masks, workers)
         target = np.concatenate([[masks >= 0, masks > 0], flows])
         return np.ascontiguousarray(np.moveaxis(target, 0, -1), dtype=np.float32)
 

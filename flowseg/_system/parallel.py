@@ -16,7 +16,7 @@ T = TypeVar("T")
 SMALL = 0.002
 
 # What kernels return that have not come to their end, as in _diffusion.pyx.
-STOPPED = -2
+INTERRUPTED = -2
 
 
 def run_parts(function: Callable[[T, Stop], int], parts: Sequence[T], workers: int, *, seconds: float) -> None:
@@ -36,7 +36,7 @@ def run_parts(function: Callable[[T, Stop], int], parts: Sequence[T], workers: i
     else:
         with Threads(max(1, min(workers, len(parts)))) as threads:
             statuses = results_of([threads.submit(function, part, threads.flag.stop) for part in parts])
-    if STOPPED in statuses:
+    if INTERRUPTED in statuses:
         raise CalledOff
     if any(status < 0 for status in statuses):
         raise MemoryError("there is not enough memory for the flows of the largest object.")

@@ -1,4 +1,4 @@
-# The frame of one object: its box with a rim of zeros around it, its pixels and its centre.
+# The frame of one object: its box with a rim of zeros around it, its pixels and its center.
 
 # Frames of up to this many pixels stay in the first cache and are swept strip by strip, larger ones row by row.
 cdef Py_ssize_t NARROW_FRAME = 8192
@@ -16,12 +16,12 @@ cdef struct Frame:
     Py_ssize_t origin[3]    # image coordinates of the frame's first pixel; the rim may lie outside the image
     Py_ssize_t low[3]       # the box inside the frame
     Py_ssize_t high[3]
-    Py_ssize_t stride[3]    # flat distance between neighbours along each axis
+    Py_ssize_t stride[3]    # flat distance between neighbors along each axis
     Py_ssize_t n            # pixels of all rows
-    Py_ssize_t size         # and the one behind: every neighbour of a pixel of the object is in 0 .. size - 1
+    Py_ssize_t size         # and the one behind: every neighbor of a pixel of the object is in 0 .. size - 1
     Py_ssize_t first        # first axis that counts: 3 - ndim
-    Py_ssize_t centre
-    Py_ssize_t at[3]        # frame coordinates of the centre
+    Py_ssize_t center
+    Py_ssize_t at[3]        # frame coordinates of the center
     Py_ssize_t count        # pixels of the object
     bint narrow
     Py_ssize_t runs         # room for so many runs of pixels in each row; volumes: one, from the first to the last
@@ -39,14 +39,14 @@ cdef struct Scratch:
     Py_ssize_t *span        # first and past-the-last column of each run of pixels in each row, or row in each strip
 
 
-cdef Py_ssize_t _most_terms(Py_ssize_t n_iter) noexcept nogil:
+cdef Py_ssize_t _max_terms(Py_ssize_t n_iter) noexcept nogil:
     # Terms of the series that can matter: the k-th is below exp(-3/4 k^2 / n), here 1e-32.
     return min(n_iter, 10 * (1 + <Py_ssize_t> sqrt(<double> n_iter)))
 
 
 cdef bint _is_series(const Frame *frame, Py_ssize_t n_iter) noexcept nogil:
     # Whether the heat is worth a series: it saves sweeps, and its terms cost less than these.
-    return n_iter >= SERIES_FROM and _most_terms(n_iter) < frame.n
+    return n_iter >= SERIES_FROM and _max_terms(n_iter) < frame.n
 
 
 cdef Py_ssize_t _lay_out(
@@ -92,7 +92,7 @@ cdef void _free_scratch(Scratch *scratch) noexcept nogil:
     give_back(scratch.span)
 
 
-cdef int _make_scratch(Scratch *scratch, Frame *frame, Py_ssize_t longest, Py_ssize_t n_iter) noexcept nogil:
+cdef Status _make_scratch(Scratch *scratch, Frame *frame, Py_ssize_t longest, Py_ssize_t n_iter) noexcept nogil:
     # Arrays for one object; OUT_OF_MEMORY where there is no room (then nothing is left to free).
     cdef Py_ssize_t n = frame.size
     scratch.heat = <double *> take_zeros(n, sizeof(double))
@@ -102,7 +102,7 @@ cdef int _make_scratch(Scratch *scratch, Frame *frame, Py_ssize_t longest, Py_ss
     scratch.planes = <double *> take_room(1 if frame.first else 3 * frame.stride[0], sizeof(double))
     scratch.line = <double *> take_room(longest + 2, sizeof(double))
     scratch.terms = <double *> take_room(
-        2 * (_most_terms(n_iter) + 2) if _is_series(frame, n_iter) else 1, sizeof(double))
+        2 * (_max_terms(n_iter) + 2) if _is_series(frame, n_iter) else 1, sizeof(double))
     scratch.histogram = <Py_ssize_t *> take_zeros(3 * longest, sizeof(Py_ssize_t))
     scratch.span = <Py_ssize_t *> take_zeros(
         2 * frame.runs * max(frame.n // frame.stride[1], longest), sizeof(Py_ssize_t))
@@ -111,7 +111,7 @@ cdef int _make_scratch(Scratch *scratch, Frame *frame, Py_ssize_t longest, Py_ss
             or scratch.span == NULL):
         _free_scratch(scratch)
         return OUT_OF_MEMORY
-    return 0
+    return FINISHED
 
 
 cdef void _find_runs(Frame *frame, Scratch *scratch, Py_ssize_t row) noexcept nogil:
@@ -138,7 +138,7 @@ cdef void _fill_inside(const Job *job, int label, Frame *frame, Scratch *scratch
     frame.count = 0
     for i0 in range(frame.low[0], frame.high[0]):
         for i1 in range(frame.low[1], frame.high[1]):
-            row = job.pieces + ((frame.origin[0] + i0) * job.shape[1] + frame.origin[1] + i1) * job.shape[2]
+            row = job.components + ((frame.origin[0] + i0) * job.shape[1] + frame.origin[1] + i1) * job.shape[2]
             row += frame.origin[2]
             i = i0 * frame.stride[0] + i1 * frame.stride[1]
             count = 0
@@ -172,7 +172,7 @@ cdef void _set_strip_spans(Frame *frame, Scratch *scratch) noexcept nogil:
                     break
 
 
-cdef void _find_centre(const Job *job, Frame *frame, Scratch *scratch, Py_ssize_t longest) noexcept nogil:
+cdef void _find_center(const Job *job, Frame *frame, Scratch *scratch, Py_ssize_t longest) noexcept nogil:
     # The object's pixel nearest to the median of its coordinates per axis (the mean of the two middle ones where their
     # number is even); ties: first in raster order.
     cdef Py_ssize_t i, i0, i1, i2, axis, low, seen
@@ -206,7 +206,7 @@ cdef void _find_centre(const Job *job, Frame *frame, Scratch *scratch, Py_ssize_
                     distance = far + d * d
                     if best < 0.0 or distance < best:
                         best = distance
-                        frame.centre = i + i2
+                        frame.center = i + i2
                         frame.at[0] = i0
                         frame.at[1] = i1
                         frame.at[2] = i2

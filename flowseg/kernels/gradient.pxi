@@ -6,21 +6,21 @@ cdef double NO_HEAT = 1e-280
 # Below this a gradient cannot be squared.
 cdef double NO_SQUARE = 1e-140
 
-# A gradient below this part of the potential itself is rounding: the centre of a symmetric object.
+# A gradient below this fraction of the potential itself is rounding: the center of a symmetric object.
 cdef double STATIONARY = 1e-13
 
 
 cdef inline void _emit(
     const Job *job, Py_ssize_t first, Py_ssize_t pixel, const double *g, double *error
 ) noexcept nogil:
-    # Write the flow of one pixel of the image, or add its squared distance from the given one to the error.
+    # Write the flow of one pixel of the image, or add its squared distance from the reference one to the error.
     cdef Py_ssize_t axis
     cdef double d
     for axis in range(first, 3):
         if job.flows != NULL:
             job.flows[(axis - first) * job.plane + pixel] = <float> g[axis]
         else:
-            d = <float> g[axis] - job.given[(axis - first) * job.plane + pixel]
+            d = <float> g[axis] - job.reference[(axis - first) * job.plane + pixel]
             error[0] += d * d
 
 
@@ -55,7 +55,7 @@ cdef inline Py_ssize_t _image_index(
 cdef inline Py_ssize_t _write_gradients(
     const Job *job, const Frame *frame, Scratch *scratch, Py_ssize_t first, double *error
 ) noexcept nogil:
-    # The flows of all pixels that have a gradient; returns how many others there are apart from the centre.
+    # The flows of all pixels that have a gradient; returns how many others there are apart from the center.
     cdef Py_ssize_t i0, i1, i2, i, row, pixel, missing = 0
     cdef double g[3]
     for i0 in range(frame.low[0], frame.high[0]):
@@ -69,12 +69,12 @@ cdef inline Py_ssize_t _write_gradients(
                     scratch.inside[i + i2] = 2
                     _emit(job, first, pixel + i2, g, error)
                 else:
-                    missing += i + i2 != frame.centre
+                    missing += i + i2 != frame.center
     return missing
 
 
 cdef double _write_flows(const Job *job, Frame *frame, Scratch *scratch) noexcept nogil:
-    # Unit gradient of log(1 + heat), zero outside the object; returns the sum of squared differences from given flows.
+    # Unit gradient of log(1 + heat), 0 outside the object; returns the sum of squared differences from the reference.
     cdef Py_ssize_t i, missing
     cdef double error = 0.0
     cdef double g[3]
@@ -87,14 +87,14 @@ cdef double _write_flows(const Job *job, Frame *frame, Scratch *scratch) noexcep
         missing = _write_gradients(job, frame, scratch, 0, &error)
     if missing > 0:
         _fill_missing(job, frame, scratch, &error)
-    if scratch.inside[frame.centre] != 2:
+    if scratch.inside[frame.center] != 2:
         g[0] = g[1] = g[2] = 0.0
         _emit(job, frame.first, _image_index(job, frame, frame.at[0], frame.at[1], frame.at[2]), g, &error)
     return error
 
 
-cdef Py_ssize_t _list_neighbours(Frame *frame, Py_ssize_t *offset, int[26][3] step) noexcept nogil:
-    # Flat offsets of the 3 ** ndim - 1 neighbours, and the steps to them along each axis, in raster order.
+cdef Py_ssize_t _list_offsets(Frame *frame, Py_ssize_t *offset, int[26][3] step) noexcept nogil:
+    # Flat offsets of the 3 ** ndim - 1 neighbors, and the steps to them along each axis, in raster order.
     cdef int d0, d1, d2
     cdef int reach = 1 if frame.first == 0 else 0
     cdef Py_ssize_t k = 0
@@ -112,21 +112,21 @@ cdef Py_ssize_t _list_neighbours(Frame *frame, Py_ssize_t *offset, int[26][3] st
 
 
 cdef void _count_steps(
-    Frame *frame, Scratch *scratch, const Py_ssize_t *offset, Py_ssize_t n_neighbours
+    Frame *frame, Scratch *scratch, const Py_ssize_t *offset, Py_ssize_t n_neighbors
 ) noexcept nogil:
-    # Breadth first, the least number of steps inside the object from its centre to every pixel; -1 elsewhere, all
+    # Breadth first, the least number of steps inside the object from its center to every pixel; -1 elsewhere, all
     # around the object as well. The heat is no longer needed: its arrays serve.
     cdef Py_ssize_t i, j, k, head = 0, tail = 1
     cdef Py_ssize_t *queue = <Py_ssize_t *> scratch.other
     cdef Py_ssize_t *steps = <Py_ssize_t *> scratch.heat
     for i in range(frame.size):
         steps[i] = -1
-    queue[0] = frame.centre
-    steps[frame.centre] = 0
+    queue[0] = frame.center
+    steps[frame.center] = 0
     while head < tail:
         i = queue[head]
         head += 1
-        for k in range(n_neighbours):
+        for k in range(n_neighbors):
             j = i + offset[k]
             if scratch.inside[j] and steps[j] < 0:
                 steps[j] = steps[i] + 1
@@ -135,9 +135,9 @@ cdef void _count_steps(
 
 
 cdef void _way_back(
-    const Py_ssize_t *steps, Py_ssize_t i, const Py_ssize_t *offset, int[26][3] step, Py_ssize_t n_neighbours, double *g
+    const Py_ssize_t *steps, Py_ssize_t i, const Py_ssize_t *offset, int[26][3] step, Py_ssize_t n_neighbors, double *g
 ) noexcept nogil:
-    # Mean direction of the neighbours that are one step nearer to the centre; where their directions cancel, that of
+    # Mean direction of the neighbors that are one step nearer to the center; where their directions cancel, that of
     # the first. They are counted by their distance, 1, sqrt(2) or sqrt(3), so that no order of adding them matters.
     cdef Py_ssize_t k, axis, first = -1
     cdef int kind
@@ -146,7 +146,7 @@ cdef void _way_back(
     for kind in range(3):
         for axis in range(3):
             ways[kind][axis] = 0
-    for k in range(n_neighbours):
+    for k in range(n_neighbors):
         if steps[i + offset[k]] == steps[i] - 1:
             first = k if first < 0 else first
             kind = (step[k][0] != 0) + (step[k][1] != 0) + (step[k][2] != 0) - 1
@@ -166,17 +166,17 @@ cdef void _way_back(
 
 cdef void _fill_missing(const Job *job, Frame *frame, Scratch *scratch, double *error) noexcept nogil:
     # Where no heat arrived (or two fronts met) walk back along the shortest way inside the object.
-    cdef Py_ssize_t i, j, head, n_neighbours
+    cdef Py_ssize_t i, j, head, n_neighbors
     cdef Py_ssize_t offset[26]
     cdef int step[26][3]
     cdef double g[3]
     cdef const Py_ssize_t *queue = <Py_ssize_t *> scratch.other
-    n_neighbours = _list_neighbours(frame, offset, step)
-    _count_steps(frame, scratch, offset, n_neighbours)
+    n_neighbors = _list_offsets(frame, offset, step)
+    _count_steps(frame, scratch, offset, n_neighbors)
     for head in range(1, frame.count):
         i = queue[head]
         if scratch.inside[i] == 2:
             continue
-        _way_back(<Py_ssize_t *> scratch.heat, i, offset, step, n_neighbours, g)
+        _way_back(<Py_ssize_t *> scratch.heat, i, offset, step, n_neighbors, g)
         j = _image_index(job, frame, i // frame.stride[0], i % frame.stride[0] // frame.stride[1], i % frame.stride[1])
         _emit(job, frame.first, j, g, error)

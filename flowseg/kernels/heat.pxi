@@ -1,4 +1,4 @@
-# Heat that spreads from the centre of one object: by iteration, or by the series that sums all iterations.
+# Heat that spreads from the center of one object: by iteration, or by the series that sums all iterations.
 
 # The sum of many iterations is computed as a Chebyshev series, which takes fewer sweeps. Its error is what it leaves
 # out, SERIES_ERROR, and rounding, which is local: small where the heat is small. It serves objects whose heat is
@@ -76,7 +76,7 @@ cdef void _sweep_volume(
 cdef void _sweep(
     Frame *frame, Scratch *scratch, const Recipe *recipe, const double *source, double *target, Py_ssize_t reach
 ) noexcept nogil:
-    # Heat is at most `reach` pixels away from the centre.
+    # Heat is at most `reach` pixels away from the center.
     cdef Py_ssize_t axis
     cdef Py_ssize_t low[3]
     cdef Py_ssize_t high[3]
@@ -95,32 +95,32 @@ cdef inline Py_ssize_t _far(Py_ssize_t t) noexcept nogil:
     return min(t, 1 + <Py_ssize_t> sqrt(4.0 / 3.0 * FAINT * t))
 
 
-cdef int _iterate(const Job *job, Frame *frame, Scratch *scratch, Recipe *recipe, Py_ssize_t n_iter) noexcept nogil:
-    # n_iter times: one unit of heat at the centre, then the box mean.
+cdef Status _iterate(const Job *job, Frame *frame, Scratch *scratch, Recipe *recipe, Py_ssize_t n_iter) noexcept nogil:
+    # n_iter times: one unit of heat at the center, then the box mean.
     cdef Py_ssize_t t
     recipe.chebyshev = 0
     recipe.alpha = job.scale
     for t in range(1, n_iter + 1):
-        if job.stop[0]:
-            return STOPPED
-        scratch.heat[frame.centre] += 1.0
+        if job.interrupt[0]:
+            return INTERRUPTED
+        scratch.heat[frame.center] += 1.0
         _sweep(frame, scratch, recipe, scratch.heat, scratch.other, _far(t))
         scratch.heat, scratch.other = scratch.other, scratch.heat
-    return 0
+    return FINISHED
 
 
-cdef Py_ssize_t _find_terms(const Job *job, double *terms, Py_ssize_t n_iter) noexcept nogil:
-    # Coefficients of x + x^2 + ... + x^n in Chebyshev polynomials T_k(y), x = (1 + 2 y) / 3, y in [-1, 1]; returns the
-    # last one that counts. Adding 1 and multiplying by x, n times, is itself a diffusion, on a half-line, and all is
-    # positive.
-    cdef Py_ssize_t t, k, m = _most_terms(n_iter)
+cdef Status _find_terms(const Job *job, double *terms, Py_ssize_t n_iter, Py_ssize_t *last) noexcept nogil:
+    # Coefficients of x + x^2 + ... + x^n in Chebyshev polynomials T_k(y), x = (1 + 2 y) / 3, y in [-1, 1]; `last` is
+    # set to the last one that counts. Adding 1 and multiplying by x, n times, is itself a diffusion, on a half-line, so
+    # all coefficients are positive.
+    cdef Py_ssize_t t, k, m = _max_terms(n_iter)
     cdef double tail = 0.0
     cdef double *old = terms
     cdef double *new = terms + m + 2
     memset(terms, 0, 2 * (m + 2) * sizeof(double))
     for t in range(n_iter):
-        if job.stop[0]:
-            return STOPPED
+        if job.interrupt[0]:
+            return INTERRUPTED
         old[0] += 1.0
         new[0] = (old[0] + old[1]) * (1.0 / 3.0)
         new[1] = ((old[0] + old[2]) + (old[1] + old[0])) * (1.0 / 3.0)
@@ -131,27 +131,30 @@ cdef Py_ssize_t _find_terms(const Job *job, double *terms, Py_ssize_t n_iter) no
     while m > 0 and tail + terms[m] < SERIES_ERROR:
         tail += terms[m]
         m -= 1
-    return m
+    last[0] = m
+    return FINISHED
 
 
-cdef int _sum_series(const Job *job, Frame *frame, Scratch *scratch, Recipe *recipe, Py_ssize_t n_iter) noexcept nogil:
+cdef Status _sum_series(
+    const Job *job, Frame *frame, Scratch *scratch, Recipe *recipe, Py_ssize_t n_iter
+) noexcept nogil:
     # The same heat by Clenshaw's recurrence: b_k = c_k + (3 M - 1) b_{k+1} - b_{k+2}, where M is the box mean.
-    cdef Py_ssize_t k, m = _find_terms(job, scratch.terms, n_iter)
-    if m < 0:
-        return STOPPED
+    cdef Py_ssize_t k, m = 0
+    if _find_terms(job, scratch.terms, n_iter, &m) == INTERRUPTED:
+        return INTERRUPTED
     recipe.chebyshev = 1
     recipe.alpha = 3.0 * job.scale
     recipe.beta = 1.0
     for k in range(m, -1, -1):
-        if job.stop[0]:
-            return STOPPED
+        if job.interrupt[0]:
+            return INTERRUPTED
         if k == 0:  # the last term counts half
             recipe.alpha = 1.5 * job.scale
             recipe.beta = 0.5
         _sweep(frame, scratch, recipe, scratch.heat, scratch.other, m - k)
-        scratch.other[frame.centre] += scratch.terms[k]
+        scratch.other[frame.center] += scratch.terms[k]
         scratch.heat, scratch.other = scratch.other, scratch.heat
-    return 0
+    return FINISHED
 
 
 cdef bint _is_warm(Frame *frame, Scratch *scratch) noexcept nogil:
@@ -163,15 +166,16 @@ cdef bint _is_warm(Frame *frame, Scratch *scratch) noexcept nogil:
     return True
 
 
-cdef int _spread_heat(const Job *job, Frame *frame, Scratch *scratch, Py_ssize_t n_iter) noexcept nogil:
+cdef Status _spread_heat(const Job *job, Frame *frame, Scratch *scratch, Py_ssize_t n_iter) noexcept nogil:
+    # The heat of one object, by the series if all of it is warm enough.
     cdef Recipe recipe
-    cdef int status
+    cdef Status status
     recipe.ratio[0] = job.ratio[0]
     recipe.ratio[1] = job.ratio[1]
     recipe.ratio[2] = job.ratio[2]
     if _is_series(frame, n_iter):
         status = _sum_series(job, frame, scratch, &recipe, n_iter)
-        if status < 0 or _is_warm(frame, scratch):
+        if status != FINISHED or _is_warm(frame, scratch):
             return status
         memset(scratch.heat, 0, frame.n * sizeof(double))
         memset(scratch.other, 0, frame.n * sizeof(double))

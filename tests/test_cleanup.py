@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from flowseg._flows.cleanup import _most_touched, keep_objects, one_piece_each
-from flowseg._labels.components import find_pieces, touches_border
+from flowseg._flows.cleanup import _most_touched, keep_largest_components, keep_objects
+from flowseg._labels.components import find_components, touches_border
 
 
 def test_a_stray_goes_where_it_has_most_faces_and_of_equals_to_the_first():
@@ -19,7 +19,7 @@ def test_a_stray_goes_where_it_has_most_faces_and_of_equals_to_the_first():
 
 def one_each(rows):
     labels = np.array(rows, np.int32)[None]
-    return one_piece_each(np.zeros((2, *labels.shape), np.float32), labels)
+    return keep_largest_components(np.zeros((2, *labels.shape), np.float32), labels)
 
 
 def test_the_largest_piece_stays_and_of_equals_the_first():
@@ -39,13 +39,13 @@ def test_what_reaches_the_border(shape):
     for place in np.ndindex(shape):
         image = np.zeros(shape, np.int32)
         image[place] = 5
-        (found,) = touches_border(find_pieces(image))
+        (found,) = touches_border(find_components(image))
         assert found == any(n > 1 and p in (0, n - 1) for p, n in zip(place, shape, strict=True)), place
 
 
 def test_what_is_kept_is_numbered_in_raster_order():
     image = np.array([[0, 4, 0, 3], [2, 0, 1, 0]], np.int32)
-    pieces = find_pieces(image)
+    pieces = find_components(image)
     found = keep_objects(pieces, pieces.image[pieces.image > 0] != pieces.image[0, 0, 3])
     assert found.n == 3
     assert found.image[0].tolist() == [[0, 1, 0, 0], [2, 0, 3, 0]]

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from skimage.measure import label, regionprops
 
-from flowseg._labels.components import find_pieces
+from flowseg._labels.components import find_components
 
 DTYPES = [np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32, np.uint64, np.int64]
 
@@ -25,7 +25,7 @@ def in_raster_order(labels):
 @settings(max_examples=150, deadline=None)
 @given(st.sampled_from(DTYPES).flatmap(images))
 def test_agrees_with_scikit_image(masks):
-    pieces = find_pieces(masks)
+    pieces = find_components(masks)
     expected = in_raster_order(label(np.maximum(masks.astype(np.int64), 0), connectivity=masks.ndim))
     assert np.array_equal(pieces.image.reshape(masks.shape), expected)
     assert pieces.n == expected.max()
@@ -39,10 +39,10 @@ def test_agrees_with_scikit_image(masks):
 def test_the_largest_labels(dtype):
     most = np.iinfo(dtype).max
     masks = np.array([[most, most - 1, 0, 1], [0, 0, 0, most]], dtype=dtype)
-    assert find_pieces(masks).image[0].tolist() == [[1, 2, 0, 3], [0, 0, 0, 4]]
+    assert find_components(masks).image[0].tolist() == [[1, 2, 0, 3], [0, 0, 0, 4]]
     if np.issubdtype(dtype, np.signedinteger):
         masks[0, 0] = np.iinfo(dtype).min
-        assert find_pieces(masks).image[0].tolist() == [[0, 1, 0, 2], [0, 0, 0, 3]]
+        assert find_components(masks).image[0].tolist() == [[0, 1, 0, 2], [0, 0, 0, 3]]
 
 
 def test_many_pieces_that_join_late():
@@ -50,6 +50,6 @@ def test_many_pieces_that_join_late():
     comb = np.zeros((40, 401), np.uint16)
     comb[:, ::2] = 7
     comb[-1] = 7
-    assert find_pieces(comb).n == 1
+    assert find_components(comb).n == 1
     board = np.indices((64, 65)).sum(axis=0) % 2
-    assert find_pieces(board).n == 1
+    assert find_components(board).n == 1

@@ -14,19 +14,19 @@ from libc.math cimport fabs, log1p, sqrt
 from libc.string cimport memcpy, memmove, memset
 
 cdef extern from "kernels/memory.h":
-    void *take_zeros(size_t count, size_t size) noexcept nogil
-    void *take_room(size_t count, size_t size) noexcept nogil
-    void give_back(void *array) noexcept nogil
+    void *allocate_zeros(size_t count, size_t size) noexcept nogil
+    void *allocate(size_t count, size_t size) noexcept nogil
+    void release(void *array) noexcept nogil
     bint is_memory_checked() noexcept nogil
-    void choose_poison(int byte) noexcept nogil
-    void fail_array(long number, int lasting) noexcept nogil
-    void count_arrays(long *taken, long *held, long *damaged) noexcept nogil
+    void set_poison(int byte) noexcept nogil
+    void fail_allocation_at(long number, int lasting) noexcept nogil
+    void count_memory(long *allocated, long *in_use, long *damaged) noexcept nogil
 
 cdef extern from "kernels/sweep.h":
     ctypedef int volatile_int "volatile int"
     enum:
         STRIP
-    ctypedef struct Recipe:
+    ctypedef struct Weights:
         double ratio[3]
         double alpha
         double beta
@@ -34,12 +34,12 @@ cdef extern from "kernels/sweep.h":
     ctypedef struct Sweeps:
         int bits
         void (*narrow)(double *, const double *, const float *, ptrdiff_t, ptrdiff_t, ptrdiff_t,
-                       const Recipe *) noexcept nogil
+                       const Weights *) noexcept nogil
         void (*wide)(double *, const double *, const unsigned char *, double *, ptrdiff_t, ptrdiff_t,
-                     const Recipe *) noexcept nogil
+                     const Weights *) noexcept nogil
         void (*join)(double *, const double *, const unsigned char *, const double *, const double *,
-                     const double *, ptrdiff_t, const Recipe *) noexcept nogil
-        void (*sum)(double *, const double *, double *, ptrdiff_t, ptrdiff_t, const Recipe *) noexcept nogil
+                     const double *, ptrdiff_t, const Weights *) noexcept nogil
+        void (*sum)(double *, const double *, double *, ptrdiff_t, ptrdiff_t, const Weights *) noexcept nogil
     const Sweeps SWEEPS[]
     int count_sweeps()
 
@@ -87,18 +87,18 @@ cdef Status _object_flows(
     cdef Status status = FINISHED
     if n_iter < 0:
         n_iter = 0
-        for axis in range(frame.first, 3):
+        for axis in range(frame.first_axis, 3):
             n_iter += 2 * (frame.high[axis] - frame.low[axis] - 1)
     if _make_scratch(&scratch, &frame, longest, n_iter) == OUT_OF_MEMORY:
         return OUT_OF_MEMORY
-    _fill_inside(job, <int> (k + 1), &frame, &scratch, longest)
+    _mark_object(job, <int> (k + 1), &frame, &scratch, longest)
     _find_center(job, &frame, &scratch, longest)
     if frame.narrow:
         _set_strip_spans(&frame, &scratch)
-    if frame.count > 1:
+    if frame.n_pixels > 1:
         status = _spread_heat(job, &frame, &scratch, n_iter)
     if status == FINISHED:
-        error[0] = _write_flows(job, &frame, &scratch) / frame.count
+        error[0] = _write_flows(job, &frame, &scratch) / frame.n_pixels
     _free_scratch(&scratch)
     return status
 
@@ -156,19 +156,19 @@ def checks_memory():
 
 def use_poison(int byte):
     """Fill memory that the kernels must not read with this byte from now on. For the tests."""
-    choose_poison(byte)
+    set_poison(byte)
 
 
 def fail_allocation(long number, bint lasting=False):
     """Make the n-th allocation from now on fail, and with ``lasting`` all after it; 0: none. For the tests."""
-    fail_array(number, lasting)
+    fail_allocation_at(number, lasting)
 
 
 def count_allocations():
     """Return the numbers of arrays allocated so far, of arrays in use, and of arrays freed with damaged guards."""
-    cdef long taken, held, damaged
-    count_arrays(&taken, &held, &damaged)
-    return taken, held, damaged
+    cdef long allocated, in_use, damaged
+    count_memory(&allocated, &in_use, &damaged)
+    return allocated, in_use, damaged
 
 
 def list_widths():

@@ -1,20 +1,23 @@
 # Heat that spreads from the center of one object: by iteration, or by the series that sums all iterations.
 
-# The sum of many iterations is computed as a Chebyshev series, which takes fewer sweeps. Its error is what it leaves
-# out, SERIES_ERROR, and rounding, which is local: small where the heat is small. It serves objects whose heat is
-# nowhere below SERIES_LEAST_HEAT; colder ones, long and thin, are iterated.
+# The sum of many iterations is computed as a Chebyshev series, which takes fewer sweeps. It leaves out less than this,
+# in units of the heat that one iteration adds. Source: 1e-5 of the least heat that a series is used for.
 cdef double SERIES_ERROR = 1e-22
-cdef double SERIES_LEAST_HEAT = 1e-17
 
-# Heat that is less than exp(-FAINT) times the number of iterations, 1e-300, is not followed: see _far.
+# A series is used for objects whose heat is nowhere below this, in the same unit. Long and thin ones are iterated.
+# Source: measured, see docs/design.rst; flows are those of the iterations.
+cdef double MIN_SERIES_HEAT = 1e-17
+
+# Heat that is less than exp(-FAINT) times the number of iterations is not followed, see _reach. Source: 1e-300, near the
+# least float64.
 cdef double FAINT = 691.0
 
 
 cdef void _sweep_plane(
-    Frame *frame, Scratch *scratch, const Recipe *recipe, const double *source, double *target, Py_ssize_t *low,
+    Frame *frame, Scratch *scratch, const Weights *weights, const double *source, double *target, Py_ssize_t *low,
     Py_ssize_t *high
 ) noexcept nogil:
-    # One box mean of `source` into `target`, between the frame coordinates low and high.
+    # Write the box mean of `source` into `target` between the frame coordinates low and high.
     cdef Py_ssize_t strip, row, run, first, stop, i
     if frame.narrow:
         for strip in range((low[2] - STRIP) // STRIP, (high[2] - 1) // STRIP):
@@ -22,10 +25,10 @@ cdef void _sweep_plane(
             stop = min(high[1], scratch.span[2 * strip + 1])
             if first < stop:
                 i = (strip + 1) * STRIP
-                sweeps.narrow(target + i, source + i, scratch.inside_narrow + i, frame.stride[1], first, stop, recipe)
+                sweeps.narrow(target + i, source + i, scratch.inside_narrow + i, frame.stride[1], first, stop, weights)
         return
     for row in range(low[1], high[1]):
-        for run in range(2 * frame.runs * row, 2 * frame.runs * (row + 1), 2):
+        for run in range(2 * frame.max_runs * row, 2 * frame.max_runs * (row + 1), 2):
             if scratch.span[run + 1] == 0:
                 break
             first = max(low[2], scratch.span[run])
@@ -33,14 +36,14 @@ cdef void _sweep_plane(
             if first < stop:
                 i = row * frame.stride[1] + first
                 sweeps.wide(
-                    target + i, source + i, scratch.inside + i, scratch.line, frame.stride[1], stop - first, recipe)
+                    target + i, source + i, scratch.inside + i, scratch.line, frame.stride[1], stop - first, weights)
 
 
 cdef void _sweep_volume(
-    Frame *frame, Scratch *scratch, const Recipe *recipe, const double *source, double *target, Py_ssize_t *low,
+    Frame *frame, Scratch *scratch, const Weights *weights, const double *source, double *target, Py_ssize_t *low,
     Py_ssize_t *high
 ) noexcept nogil:
-    # The same in three axes: box sums of three planes go round, the middle one is finished.
+    # Write the box mean of a volume. Box sums of three planes are kept in turn; those around a plane give its mean.
     cdef Py_ssize_t plane, row, i, j, first, stop, before, here, after
     cdef Py_ssize_t n_rows = frame.stride[0] // frame.stride[1]
     for plane in range(low[0] - 1, high[0] + 1):
@@ -60,7 +63,7 @@ cdef void _sweep_volume(
             j = row * frame.stride[1]
             i = plane * frame.stride[0] + j
             sweeps.sum(scratch.planes + after + j + first, source + i + first, scratch.line, frame.stride[1],
-                       stop - first, recipe)
+                       stop - first, weights)
             if plane <= low[0]:
                 continue
             i -= frame.stride[0]
@@ -70,47 +73,49 @@ cdef void _sweep_volume(
             if first < stop:
                 sweeps.join(target + i + first, source + i + first, scratch.inside + i + first,
                             scratch.planes + before + j, scratch.planes + here + j, scratch.planes + after + j,
-                            stop - first, recipe)
+                            stop - first, weights)
 
 
 cdef void _sweep(
-    Frame *frame, Scratch *scratch, const Recipe *recipe, const double *source, double *target, Py_ssize_t reach
+    Frame *frame, Scratch *scratch, const Weights *weights, const double *source, double *target, Py_ssize_t reach
 ) noexcept nogil:
-    # Heat is at most `reach` pixels away from the center.
+    # Write the box mean of `source`, whose heat is at most `reach` pixels away from the center, into `target`.
     cdef Py_ssize_t axis
     cdef Py_ssize_t low[3]
     cdef Py_ssize_t high[3]
     for axis in range(3):
-        low[axis] = max(frame.low[axis], frame.at[axis] - reach)
-        high[axis] = min(frame.high[axis], frame.at[axis] + reach + 1)
-    if frame.first == 0:
-        _sweep_volume(frame, scratch, recipe, source, target, low, high)
+        low[axis] = max(frame.low[axis], frame.center_at[axis] - reach)
+        high[axis] = min(frame.high[axis], frame.center_at[axis] + reach + 1)
+    if frame.first_axis == 0:
+        _sweep_volume(frame, scratch, weights, source, target, low, high)
     else:
-        _sweep_plane(frame, scratch, recipe, source, target, low, high)
+        _sweep_plane(frame, scratch, weights, source, target, low, high)
 
 
-cdef inline Py_ssize_t _far(Py_ssize_t t) noexcept nogil:
-    # How far heat gets in t iterations: at a distance d along an axis it is at most t exp(-3/4 d^2 / t), because the
-    # box mean is a random walk with steps -1, 0, 1.
+cdef inline Py_ssize_t _reach(Py_ssize_t t) noexcept nogil:
+    # Pixels that heat gets away from the center in t iterations. At a distance d along an axis it is at most
+    # t exp(-3/4 d^2 / t), because the box mean is a random walk with steps -1, 0, 1.
     return min(t, 1 + <Py_ssize_t> sqrt(4.0 / 3.0 * FAINT * t))
 
 
-cdef Status _iterate(const Job *job, Frame *frame, Scratch *scratch, Recipe *recipe, Py_ssize_t n_iter) noexcept nogil:
-    # n_iter times: one unit of heat at the center, then the box mean.
+cdef Status _iterate(
+    const Job *job, Frame *frame, Scratch *scratch, Weights *weights, Py_ssize_t n_iter
+) noexcept nogil:
+    # Compute the heat by iteration: n_iter times, add one unit at the center, then take the box mean.
     cdef Py_ssize_t t
-    recipe.chebyshev = 0
-    recipe.alpha = job.scale
+    weights.chebyshev = 0
+    weights.alpha = job.scale
     for t in range(1, n_iter + 1):
         if job.interrupt[0]:
             return INTERRUPTED
         scratch.heat[frame.center] += 1.0
-        _sweep(frame, scratch, recipe, scratch.heat, scratch.other, _far(t))
+        _sweep(frame, scratch, weights, scratch.heat, scratch.other, _reach(t))
         scratch.heat, scratch.other = scratch.other, scratch.heat
     return FINISHED
 
 
 cdef Status _find_terms(const Job *job, double *terms, Py_ssize_t n_iter, Py_ssize_t *last) noexcept nogil:
-    # Coefficients of x + x^2 + ... + x^n in Chebyshev polynomials T_k(y), x = (1 + 2 y) / 3, y in [-1, 1]; `last` is
+    # Weights of x + x^2 + ... + x^n in Chebyshev polynomials T_k(y), x = (1 + 2 y) / 3, y in [-1, 1]; `last` is
     # set to the last one that counts. Adding 1 and multiplying by x, n times, is itself a diffusion, on a half-line, so
     # all coefficients are positive.
     cdef Py_ssize_t t, k, m = _max_terms(n_iter)
@@ -136,47 +141,47 @@ cdef Status _find_terms(const Job *job, double *terms, Py_ssize_t n_iter, Py_ssi
 
 
 cdef Status _sum_series(
-    const Job *job, Frame *frame, Scratch *scratch, Recipe *recipe, Py_ssize_t n_iter
+    const Job *job, Frame *frame, Scratch *scratch, Weights *weights, Py_ssize_t n_iter
 ) noexcept nogil:
-    # The same heat by Clenshaw's recurrence: b_k = c_k + (3 M - 1) b_{k+1} - b_{k+2}, where M is the box mean.
+    # Compute the same heat by Clenshaw's recurrence: b_k = c_k + (3 M - 1) b_{k+1} - b_{k+2}, where M is the box mean.
     cdef Py_ssize_t k, m = 0
     if _find_terms(job, scratch.terms, n_iter, &m) == INTERRUPTED:
         return INTERRUPTED
-    recipe.chebyshev = 1
-    recipe.alpha = 3.0 * job.scale
-    recipe.beta = 1.0
+    weights.chebyshev = 1
+    weights.alpha = 3.0 * job.scale
+    weights.beta = 1.0
     for k in range(m, -1, -1):
         if job.interrupt[0]:
             return INTERRUPTED
-        if k == 0:  # the last term counts half
-            recipe.alpha = 1.5 * job.scale
-            recipe.beta = 0.5
-        _sweep(frame, scratch, recipe, scratch.heat, scratch.other, m - k)
+        if k == 0:  # the last term has half the weight
+            weights.alpha = 1.5 * job.scale
+            weights.beta = 0.5
+        _sweep(frame, scratch, weights, scratch.heat, scratch.other, m - k)
         scratch.other[frame.center] += scratch.terms[k]
         scratch.heat, scratch.other = scratch.other, scratch.heat
     return FINISHED
 
 
 cdef bint _is_warm(Frame *frame, Scratch *scratch) noexcept nogil:
-    # Whether there is heat enough everywhere to trust the series.
+    # Whether the heat is large enough everywhere for the series.
     cdef Py_ssize_t i
     for i in range(frame.n):
-        if scratch.inside[i] and not scratch.heat[i] >= SERIES_LEAST_HEAT:
+        if scratch.inside[i] and not scratch.heat[i] >= MIN_SERIES_HEAT:
             return False
     return True
 
 
 cdef Status _spread_heat(const Job *job, Frame *frame, Scratch *scratch, Py_ssize_t n_iter) noexcept nogil:
-    # The heat of one object, by the series if all of it is warm enough.
-    cdef Recipe recipe
+    # Compute the heat of one object: by the series if it is large enough everywhere, else by iteration.
+    cdef Weights weights
     cdef Status status
-    recipe.ratio[0] = job.ratio[0]
-    recipe.ratio[1] = job.ratio[1]
-    recipe.ratio[2] = job.ratio[2]
-    if _is_series(frame, n_iter):
-        status = _sum_series(job, frame, scratch, &recipe, n_iter)
+    weights.ratio[0] = job.ratio[0]
+    weights.ratio[1] = job.ratio[1]
+    weights.ratio[2] = job.ratio[2]
+    if _uses_series(frame, n_iter):
+        status = _sum_series(job, frame, scratch, &weights, n_iter)
         if status != FINISHED or _is_warm(frame, scratch):
             return status
         memset(scratch.heat, 0, frame.n * sizeof(double))
         memset(scratch.other, 0, frame.n * sizeof(double))
-    return _iterate(job, frame, scratch, &recipe, n_iter)
+    return _iterate(job, frame, scratch, &weights, n_iter)

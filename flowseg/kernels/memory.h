@@ -1,9 +1,9 @@
-/* Memory of the kernels: calloc, malloc and free, in a build for use. Arrays start on a cache line.
+/* Memory of the kernels: calloc, malloc and free, in arrays that start on a cache line.
 
-   With FLOWSEG_CHECKED_MEMORY (see setup.py) what does not start as zeros is filled with poison: bytes of 0xFF are NaN,
-   -1 or 255, by type; the tests choose others, on which results must not depend. Every array stands between two guards
-   of poison; one that has changed when the array is given back counts as damaged. (Under AddressSanitizer there are no
-   guards: it ends the program instead.) Arrays are counted, and any of them can be made to fail.                      */
+   A build with FLOWSEG_CHECKED_MEMORY (see setup.py) fills memory that does not start as zeros with poison. Bytes of
+   0xFF are NaN, -1 or 255, by type; the tests choose other bytes, on which results must not depend. Every array stands
+   between two guards of poison and counts as damaged if these have changed when it is released. (With AddressSanitizer
+   there are no guards, because it ends the program itself.) Arrays are counted, and any allocation can be made to fail. */
 
 #ifndef FLOWSEG_MEMORY_H
 #define FLOWSEG_MEMORY_H
@@ -12,94 +12,94 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LINE 64 /* bytes of a cache line: 8 float64, a strip of a frame */
-#define SPARE (LINE + sizeof(void *))
+#define CACHE_LINE 64 /* bytes of a cache line: 8 float64, a strip of a frame */
+#define SPARE (CACHE_LINE + sizeof(void *))
 
-/* The first line in a block of SPARE bytes more than are needed; where the block begins stands before it. */
-static unsigned char *first_line(void *block)
+/* The first cache line in a block that is SPARE bytes larger than needed. The address of the block stands before it. */
+static unsigned char *align(void *block)
 {
     unsigned char *line;
     if (block == NULL) return NULL;
-    line = (unsigned char *)block + SPARE - ((uintptr_t)block + SPARE) % LINE;
+    line = (unsigned char *)block + SPARE - ((uintptr_t)block + SPARE) % CACHE_LINE;
     memcpy(line - sizeof(void *), &block, sizeof(void *));
     return line;
 }
 
-static void free_block(unsigned char *line)
+static void free_aligned(unsigned char *line)
 {
     void *block;
     memcpy(&block, line - sizeof(void *), sizeof(void *));
     free(block);
 }
 
-/* Whether so many elements, with all around them, can be counted in bytes. */
+/* Whether the bytes of an array, with all that stands around it, can be counted. */
 static int is_countable(size_t count, size_t size) { return count <= SIZE_MAX / 2 / size; }
 
 #ifndef FLOWSEG_CHECKED_MEMORY
 
-static void *take_zeros(size_t count, size_t size)
+static void *allocate_zeros(size_t count, size_t size)
 {
-    return is_countable(count, size) ? first_line(calloc(count * size + SPARE, 1)) : NULL;
+    return is_countable(count, size) ? align(calloc(count * size + SPARE, 1)) : NULL;
 }
 
-static void *take_room(size_t count, size_t size)
+static void *allocate(size_t count, size_t size)
 {
-    return is_countable(count, size) ? first_line(malloc(count * size + SPARE)) : NULL;
+    return is_countable(count, size) ? align(malloc(count * size + SPARE)) : NULL;
 }
 
-static void give_back(void *array)
+static void release(void *array)
 {
-    if (array != NULL) free_block(array);
+    if (array != NULL) free_aligned(array);
 }
 
 static int is_memory_checked(void) { return 0; }
-static void choose_poison(int byte) { (void)byte; }
-static void fail_array(long number, int lasting) { (void)number, (void)lasting; }
-static void count_arrays(long *taken, long *held, long *damaged) { *taken = *held = *damaged = 0; }
+static void set_poison(int byte) { (void)byte; }
+static void fail_allocation_at(long number, int lasting) { (void)number, (void)lasting; }
+static void count_memory(long *allocated, long *in_use, long *damaged) { *allocated = *in_use = *damaged = 0; }
 
 #else
 
-#define HEADER LINE /* bytes before the first guard: the size of the array and its poison */
+#define HEADER CACHE_LINE /* bytes before the first guard: the size of the array and its poison */
 #if defined(__SANITIZE_ADDRESS__)
 #define GUARD 0
-#define TAKE_BLOCK malloc /* not a byte more behind the array */
+#define ALLOCATE_BLOCK malloc /* nothing behind the array */
 #define FREE_BLOCK free
 #else
 #define GUARD 4096 /* bytes: rows of 512 float64 */
-#define TAKE_BLOCK(bytes) first_line(malloc((bytes) + SPARE))
-#define FREE_BLOCK free_block
+#define ALLOCATE_BLOCK(bytes) align(malloc((bytes) + SPARE))
+#define FREE_BLOCK free_aligned
 #endif
 
-/* Changed by several threads at once: only by what GCC and Clang do in one go. */
+/* Several threads change these at once, so only atomic operations of GCC and Clang are used. */
 static unsigned char poison = 0xFF;
-static long arrays_taken, arrays_held, arrays_damaged, fail_at, fail_lasting;
+static long arrays_allocated, arrays_in_use, arrays_damaged, fail_at, fail_lasting;
 
-static unsigned char *take(size_t count, size_t size)
+static unsigned char *allocate_guarded(size_t count, size_t size)
 {
-    const long number = __atomic_add_fetch(&arrays_taken, 1, __ATOMIC_SEQ_CST);
+    const long number = __atomic_add_fetch(&arrays_allocated, 1, __ATOMIC_SEQ_CST);
     const size_t bytes = count * size;
     unsigned char *base;
     if (fail_at > 0 && (number == fail_at || (fail_lasting && number > fail_at))) return NULL;
     if (!is_countable(count, size)) return NULL;
-    base = TAKE_BLOCK(HEADER + GUARD + bytes + GUARD);
+    base = ALLOCATE_BLOCK(HEADER + GUARD + bytes + GUARD);
     if (base == NULL) return NULL;
     memcpy(base, &bytes, sizeof bytes);
     base[sizeof bytes] = poison;
     memset(base + HEADER, poison, GUARD + bytes + GUARD);
-    __atomic_add_fetch(&arrays_held, 1, __ATOMIC_SEQ_CST);
+    __atomic_add_fetch(&arrays_in_use, 1, __ATOMIC_SEQ_CST);
     return base + HEADER + GUARD;
 }
 
-static void *take_room(size_t count, size_t size) { return take(count, size); }
+static void *allocate(size_t count, size_t size) { return allocate_guarded(count, size); }
 
-static void *take_zeros(size_t count, size_t size)
+static void *allocate_zeros(size_t count, size_t size)
 {
-    void *array = take(count, size);
+    void *array = allocate_guarded(count, size);
     if (array != NULL) memset(array, 0, count * size);
     return array;
 }
 
-static void give_back(void *array)
+static void release(void *array)
 {
     unsigned char *base;
     size_t bytes, k;
@@ -112,25 +112,25 @@ static void give_back(void *array)
         damaged |= base[HEADER + GUARD + bytes + k] != base[sizeof bytes];
     }
     if (damaged) __atomic_add_fetch(&arrays_damaged, 1, __ATOMIC_SEQ_CST);
-    __atomic_sub_fetch(&arrays_held, 1, __ATOMIC_SEQ_CST);
+    __atomic_sub_fetch(&arrays_in_use, 1, __ATOMIC_SEQ_CST);
     FREE_BLOCK(base);
 }
 
 static int is_memory_checked(void) { return 1; }
 
-static void choose_poison(int byte) { poison = (unsigned char)byte; }
+static void set_poison(int byte) { poison = (unsigned char)byte; }
 
-/* The array of this number from now on fails, and those behind it where that lasts; 0: none. */
-static void fail_array(long number, int lasting)
+/* Make the allocation of this number from now on fail, and with `lasting` all after it; 0: none. */
+static void fail_allocation_at(long number, int lasting)
 {
-    fail_at = number > 0 ? __atomic_load_n(&arrays_taken, __ATOMIC_SEQ_CST) + number : 0;
+    fail_at = number > 0 ? __atomic_load_n(&arrays_allocated, __ATOMIC_SEQ_CST) + number : 0;
     fail_lasting = lasting;
 }
 
-static void count_arrays(long *taken, long *held, long *damaged)
+static void count_memory(long *allocated, long *in_use, long *damaged)
 {
-    *taken = __atomic_load_n(&arrays_taken, __ATOMIC_SEQ_CST);
-    *held = __atomic_load_n(&arrays_held, __ATOMIC_SEQ_CST);
+    *allocated = __atomic_load_n(&arrays_allocated, __ATOMIC_SEQ_CST);
+    *in_use = __atomic_load_n(&arrays_in_use, __ATOMIC_SEQ_CST);
     *damaged = __atomic_load_n(&arrays_damaged, __ATOMIC_SEQ_CST);
 }
 

@@ -1,11 +1,11 @@
-/* The inner loops of heat diffusion: one box mean over part of a frame, in every vector width that pays.
+/* The inner loops of heat diffusion: one box mean over part of a frame (see frame.pxi for a drawing).
 
-   A frame is an object's box with a rim of zeros around it. Rows are `stride` doubles apart and their object columns
-   start at a multiple of STRIP, so that a strip never begins outside the array. The loops are plain C that the compiler
-   turns into vectors; each is compiled for the baseline of the platform and, on x86-64, for AVX2 as well. No sum is
-   reordered and no product is fused (the build passes -ffp-contract=off), so every width gives the same bits.
+   Rows of a frame are `stride` doubles apart. The loops are plain C that the compiler turns into vectors. Each is
+   compiled for the baseline of the platform and, on x86-64, for AVX2 as well. No sum is reordered and no product is
+   fused (the build passes -ffp-contract=off), so every width gives the same bits.
 
-   Sums go (left + right) + ratio * middle: the same under flips. `ratio` is 1 for pixels as high as wide.
+   Sums are (left + right) + ratio * middle, so that flips of the image change no bit. `ratio` is 1 for pixels that are
+   as high as wide.
 
    mean:       out = inside * alpha * box(in)
    chebyshev:  out = inside * alpha * box(in) - beta * in - out                                                   */
@@ -15,7 +15,7 @@
 
 #include <stddef.h>
 
-#define STRIP 8
+#define STRIP 8 /* columns of a strip. Source: a cache line of doubles */
 
 #if defined(_MSC_VER)
 #pragma fp_contract(off)
@@ -27,18 +27,18 @@
 #endif
 
 typedef struct {
-    double ratio[3];  /* share of heat that stays, in units of what goes to a neighbour, per axis */
+    double ratio[3];  /* heat that stays, in units of what goes to a neighbor, per axis */
     double alpha;
     double beta;
     int chebyshev;
-} Recipe;
+} Weights;
 
-/* A strip of STRIP columns from row `first` to `stop`, sums of rows kept in registers: for frames in the first cache. */
+/* Narrow frames: one strip in the rows first .. stop - 1. Sums of three rows stay in registers. */
 FLOWSEG_INLINE void narrow_body(double *FLOWSEG_RESTRICT out, const double *FLOWSEG_RESTRICT in,
                                 const float *FLOWSEG_RESTRICT inside, ptrdiff_t stride, ptrdiff_t first,
-                                ptrdiff_t stop, const Recipe *recipe, int chebyshev)
+                                ptrdiff_t stop, const Weights *weights, int chebyshev)
 {
-    const double down = recipe->ratio[1], across = recipe->ratio[2], alpha = recipe->alpha, beta = recipe->beta;
+    const double down = weights->ratio[1], across = weights->ratio[2], alpha = weights->alpha, beta = weights->beta;
     double above[STRIP], here[STRIP], below[STRIP];
     const double *p = in + (first - 1) * stride;
     ptrdiff_t row;
@@ -62,12 +62,12 @@ FLOWSEG_INLINE void narrow_body(double *FLOWSEG_RESTRICT out, const double *FLOW
     }
 }
 
-/* `n` columns of one row; `line` holds n + 2 doubles: for frames that outgrow the first cache. */
+/* Wide frames: `n` columns of one row; `line` has room for n + 2 doubles. */
 FLOWSEG_INLINE void wide_body(double *FLOWSEG_RESTRICT out, const double *FLOWSEG_RESTRICT in,
                               const unsigned char *FLOWSEG_RESTRICT inside, double *FLOWSEG_RESTRICT line,
-                              ptrdiff_t stride, ptrdiff_t n, const Recipe *recipe, int chebyshev)
+                              ptrdiff_t stride, ptrdiff_t n, const Weights *weights, int chebyshev)
 {
-    const double down = recipe->ratio[1], across = recipe->ratio[2], alpha = recipe->alpha, beta = recipe->beta;
+    const double down = weights->ratio[1], across = weights->ratio[2], alpha = weights->alpha, beta = weights->beta;
     ptrdiff_t k;
     for (k = 0; k < n + 2; k++) line[k] = (in[k - 1 - stride] + in[k - 1 + stride]) + down * in[k - 1];
     for (k = 0; k < n; k++) {
@@ -76,13 +76,13 @@ FLOWSEG_INLINE void wide_body(double *FLOWSEG_RESTRICT out, const double *FLOWSE
     }
 }
 
-/* The same for a volume: `sums` holds the box sums of one row in three consecutive planes. */
+/* Volumes, second step: `n` columns of one row, from the box sums of that row in three consecutive planes. */
 FLOWSEG_INLINE void join_body(double *FLOWSEG_RESTRICT out, const double *FLOWSEG_RESTRICT in,
                               const unsigned char *FLOWSEG_RESTRICT inside, const double *FLOWSEG_RESTRICT before,
                               const double *FLOWSEG_RESTRICT here, const double *FLOWSEG_RESTRICT after,
-                              ptrdiff_t n, const Recipe *recipe, int chebyshev)
+                              ptrdiff_t n, const Weights *weights, int chebyshev)
 {
-    const double through = recipe->ratio[0], alpha = recipe->alpha, beta = recipe->beta;
+    const double through = weights->ratio[0], alpha = weights->alpha, beta = weights->beta;
     ptrdiff_t k;
     for (k = 0; k < n; k++) {
         double v = ((before[k] + after[k]) + through * here[k]) * alpha * inside[k];
@@ -90,11 +90,11 @@ FLOWSEG_INLINE void join_body(double *FLOWSEG_RESTRICT out, const double *FLOWSE
     }
 }
 
-/* Box sums of `n` columns of one row of one plane. */
+/* Volumes, first step: box sums of `n` columns of one row in one plane; `line` has room for n + 2 doubles. */
 FLOWSEG_INLINE void sum_body(double *FLOWSEG_RESTRICT out, const double *FLOWSEG_RESTRICT in,
-                             double *FLOWSEG_RESTRICT line, ptrdiff_t stride, ptrdiff_t n, const Recipe *recipe)
+                             double *FLOWSEG_RESTRICT line, ptrdiff_t stride, ptrdiff_t n, const Weights *weights)
 {
-    const double down = recipe->ratio[1], across = recipe->ratio[2];
+    const double down = weights->ratio[1], across = weights->ratio[2];
     ptrdiff_t k;
     for (k = 0; k < n + 2; k++) line[k] = (in[k - 1 - stride] + in[k - 1 + stride]) + down * in[k - 1];
     for (k = 0; k < n; k++) out[k] = (line[k] + line[k + 2]) + across * line[k + 1];
@@ -102,36 +102,36 @@ FLOWSEG_INLINE void sum_body(double *FLOWSEG_RESTRICT out, const double *FLOWSEG
 
 #define FLOWSEG_WIDTH(NAME, TARGET)                                                                                   \
     TARGET static void narrow_##NAME(double *out, const double *in, const float *inside, ptrdiff_t stride,            \
-                                     ptrdiff_t first, ptrdiff_t stop, const Recipe *recipe)                           \
+                                     ptrdiff_t first, ptrdiff_t stop, const Weights *weights)                         \
     {                                                                                                                 \
-        if (recipe->chebyshev) narrow_body(out, in, inside, stride, first, stop, recipe, 1);                          \
-        else narrow_body(out, in, inside, stride, first, stop, recipe, 0);                                            \
+        if (weights->chebyshev) narrow_body(out, in, inside, stride, first, stop, weights, 1);                        \
+        else narrow_body(out, in, inside, stride, first, stop, weights, 0);                                           \
     }                                                                                                                 \
     TARGET static void wide_##NAME(double *out, const double *in, const unsigned char *inside, double *line,          \
-                                   ptrdiff_t stride, ptrdiff_t n, const Recipe *recipe)                               \
+                                   ptrdiff_t stride, ptrdiff_t n, const Weights *weights)                             \
     {                                                                                                                 \
-        if (recipe->chebyshev) wide_body(out, in, inside, line, stride, n, recipe, 1);                                \
-        else wide_body(out, in, inside, line, stride, n, recipe, 0);                                                  \
+        if (weights->chebyshev) wide_body(out, in, inside, line, stride, n, weights, 1);                              \
+        else wide_body(out, in, inside, line, stride, n, weights, 0);                                                 \
     }                                                                                                                 \
     TARGET static void join_##NAME(double *out, const double *in, const unsigned char *inside, const double *before,  \
-                                   const double *here, const double *after, ptrdiff_t n, const Recipe *recipe)        \
+                                   const double *here, const double *after, ptrdiff_t n, const Weights *weights)      \
     {                                                                                                                 \
-        if (recipe->chebyshev) join_body(out, in, inside, before, here, after, n, recipe, 1);                         \
-        else join_body(out, in, inside, before, here, after, n, recipe, 0);                                           \
+        if (weights->chebyshev) join_body(out, in, inside, before, here, after, n, weights, 1);                       \
+        else join_body(out, in, inside, before, here, after, n, weights, 0);                                          \
     }                                                                                                                 \
     TARGET static void sum_##NAME(double *out, const double *in, double *line, ptrdiff_t stride, ptrdiff_t n,         \
-                                  const Recipe *recipe)                                                               \
+                                  const Weights *weights)                                                             \
     {                                                                                                                 \
-        sum_body(out, in, line, stride, n, recipe);                                                                   \
+        sum_body(out, in, line, stride, n, weights);                                                                  \
     }
 
 typedef struct {
     int bits;
-    void (*narrow)(double *, const double *, const float *, ptrdiff_t, ptrdiff_t, ptrdiff_t, const Recipe *);
-    void (*wide)(double *, const double *, const unsigned char *, double *, ptrdiff_t, ptrdiff_t, const Recipe *);
+    void (*narrow)(double *, const double *, const float *, ptrdiff_t, ptrdiff_t, ptrdiff_t, const Weights *);
+    void (*wide)(double *, const double *, const unsigned char *, double *, ptrdiff_t, ptrdiff_t, const Weights *);
     void (*join)(double *, const double *, const unsigned char *, const double *, const double *, const double *,
-                 ptrdiff_t, const Recipe *);
-    void (*sum)(double *, const double *, double *, ptrdiff_t, ptrdiff_t, const Recipe *);
+                 ptrdiff_t, const Weights *);
+    void (*sum)(double *, const double *, double *, ptrdiff_t, ptrdiff_t, const Weights *);
 } Sweeps;
 
 FLOWSEG_WIDTH(baseline, )
@@ -147,7 +147,7 @@ static const Sweeps SWEEPS[] = {
 #endif
 };
 
-/* How many of SWEEPS this machine can run. */
+/* Number of entries of SWEEPS, from the first, that this machine can run. */
 static int count_sweeps(void)
 {
 #ifdef FLOWSEG_HAS_AVX2_BUILD

@@ -4,8 +4,8 @@ from ._flows.flow_check import flow_errors
 from ._flows.following import follow_flows
 from ._flows.targets import masks_to_flows
 from ._images import normalize
+from ._labels.check import check_masks
 from ._labels.diameters import diameters
-from ._labels.doctor import check_masks
 from ._labels.from_binary import masks_from_binary
 from ._labels.from_rgb import masks_from_rgb
 from ._labels.holes import fill_holes

@@ -201,7 +201,7 @@ def test_mend(masks, tmp_path):
     tifffile.imwrite(folder / "b.tif", masks["cell 1"])
     (folder / "c.png").touch()
     result = invoke("mend", folder, "--output", tmp_path / "out", status=1)
-    assert f"{folder / 'a_masks.tif'}: 1 label in several pieces became 2 objects." in result.output
+    assert f"{folder / 'a_masks.tif'}: 1 label in several components became 2 objects." in result.output
     assert "1 of 3 files failed" in result.output
     assert np.array_equal(io.read_masks(tmp_path / "out" / "a_masks.tif"), flowseg.mend_masks(labels).masks)
     assert np.array_equal(io.read_masks(tmp_path / "out" / "b_masks.tif"), masks["cell 1"])

@@ -210,7 +210,7 @@ def test_groups_give_what_one_table_gives(monkeypatch):
         iou = plain_iou(true, predicted)
         gain = np.where(iou >= threshold, 1 + iou / 100, 0)
         chosen = gain[linear_sum_assignment(gain, maximize=True)]
-        monkeypatch.setattr("flowseg._labels.overlaps.DENSE", 0 if k % 2 else 1 << 20)
+        monkeypatch.setattr("flowseg._labels.overlaps.MAX_DENSE_CELLS", 0 if k % 2 else 1 << 20)
         found = metrics.match(true, predicted, threshold=threshold)
         assert found.tp == np.count_nonzero(chosen)
         assert found.pair_iou.sum() == pytest.approx(100 * (chosen.sum() - found.tp), abs=1e-9)

@@ -192,14 +192,14 @@ def _affinity(
     count, agreement, convergence = sums
     mean = by_label[0] / np.maximum(by_label[1], 1.0)
     lesser = np.maximum(mean[pairs].min(axis=0), np.finfo(np.float64).tiny)
-    return np.maximum(agreement / lesser, convergence) / count
+    return np.asarray(np.maximum(agreement / lesser, convergence) / count)
 
 
 def _best_pairs(pairs: NDArray[np.int32], affinity: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Return which pairs have the largest affinity of both their labels, or nearly the largest of all pairs."""
     best = np.zeros(int(pairs.max()) + 1)
     np.maximum.at(best, pairs.ravel(), np.tile(affinity, 2))
-    return (affinity == best[pairs].max(axis=0)) | (affinity >= TIE_FRACTION * affinity.max())
+    return np.asarray((affinity == best[pairs].max(axis=0)) | (affinity >= TIE_FRACTION * affinity.max()))
 
 
 def _sum_by_pair(pairs: NDArray[np.int32], sums: NDArray[np.float64]) -> tuple[NDArray[np.int32], NDArray[np.float64]]:

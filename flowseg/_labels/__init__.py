@@ -1,1 +1,1 @@
-"""What a label image is: its objects, their outlines, their faults."""
+"""Label images: components, overlaps, outlines, measurements, faults and their repair."""

@@ -1,4 +1,4 @@
-"""Objects drawn one by one into one label image."""
+"""Draw objects one by one into one label image."""
 
 from __future__ import annotations
 
@@ -13,36 +13,37 @@ from flowseg import _checks
 from flowseg._labels.polygons import Ring, Runs, pixels_of, runs_inside, unite
 from flowseg._system import memory
 
-# Pixels from the first one, farther than any image reaches (2 ** 40): a corner beyond is drawn here.
+# Corners of polygons are clipped to this many pixels from the first one. Source: 2 ** 40 is more than any image has.
 FAR = float(1 << 40)
 
-# An object that lies under at least this many others altogether is likely to be a region that holds objects.
-REGION = 2
+# An object with at least this many others completely inside is likely to be the outline of a region. Source: chosen;
+# one object inside another is common.
+MIN_INSIDE_REGION = 2
 
-
-# Bytes that painting takes for each run of pixels of an object: its ends, sorted, and what these become.
+# Bytes of memory per run of pixels of an object, per pixel of the masks, and per pixel on an outline. Source: arrays
+# that painting and drawing allocate.
 RUN_BYTES = 100
-# Bytes for each pixel of the masks.
 MASK_BYTES = 4
-# Bytes for each pixel on an outline.
 STEP_BYTES = 80
-# Pixels of an object that are drawn at a time.
+
+# Pixels of an object that are drawn at a time. Source: chosen; a boolean array of 1 MB.
 BAND = 1 << 20
 
+# Returns which pixels are inside an object, from rows of shape (n, 1) and columns of shape (m,) in its box.
 Inside = Callable[[NDArray[np.intp], NDArray[np.intp]], NDArray[np.bool_]]
 
 
 def check_canvases(shapes: Iterable[tuple[int, int]]) -> None:
-    """Refuse images whose masks take more memory, all together, than is allowed."""
+    """Raise MemoryError if the masks of all images together take more memory than allowed."""
     sizes = [rows * columns for rows, columns in shapes]
-    said = f"with masks of {sum(sizes)} pixels" if sum(sizes) < memory.HUGE else "with its masks"
-    memory.check(MASK_BYTES * (sum(sizes) + max(sizes, default=0)), f"{said} it")
+    what = f"with masks of {sum(sizes)} pixels" if sum(sizes) < memory.HUGE else "with its masks"
+    memory.check(MASK_BYTES * (sum(sizes) + max(sizes, default=0)), f"{what} it")
 
 
 class Canvas:
-    """Collects objects and paints them, the largest first: where two overlap the smaller one is seen.
+    """Collect objects and paint them, the largest first: where two overlap, the smaller one stays visible.
 
-    An object takes memory and time in proportion to the runs of its pixels along the rows, not to the image.
+    Memory and time are proportional to the number of runs of pixels in the rows of objects, not to the image.
 
     Parameters
     ----------
@@ -58,13 +59,13 @@ class Canvas:
         self._n_runs = 0
 
     def add(self, mask: NDArray[np.bool_], corner: tuple[int, int] = (0, 0)) -> None:
-        """Add one object, given as the pixels of a box whose first row and column are ``corner``."""
+        """Add one object by its mask in a box whose first row and column are ``corner``."""
         self.add_inside(
             lambda row, column: mask[row[0, 0] : row[-1, 0] + 1, column[0] : column[-1] + 1], corner, mask.shape
         )
 
     def add_inside(self, inside: Inside, corner: tuple[int, int], shape: tuple[int, ...]) -> None:
-        """Add one object, given as what says of rows, upright, and columns of its box whether pixels are inside."""
+        """Add one object by a function that returns which pixels of its box are inside."""
         starts = [max(-first, 0) for first in corner]
         stops = [
             max(min(n, end - first), start)
@@ -76,21 +77,20 @@ class Canvas:
         for start in range(starts[0], stops[0] if column.size else starts[0], step):
             row = np.arange(start, min(start + step, stops[0]))[:, np.newaxis]
             box = np.pad(inside(row, column), ((0, 0), (1, 1)))
-            line, place = np.nonzero(
-                box[:, 1:] != box[:, :-1]
-            )  # in every row the start of a run, its stop, a start, ...
+            changes = box[:, 1:] != box[:, :-1]  # in every row the start of a run, its stop, a start, ...
+            line, place = np.nonzero(changes)
             first = (line + start + corner[0]) * self.shape[1] + starts[1] + corner[1]
             parts.append((first + place).reshape(-1, 2))
         self.add_runs(np.concatenate(parts))
 
     def add_runs(self, runs: Runs) -> None:
-        """Add one object, given as runs of pixels."""
+        """Add one object by the runs of its pixels."""
         self._n_runs += len(runs)
         memory.check(RUN_BYTES * self._n_runs, f"with outlines of {self._n_runs} runs of pixels it")
         self.objects.append(runs)
 
     def add_polygons(self, polygons: Sequence[Sequence[Ring]]) -> None:
-        """Add one object of one or more polygons, each what is inside an odd number of its rings."""
+        """Add one object of one or more polygons; a point is in a polygon if an odd number of its rings enclose it."""
         for polygon in polygons:
             for ring in polygon:
                 _checks.check_finite(ring, "corners")
@@ -98,7 +98,7 @@ class Canvas:
         self.add_runs(unite(parts))
 
     def add_outline(self, corners: Ring) -> None:
-        """Add one object, given as the polygon through the centers of its outermost pixels, which are in it."""
+        """Add one object by the polygon through the centers of its outermost pixels, which belong to it."""
         _checks.check_finite(corners, "corners")
         if np.any(corners < 0) or np.any(corners >= self.shape):
             raise ValueError(f"an outline beyond the image of shape {self.shape}")
@@ -108,20 +108,20 @@ class Canvas:
         self.add_runs(unite([runs_inside([corners], self.shape), np.stack([place, place + 1], axis=1)]))
 
     def keep(self, chosen: Iterable[bool]) -> None:
-        """Leave out the objects that are not chosen."""
+        """Keep only the chosen objects."""
         self.objects = list(compress(self.objects, chosen))
 
     def paint(self, name: str = "", stacklevel: int = 2) -> NDArray[np.int32]:
-        """The masks, numbered 1..n in raster order; warns of objects that are nowhere to be seen, and of regions."""
+        """Return the masks, numbered 1..n in raster order; warn of objects without a visible pixel, and of regions."""
         n_pixels, n = self.shape[0] * self.shape[1], len(self.objects)
         check_canvases([self.shape])
         ends = np.concatenate([np.array([0, n_pixels], dtype=np.intp), *(runs.ravel() for runs in self.objects)])
-        places, span = np.unique(ends, return_inverse=True)  # between two places all pixels are of the same objects
+        places, span = np.unique(ends, return_inverse=True)  # between two places the objects do not change
         lengths = np.array([len(runs) for runs in self.objects], dtype=np.intp)
         spans = np.split(span[2:].reshape(-1, 2), np.cumsum(lengths)[:-1]) if n else []
         sizes = np.array([(runs[:, 1] - runs[:, 0]).sum() for runs in self.objects], dtype=np.intp)
         masks = np.zeros(places.size - 1, dtype=np.int32)
-        covers = np.zeros(n + 1, dtype=np.intp)  # how many others lie on each object altogether
+        covers = np.zeros(n + 1, dtype=np.intp)  # number of others that lie completely on each object
         for k in np.argsort(-sizes, kind="stable").tolist():
             pixels = pixels_of(spans[k])
             below = masks[pixels]
@@ -130,15 +130,18 @@ class Canvas:
             masks[pixels] = k + 1
         seen = np.flatnonzero(masks)
         first = np.full(n + 1, masks.size, dtype=np.intp)
-        first[masks[seen[::-1]]] = seen[::-1]  # of several the last is kept: the first pixel
+        first[masks[seen[::-1]]] = seen[::-1]  # reversed, so that the first pixel is kept
         order = np.argsort(first[1:], kind="stable")
         number = np.zeros(n + 1, dtype=np.int32)
         number[order + 1] = np.arange(1, n + 1)
         lost = int(np.count_nonzero(first[1:] == masks.size))
-        self._warn(f" in {name}" if name else "", lost, int(np.count_nonzero(covers >= REGION)), stacklevel + 2)
+        self._warn(
+            f" in {name}" if name else "", lost, int(np.count_nonzero(covers >= MIN_INSIDE_REGION)), stacklevel + 2
+        )
         return np.repeat(number[masks], np.diff(places)).reshape(self.shape)
 
     def _warn(self, where: str, lost: int, regions: int, stacklevel: int) -> None:
+        """Warn of objects without a visible pixel, and of objects that look like outlines of regions."""
         if lost:
             warnings.warn(
                 f"{lost} of {len(self.objects)} objects{where} have no pixel of their own: outside of the image, or "
@@ -147,24 +150,19 @@ class Canvas:
             )
         if regions:
             warnings.warn(
-                f"{regions} of {len(self.objects)} objects{where} have others inside, {REGION} or more, as outlines of "
-                "regions have: leave out those that are regions, by their class where the file has classes.",
+                f"{regions} of {len(self.objects)} objects{where} have others inside, {MIN_INSIDE_REGION} or more, as "
+                "outlines of regions have: leave out those that are regions, by their class where the file has "
+                "classes.",
                 stacklevel=stacklevel,
             )
 
 
 def _on_outline(corners: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Pixels whose centers lie exactly on a polygon through centers of pixels."""
+    """Return the pixels whose centers lie exactly on a polygon through centers of pixels."""
     here, there = corners, np.roll(corners, -1, axis=0)
     steps = np.maximum(np.gcd(*np.abs(there - here).T), 1)  # along an edge, from one center on it to the next
     memory.check(STEP_BYTES * int(steps.sum()), "with outlines that long it")
     edge = np.repeat(np.arange(steps.size), steps)
     k = np.arange(edge.size) - (np.cumsum(steps) - steps)[edge]
-    return here[edge] + k[:, np.newaxis] * ((there - here) // steps[:, np.newaxis])[edge]
-
-
-def number_pieces(labels: NDArray[np.integer]) -> NDArray[np.int32]:
-    """Every connected piece of every label above 0 as an object, 1..n in raster order."""
-    from flowseg._labels.components import find_components
-
-    return find_components(labels).image.reshape(labels.shape)
+    on: NDArray[np.intp] = here[edge] + k[:, np.newaxis] * ((there - here) // steps[:, np.newaxis])[edge]
+    return on

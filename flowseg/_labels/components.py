@@ -41,6 +41,11 @@ def find_components(masks: NDArray[Any]) -> Components:
     return renumber(image, parent, n)
 
 
+def number_components(labels: NDArray[np.integer]) -> NDArray[np.int32]:
+    """Return a label image whose objects are the connected components of every label, 1..n in raster order."""
+    return find_components(labels).image.reshape(labels.shape)
+
+
 def split_into_components(labels: NDArray[np.int32]) -> tuple[Components, NDArray[np.int32]]:
     """Replace labels of three axes, 0 or above, by their connected components; return these and the label of each."""
     parent, label_of, n, last = _number_components(labels.view(np.uint32), np.iinfo(np.int32).max, labels)
@@ -83,4 +88,4 @@ def touches_border(objects: Components) -> NDArray[np.bool_]:
     """Return which objects reach the image's border, along axes of more than one pixel."""
     shape = np.array(objects.image.shape)
     at_border = (objects.boxes[:, :3] == 0) | (objects.boxes[:, 3:] == shape)
-    return (at_border & (shape > 1)).any(axis=1)
+    return np.asarray((at_border & (shape > 1)).any(axis=1))

@@ -10,18 +10,18 @@ from flowseg._labels.overlaps import number_objects
 
 
 def diameters(masks: ArrayLike) -> NDArray[np.float64]:
-    """Diameter of every object: that of the disk of equal area, or of the ball of equal volume.
+    """Return the diameter of every object: that of the disk of equal area, or of the ball of equal volume.
 
     Parameters
     ----------
     masks : array_like of int, shape (rows, columns) or (planes, rows, columns)
-        Label image; pixels of 0 and below are background.
+        Label image; 0 and below are background.
 
     Returns
     -------
     diameters : ndarray of float64, shape (n_objects,)
-        ``2 * sqrt(area / pi)`` in pixels (3-D: ``2 * cbrt(3 * volume / (4 * pi))``), in the order of increasing
-        label. The diameter of an image is their median.
+        ``2 * sqrt(area / pi)`` in pixels, in 3-D ``2 * cbrt(3 * volume / (4 * pi))``, in the order of increasing label.
+        The diameter of an image is their median.
 
     Raises
     ------
@@ -38,5 +38,5 @@ def diameters(masks: ArrayLike) -> NDArray[np.float64]:
     array = _checks.as_masks(masks)
     _, _, sizes = number_objects(array)
     if array.ndim == 2:
-        return 2.0 * np.sqrt(sizes / np.pi)
-    return 2.0 * np.cbrt(3.0 * sizes / (4.0 * np.pi))
+        return np.asarray(2.0 * np.sqrt(sizes / np.pi))
+    return np.asarray(2.0 * np.cbrt(3.0 * sizes / (4.0 * np.pi)))

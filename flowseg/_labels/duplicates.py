@@ -1,4 +1,4 @@
-"""Find images that are there more than once."""
+"""Fingerprints of images, to find duplicates."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from flowseg import _checks
 
 
 def fingerprint(image: ArrayLike) -> str:
-    """Digest of the pixels, the same for all eight ways to turn and flip the image."""
+    """Return a digest of the pixels that is the same for all eight rotations and flips of the image."""
     array = _checks.as_image(image)
-    ways = (np.rot90(side, k) for side in (array, array[:, ::-1]) for k in range(4))
-    return min(_digest(way) for way in ways)
+    views = (np.rot90(flipped, k) for flipped in (array, array[:, ::-1]) for k in range(4))
+    return min(_digest(view) for view in views)
 
 
 def _digest(array: NDArray[Any]) -> str:

@@ -1,4 +1,4 @@
-"""A binary image into masks."""
+"""Masks from a binary image."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from flowseg import _checks
-from flowseg._labels.canvas import number_pieces
+from flowseg._labels.components import number_components
 
 
 def masks_from_binary(mask: ArrayLike) -> NDArray[np.int32]:
-    """Masks from a foreground mask: every connected piece is an object.
+    """Return masks from a foreground mask: every connected component is an object.
 
     Parameters
     ----------
     mask : array_like of bool or int, shape (rows, columns) or (planes, rows, columns)
-        Foreground is what is not 0.
+        Foreground is not 0.
 
     Returns
     -------
     masks : ndarray of int32
-        Pieces numbered 1..n in raster order; pixels that share a corner are connected.
+        Objects numbered 1..n in raster order. Pixels that share a corner are connected.
 
     Raises
     ------
     TypeError, ValueError
-        If it is no image of booleans or integers, or has more than two values.
+        If `mask` is not an image of booleans or integers, or has more than two values.
 
     Examples
     --------
@@ -41,4 +41,4 @@ def masks_from_binary(mask: ArrayLike) -> NDArray[np.int32]:
     values = np.unique(array)
     if values.size > 2:
         raise ValueError(f"mask must have two values, one of them 0; got {values.size}: are these labels already?")
-    return number_pieces((array != 0).astype(np.uint8))
+    return number_components((array != 0).astype(np.uint8))

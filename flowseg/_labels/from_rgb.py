@@ -1,30 +1,29 @@
-"""An annotation in colors into masks."""
+"""Masks from an annotation in colors."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from skimage.measure import label as connected_pieces
+from skimage.measure import label as connected_components
 
 from flowseg import _checks
 
 
 def masks_from_rgb(image: ArrayLike, *, one_per_color: bool = False) -> NDArray[np.int32]:
-    """Masks from an annotation in which every object is painted in a color of its own.
+    """Return masks from an annotation in which every object has its own color.
 
     Parameters
     ----------
     image : array_like of integers, shape (rows, columns, 3) or (rows, columns, 4)
-        Black is background. The fourth channel, opacity, is not looked at.
+        Black is background. The fourth channel, opacity, is ignored.
     one_per_color : bool
-        Whether all pieces of a color are one object, as of a cell that the image's border cuts in two. By default
-        every piece is an object of its own, which a palette whose colors come again needs.
+        Whether all connected components of a color are one object, such as a cell that the image's border cuts in two.
+        By default every component is an object, as for palettes that repeat their colors.
 
     Returns
     -------
     masks : ndarray of int32, shape (rows, columns)
-        0 is background; one object per connected piece of one exact color, or per color, numbered 1..n in raster
-        order of their first pixels.
+        0 is background. Objects are numbered 1..n in raster order of their first pixels.
 
     Raises
     ------
@@ -33,8 +32,7 @@ def masks_from_rgb(image: ArrayLike, *, one_per_color: bool = False) -> NDArray[
 
     Notes
     -----
-    Colors are compared as triples. One channel, the lightness, or a grey value is not enough: different colors share
-    them, and touching objects would merge.
+    Colors are compared in all three channels. A gray value is not enough, because different colors may share it.
 
     Examples
     --------
@@ -60,7 +58,7 @@ def masks_from_rgb(image: ArrayLike, *, one_per_color: bool = False) -> NDArray[
         number = number * values.size + index.reshape(number.shape)
     number = np.where(array[..., :3].any(axis=-1), number + 1, 0)
     if not one_per_color:
-        return connected_pieces(number, connectivity=2).astype(np.int32)
+        return np.asarray(connected_components(number, connectivity=2), dtype=np.int32)
     _, first, index = np.unique(number, return_index=True, return_inverse=True)
     background = int(number.min() == 0)  # its number, 0, is the first of all
     first[:background] = -1

@@ -1,4 +1,4 @@
-"""Masks without holes."""
+"""Fill the holes of objects."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from flowseg import _checks
 from flowseg._labels.components import find_components
 from flowseg._system.threads import check_wanted, interruptibly, size_of
 
-# To guess the time.
+# Speed in pixels per second, to estimate the time. Source: a rough figure for one core.
 PIXELS_PER_SECOND = 1e7
 
 
 def fill_holes(masks: ArrayLike) -> NDArray[Any]:
-    """Masks whose objects have no holes; what lies in a hole and has a label of its own keeps it.
+    """Return masks with the holes of every object filled; other objects inside a hole stay.
 
     Parameters
     ----------
@@ -27,17 +27,17 @@ def fill_holes(masks: ArrayLike) -> NDArray[Any]:
     Returns
     -------
     filled : ndarray, shape and dtype of `masks`
-        Background that an object encloses belongs to this object; to the innermost where several do.
+        Background that an object encloses gets its label; of several objects that of the innermost.
 
     Raises
     ------
     TypeError, ValueError
-        If `masks` is no label image (see `masks_to_flows`).
+        If `masks` is no label image, see `masks_to_flows`.
 
     Notes
     -----
-    A hole is background that is not connected, face to face, with the background around the object
-    (`scipy.ndimage.binary_fill_holes`). Background that the image's border cuts off is no hole.
+    A hole is background that is not connected with the background around the object across pixel faces, see
+    `scipy.ndimage.binary_fill_holes`. Background that reaches the image's border is no hole.
 
     Examples
     --------
@@ -55,12 +55,13 @@ def fill_holes(masks: ArrayLike) -> NDArray[Any]:
 def _fill_holes(masks: ArrayLike) -> NDArray[Any]:
     array = _checks.as_masks(masks)
     filled = array.copy()
-    pieces = find_components(array)
-    image = pieces.image.reshape(array.shape)
-    labels = array.ravel()[pieces.first]
-    for k in np.argsort(np.prod(pieces.boxes[:, 3:] - pieces.boxes[:, :3], axis=1), kind="stable"):  # innermost first
+    components = find_components(array)
+    image = components.image.reshape(array.shape)
+    labels = array.ravel()[components.first]
+    sizes = np.prod(components.boxes[:, 3:] - components.boxes[:, :3], axis=1)
+    for k in np.argsort(sizes, kind="stable"):  # innermost first
         check_wanted()
-        starts, stops = pieces.boxes[k, 3 - array.ndim : 3], pieces.boxes[k, 6 - array.ndim :]
+        starts, stops = components.boxes[k, 3 - array.ndim : 3], components.boxes[k, 6 - array.ndim :]
         box = tuple(slice(start, stop) for start, stop in zip(starts, stops, strict=True))
         hole = ndimage.binary_fill_holes(image[box] == k + 1) & (filled[box] == 0)
         filled[box][hole] = labels[k]

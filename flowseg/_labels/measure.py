@@ -1,4 +1,4 @@
-"""Objects measured: sizes, shapes, intensities."""
+"""Measure objects: sizes, shapes, intensities."""
 
 from __future__ import annotations
 
@@ -12,29 +12,23 @@ from skimage.measure import regionprops_table
 from flowseg import _checks
 from flowseg._labels.overlaps import number_objects
 
-# Columns of scikit-image's; those of intensity are added where there is an image.
+# Columns of `skimage.measure.regionprops_table`, and those that need an image.
 SHAPE_COLUMNS = (
     "label", "area", "bbox", "centroid", "equivalent_diameter_area", "perimeter", "major_axis_length",
     "minor_axis_length", "orientation", "eccentricity", "solidity", "extent", "feret_diameter_max",
 )  # fmt: skip
-
-
 INTENSITY_COLUMNS = ("intensity_mean", "intensity_min", "intensity_max", "intensity_std")
 
-
-# Of these, the ones that have a unit; ``perimeter`` is added.
+# Columns that have a unit; the perimeter is added to them.
 SCALED_COLUMNS = (
     "area", "equivalent_diameter_area", "major_axis_length", "minor_axis_length", "feret_diameter_max", "centroid",
 )  # fmt: skip
 
+# Suffixes of the names of columns in micrometers and square micrometers.
+LENGTH_SUFFIX, AREA_SUFFIX = "_um", "_um2"
 
-# What stands behind the name of a column in micrometres, and in their squares.
-PLAIN, SQUARED = "_um", "_um2"
-
-
-# Sides of a pixel that differ by less than this share of them are of one length, written with few digits.
-SQUARE = 1e-3
-
+# Pixels are square if their sides differ by less than this share. Source: files round pixel sizes to three digits.
+SQUARE_TOLERANCE = 1e-3
 
 Table = dict[str, NDArray[Any]]
 
@@ -46,32 +40,32 @@ def measure(
     *,
     spacing: ArrayLike | None = None,
 ) -> Table:
-    """Measure objects.
+    """Measure every object of a label image.
 
     Parameters
     ----------
     masks : array_like of int, shape (rows, columns)
         Label image.
     image : array_like, shape (rows, columns) or (rows, columns, channels), optional
-        For columns of intensity, per channel.
+        Image for the columns of intensity, per channel.
     objects : mapping of str to array_like, optional
-        Columns to add, as from `FlowSegmenter.predict_objects`; those called label and area must be the same objects'.
+        Columns to add, as from `FlowSegmenter.predict_objects`. A column ``label`` must be that of the masks.
     spacing : (float, float), optional
-        Height and width of a pixel in micrometres, as from `io.read_pixel_size`: for columns in micrometres.
+        Height and width of a pixel in micrometers, as from `io.read_pixel_size`, for columns in micrometers.
 
     Returns
     -------
     table : dict of ndarray, shape (n_objects,)
-        One column per name, ready for ``pandas.DataFrame``: those of `skimage.measure.regionprops_table`, lengths
-        and areas in pixels, orientation in radians, then those of `objects`. With `spacing` also ``area_um2`` and
+        One column per name, ready for ``pandas.DataFrame``: those of `skimage.measure.regionprops_table`, then those of
+        `objects`. Lengths and areas are in pixels, orientation in radians. With `spacing` also ``area_um2`` and
         ``equivalent_diameter_area_um``, ``perimeter_um``, ``major_axis_length_um``, ``minor_axis_length_um``,
-        ``feret_diameter_max_um``, ``centroid_um-0`` and ``centroid_um-1``; ``perimeter_um`` is NaN where pixels are not
-        square.
+        ``feret_diameter_max_um``, ``centroid_um-0`` and ``centroid_um-1``. ``perimeter_um`` is NaN for pixels that are
+        not square.
 
     Raises
     ------
     TypeError, ValueError
-        If masks, image and objects do not fit each other.
+        If masks, image and objects do not have the same shape and labels.
 
     Examples
     --------
@@ -85,13 +79,13 @@ def measure(
     """
     array = _checks.as_countable(masks, "masks", ndims=(2,))
     labels, number, _ = number_objects(array)
-    numbered = number.reshape(array.shape)  # scikit-image takes room for every number up to the largest
+    numbered = number.reshape(array.shape)  # scikit-image allocates memory for every number up to the largest
     columns: tuple[str, ...] = SHAPE_COLUMNS
     picture = None
     if image is not None:
         picture = _checks.as_image(image)
         _checks.check_same_shape(picture.shape[:2], array.shape, "image (rows and columns)", "masks")
-        if picture.dtype == np.float16:  # sums of which leave its range
+        if picture.dtype == np.float16:  # sums of float16 overflow
             picture = picture.astype(np.float32)
         columns += INTENSITY_COLUMNS
     table: Table = regionprops_table(numbered, picture, properties=columns)
@@ -100,18 +94,18 @@ def measure(
         column = np.asarray(values)
         _checks.check_same_shape(column.shape, table["label"].shape, f"objects[{name!r}]", "one value per object")
         if name == "label" and not np.array_equal(column, table["label"]):
-            raise ValueError("objects must be of the same masks; got other labels.")
+            raise ValueError("objects must have the labels of masks; got others.")
         table.setdefault(name, column)
-    return table if spacing is None else table | _measure_micrometres(numbered, _checks.as_spacing(spacing, 2), table)
+    return table if spacing is None else table | _measure_micrometers(numbered, _checks.as_spacing(spacing, 2), table)
 
 
-def _measure_micrometres(numbered: NDArray[Any], size: NDArray[np.float64], table: Table) -> Table:
-    """Lengths and areas in micrometres; scikit-image has no perimeter of pixels that are not square."""
+def _measure_micrometers(numbered: NDArray[Any], size: NDArray[np.float64], table: Table) -> Table:
+    """Return lengths and areas in micrometers; scikit-image has no perimeter for pixels that are not square."""
     scaled = regionprops_table(numbered, properties=SCALED_COLUMNS, spacing=tuple(size))
-    square = np.isclose(size[0], size[1], rtol=SQUARE)
+    square = np.isclose(size[0], size[1], rtol=SQUARE_TOLERANCE)
     scaled["perimeter"] = table["perimeter"] * (size.mean() if square else np.nan)
     columns = {}
     for name, values in scaled.items():
         base, dash, axis = name.partition("-")
-        columns[f"{base}{SQUARED if base == 'area' else PLAIN}{dash}{axis}"] = values
+        columns[f"{base}{AREA_SUFFIX if base == 'area' else LENGTH_SUFFIX}{dash}{axis}"] = values
     return columns

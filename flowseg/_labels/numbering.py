@@ -1,4 +1,4 @@
-"""Different values of large arrays, and how often they occur, part by part: no step takes long."""
+"""Unique values of large arrays and their counts, in short steps that can be interrupted."""
 
 from __future__ import annotations
 
@@ -10,35 +10,36 @@ from numpy.typing import NDArray
 
 from flowseg._system.threads import check_wanted
 
-# Elements handled in one step: a tenth of a second of sorting, 8 MB of int64.
+# Elements of one step. Source: a tenth of a second of sorting; 8 MB of int64.
 PART = 1 << 20
 
-# Values that span at most so many times the number of elements are looked up in a table.
-SPARSE = 2
+# Values that span fewer than this many times the number of elements are looked up in a table. Source: chosen; the
+# table is then no larger than the array by much.
+MAX_TABLE_RATIO = 2
 
 
 def parts_of(size: int) -> Iterator[slice]:
-    """Slices that cover 0..size, at least one; raises CalledOff between them in a thread that has been called off."""
+    """Yield slices that cover 0..size, at least one; raise CalledOff between them if the work has been called off."""
     for start in range(0, max(size, 1), PART):
         check_wanted()
         yield slice(start, start + PART)
 
 
 def values_of(array: NDArray[Any]) -> NDArray[Any]:
-    """Different values, in increasing order."""
+    """Return the unique values in increasing order."""
     flat = array.ravel()
     return np.unique(np.concatenate([np.unique(flat[part]) for part in parts_of(flat.size)]))
 
 
 def number_values(array: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.int64]]:
-    """Different integers in increasing order, the number 0..n-1 of each element's, flat, and how often each occurs."""
+    """Return the unique integers in increasing order, the index of each element's value, flat, and the counts."""
     flat = array.ravel()
     values = values_of(flat)
     number = np.empty(flat.size, dtype=np.int64)
     counts = np.zeros(values.size, dtype=np.int64)
     low, high = (int(values[0]), int(values[-1])) if values.size else (0, 0)
     table = None
-    if high - low < SPARSE * flat.size:
+    if high - low < MAX_TABLE_RATIO * flat.size:
         table = np.zeros(high - low + 1, dtype=np.int64)
         table[_above(values, low)] = np.arange(values.size)
     for part in parts_of(flat.size):
@@ -48,15 +49,15 @@ def number_values(array: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64],
 
 
 def _above(array: NDArray[Any], low: int) -> NDArray[np.intp]:
-    """Differences from the lowest value, which fit although the values themselves may not."""
+    """Return the differences from the lowest value, which fit although the values may not."""
     if array.dtype.kind == "u":
-        return (array - array.dtype.type(low)).astype(np.intp)
+        return np.asarray(array - array.dtype.type(low), dtype=np.intp)
     return array.astype(np.intp) - low
 
 
 def sum_by_key(keys: NDArray[Any], counts: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """Different keys in increasing order, and the sum of the counts of each."""
-    different, index = np.unique(keys, return_inverse=True)
-    sums = np.zeros(different.size, dtype=np.int64)
+    """Return the unique keys in increasing order, and the sum of the counts of each."""
+    unique, index = np.unique(keys, return_inverse=True)
+    sums = np.zeros(unique.size, dtype=np.int64)
     np.add.at(sums, index, counts)
-    return different, sums
+    return unique, sums

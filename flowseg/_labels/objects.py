@@ -1,4 +1,4 @@
-"""The objects of a label image, one by one."""
+"""Iterate over the objects of a label image."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from flowseg._labels.overlaps import number_objects
 
 
 def objects_of(masks: ArrayLike) -> Iterator[tuple[int, tuple[int, int], NDArray[np.bool_]]]:
-    """Label, first row and column of the box, and the box with the object's pixels, in the order of labels."""
+    """Yield the label, the first row and column of the box, and the mask in the box of every object, by label."""
     array = _checks.as_masks(masks, ndims=(2,))
     labels, number, _ = number_objects(array)
     image = number.reshape(array.shape)

@@ -1,4 +1,4 @@
-"""Which true and predicted objects share pixels, and which of them match."""
+"""Overlaps of true and predicted objects, and their one-to-one assignment."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from flowseg import _checks
 from flowseg._labels.numbering import number_values, parts_of, sum_by_key, values_of
 from flowseg._system.threads import interruptibly, size_of
 
-# How far an IoU and a threshold may be apart and count as equal. Twenty steps of 0.05 added up are wrong by less than
+# Difference up to which an IoU and a threshold are equal. Source: twenty steps of 0.05 add up with an error below
 # 1e-15; an IoU differs from a threshold of two decimals by more than 1e-12 if its union has less than 1e10 pixels.
 ROUNDING = 1e-12
 
-# To guess the time of a comparison.
+# Speed of a comparison in pixels per second, to estimate its time. Source: a rough figure for one core.
 PIXELS_PER_SECOND = 1e7
 
-# Cells of the table of a group up to which it is solved as a table, faster: 8 MB.
-DENSE = 1 << 20
+# Groups of pairs are assigned in a dense table of at most this many cells, which is faster. Source: 8 MB of float64.
+MAX_DENSE_CELLS = 1 << 20
 
 
 class Overlaps(NamedTuple):
-    """Every pair of a true and a predicted object that share pixels."""
+    """All pairs of a true and a predicted object that share pixels."""
 
     true_labels: NDArray[Any]
     predicted_labels: NDArray[Any]
     true_areas: NDArray[np.int64]
     predicted_areas: NDArray[np.int64]
-    true_index: NDArray[np.int64]  # of each pair
-    predicted_index: NDArray[np.int64]
-    intersection: NDArray[np.int64]
+    true_index: NDArray[np.int64]  # per pair, into true_labels
+    predicted_index: NDArray[np.int64]  # per pair, into predicted_labels
+    intersection: NDArray[np.int64]  # per pair, in pixels
 
     @property
     def union(self) -> NDArray[np.int64]:
-        """Pixels of either object of each pair."""
+        """Number of pixels in either object of each pair."""
         total = self.true_areas[self.true_index] + self.predicted_areas[self.predicted_index]
         return total - self.intersection
 
@@ -49,7 +49,7 @@ class Overlaps(NamedTuple):
 
 
 def find_overlaps(true: ArrayLike, predicted: ArrayLike, *, names: tuple[str, str] = ("true", "predicted")) -> Overlaps:
-    """Compare two label images of the same shape; what `leave_out_ignored` leaves out does not count."""
+    """Return the overlaps of two label images of the same shape, without what `leave_out_ignored` leaves out."""
     return interruptibly(_find_overlaps, true, predicted, names, seconds=size_of(true) / PIXELS_PER_SECOND)
 
 
@@ -72,9 +72,9 @@ def _find_overlaps(true: ArrayLike, predicted: ArrayLike, names: tuple[str, str]
 
 
 def leave_out_ignored(true: NDArray[Any], predicted: NDArray[Any]) -> NDArray[Any]:
-    """Predicted objects without their pixels where ``true`` is negative, and none of those mostly there.
+    """Return predicted masks without ignored pixels, where ``true`` is negative, and without objects mostly there.
 
-    So pixels that nobody annotated neither help nor harm, as in Kirillov et al., CVPR 2019 ("void").
+    So pixels that nobody annotated have no effect on scores, as in Kirillov et al., CVPR 2019 ("void").
     """
     ignored = true < 0
     if not ignored.any():
@@ -87,7 +87,7 @@ def leave_out_ignored(true: NDArray[Any], predicted: NDArray[Any]) -> NDArray[An
 
 
 def number_objects(masks: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.int64]]:
-    """Labels above 0, the objects' numbers 1..n per pixel (0 = background), and the areas."""
+    """Return the labels above 0, the number 1..n of each pixel's object (0 = background), flat, and the areas."""
     labels, number, areas = number_values(masks)
     n_background = int(np.count_nonzero(labels <= 0))
     for part in parts_of(number.size):
@@ -96,19 +96,19 @@ def number_objects(masks: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]
 
 
 def reaches(iou: NDArray[np.float64], threshold: float) -> NDArray[np.bool_]:
-    """Whether an IoU is at least a threshold, which rounding does not decide: 12 of 20 reaches 0.6."""
+    """Return whether an IoU is at least a threshold, whatever the rounding: 12 / 20 reaches 0.6."""
     return np.asarray(iou >= threshold - ROUNDING)
 
 
 def exceeds(iou: NDArray[np.float64], threshold: float) -> NDArray[np.bool_]:
-    """Whether an IoU is above a threshold, which rounding does not decide."""
+    """Return whether an IoU is above a threshold, whatever the rounding."""
     return np.asarray(iou > threshold + ROUNDING)
 
 
 def assign(overlaps: Overlaps, threshold: float) -> NDArray[np.intp]:
-    """Indices of the pairs that match: one to one, as many as possible, then with the largest sum of IoU.
+    """Return the indices of the pairs that match: one to one, as many as possible, then with the largest sum of IoU.
 
-    Groups of objects that no candidate connects are problems of their own: memory is in proportion to the candidates.
+    Every connected group of candidate pairs is solved separately, so that memory is proportional to the candidates.
     """
     iou = overlaps.iou
     candidates = np.flatnonzero(reaches(iou, threshold))
@@ -129,27 +129,27 @@ def assign(overlaps: Overlaps, threshold: float) -> NDArray[np.intp]:
 
 
 def _assign_group(i: NDArray[np.intp], j: NDArray[np.intp], iou: NDArray[np.float64]) -> NDArray[np.intp]:
-    """The same for the pairs of one group, given as the numbers of their objects; returns indices of pairs."""
+    """Return the indices of the pairs that match in one group, from the numbers of their objects."""
     rows, r = np.unique(i, return_inverse=True)
     columns, c = np.unique(j, return_inverse=True)
     if min(rows.size, columns.size) == 1:
         return np.array([iou.argmax()])
-    gain = 1.0 + iou / (2.0 * min(rows.size, columns.size))  # one more pair is worth more than all IoU
-    if rows.size * columns.size <= DENSE:
+    gain = 1.0 + iou / (2.0 * min(rows.size, columns.size))  # one more pair has more weight than all IoU together
+    if rows.size * columns.size <= MAX_DENSE_CELLS:
         table = np.zeros((rows.size, columns.size))
         table[r, c] = gain
-        taken = linear_sum_assignment(table, maximize=True)
-    else:  # every row must have a column: one of its own, worth nothing; 1 for all, as a sparse 0 is no entry
+        assigned = linear_sum_assignment(table, maximize=True)
+    else:  # every row gets another column, as it must have one; 1 is added to all entries, as 0 would be none
         k = np.arange(rows.size)
         places = np.concatenate([r, k]), np.concatenate([c, columns.size + k])
         shape = rows.size, columns.size + rows.size
         table = csr_array((np.concatenate([1.0 + gain, np.ones(rows.size)]), places), shape=shape)
-        taken = min_weight_full_bipartite_matching(table, maximize=True)
+        assigned = min_weight_full_bipartite_matching(table, maximize=True)
     partner = np.full(rows.size, -1)
-    partner[taken[0]] = taken[1]
+    partner[assigned[0]] = assigned[1]
     return np.flatnonzero(partner[r] == c)
 
 
 def count_objects(masks: NDArray[Any]) -> int:
-    """Different labels above 0."""
+    """Return the number of different labels above 0."""
     return int(np.count_nonzero(values_of(masks) > 0))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from flowseg import _checks
-from flowseg._labels.anatomy import Anatomy
+from flowseg._labels.component_properties import ComponentProperties
 
 # Pieces that one object's annotation may fall into before it looks like a binary mask of several objects.
 MAX_PIECES = 2
@@ -211,7 +211,7 @@ def check_not_binary(masks: Sequence[NDArray[Any]], name: str) -> None:
 
 def warn_of_pieces(masks: Sequence[NDArray[Any]], stacklevel: int) -> None:
     """Warn in one line of labels in several pieces: each piece is learned as an object of its own."""
-    anatomies = [Anatomy(m) for m in masks]
+    anatomies = [ComponentProperties(m) for m in masks]
     broken = [np.count_nonzero(a.count(~a.is_speck) > 1) for a in anatomies]
     if any(broken):
         where = f"in {np.count_nonzero(broken)} of {len(masks)} images"

@@ -13,7 +13,7 @@ import typer
 
 from flowseg import io
 from flowseg._image_files.paths import identity, list_files
-from flowseg._labels.doctor import Finding, MasksReport, check_masks
+from flowseg._labels.check import Finding, MasksReport, check_masks
 from flowseg._labels.duplicates import fingerprint
 from flowseg._labels.mend import mend_masks
 from flowseg._system.bars import bar

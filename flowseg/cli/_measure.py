@@ -13,7 +13,7 @@ import typer
 from numpy.typing import NDArray
 
 from flowseg import _checks, io
-from flowseg._labels.measure import PLAIN, SQUARED
+from flowseg._labels.measure import AREA_SUFFIX, LENGTH_SUFFIX
 from flowseg._labels.measure import measure as measure_objects
 from flowseg._system.bars import bar
 from flowseg._system.optional import need
@@ -156,7 +156,7 @@ class Measuring:
 
 def _in_pixels(table: Table) -> list[str]:
     """Columns that are there whether or not the size of a pixel is known."""
-    return [name for name in table if not name.partition("-")[0].endswith((PLAIN, SQUARED))]
+    return [name for name in table if not name.partition("-")[0].endswith((LENGTH_SUFFIX, AREA_SUFFIX))]
 
 
 def _column(table: Table, name: str) -> NDArray[Any]:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowseg._image_files.reading import read_masks
-from flowseg._labels.canvas import number_pieces
+from flowseg._labels.components import number_components
 from flowseg._system import files, memory
 from flowseg.io._entries import Choice, Entries, name_kind, read_json
 
@@ -85,7 +85,7 @@ def read_labkit(path: StrPath, *, classes: str | Sequence[str] | None = None) ->
                 entries.n_good += 1
     entries.close()
     with memory.naming(file):
-        return number_pieces(labels)
+        return number_components(labels)
 
 
 def _shape_of(low: NDArray[Any], high: NDArray[Any]) -> tuple[int, ...]:
@@ -114,4 +114,4 @@ def _read_tiff(file: Path, choice: Choice) -> NDArray[np.int32]:
             f"{file} must be a TIFF of label numbers; got numbers of sets of labels, which {file.stem}.bson beside it "
             "holds: save as .labeling."
         )
-    return number_pieces(read_masks(file))
+    return number_components(read_masks(file))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from flowseg import io
 from flowseg._image_files.names import is_masks_name, stem_of
 from flowseg._image_files.paths import glob_files, identity, list_files, match_files
-from flowseg._labels.doctor import check_masks
+from flowseg._labels.check import check_masks
 from flowseg.cli._shared.annotations import read_loose_masks
 from flowseg.cli._shared.options import Reading
 from flowseg.cli._shared.say import complain
@@ -24,7 +24,7 @@ Pairs = list[tuple[Path, Path]]
 
 # Findings that say that an array holds no masks, and those that say so when most labels have them.
 NO_MASKS = frozenset({"dtype", "color", "shape", "picture"})
-TORN = frozenset({"several", "pieces", "specks"})
+TORN = frozenset({"reused label", "disconnected", "specks"})
 MOST = 0.5
 
 

@@ -1,4 +1,4 @@
-"""The label doctor: every finding on a real label image damaged in that one way, and none on a clean one."""
+"""`check_masks` on real label images: every kind of finding on a damaged one, and none on a clean one."""
 
 import re
 
@@ -42,11 +42,11 @@ def kinds(masks, image=None, **options):
     return {finding.kind for finding in check_masks(masks, image, **options).findings}
 
 
-def damage_several(y):
+def damage_reused_label(y):
     return np.where(y == y.max(), 1, y)
 
 
-def damage_pieces(y):
+def damage_disconnected(y):
     y = y.copy()
     largest = np.argmax(np.bincount(y[y > 0]))
     middle = int(np.median(np.nonzero(y == largest)[-2]))
@@ -93,8 +93,8 @@ def damage_cut(y):
 ONE_WAY = {
     "dtype": lambda y: y.astype(np.float32),
     "binary": lambda y: np.where(y > 0, 255, 0).astype(np.uint8),
-    "several": damage_several,
-    "pieces": damage_pieces,
+    "reused label": damage_reused_label,
+    "disconnected": damage_disconnected,
     "specks": damage_specks,
     "holes": damage_holes,
     "small": damage_small,
@@ -182,8 +182,8 @@ ODDITIES = {
     "dsb_0402a81e": {("holes", (40, 86))},
     "dsb_d7db360f": {("holes", (13,))},
     "dsb_da31f2aa": {("holes", (16,))},
-    "dsb_ef3ef194": {("several", (75,))},
-    "dsb_f6863b83": {("several", (37,))},
+    "dsb_ef3ef194": {("reused label", (75,))},
+    "dsb_f6863b83": {("reused label", (37,))},
     "2_P1060338_0": {("specks", (29,))},
     "6_P1060355_0": {("specks", (121,))},
 }

@@ -1,4 +1,4 @@
-"""The label doctor's repairs and sentences; `test_doctor_real.py` shows every finding, and none on clean labels."""
+"""`check_masks` and `mend_masks`: repairs and sentences. `test_check_masks_real.py` shows every kind of finding."""
 
 import csv
 
@@ -28,13 +28,13 @@ def damage_binary(y):
     return (y > 0).astype(np.uint8) * 255
 
 
-def damage_several(y):
+def damage_reused_label(y):
     y = y.copy()
     y[y == y.max()] = 1
     return y
 
 
-def damage_pieces(y):
+def damage_disconnected(y):
     y = y.copy()
     rows, _ = np.nonzero(y == 7)
     middle = int(np.median(rows))
@@ -65,8 +65,8 @@ def damage_small(y):
 
 ONE_WAY = {
     "binary": damage_binary,
-    "several": damage_several,
-    "pieces": damage_pieces,
+    "reused label": damage_reused_label,
+    "disconnected": damage_disconnected,
     "specks": damage_specks,
     "holes": damage_holes,
     "small": damage_small,
@@ -126,7 +126,7 @@ def test_pinholes_are_no_finding():
     ("change", "sentence"),
     [
         (lambda image: np.where(image == image.max(), np.nan, image), "the image has 1 NaN or infinite values of"),
-        (lambda image: image.astype(str), "the image holds no numbers but <U"),
+        (lambda image: image.astype(str), "the image has dtype <U"),
         (lambda image: np.zeros((*image.shape, 0)), "for an image of shape"),
     ],
 )
@@ -138,12 +138,12 @@ def test_images_that_are_none(change, sentence):
 
 def test_reports_read_well(nuclei):
     _, masks = nuclei
-    text = str(check_masks(damage_several(masks)))
+    text = str(check_masks(damage_reused_label(masks)))
     assert text.splitlines()[0] == f"{len(np.unique(masks)) - 2} objects"
-    assert text.splitlines()[1] == "wrong: several: label 1 on several objects, far apart."
+    assert text.splitlines()[1] == "wrong: reused label: label 1 on several objects, far apart."
 
 
-@pytest.mark.parametrize("kind", ["binary", "several", "pieces", "specks", "holes", "small", "dtype"])
+@pytest.mark.parametrize("kind", ["binary", "reused label", "disconnected", "specks", "holes", "small", "dtype"])
 def test_what_can_be_mended_is(nuclei, kind):
     image, masks = nuclei
     damaged = ONE_WAY[kind](masks)
@@ -151,7 +151,7 @@ def test_what_can_be_mended_is(nuclei, kind):
     assert mended.dtype == np.int32
     assert len(done) == 1 or kind == "binary"
     assert check_masks(mended, image).findings == ()
-    if kind in ("several", "specks", "holes", "small", "dtype"):
+    if kind in ("reused label", "specks", "holes", "small", "dtype"):
         assert flowseg.metrics.average_precision([masks], [mended], thresholds=(0.999,))[0] == 1
 
 
@@ -170,7 +170,7 @@ def test_mending_keeps_what_is_to_be_ignored():
 
 @pytest.mark.parametrize("masks", [np.zeros((4, 4, 3), np.uint8), np.full((4, 4), 0.5), np.full((4, 4), np.nan)])
 def test_what_cannot_be_mended(masks):
-    with pytest.raises(TypeError, match="masks must be a label image of whole numbers"):
+    with pytest.raises(TypeError, match="masks must be a label image of integers"):
         mend_masks(masks)
 
 

@@ -38,7 +38,6 @@ def follow_until_settled(
     state: NDArray[np.int32],
     pixels: NDArray[np.intp],
     endpoints: NDArray[np.float32],
-    basin: NDArray[np.int32],
     start: int,
     stop: int,
     interrupt: NDArray[np.int32],
@@ -54,19 +53,16 @@ def follow_steps(
     interrupt: NDArray[np.int32],
 ) -> int: ...
 def mark_foreground(cellprob: NDArray[np.float32], threshold: float, state: NDArray[np.int32]) -> int: ...
-def find_sinks(flows: NDArray[np.float32], state: NDArray[np.int32], pixels: NDArray[np.intp]) -> int: ...
-def list_unassigned(state: NDArray[np.int32], pixels: NDArray[np.intp]) -> int: ...
-def list_neighbors(
-    state: NDArray[np.int32], exclude: NDArray[np.intp], pixels: NDArray[np.intp], neighbors: NDArray[np.intp]
-) -> int: ...
-def flood(
+def find_successors(
     flows: NDArray[np.float32],
     state: NDArray[np.int32],
-    seeds: NDArray[np.intp],
-    queue: NDArray[np.intp],
-    basin: NDArray[np.int32],
+    shifts: NDArray[np.uint16],
+    start: int,
+    stop: int,
     interrupt: NDArray[np.int32],
 ) -> int: ...
+def number_basins(shifts: NDArray[np.uint16], state: NDArray[np.int32]) -> int: ...
+def list_unassigned(state: NDArray[np.int32], pixels: NDArray[np.intp]) -> int: ...
 def number_endpoints(
     pixels: NDArray[np.int32], state: NDArray[np.int32], saved: NDArray[np.int32], number: NDArray[np.int32]
 ) -> int: ...
@@ -74,8 +70,19 @@ def list_faces(
     flows: NDArray[np.float32],
     labels: NDArray[np.int32],
     pairs: NDArray[np.int32],
-    agreement: NDArray[np.float64],
-    convergence: NDArray[np.float64],
-    squares: NDArray[np.float64],
-    sizes: NDArray[np.float64],
+    agreement: NDArray[np.int64],
+    convergence: NDArray[np.int64],
+    squares: NDArray[np.int64],
+    sizes: NDArray[np.int64],
+) -> int: ...
+def join_basins(
+    pairs: NDArray[np.int32],
+    n_faces: NDArray[np.int64],
+    agreement: NDArray[np.int64],
+    convergence: NDArray[np.int64],
+    squares: NDArray[np.int64],
+    sizes: NDArray[np.int64],
+    min_affinity: float,
+    parent: NDArray[np.int32],
+    interrupt: NDArray[np.int32],
 ) -> int: ...

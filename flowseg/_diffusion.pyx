@@ -74,6 +74,8 @@ include "kernels/gradient.pxi"
 include "kernels/components.pxi"
 include "kernels/following.pxi"
 include "kernels/basins.pxi"
+include "kernels/borders.pxi"
+include "kernels/joining.pxi"
 
 
 cdef Status _object_flows(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from flowseg._flows.basins import list_faces
+from flowseg._flows.joining import list_faces
 from flowseg._labels.components import Components, renumber, split_into_components
 
 

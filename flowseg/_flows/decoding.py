@@ -6,9 +6,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from flowseg import _checks, _diffusion
-from flowseg._flows.basins import find_basins, join_basins
+from flowseg._flows.basins import find_basins
 from flowseg._flows.cleanup import keep_largest_components, keep_objects
 from flowseg._flows.flow_check import compare_flows
+from flowseg._flows.joining import join_basins
 from flowseg._labels.components import Components, renumber, touches_border
 from flowseg._labels.holes import fill_holes as without_holes
 from flowseg._system.threads import interruptibly, size_of

@@ -71,7 +71,7 @@ def _follow(flows: ArrayLike, foreground: ArrayLike, n_iter: int | None, workers
     state = np.negative(inside, dtype=np.int32, order="C")
     volume = (1,) * (3 - inside.ndim) + inside.shape
     pixels = np.flatnonzero(inside)
-    endpoints, _ = find_endpoints(array.reshape(-1, *volume), state.reshape(volume), pixels, n_iter, workers)
+    endpoints = find_endpoints(array.reshape(-1, *volume), state.reshape(volume), pixels, n_iter, workers)
     return endpoints[3 - inside.ndim :]
 
 
@@ -81,22 +81,15 @@ def find_endpoints(
     pixels: NDArray[np.intp],
     n_iter: int | None,
     workers: int,
-    *,
-    stop_in_basins: bool = False,
-) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-    """Return the endpoints of pixels (flat indices) of an image of three axes, and the basins that they stopped in.
-
-    ``state`` is 0 in the background and the number of the basin in pixels that belong to one. With ``stop_in_basins`` a
-    point also stops where all foreground pixels around it belong to one basin; 0 stands for points that have settled.
-    """
+) -> NDArray[np.float32]:
+    """Return the endpoints of pixels (flat indices) of an image of three axes; ``state`` is 0 in the background."""
     endpoints = np.empty((3, pixels.size), dtype=np.float32)
-    basin = np.zeros(pixels.size if stop_in_basins else 0, dtype=np.int32)
 
     def work(part: tuple[int, int], interrupt: NDArray[np.int32]) -> int:
         if n_iter is None:
-            return _diffusion.follow_until_settled(flows, state, pixels, endpoints, basin, *part, interrupt)
+            return _diffusion.follow_until_settled(flows, state, pixels, endpoints, *part, interrupt)
         return _diffusion.follow_steps(flows, state, pixels, n_iter, endpoints, *part, interrupt)
 
     seconds = pixels.size * (STEPS_TO_SETTLE if n_iter is None else n_iter) / STEPS_PER_SECOND
     run_parts(work, split_range(pixels.size, POINTS_PER_CALL), workers, seconds=seconds)
-    return endpoints, basin
+    return endpoints

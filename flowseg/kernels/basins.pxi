@@ -1,17 +1,24 @@
-# Basins: the pixels whose flows lead to one sink. Few pixels are followed until they settle. Basins grow from the sinks
-# in rings: a point that reaches pixels of one basin only belongs to this basin.
+# Basins: the pixels whose flows lead to one sink. Every pixel has a successor, the pixel that a short path along the
+# flow comes to. Successors form a graph with one way out of every pixel, so each of its parts holds one cycle, the sink.
+# A successor depends on the flows within a few pixels, so the basins of an image can be found block by block.
 
-# A sink is a pixel at which flows converge by more than this, in pixels per step and pixel. A perfect center has 4, a
-# straight flow 0. Source: half of the 1 of a straight flow that ends at a border.
-cdef double MIN_CONVERGENCE = 0.5
+# A path ends at the first position that is this far from its start, in pixels. Source: measured, see docs/design.rst;
+# longer paths take more time, and shorter ones make more spurious sinks where flows are noisy.
+cdef double PATH_LENGTH = 2.5
 
-# Steps that a pixel takes to reach a basin beside it. Source: measured on label images of nuclei,
-# where one or two are enough but at bends of the flow.
-cdef int MAX_FLOOD_STEPS = 8
+# Steps of a path that does not come that far. Source: measured, on flows that a network predicts a third as long as
+# they should be.
+cdef int MAX_PATH_STEPS = 16
 
-# Cosine of the largest angle between a flow and the direction of a neighbor that it points at: 67.5 degrees, a corner
-# and a half of eight. Source: three of the eight neighbors lie within it.
-cdef float AHEAD_COSINE = 0.38268343
+# Distance along an axis, in pixels, between a pixel and its successor. Source: PATH_LENGTH, one more step, rounded.
+cdef enum:
+    MAX_SHIFT = 4
+    SHIFTS = 2 * MAX_SHIFT + 1
+    NO_SHIFT = (SHIFTS * SHIFTS * SHIFTS) // 2
+
+# Where a path starts, in pixels from its origin: the same for every pixel, so that rounding is the same wherever in an
+# image or in a block of it the pixel lies. Source: larger than MAX_SHIFT, so that positions are positive.
+cdef Py_ssize_t PATH_ORIGIN = 8
 
 
 def mark_foreground(const float[:, :, ::1] cellprob, float threshold, int[:, :, ::1] state):
@@ -30,56 +37,136 @@ def mark_foreground(const float[:, :, ::1] cellprob, float threshold, int[:, :, 
     return count
 
 
-cdef inline double _convergence(const Field *field, Py_ssize_t i0, Py_ssize_t i1, Py_ssize_t i2) noexcept nogil:
-    # Sum over the axes of how much the flows of the two neighbors point at this pixel.
-    cdef Py_ssize_t axis, stride = 1
-    cdef Py_ssize_t p[3]
-    cdef Py_ssize_t i = (i0 * field.shape[1] + i1) * field.shape[2] + i2
-    cdef double total = 0.0
-    p[0] = i0
-    p[1] = i1
-    p[2] = i2
-    for axis in range(2, 2 - field.ndim, -1):
-        if p[axis] > 0 and field.state[i - stride] != BACKGROUND:
-            total += field.flow[axis][i - stride]
-        if p[axis] + 1 < field.shape[axis] and field.state[i + stride] != BACKGROUND:
-            total -= field.flow[axis][i + stride]
-        stride *= field.shape[axis]
-    return total
+cdef inline bint _nearest_foreground(const Field *field, const double *x, Py_ssize_t *shift) noexcept nogil:
+    # Set `shift`, relative to the field's origin, to the foreground pixel nearest to x among those around it. Returns
+    # whether there is one.
+    cdef Py_ssize_t axis, corner, i
+    cdef Py_ssize_t at[3]
+    cdef Py_ssize_t low[3]
+    cdef Py_ssize_t high[3]
+    cdef double fraction[3]
+    cdef double weight, most = 0.0
+    for axis in range(3):
+        _bracket(field, axis, x[axis], &low[axis], &fraction[axis], &high[axis])
+    for corner in range(8):
+        weight = 1.0
+        for axis in range(3):
+            if corner >> axis & 1:
+                at[axis] = high[axis]
+                weight *= fraction[axis]
+            else:
+                at[axis] = low[axis]
+                weight *= 1.0 - fraction[axis]
+        i = (at[0] * field.shape[1] + at[1]) * field.shape[2] + at[2]
+        if weight > most and field.state[i] != BACKGROUND:
+            most = weight
+            for axis in range(3):
+                shift[axis] = at[axis] - field.origin[axis]
+    return most > 0.0
 
 
-cdef bint _is_peak(const Field *field, Py_ssize_t i0, Py_ssize_t i1, Py_ssize_t i2, double here) noexcept nogil:
-    # Whether flows converge at no neighbor more than `here`, the convergence at this pixel.
-    cdef Py_ssize_t p0, p1, p2
-    for p0 in range(max(i0 - 1, 0), min(i0 + 2, field.shape[0])):
-        for p1 in range(max(i1 - 1, 0), min(i1 + 2, field.shape[1])):
-            for p2 in range(max(i2 - 1, 0), min(i2 + 2, field.shape[2])):
-                if (field.state[(p0 * field.shape[1] + p1) * field.shape[2] + p2] != BACKGROUND
-                        and _convergence(field, p0, p1, p2) > here):
-                    return False
-    return True
+cdef inline unsigned short _shift_code(const Field *field, const double *x) noexcept nogil:
+    # Code of the shift to the foreground pixel nearest to x; no shift if there is none: the path has left the foreground.
+    cdef Py_ssize_t axis, code = 0
+    cdef Py_ssize_t shift[3]
+    if not _nearest_foreground(field, x, shift):
+        return NO_SHIFT
+    for axis in range(3):
+        code = code * SHIFTS + shift[axis] - PATH_ORIGIN + MAX_SHIFT
+    return <unsigned short> code
 
 
-def find_sinks(const float[:, :, :, ::1] flows, int[:, :, ::1] state, Py_ssize_t[::1] pixels):
-    """List the sinks in ``pixels`` and return their number.
+cdef void _follow_paths(Field *field, const Py_ssize_t *columns, Py_ssize_t n, unsigned short *shifts) noexcept nogil:
+    # Follow the flows from n pixels of one row, which take turns, and write the codes of their shifts.
+    cdef Py_ssize_t k, axis, t = 0
+    cdef Py_ssize_t column[BLOCK]
+    cdef double x[BLOCK][3]
+    cdef double d, distance
+    for k in range(n):
+        column[k] = columns[k]
+        for axis in range(3):
+            x[k][axis] = PATH_ORIGIN
+    while n > 0:
+        t += 1
+        k = 0
+        while k < n:
+            field.origin[2] = column[k] - PATH_ORIGIN
+            _step(field, x[k])
+            distance = 0.0
+            for axis in range(3 - field.ndim, 3):
+                d = x[k][axis] - PATH_ORIGIN
+                distance += d * d
+            if distance < PATH_LENGTH * PATH_LENGTH and t < MAX_PATH_STEPS:
+                k += 1
+                continue
+            shifts[column[k]] = _shift_code(field, x[k])
+            n -= 1
+            column[k] = column[n]
+            for axis in range(3):
+                x[k][axis] = x[n][axis]
 
-    A sink is a pixel at which flows converge, and more than at any neighbor.
+
+def find_successors(
+    const float[:, :, :, ::1] flows, int[:, :, ::1] state, unsigned short[:, :, ::1] shifts,
+    Py_ssize_t start, Py_ssize_t stop, const int[::1] interrupt
+):
+    """Write into ``shifts`` how far the successor of every foreground pixel is, for the rows ``start .. stop - 1``.
+
+    Rows count through all planes. Returns FINISHED or INTERRUPTED.
     """
-    cdef Py_ssize_t i0, i1, i2, count = 0, n = state.shape[2]
-    cdef double here
+    cdef Py_ssize_t row, plane, column, n = state.shape[2], n_paths
+    cdef Py_ssize_t columns[BLOCK]
+    cdef const unsigned int *first
+    cdef const volatile_int *interrupt_flag = &interrupt[0]
     cdef Field field
     _set_field(&field, flows, state)
     with nogil:
-        for i0 in range(state.shape[0]):
-            for i1 in range(state.shape[1]):
-                i2 = _skip_zeros(<const unsigned int *> &state[i0, i1, 0], 0, n)
-                while i2 < n:
-                    here = _convergence(&field, i0, i1, i2)
-                    if here > MIN_CONVERGENCE and _is_peak(&field, i0, i1, i2, here):
-                        pixels[count] = (i0 * state.shape[1] + i1) * n + i2
-                        count += 1
-                    i2 = _skip_zeros(<const unsigned int *> &state[i0, i1, 0], i2 + 1, n)
-    return count
+        for row in range(start, stop):
+            if interrupt_flag[0]:
+                break
+            plane = row // state.shape[1]
+            field.origin[0] = plane - PATH_ORIGIN
+            field.origin[1] = row - plane * state.shape[1] - PATH_ORIGIN
+            first = <const unsigned int *> &state[plane, row - plane * state.shape[1], 0]
+            column = _skip_zeros(first, 0, n)
+            while column < n:
+                n_paths = 0
+                while column < n and n_paths < BLOCK:
+                    columns[n_paths] = column
+                    n_paths += 1
+                    column = _skip_zeros(first, column + 1, n)
+                _follow_paths(&field, columns, n_paths, &shifts[plane, row - plane * state.shape[1], 0])
+    return INTERRUPTED if interrupt_flag[0] else FINISHED
+
+
+def number_basins(const unsigned short[:, :, ::1] shifts, int[:, :, ::1] state):
+    """Replace UNASSIGNED in ``state`` by the numbers of basins, 1..n in raster order of first pixels; return n."""
+    cdef Py_ssize_t code, i, j, pixel, size = state.shape[0] * state.shape[1] * state.shape[2]
+    cdef Py_ssize_t distance[SHIFTS * SHIFTS * SHIFTS]
+    cdef const unsigned short *shift = &shifts[0, 0, 0]
+    cdef int *flat = &state[0, 0, 0]
+    cdef int number, n = 0
+    for code in range(SHIFTS * SHIFTS * SHIFTS):
+        i = code // (SHIFTS * SHIFTS) - MAX_SHIFT
+        i = i * state.shape[1] + code // SHIFTS % SHIFTS - MAX_SHIFT
+        distance[code] = i * state.shape[2] + code % SHIFTS - MAX_SHIFT
+    with nogil:
+        pixel = _skip_zeros(<const unsigned int *> flat, 0, size)
+        while pixel < size:
+            i = pixel
+            while flat[i] == UNASSIGNED:
+                flat[i] = ON_PATH
+                i += distance[shift[i]]
+            number = flat[i]
+            if number == ON_PATH:  # the path has come back to itself: a new sink
+                n += 1
+                number = n
+            j = pixel
+            while flat[j] == ON_PATH:
+                flat[j] = number
+                j += distance[shift[j]]
+            pixel = _skip_zeros(<const unsigned int *> flat, pixel + 1, size)
+    return n
 
 
 def list_unassigned(int[:, :, ::1] state, Py_ssize_t[::1] pixels):
@@ -94,114 +181,6 @@ def list_unassigned(int[:, :, ::1] state, Py_ssize_t[::1] pixels):
                 count += 1
             i = _skip_zeros(<const unsigned int *> flat, i + 1, n)
     return count
-
-
-cdef inline int _basin_ahead(const Field *field, Py_ssize_t pixel) noexcept nogil:
-    # The basin of the neighbors that the flow of a pixel of a plane points at. 0 if they belong to several basins, if
-    # one is unassigned, or on the image's border.
-    cdef Py_ssize_t at[3]
-    cdef Py_ssize_t r, c
-    cdef float d, f1 = field.flow[1][pixel], f2 = field.flow[2][pixel]
-    cdef float least = AHEAD_COSINE * AHEAD_COSINE * (f1 * f1 + f2 * f2)
-    cdef int state, found = 0
-    _unravel_index(field.shape, pixel, at)
-    if (at[1] == 0 or at[2] == 0 or at[1] + 1 == field.shape[1] or at[2] + 1 == field.shape[2]):
-        return 0
-    for r in range(-1, 2):
-        for c in range(-1, 2):
-            d = f1 * r + f2 * c
-            if d > 0.0 and d * d > least * (r * r + c * c):
-                state = field.state[pixel + r * field.shape[2] + c]
-                if state < 0 or (state > 0 and found > 0 and state != found):
-                    return 0
-                found = max(found, state)
-    return found
-
-
-cdef Py_ssize_t _queue_neighbors(const Field *field, Py_ssize_t pixel, Py_ssize_t *queue, Py_ssize_t n) noexcept nogil:
-    # Append the unassigned pixels at and beside a pixel to the n pixels in the queue; returns the new n.
-    cdef Py_ssize_t p0, p1, p2, i
-    cdef Py_ssize_t at[3]
-    _unravel_index(field.shape, pixel, at)
-    for p0 in range(max(at[0] - 1, 0), min(at[0] + 2, field.shape[0])):
-        for p1 in range(max(at[1] - 1, 0), min(at[1] + 2, field.shape[1])):
-            for p2 in range(max(at[2] - 1, 0), min(at[2] + 2, field.shape[2])):
-                i = (p0 * field.shape[1] + p1) * field.shape[2] + p2
-                if field.state[i] == UNASSIGNED:
-                    field.state[i] = QUEUED
-                    queue[n] = i
-                    n += 1
-    return n
-
-
-def list_neighbors(
-    int[:, :, ::1] state, const Py_ssize_t[::1] exclude, const Py_ssize_t[::1] pixels, Py_ssize_t[::1] neighbors
-):
-    """List the unassigned pixels at and beside ``pixels``, but not ``exclude``; return their number.
-
-    ``exclude`` must hold unassigned pixels.
-    """
-    cdef Py_ssize_t i, n = 0
-    cdef int *flat = &state[0, 0, 0]
-    cdef Field field
-    field.state = flat
-    for i in range(3):
-        field.shape[i] = state.shape[i]
-    with nogil:
-        for i in range(exclude.shape[0]):
-            flat[exclude[i]] = QUEUED
-        for i in range(pixels.shape[0]):
-            n = _queue_neighbors(&field, pixels[i], &neighbors[0], n)
-        for i in range(n):
-            flat[neighbors[i]] = UNASSIGNED
-        for i in range(exclude.shape[0]):
-            flat[exclude[i]] = UNASSIGNED
-    return n
-
-
-def flood(
-    const float[:, :, :, ::1] flows, int[:, :, ::1] state, const Py_ssize_t[::1] seeds, Py_ssize_t[::1] queue,
-    int[::1] basin, const int[::1] interrupt
-):
-    """Grow basins from the pixels ``seeds``, which belong to basins, to all pixels that lead there.
-
-    In every round each unassigned pixel beside a basin takes a few steps. Whether it arrives depends on the rounds
-    before, not on the order within the round. ``queue`` and ``basin`` need room for all foreground pixels. Returns
-    FINISHED or INTERRUPTED.
-    """
-    cdef Py_ssize_t i, n = 0, n_grown
-    cdef int t
-    cdef double x[3]
-    cdef const volatile_int *interrupt_flag = &interrupt[0]
-    cdef Field field
-    _set_field(&field, flows, state)
-    with nogil:
-        for i in range(seeds.shape[0]):
-            n = _queue_neighbors(&field, seeds[i], &queue[0], n)
-        while n > 0 and interrupt_flag[0] == 0:
-            for i in range(n):
-                basin[i] = _basin_ahead(&field, queue[i]) if field.ndim == 2 else 0
-                if basin[i]:
-                    continue
-                _pixel_center(&field, queue[i], x)
-                for t in range(MAX_FLOOD_STEPS):
-                    _step(&field, x)
-                    basin[i] = _basin_around(&field, x)
-                    if basin[i]:
-                        break
-            n_grown = 0
-            for i in range(n):
-                field.state[queue[i]] = basin[i] if basin[i] else UNASSIGNED
-                if basin[i]:
-                    queue[n_grown] = queue[i]
-                    n_grown += 1
-            # The pixels that got a basin stand first in the queue. Their neighbors go behind them, then to the front.
-            n = n_grown
-            for i in range(n_grown):
-                n = _queue_neighbors(&field, queue[i], &queue[0], n)
-            n -= n_grown
-            memmove(&queue[0], &queue[n_grown], n * sizeof(Py_ssize_t))
-    return INTERRUPTED if interrupt_flag[0] else FINISHED
 
 
 def number_endpoints(const int[:, ::1] pixels, int[:, :, ::1] state, int[::1] saved, int[::1] number):
@@ -227,70 +206,3 @@ def number_endpoints(const int[:, ::1] pixels, int[:, :, ::1] state, int[::1] sa
             if pixel[0] < UNASSIGNED:
                 pixel[0] = saved[number[k] - 1]
     return n_numbers
-
-
-cdef inline double _length(const Field *field, Py_ssize_t i) noexcept nogil:
-    # Length of the flow at a pixel.
-    cdef Py_ssize_t axis
-    cdef double square = 0.0
-    for axis in range(3 - field.ndim, 3):
-        square += <double> field.flow[axis][i] * field.flow[axis][i]
-    return sqrt(square)
-
-
-cdef void _compare_sides(
-    const Field *field, Py_ssize_t axis, Py_ssize_t i, Py_ssize_t j, double *agreement, double *convergence
-) noexcept nogil:
-    # Agreement and convergence of the flows at the pixels i and j, before and after a face across `axis`.
-    cdef Py_ssize_t k
-    cdef double dot = 0.0, before = _length(field, i), after = _length(field, j)
-    for k in range(3 - field.ndim, 3):
-        dot += <double> field.flow[k][i] * field.flow[k][j]
-    agreement[0] = dot
-    dot = field.flow[axis][i] / before if before > 0.0 else 0.0
-    convergence[0] = dot - (field.flow[axis][j] / after if after > 0.0 else 0.0)
-
-
-def list_faces(
-    const float[:, :, :, ::1] flows, int[:, :, ::1] labels, int[:, ::1] pairs, double[::1] agreement,
-    double[::1] convergence, double[::1] squares, double[::1] sizes
-):
-    """List the faces between pixels of different labels and return their number; the first fill the arrays.
-
-    ``pairs[:, k]`` becomes the labels before and after face k, and ``agreement[k]`` the dot product of the flows on its
-    two sides. ``convergence[k]`` becomes the component along the axis of the flow's direction before the face, less
-    that after it: positive where flows point at each other. The squared length of every pixel's flow is added to
-    ``squares``, and 1 to ``sizes``, at the pixel's label.
-    """
-    cdef Py_ssize_t axis, i, j, count = 0, n = labels.shape[2]
-    cdef double length
-    cdef Py_ssize_t room = pairs.shape[1]
-    cdef Py_ssize_t stride[3]
-    cdef Py_ssize_t at[3]
-    cdef Field field
-    _set_field(&field, flows, labels)
-    stride[0] = labels.shape[1] * n
-    stride[1] = n
-    stride[2] = 1
-    with nogil:
-        for at[0] in range(labels.shape[0]):
-            for at[1] in range(labels.shape[1]):
-                at[2] = _skip_zeros(<const unsigned int *> &labels[at[0], at[1], 0], 0, n)
-                while at[2] < n:
-                    i = (at[0] * labels.shape[1] + at[1]) * n + at[2]
-                    if field.state[i] > 0:
-                        length = _length(&field, i)
-                        squares[field.state[i]] += length * length
-                        sizes[field.state[i]] += 1.0
-                    for axis in range(3 - field.ndim if field.state[i] > 0 else 3, 3):
-                        j = i + stride[axis]
-                        if at[axis] + 1 == field.shape[axis] or field.state[j] in (
-                                field.state[i], BACKGROUND, UNASSIGNED):
-                            continue
-                        if count < room:
-                            pairs[0, count] = field.state[i]
-                            pairs[1, count] = field.state[j]
-                            _compare_sides(&field, axis, i, j, &agreement[count], &convergence[count])
-                        count += 1
-                    at[2] = _skip_zeros(<const unsigned int *> &labels[at[0], at[1], 0], at[2] + 1, n)
-    return count

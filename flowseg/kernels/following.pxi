@@ -17,7 +17,7 @@ cdef enum:
 
 # What the image `state` holds for a pixel. A positive number is that of the pixel's basin.
 cdef enum PixelState:
-    QUEUED = -2      # unassigned, and next in the flood
+    ON_PATH = -2     # on the path that is being numbered
     UNASSIGNED = -1  # foreground that belongs to no basin
     BACKGROUND = 0   # its flow counts as 0
 
@@ -26,6 +26,7 @@ cdef struct Field:
     const float *flow[3]    # per axis; NULL where it does not count
     int *state              # a PixelState, or the number of the basin
     Py_ssize_t shape[3]
+    Py_ssize_t origin[3]    # pixel that positions count from: it may lie before the image
     Py_ssize_t ndim
 
 
@@ -45,6 +46,7 @@ cdef void _set_field(Field *field, const float[:, :, :, ::1] flows, int[:, :, ::
     field.state = &state[0, 0, 0]
     for axis in range(3):
         field.shape[axis] = state.shape[axis]
+        field.origin[axis] = 0
         field.flow[axis] = NULL
         if axis >= 3 - field.ndim:
             field.flow[axis] = &flows[axis - 3 + field.ndim, 0, 0, 0]
@@ -55,11 +57,13 @@ cdef inline void _bracket(const Field *field, Py_ssize_t axis, double x, Py_ssiz
     # The pixels before and after x along one axis, and how far x is from the first; x lies inside the image.
     low[0] = <Py_ssize_t> x
     fraction[0] = x - low[0]
+    low[0] += field.origin[axis]
     high[0] = low[0] + (low[0] + 1 < field.shape[axis])
 
 
 cdef inline void _move(const Field *field, Py_ssize_t axis, double value, double *x) noexcept nogil:
-    x[axis] = min(max(x[axis] + value, 0.0), <double> (field.shape[axis] - 1))
+    cdef double first = -field.origin[axis], last = field.shape[axis] - 1 - field.origin[axis]
+    x[axis] = min(max(x[axis] + value, first), last)
 
 
 cdef inline void _step_plane(const Field *field, double *x) noexcept nogil:
@@ -184,70 +188,16 @@ cdef inline bint _advance_walker(const Field *field, Walker *walker) noexcept no
     return False
 
 
-cdef inline int _basin_in_plane(const Field *field, const double *x) noexcept nogil:
-    cdef Py_ssize_t r0, r1, c0, c1
-    cdef double r, c
-    cdef int s00, s01, s10, s11, found
-    _bracket(field, 1, x[1], &r0, &r, &r1)
-    _bracket(field, 2, x[2], &c0, &c, &c1)
-    if r == 0.0:
-        r1 = r0
-    if c == 0.0:
-        c1 = c0
-    s00 = field.state[r0 * field.shape[2] + c0]
-    s01 = field.state[r0 * field.shape[2] + c1]
-    s10 = field.state[r1 * field.shape[2] + c0]
-    s11 = field.state[r1 * field.shape[2] + c1]
-    found = max(max(s00, s01), max(s10, s11))
-    if ((s00 != BACKGROUND) & (s00 != found)) | ((s01 != BACKGROUND) & (s01 != found)):
-        return 0
-    if ((s10 != BACKGROUND) & (s10 != found)) | ((s11 != BACKGROUND) & (s11 != found)):
-        return 0
-    return max(found, 0)
-
-
-cdef int _basin_in_volume(const Field *field, const double *x) noexcept nogil:
-    cdef Py_ssize_t axis, i0, i1, i2, row
-    cdef Py_ssize_t low[3]
-    cdef Py_ssize_t high[3]
-    cdef double fraction[3]
-    cdef int state, found = 0
-    for axis in range(3):
-        _bracket(field, axis, x[axis], &low[axis], &fraction[axis], &high[axis])
-        if fraction[axis] == 0.0:
-            high[axis] = low[axis]
-    for i0 in range(low[0], high[0] + 1):
-        for i1 in range(low[1], high[1] + 1):
-            row = (i0 * field.shape[1] + i1) * field.shape[2]
-            for i2 in range(low[2], high[2] + 1):
-                state = field.state[row + i2]
-                if state < 0 or (state > 0 and found > 0 and state != found):
-                    return 0
-                if state > 0:
-                    found = state
-    return found
-
-
-cdef inline int _basin_around(const Field *field, const double *x) noexcept nogil:
-    # The basin of all foreground pixels around x; 0 if they belong to several basins or one is unassigned.
-    return _basin_in_plane(field, x) if field.ndim == 2 else _basin_in_volume(field, x)
-
-
 def follow_until_settled(
     const float[:, :, :, ::1] flows, int[:, :, ::1] state, const Py_ssize_t[::1] pixels, float[:, ::1] endpoints,
-    int[::1] basin, Py_ssize_t start, Py_ssize_t stop, const int[::1] interrupt
+    Py_ssize_t start, Py_ssize_t stop, const int[::1] interrupt
 ):
     """Follow the flows from the pixels ``start .. stop - 1`` until they settle; write where into ``endpoints``.
 
-    ``pixels`` holds flat indices, ``endpoints`` one row for each of three axes. If ``basin`` has room, a point also
-    stops where all foreground pixels around it belong to one basin. Its number is written into ``basin``, 0 for points
-    that have settled. Returns FINISHED or INTERRUPTED.
+    ``pixels`` holds flat indices, ``endpoints`` one row for each of three axes. Returns FINISHED or INTERRUPTED.
     """
     cdef Py_ssize_t k, axis, n = 0
     cdef Py_ssize_t next_point = start
-    cdef int found
-    cdef bint settled
-    cdef bint stop_in_basins = basin.shape[0] > 0
     cdef const volatile_int *interrupt_flag = &interrupt[0]
     cdef Field field
     cdef Walker walkers[BLOCK]
@@ -264,13 +214,9 @@ def follow_until_settled(
             k = 0
             while k < n:
                 walker = &walkers[k]
-                settled = _advance_walker(&field, walker)
-                found = _basin_around(&field, walker.x) if stop_in_basins else 0
-                if settled or found:
+                if _advance_walker(&field, walker):
                     for axis in range(3):
                         endpoints[axis, walker.point] = <float> walker.total[axis]
-                    if stop_in_basins:
-                        basin[walker.point] = found
                     n -= 1
                     if k < n:
                         walkers[k] = walkers[n]

@@ -23,9 +23,6 @@ UPDATES_PER_SECOND = 4e9  # a pixel in one iteration is an update
 PIXEL_COST = 100  # of a pixel besides its updates, in updates
 RIM = 2  # pixels around an object, along each axis
 
-# Stands for flows that a kernel does not write or does not read.
-NO_FLOWS = np.empty((0, 0, 0, 0), dtype=np.float32)
-
 
 def masks_to_flows(
     masks: ArrayLike,
@@ -125,9 +122,7 @@ def _diffuse(
     distances = np.concatenate([np.ones(3 - ndim), spacing / spacing.min()])
 
     def work(part: NDArray[np.intp], interrupt: NDArray[np.int32]) -> int:
-        return _diffusion.diffuse(
-            components.image, components.boxes, part, ndim, distances, steps, flows, NO_FLOWS, np.empty(0), interrupt
-        )
+        return _diffusion.compute_flows(components.image, components.boxes, part, distances, steps, flows, interrupt)
 
     parts, seconds = split_objects(components, np.flatnonzero(components.sizes > 1), n_iter)  # one pixel has no flow
     run_parts(work, parts, workers, seconds=seconds)

@@ -31,7 +31,7 @@ KERAS = ("tensorflow", "keras")
 
 # Module -> the tests that must notice, fastest first. Those that need Keras stand where nothing else tests it.
 TESTS = {
-    "_flows.basins": "test_basins test_dynamics",
+    "_flows.basins": "test_basins test_flows_to_masks",
     "_nets.batches": "test_batches",
     "_segmenters.choices": "test_choosing",
     "io._coco": "test_annotation_details test_hostile_annotations test_entries test_formats test_outlines",
@@ -39,9 +39,9 @@ TESTS = {
     "_segmenters.codecs": "test_codecs",
     "io._cvat": "test_region_details test_hostile_annotations test_entries test_formats test_outlines",
     "_segmenters.document_checks": "test_document_details test_hostile_models",
-    "_flows.decoding": "test_dynamics test_basins",
+    "_flows.decoding": "test_flows_to_masks test_basins",
     "_flows.targets": "test_flow_details test_flows test_parallel",
-    "_flows.following": "test_dynamics test_parallel",
+    "_flows.following": "test_flows_to_masks test_parallel",
     "io._geojson": "test_annotation_details test_hostile_annotations test_entries test_formats test_outlines",
     "_images": "test_images test_scaled",
     "_report.intervals": "test_report",
@@ -60,7 +60,7 @@ TESTS = {
     "_system.strict_json": "test_document_details test_hostile_models",
     "_nets.tensor_files": "test_document_details test_hostile_models",
     "_segmenters.thresholds": "test_choosing",
-    "_flows.cleanup": "test_cleanup test_dynamics test_basins",
+    "_flows.cleanup": "test_cleanup test_flows_to_masks test_basins",
     "_nets.tiles": "test_tiles",
     "metrics._jaccard": "test_metrics",
     "metrics._matching": "test_metrics",

@@ -1,4 +1,4 @@
-"""From groups of pixels to objects, step by step: strays, what is dropped, what is at the border."""
+"""From basins to objects: stray components, dropped objects, objects at the border."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def one_each(rows):
     return keep_largest_components(np.zeros((2, *labels.shape), np.float32), labels)
 
 
-def test_the_largest_piece_stays_and_of_equals_the_first():
+def test_the_largest_component_stays_and_of_equals_the_first():
     objects = one_each([[1, 0, 1, 1], [0, 0, 0, 0], [2, 2, 0, 2]])
     assert objects.image[0].tolist() == [[0, 0, 1, 1], [0, 0, 0, 0], [2, 2, 0, 0]]
     assert objects.n == 2
@@ -45,8 +45,8 @@ def test_what_reaches_the_border(shape):
 
 def test_what_is_kept_is_numbered_in_raster_order():
     image = np.array([[0, 4, 0, 3], [2, 0, 1, 0]], np.int32)
-    pieces = find_components(image)
-    found = keep_objects(pieces, pieces.image[pieces.image > 0] != pieces.image[0, 0, 3])
+    components = find_components(image)
+    found = keep_objects(components, components.image[components.image > 0] != components.image[0, 0, 3])
     assert found.n == 3
     assert found.image[0].tolist() == [[0, 1, 0, 0], [2, 0, 3, 0]]
     assert keep_objects(found, np.zeros(3, bool)).n == 0

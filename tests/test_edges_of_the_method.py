@@ -16,7 +16,7 @@ from flowseg._segmenters.decoding import Decoding
 
 
 def u_shape(length, width, gap=3):
-    """Two arms and a bend: the end of one arm is far from the centre in the other, and near it across the gap."""
+    """Two arms and a bend: the end of one arm is far from the center in the other, and near it across the gap."""
     masks = np.zeros((2 * width + gap + 4, length + 4), dtype=int)
     masks[2:-2, 2:-2] = 1
     masks[2 + width : 2 + width + gap, 2 + width : -2] = 0
@@ -40,7 +40,7 @@ def test_flow_error_of_a_label_in_two_unequal_components_is_that_of_its_pixels()
     masks[8:12, 4:9] = 3
     flows = flowseg.masks_to_flows(masks)
     given = flows.copy()
-    given[:, 2:5, 2:5] *= -1  # all wrong in the small one, but for its centre
+    given[:, 2:5, 2:5] *= -1  # all wrong in the small one, but for its center
     difference = np.sum((given.astype(float) - flows) ** 2, axis=0)
     expected = [difference[masks == 3].mean(), difference[masks == 7].mean()]
     assert expected[1] == pytest.approx(4 * 8 / 189, abs=0.01)
@@ -69,8 +69,8 @@ def test_end_points_lie_on_the_nearest_pixel():
     assert nearest.tolist() == [[0, 0, 0, 0], [1, 2, 0, 4], [3, 2, 1, 6]]
 
 
-def test_ends_on_both_sides_of_a_pixel_centre_are_one_basin():
-    # In a row of six two points end a little before the centre of pixel 3, two a little behind it.
+def test_endpoints_on_both_sides_of_a_pixel_center_are_one_basin():
+    # In a row of six two points end a little before the center of pixel 3, two a little behind it.
     flows = np.zeros((2, 1, 6))
     flows[1, 0] = [0, 0.9, 0.95, 0, -0.9, 0]
     inside = np.array([[0, 0, 1, 1, 1, 0]], dtype=bool)
@@ -102,7 +102,7 @@ def test_resized_labels_stay_where_they_are(factor):
     shape = (9 * factor, 11 * factor)
     large = resize_masks(masks, shape)
     assert np.array_equal(large, np.kron(masks, np.ones((factor, factor), int)))
-    if factor % 2:  # the centre of a new pixel is that of an old one
+    if factor % 2:  # the center of a new pixel is that of an old one
         assert np.array_equal(resize_masks(large, (9, 11)), masks)
     for new in ((5, 7), (13, 4), (1, 1)):
         found = resize_masks(masks, new)

@@ -55,13 +55,13 @@ def test_frames_of_every_width_agree_with_the_reference(width):
 
 
 def symmetries(ndim):
-    """All ways to transpose and flip."""
+    """Return all transpositions and flips."""
     for order in itertools.permutations(range(ndim)):
         for signs in itertools.product((1, -1), repeat=ndim):
             yield order, signs
 
 
-def turned(array, order, signs):
+def transform(array, order, signs):
     axes = [k for k in range(len(order)) if signs[k] < 0]
     return np.flip(array.transpose(order), axes)
 
@@ -73,15 +73,15 @@ def test_flips_and_transposes_hold_but_where_the_docs_say(noise):
         coordinates[np.argsort(objects[objects > 0], kind="stable")],
         np.cumsum(np.bincount(objects[objects > 0]))[1:-1],
     )
-    unique = np.array([False] + [reference.has_one_centre(c) for c in by_object])
+    unique = np.array([False] + [reference.has_one_center(c) for c in by_object])
     assert np.count_nonzero(unique) > 1500
     compared = unique[objects] & ~tied
     assert np.count_nonzero(unique[objects] & tied) < 0.01 * np.count_nonzero(compared)
     flows = flowseg.masks_to_flows(masks)
     for order, signs in symmetries(masks.ndim):
-        found = flowseg.masks_to_flows(turned(masks, order, signs))
-        right = np.stack([signs[k] * turned(flows[order[k]], order, signs) for k in range(masks.ndim)])
-        where = turned(compared, order, signs)
+        found = flowseg.masks_to_flows(transform(masks, order, signs))
+        right = np.stack([signs[k] * transform(flows[order[k]], order, signs) for k in range(masks.ndim)])
+        where = transform(compared, order, signs)
         if order == tuple(range(masks.ndim)):  # flips: the same bits
             assert np.array_equal(found[:, where], right[:, where]), signs
         else:
@@ -89,7 +89,7 @@ def test_flips_and_transposes_hold_but_where_the_docs_say(noise):
 
 
 def test_opposite_ways_of_equal_length_take_the_first_in_raster_order():
-    # A ring around nothing: from the pixel opposite to the centre both ways round are equally long.
+    # A ring around nothing: from the pixel opposite to the center both paths are equally long.
     ring = np.ones((7, 7), dtype=int)
     ring[1:-1, 1:-1] = 0
     flows = flowseg.masks_to_flows(ring)

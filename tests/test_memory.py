@@ -10,19 +10,19 @@ pytestmark = pytest.mark.skipif(
     not _diffusion.checks_memory(), reason="the kernels are not built with FLOWSEG_CHECKED_MEMORY=1"
 )
 
-# NaN, -1 and 255; a number of steps to the centre; a label; the largest numbers.
+# NaN, -1 and 255; a number of steps to the center; a label; the largest numbers.
 POISONS = (0xFF, 0x00, 0x01, 0x7F)
 
 
 @pytest.fixture(autouse=True)
 def _nothing_left():
-    """After every test: no array is held or damaged, nothing fails any more."""
+    """After every test: no array is in_use or damaged, nothing fails any more."""
     before = _diffusion.count_allocations()
     yield
     _diffusion.fail_allocation(0)
     _diffusion.use_poison(0xFF)
-    _, held, damaged = _diffusion.count_allocations()
-    assert (held, damaged) == before[1:]
+    _, in_use, damaged = _diffusion.count_allocations()
+    assert (in_use, damaged) == before[1:]
 
 
 def noise(shape, density, seed=0):

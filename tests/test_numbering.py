@@ -1,4 +1,4 @@
-"""Values of arrays numbered and counted part by part: as NumPy does it in one go, whichever way is taken."""
+"""Unique values and counts are those of NumPy, with a table and without, in one part or in several."""
 
 import numpy as np
 import pytest

@@ -35,7 +35,7 @@ def test_following_agrees_with_slow_reference(shape, n_iter):
 
 def test_integer_coordinates_read_their_own_pixel():
     flows = np.zeros((2, 3, 9), np.float32)
-    flows[1, 1, 2] = 3  # no step is longer than a pixel: this one ends on pixel 3, exactly
+    flows[1, 1, 2] = 3  # no step is longer than a pixel, so this one ends exactly on pixel 3
     flows[0, 1, 3] = 1
     ends = flowseg.follow_flows(flows, np.ones((3, 9), bool), n_iter=2)
     assert ends[:, 1 * 9 + 2].tolist() == [2, 3]
@@ -91,7 +91,7 @@ def test_endpoints_come_in_the_order_of_nonzero():
 
 
 def test_default_goes_on_until_settled():
-    # 300 px: the old constant of 200 steps stops on the way.
+    # 300 px: a fixed number of 200 steps would not reach the center.
     rows, columns = np.ogrid[:420, :420]
     masks = (np.hypot(rows - 210, columns - 210) < 200).astype(int)
     flows = flowseg.masks_to_flows(masks)
@@ -146,9 +146,9 @@ def test_round_trip_on_every_real_label_image(shared):
         if "neurites_em3d" in file.parts:  # they wind and fork: four in five come back
             continue
         masks = tifffile.imread(file)
-        pieces = find_components(masks)
-        true = pieces.image.reshape(masks.shape)
-        iou = metrics.match(true, round_trip(masks), threshold=0.9).iou[pieces.sizes >= 10]
+        components = find_components(masks)
+        true = components.image.reshape(masks.shape)
+        iou = metrics.match(true, round_trip(masks), threshold=0.9).iou[components.sizes >= 10]
         counts += (np.sum(iou >= 0.9), iou.size)
     assert counts[1] > 25_000
     assert counts[0] / counts[1] >= 0.999
@@ -212,7 +212,7 @@ def test_noise_gives_valid_masks(seed, shape):
     assert np.all(np.diff(first[objects]) > 0)  # raster order
     assert np.all(sizes[objects] >= 3)
     assert not masks[cellprob <= 0].any()
-    assert find_components(masks).n == masks.max()  # each is one piece
+    assert find_components(masks).n == masks.max()  # each is one component
 
 
 def test_thresholds():
@@ -236,13 +236,13 @@ def test_thresholds():
 
 
 def test_objects_at_the_border_are_not_checked():
-    # The flows that a network learns for a disk cut by the border: towards its centre outside the image.
+    # The flows that a network learns for a disk cut by the border: towards its center outside the image.
     rows, columns = np.mgrid[:40, :40].astype(float)
     for shift, n in ((0, 1), (12, 0)):
         # The same arc of flows, once at the border and once inside.
-        centre = -4.0 + shift
-        inside = (np.hypot(rows - centre, columns - 20) < 12) & (rows >= shift)
-        away = np.stack([centre - rows, 20 - columns])
+        center = -4.0 + shift
+        inside = (np.hypot(rows - center, columns - 20) < 12) & (rows >= shift)
+        away = np.stack([center - rows, 20 - columns])
         flows = np.where(inside, away / np.maximum(np.hypot(*away), 1e-9), 0)
         masks = flowseg.flows_to_masks(flows, np.where(inside, 5.0, -5.0), flow_threshold=0.1)
         assert masks.max() == n
@@ -253,12 +253,12 @@ def test_objects_at_the_border_are_not_checked():
     assert flowseg.flows_to_masks(volume, np.where(inside, 5.0, -5.0)[None], flow_threshold=0.1).max() == 0
 
 
-def test_stray_pieces_go_to_the_neighbour_they_touch_most():
+def test_stray_components_are_merged_into_the_object_that_they_touch_most():
     masks = np.zeros((10, 20), np.int32)
     masks[1:6, 1:9] = 1
     masks[1:6, 9:17] = 2
-    masks[3, 12:14] = 1  # a stray piece of 1 inside 2
-    masks[8, 18] = 2  # a stray piece of 2 on its own
+    masks[3, 12:14] = 1  # a stray component of 1 inside 2
+    masks[8, 18] = 2  # a stray component of 2 on its own
     found = keep_largest_components(np.zeros((2, 1, 10, 20), np.float32), masks[np.newaxis].copy())
     expected = masks.copy()
     expected[3, 12:14], expected[8, 18] = 2, 0

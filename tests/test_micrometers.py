@@ -1,4 +1,4 @@
-"""Measurements in micrometres where the size of a pixel is known."""
+"""Measurements in micrometers where the size of a pixel is known."""
 
 import csv
 
@@ -29,7 +29,7 @@ def test_square_pixels_scale_everything():
 
 
 def test_pixels_that_are_not_square():
-    table = flowseg.measure(MASKS, spacing=(2, 1))  # a square of 20 micrometres
+    table = flowseg.measure(MASKS, spacing=(2, 1))  # a square of 20 micrometers
     assert table["area_um2"] == pytest.approx(400)
     assert table["major_axis_length_um"] == pytest.approx(table["minor_axis_length_um"], rel=0.01)
     assert np.isnan(table["perimeter_um"])

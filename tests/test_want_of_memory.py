@@ -24,7 +24,10 @@ MODULES = [
     "_labels.overlaps",
     "_system.parallel",
     "_system.threads",
-    "metrics",
+    "metrics._jaccard",
+    "metrics._matching",
+    "metrics._precision",
+    "metrics._splits_merges",
 ]
 # What makes an array of the size of an image, of its objects or of their pairs.
 MAKERS = [

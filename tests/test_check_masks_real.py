@@ -121,7 +121,7 @@ def test_one_damage_one_finding_in_a_volume(embryo, kind):
     assert kinds(ONE_WAY[kind](masks), image) == {kind}
 
 
-def test_more_labels_than_numbers(crowd):
+def test_more_labels_than_the_dtype_holds(crowd):
     image, masks = crowd
     assert check_masks(masks, image).findings == ()
     assert kinds(masks.astype(np.uint8), image) == {"overflow"}  # 256 is 0 now, 257 is 1
@@ -131,7 +131,7 @@ def test_more_labels_than_numbers(crowd):
     assert kinds(cut_off, image) == {"overflow"} | (kinds(cut_off) & enclosed)
 
 
-def test_forms(nuclei, embryo):
+def test_shapes_and_dtypes(nuclei, embryo):
     image, masks = nuclei
     assert kinds(plot.mask_colors(masks), image) == {"color"}
     assert kinds(masks > 0, image) == {"binary"}
@@ -190,7 +190,7 @@ ODDITIES = {
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_none_fires_on_clean_labels(shared, name):
+def test_clean_labels_have_no_finding(shared, name):
     folder, rows = rows_of(shared, name)
     found, digests = {}, []
     for row in rows:

@@ -45,7 +45,7 @@ def test_the_largest_labels(dtype):
         assert find_components(masks).image[0].tolist() == [[0, 1, 0, 2], [0, 0, 0, 3]]
 
 
-def test_many_components_that_join_late():
+def test_components_that_join_in_the_last_row():
     # Teeth of a comb that only the last row connects, and a checkerboard whose corners connect everything.
     comb = np.zeros((40, 401), np.uint16)
     comb[:, ::2] = 7

@@ -1,4 +1,4 @@
-"""Targets of training and flow errors: every kind of array and file that is taken, and the next one that is not."""
+"""Flows of masks and flow errors: arrays and files that are accepted, and those that are refused."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ VOLUME = np.stack([MASKS, MASKS])
 
 
 @pytest.mark.parametrize("masks", [MASKS, VOLUME])
-def test_stacks_of_floats_are_passed_on(masks):
+def test_stacks_of_floats_are_returned(masks):
     (stack,) = flowseg.labels_to_flows([masks])
     assert stack.shape == (2 + masks.ndim, *masks.shape)
     for dtype in (np.float32, np.float64, np.float16):
@@ -39,7 +39,7 @@ def test_stacks_of_other_shapes(shape, tmp_path):
 
 
 @pytest.mark.parametrize("masks", [MASKS, VOLUME])
-def test_files_hold_what_was_made(masks, tmp_path):
+def test_files_hold_the_stacks(masks, tmp_path):
     file = tmp_path / "a.tif"
     (stack,) = flowseg.labels_to_flows([masks], files=[file])
     assert np.array_equal(tifffile.imread(file), stack)
@@ -55,7 +55,7 @@ def test_files_hold_what_was_made(masks, tmp_path):
         flowseg.labels_to_flows([masks], files=[file])
 
 
-def test_files_are_a_sequence_and_named_by_their_place(tmp_path):
+def test_files_must_be_a_sequence_and_errors_name_the_item(tmp_path):
     for files in ("a.tif", tmp_path / "a.tif"):
         with pytest.raises(TypeError, match="files must be a sequence of paths, one per label image; got "):
             flowseg.labels_to_flows([MASKS], files=files)
@@ -74,7 +74,7 @@ def test_the_largest_label():
         flowseg.labels_to_flows([np.array([[0, _checks.MAX_FLOAT32_LABEL + 1]])])
 
 
-def test_errors_of_a_label_in_components_are_means_over_pixels():
+def test_the_error_of_a_label_in_components_is_a_mean_over_pixels():
     masks = np.where(MASKS == 2, 7, MASKS)  # 7 has components of one pixel and of four
     flows = flowseg.masks_to_flows(masks)
     assert flowseg.flow_errors(masks, flows).tolist() == pytest.approx([0, 0], abs=1e-9)
@@ -120,7 +120,7 @@ def test_only_the_ratio_of_spacings_counts():
     assert np.array_equal(targets.masks_to_flows_unchecked(masks * 255, 1), flowseg.masks_to_flows(masks))
 
 
-def test_work_that_was_called_off_ends_before_it_is_shared_out(monkeypatch):
+def test_interrupted_work_ends_before_it_is_split(monkeypatch):
     class CalledOffError(Exception):
         pass
 

@@ -72,7 +72,7 @@ def test_every_pixel_of_every_object_has_a_unit_flow(masks):
 
 @settings(max_examples=40, deadline=None)
 @given(label_images, st.integers(1, 7))
-def test_layout_dtype_and_workers_do_not_matter(masks, workers):
+def test_layout_dtype_and_workers_have_no_effect(masks, workers):
     before = masks.copy()
     expected = flowseg.masks_to_flows(masks, workers=1)
     frozen = masks.copy()
@@ -83,7 +83,7 @@ def test_layout_dtype_and_workers_do_not_matter(masks, workers):
     assert np.array_equal(masks, before)
 
 
-def test_relabeling_does_not_matter(voronoi):
+def test_relabeling_has_no_effect(voronoi):
     masks = voronoi((50, 50), 20)
     new = np.random.default_rng(0).permutation(2**31 - 1 - np.arange(masks.max() + 1))
     assert np.array_equal(flowseg.masks_to_flows(masks), flowseg.masks_to_flows(new[masks]))
@@ -117,7 +117,7 @@ def cells_with_one_center():
 
 
 @pytest.mark.parametrize("axes", [(0,), (1,), (0, 1)])
-def test_flipped_flows_are_the_same_bits(axes):
+def test_flipped_flows_are_identical(axes):
     masks = cells_with_one_center()
     flipped = np.flip(flowseg.masks_to_flows(np.flip(masks, axes)), [a + 1 for a in axes])
     for axis in axes:
@@ -239,7 +239,7 @@ def test_large_objects_agree_with_slow_reference(masks):
     assert np.mean(reference.angles(found, expected) < 0.01) > 0.9999
 
 
-def test_thin_diagonal_objects_are_quick():
+def test_thin_diagonal_objects_are_fast():
     # A whole box per iteration would be 1.4e10 updates, a quarter of a minute; along the object there are 1e8.
     masks = np.zeros((1200, 1200), dtype=int)
     for shift in range(3):
@@ -328,7 +328,7 @@ class TestLabelsToFlows:
             flowseg.labels_to_flows([changed], files=[file])
         assert np.array_equal(tifffile.imread(file), marked)
 
-    def test_a_file_that_is_none_of_ours(self, pairs, tmp_path):
+    def test_a_file_of_another_kind(self, pairs, tmp_path):
         file = tmp_path / "a.tif"
         file.write_bytes(b"no tiff")
         with pytest.raises(ValueError, match="must be a TIFF file, as its name says"):
@@ -369,7 +369,7 @@ class TestLabelsToFlows:
         (np.array([["a"]]), TypeError, "got dtype <U1"),
     ],
 )
-def test_what_is_no_label_image(masks, error, sentence):
+def test_refuses_arrays_that_are_no_label_image(masks, error, sentence):
     for function in (flowseg.masks_to_flows, flowseg.diameters, lambda m: flowseg.flow_errors(m, np.zeros((2, 4, 4)))):
         with pytest.raises(error, match=sentence):
             function(masks)

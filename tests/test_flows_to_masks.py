@@ -49,7 +49,7 @@ def test_points_stay_in_the_image():
     assert np.abs(settled - [[4], [5]]).max() < 0.1
 
 
-def test_flows_of_any_length_come_to_an_end():
+def test_flows_of_any_length_settle():
     # Outputs that nobody divided by the factor 5, or worse, must not make points wander for ever.
     rng = np.random.default_rng(0)
     for length in (5.0, 1e6, 1e38):
@@ -69,20 +69,20 @@ def test_flows_near_the_largest_float_take_unit_steps():
 
 
 @pytest.mark.parametrize("factor", [1e-1, 1e-2, 1e-5, 1e-20, 1e-38])
-def test_weak_flows_lose_nothing(factor):
+def test_weak_flows_lose_no_pixel(factor):
     _, masks = synthetic.cells((128, 128), 10, rng=0)
     flows = factor * flowseg.masks_to_flows(masks).astype(np.float64)
     found = flowseg.flows_to_masks(flows, np.where(masks > 0, 5.0, -5.0), flow_threshold=None)
     assert same_partition(found, masks)
 
 
-def test_as_many_basins_as_pixels_come_to_an_end():
+def test_as_many_basins_as_pixels():
     # Flows too weak to move anything, all alike or growing steadily: hours of work where pairs are joined one by one.
     for flows in (np.full((2, 400, 400), 0.03), 0.05 * flowseg.masks_to_flows(np.ones((400, 400), int))):
         assert flowseg.flows_to_masks(flows, np.ones((400, 400)), flow_threshold=None).max() == 1
 
 
-def test_endpoints_come_in_the_order_of_nonzero():
+def test_endpoints_are_in_the_order_of_nonzero():
     inside = np.zeros((4, 5), bool)
     inside[1, 3] = inside[3, 0] = True
     ends = flowseg.follow_flows(np.zeros((2, 4, 5)), inside)
@@ -90,7 +90,7 @@ def test_endpoints_come_in_the_order_of_nonzero():
     assert flowseg.follow_flows(np.zeros((2, 4, 5)), np.zeros((4, 5), bool)).shape == (2, 0)
 
 
-def test_default_goes_on_until_settled():
+def test_points_are_followed_until_they_settle_by_default():
     # 300 px: a fixed number of 200 steps would not reach the center.
     rows, columns = np.ogrid[:420, :420]
     masks = (np.hypot(rows - 210, columns - 210) < 200).astype(int)
@@ -100,7 +100,7 @@ def test_default_goes_on_until_settled():
     assert np.abs(flowseg.follow_flows(flows, masks, n_iter=100) - 210).max() > 50
 
 
-def test_a_vortex_ends():
+def test_points_settle_in_a_vortex():
     rows, columns = np.mgrid[-20:21, -20:21].astype(np.float32)
     radius = np.maximum(np.hypot(rows, columns), 1e-3)
     flows = np.stack([columns / radius, -rows / radius])
@@ -164,7 +164,7 @@ def test_result_is_the_same_for_every_number_of_workers(voronoi):
     assert all(np.array_equal(results[0], r) for r in results[1:])
 
 
-def test_flipping_and_turning_flows_flips_and_turns_the_masks():
+def test_flipped_and_rotated_flows_give_flipped_and_rotated_masks():
     _, masks = synthetic.cells((140, 150), 30, rng=2)
     rng = np.random.default_rng(0)
     flows = flowseg.masks_to_flows(masks) + rng.normal(0, 0.1, (2, 140, 150)).astype(np.float32)
@@ -316,7 +316,7 @@ def test_bad_foreground():
         flowseg.follow_flows(np.zeros((2, 4, 4)), np.zeros((4, 3), bool))
 
 
-def test_the_flow_check_drops_what_is_above_its_threshold_by_default_0_4():
+def test_the_flow_check_drops_objects_above_a_threshold_of_0_4_by_default():
     masks = np.zeros((40, 40), np.int32)
     rows, columns = np.ogrid[:40, :40]
     masks[(rows - 20) ** 2 + (columns - 20) ** 2 < 170] = 1

@@ -69,7 +69,7 @@ def rings():
     return masks, distance
 
 
-def test_holes_are_filled_and_nothing_in_them_is_lost():
+def test_holes_are_filled_and_objects_in_them_stay():
     masks, distance = rings()
     before = masks.copy()
     filled = flowseg.fill_holes(masks)
@@ -81,7 +81,7 @@ def test_holes_are_filled_and_nothing_in_them_is_lost():
     assert not filled[distance >= 28].any()
 
 
-def test_a_stray_component_does_not_change_whose_hole_it_is():
+def test_a_stray_component_does_not_change_which_object_gets_a_hole():
     masks = np.zeros((20, 20), int)
     masks[1:12, 1:12], masks[2:11, 2:11] = 1, 0
     masks[4:9, 4:9], masks[5:8, 5:8] = 2, 0

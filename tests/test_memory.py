@@ -15,7 +15,7 @@ POISONS = (0xFF, 0x00, 0x01, 0x7F)
 
 
 @pytest.fixture(autouse=True)
-def _nothing_left():
+def _no_memory_in_use():
     """After every test: no array is in_use or damaged, nothing fails any more."""
     before = _diffusion.count_allocations()
     yield
@@ -48,7 +48,7 @@ IMAGES = {
 
 
 @pytest.mark.parametrize("image", IMAGES)
-def test_nothing_depends_on_what_is_not_to_be_read(image):
+def test_results_do_not_depend_on_uninitialized_memory(image):
     masks = IMAGES[image]()
     noisy = np.random.default_rng(1).normal(0, 0.3, (masks.ndim, *masks.shape)).astype(np.float32)
     cellprob = np.where(masks > 0, 5.0, -5.0)

@@ -34,7 +34,7 @@ def test_values_are_those_of_numpy(array, part, monkeypatch):
     assert np.array_equal(values_of(array), expected[0])
 
 
-def test_a_table_is_made_where_values_lie_close(monkeypatch):
+def test_a_table_is_used_for_values_close_together(monkeypatch):
     looked_up = []
     search = np.searchsorted
     monkeypatch.setattr(np, "searchsorted", lambda *args: looked_up.append(args) or search(*args))

@@ -1,4 +1,4 @@
-"""Cases at the edge, which a small change of the method would decide otherwise: one pixel, one step, one rank."""
+"""Edge cases, in which a small change of the method would change the result."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ def u_shape(length, width, gap=3):
 
 # Coldest heat: below 1e-17 in all, 1e-22 and 1e-20 in the last two.
 @pytest.mark.parametrize(("length", "width"), [(70, 2), (90, 3), (120, 4), (64, 5), (56, 6), (52, 6)])
-def test_cold_ends_of_thin_shapes_are_not_left_to_the_series(length, width):
+def test_thin_shapes_with_little_heat_are_iterated(length, width):
     # The series is wrong by 1e-22 everywhere: where it is as cold its flows are those of rounding.
     for masks in (u_shape(length, width), u_shape(length, width).T):
         found, (expected, _, _) = flowseg.masks_to_flows(masks), reference.whole_flows(masks)
@@ -33,7 +33,7 @@ def test_cold_ends_of_thin_shapes_are_not_left_to_the_series(length, width):
         assert np.array_equal(found.any(axis=0), expected.any(axis=0))
 
 
-def test_flow_error_of_a_label_in_two_unequal_components_is_that_of_its_pixels():
+def test_flow_error_of_a_label_in_two_unequal_components_is_a_mean_over_pixels():
     masks = np.zeros((14, 40), dtype=int)
     masks[2:5, 2:5] = 7  # 9 pixels
     masks[1:13, 20:35] = 7  # 180 pixels
@@ -47,7 +47,7 @@ def test_flow_error_of_a_label_in_two_unequal_components_is_that_of_its_pixels()
     assert flowseg.flow_errors(masks, given) == pytest.approx(expected, abs=1e-6)
 
 
-def test_faces_beyond_the_guessed_number(monkeypatch):
+def test_more_faces_than_arrays_have_room_for(monkeypatch):
     _, masks = synthetic.cells((90, 90), 12, rng=4)
     noise = np.random.default_rng(0).normal(0, 1.0, (2, 90, 90))
     flows = (flowseg.masks_to_flows(masks) + noise).astype(np.float32)
@@ -63,7 +63,7 @@ def test_faces_beyond_the_guessed_number(monkeypatch):
         assert np.array_equal(flowseg.flows_to_masks(flows, np.ones((90, 90)), flow_threshold=None), masks_expected)
 
 
-def test_end_points_lie_on_the_nearest_pixel():
+def test_endpoints_have_a_nearest_pixel():
     ends = np.array([[0.0, 0.0, 0.0, 0.0], [1.4, 1.6, 0.2, 4.0], [2.6, 2.4, 0.9, 6.7]], dtype=np.float32)
     nearest = basins._nearest_pixels(ends, (1, 5, 7))
     assert nearest.tolist() == [[0, 0, 0, 0], [1, 2, 0, 4], [3, 2, 1, 6]]
@@ -80,7 +80,7 @@ def test_endpoints_on_both_sides_of_a_pixel_center_are_one_basin():
     assert state.ravel().tolist() == [0, 0, 1, 1, 1, 0]
 
 
-def test_a_stray_component_goes_to_the_object_that_it_touches_along_most_faces():
+def test_a_stray_component_is_merged_into_the_object_of_most_faces():
     masks = np.zeros((12, 20), dtype=np.int32)
     masks[1:6, 1:19] = 1
     masks[6:11, 1:9] = 2
@@ -97,7 +97,7 @@ def test_a_stray_component_goes_to_the_object_that_it_touches_along_most_faces()
 
 
 @pytest.mark.parametrize("factor", [2, 3, 5])
-def test_resized_labels_stay_where_they_are(factor):
+def test_resized_labels_keep_their_place(factor):
     masks = np.random.default_rng(0).integers(0, 5, (9, 11))
     shape = (9 * factor, 11 * factor)
     large = resize_masks(masks, shape)

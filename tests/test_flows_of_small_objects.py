@@ -66,7 +66,7 @@ def transform(array, order, signs):
     return np.flip(array.transpose(order), axes)
 
 
-def test_flips_and_transposes_hold_but_where_the_docs_say(noise):
+def test_flips_and_transposes_have_no_effect_except_where_documented(noise):
     masks, expected, tied, objects = noise
     coordinates = np.argwhere(objects)
     by_object = np.split(
@@ -88,7 +88,7 @@ def test_flips_and_transposes_hold_but_where_the_docs_say(noise):
             assert np.abs(found[:, where] - right[:, where]).max() < 1e-6, (order, signs)
 
 
-def test_opposite_ways_of_equal_length_take_the_first_in_raster_order():
+def test_of_paths_of_equal_length_the_first_in_raster_order_is_taken():
     # A ring around nothing: from the pixel opposite to the center both paths are equally long.
     ring = np.ones((7, 7), dtype=int)
     ring[1:-1, 1:-1] = 0

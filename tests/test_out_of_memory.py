@@ -1,4 +1,4 @@
-"""Every array that a function makes on its way may be the one too much: an error, and nothing else has changed."""
+"""Every allocation of an array may fail: the function raises an error and changes nothing else."""
 
 import importlib
 import threading
@@ -29,7 +29,7 @@ MODULES = [
     "metrics._precision",
     "metrics._splits_merges",
 ]
-# What makes an array of the size of an image, of its objects or of their pairs.
+# Functions that make an array of the size of an image, of its objects or of their pairs.
 MAKERS = [
     "arange",
     "argsort",
@@ -113,7 +113,7 @@ CALLS = {
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_any_array_may_be_the_one_too_much(name, inputs, scarce):
+def test_any_allocation_may_fail_in_numpy(name, inputs, scarce):
     call = CALLS[name]
     before = {key: value.copy() for key, value in inputs.items()}
     right = call(inputs)

@@ -343,7 +343,7 @@ def test_pretrained_from_the_shell(data, tmp_path):
     assert "typical diameter 17.0 pixels" in said
     assert "score_threshold 0.5" in said
     result = run_here("train", images, masks, *options, "--filters", "8,16", status=1)
-    assert "flowseg: --filters cannot be given with --from" in result.stderr
+    assert "flowseg: --filters must not be given together with --from" in result.stderr
     result = run_here("predict", images, "-m", "nucleus", "-o", tmp_path / "x", status=1)
     sentence = "--model must be a model file or the name of a pretrained model, 'nuclei'; got nucleus, which does not"
     assert sentence in result.stderr

@@ -206,9 +206,9 @@ def test_ctrl_c_says_how_to_be_safe(checkpoint, folders, tmp_path, monkeypatch):
     options = ("--checkpoint", tmp_path / "state") if checkpoint else ()
     result = run_here("train", *folders, "-o", tmp_path / "m.safetensors", *options, status=130)
     advice = (
-        "the same command goes on after the last whole epoch in"
+        "the same command continues after the last complete epoch in"
         if checkpoint
-        else "with --checkpoint FILE the next one can go on"
+        else "with --checkpoint FILE the next one can continue"
     )
     assert advice in result.stderr
     assert result.stderr.endswith("flowseg: interrupted\n")
@@ -220,7 +220,7 @@ def test_ctrl_c_in_many_files_names_resume(folders, tmp_path, monkeypatch):
 
     monkeypatch.setattr("flowseg.io.read_masks", interrupt)
     result = run_here("flows", folders[1], "--output", tmp_path / "flows", "--workers", 1, status=130)
-    assert "the same command with --resume goes on\nflowseg: interrupted\n" in result.stderr
+    assert "the same command with --resume continues\nflowseg: interrupted\n" in result.stderr
 
 
 def test_tune_says_before_and_after(fitted, folders, tmp_path):

@@ -10,9 +10,9 @@ from cli_tools import contents, invoke
 
 from flowseg import io
 from flowseg.cli import _convert, _predict
-from flowseg.cli._shared import record as run_record
-from flowseg.cli._shared import sources
-from flowseg.cli._shared.sources import look
+from flowseg.cli._batch import run_record
+from flowseg.cli._batch import input_snapshots
+from flowseg.cli._batch.input_snapshots import take_snapshot
 
 OLD, NEW = np.eye(9, dtype=np.uint8), np.tri(9, dtype=np.uint8)
 
@@ -54,7 +54,7 @@ def test_a_file_that_is_replaced_meanwhile(workers, when, how, keep_time, old_fi
     if old_file:  # long enough ago for times to tell
         for each in source.iterdir():
             os.utime(each, (1e9, 1e9))
-        monkeypatch.setattr(sources, "SAME_TIME", -1e12)
+        monkeypatch.setattr(input_snapshots, "SAME_TIME", -1e12)
     read, write = io.read_masks, _convert.write_results
 
     def read_masks(path):
@@ -77,7 +77,7 @@ def test_a_file_that_is_replaced_meanwhile(workers, when, how, keep_time, old_fi
     monkeypatch.setattr(_convert, "write_results", write_results)
     arguments = ("convert", source, "--output", output, "--workers", workers)
     result = invoke(*arguments, status=1)
-    assert f"{file} must not change while it is worked on; it did." in result.stderr
+    assert f"{file} must not change while it is in use; it did." in result.stderr
     assert contents(output).keys() == {"b_masks.tif", run_record.RECORD_NAME}
     monkeypatch.undo()
     assert "(1 of them done before)" in invoke(*arguments, "--resume").output
@@ -121,7 +121,7 @@ def test_annotations_of_several_images_are_read_when_tasks_are_made(source, tmp_
 
     monkeypatch.setattr(_convert, "plan_batch", late)
     result = invoke("convert", annotations, "--output", output, status=1)
-    assert result.stderr.count(f"{annotations} must not change while it is worked on; it did.") == 2
+    assert result.stderr.count(f"{annotations} must not change while it is in use; it did.") == 2
     monkeypatch.undo()
     invoke("convert", annotations, "--output", output, "--resume")
     assert np.array_equal(io.read_masks(output / "a_masks.tif"), NEW)
@@ -140,7 +140,7 @@ def test_coco_is_of_what_was_read(source, tmp_path, monkeypatch):
 
     monkeypatch.setattr(_convert, "run_batch", late)
     result = invoke("convert", source, "--output", tmp_path / "out", "--to", "tif,coco", status=1)
-    assert "a.tif must not change while it is worked on" in result.stderr
+    assert "a.tif must not change while it is in use" in result.stderr
     assert not (tmp_path / "out" / "coco.json").exists()
 
 
@@ -156,7 +156,7 @@ def test_a_model_that_is_replaced_meanwhile(fitted, source, tmp_path, monkeypatc
 
     monkeypatch.setattr(_predict, "_load", late)
     result = invoke("predict", source, "--model", file, "--output", output, status=1)
-    assert str(result.exception) == f"{file} must not change while it is worked on; it did."
+    assert str(result.exception) == f"{file} must not change while it is in use; it did."
     assert not output.exists()
 
 
@@ -165,18 +165,18 @@ def test_partners_count(tmp_path):
     folder = tmp_path / "set"
     folder.mkdir()
     tifffile.imwrite(folder / "0.ome.tif", OLD)
-    sighting = look(folder)
+    snapshot = take_snapshot(folder)
     (folder / "1.tif").touch()
-    assert look(folder).digest != sighting.digest
+    assert take_snapshot(folder).digest != snapshot.digest
     with pytest.raises(ValueError, match="must not change"):
-        sighting.check()
+        snapshot.check()
     one, two = tmp_path / "1", tmp_path / "2"
     one.write_text("1")
     two.write_text("2")
-    both = look(one, two)
+    both = take_snapshot(one, two)
     two.write_text("3")
-    assert look(one, two).digest != both.digest
-    with pytest.raises(ValueError, match=f"{two} must not change while it is worked on; it did"):
+    assert take_snapshot(one, two).digest != both.digest
+    with pytest.raises(ValueError, match=f"{two} must not change while it is in use; it did"):
         both.check()
 
 
@@ -193,10 +193,10 @@ def test_files_of_an_ome_set_count(tmp_path):
             f'SizeX="9" SizeY="9" SizeZ="1" SizeC="1" SizeT="2">{parts}</Pixels></Image></OME>'
         )
         tifffile.imwrite(tmp_path / name, OLD, description=said, metadata=None)
-    before = look(tmp_path / names[0])
+    before = take_snapshot(tmp_path / names[0])
     assert [os.path.basename(stamp[0]) for stamp in before.stamps] == [names[0], names[1]]
     tifffile.imwrite(tmp_path / names[1], NEW)
-    assert look(tmp_path / names[0]).digest != before.digest
+    assert take_snapshot(tmp_path / names[0]).digest != before.digest
 
 
 def test_half_a_line_in_the_record(source, tmp_path):

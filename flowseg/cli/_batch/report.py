@@ -1,4 +1,4 @@
-"""What a command over many files says in the end: what was done, notes, what failed."""
+"""Report of a batch: what was done, notes about results, and what failed."""
 
 from __future__ import annotations
 
@@ -7,44 +7,44 @@ from typing import Any
 
 import typer
 
-from flowseg.cli._shared.batch import Batch
-from flowseg.cli._shared.say import complain, say, say_json
-from flowseg.cli._shared.stream import name_file
+from flowseg.cli._batch.plan import Batch
+from flowseg.cli._shared.errors import name_file
+from flowseg.cli._shared.terminal import print_json, print_lines, print_message
 
-# Files whose notes are shown in the end.
+# Files whose notes are shown at most.
 MOST_NOTES = 5
 
 
 def report_batch(batch: Batch, sentence: str, *, as_json: bool) -> None:
-    """Say what was done and what failed; exit with status 1 when something did."""
+    """Print what was done and what failed; exit with status 1 if something did."""
     if as_json:
-        say_json(_document(batch))
+        print_json(_as_document(batch))
     elif batch.entries or not batch.failures:
-        say(sentence)
+        print_lines(sentence)
     _report_notes(batch)
     report_failures(batch.failures, len(batch.tasks))
 
 
 def _report_notes(batch: Batch) -> None:
-    """One line per file with a note on standard error, for so many files as anyone reads."""
+    """Print one line per file with a note to standard error, up to `MOST_NOTES`."""
     entries = batch.entries
     noted = [(task.title, entry.note) for task in batch.tasks if (entry := entries.get(task.name)) and entry.note]
     for file, note in noted[:MOST_NOTES]:
-        complain(f"note: {name_file(file, note)}")
+        print_message(f"note: {name_file(file, note)}")
     if len(noted) > MOST_NOTES:
-        complain(f"{len(noted)} of {len(batch.tasks)} files have notes; --json gives all of them")
+        print_message(f"{len(noted)} of {len(batch.tasks)} files have notes; --json lists all of them")
 
 
 def report_failures(failures: Sequence[tuple[str, str]], n_files: int) -> None:
-    """One line per failure on standard error, then exit with status 1."""
+    """Print one line per failure to standard error, then exit with status 1."""
     for file, reason in failures:
-        complain(name_file(file, reason))
+        print_message(name_file(file, reason))
     if failures:
-        complain(f"{len(failures)} of {n_files} files failed")
+        print_message(f"{len(failures)} of {n_files} files failed")
         raise typer.Exit(1)
 
 
-def _document(batch: Batch) -> dict[str, Any]:
+def _as_document(batch: Batch) -> dict[str, Any]:
     entries = batch.entries
     done = [
         {
@@ -68,6 +68,6 @@ def _document(batch: Batch) -> dict[str, Any]:
 
 
 def count_done(batch: Batch) -> str:
-    """For the last sentence: "7 images (3 of them done before)"."""
+    """Return the number of finished images in words, such as "7 images (3 of them done before)"."""
     before = f" ({len(batch.kept)} of them done before)" if batch.kept else ""
     return f"{len(batch.entries)} {'image' if len(batch.entries) == 1 else 'images'}{before}"

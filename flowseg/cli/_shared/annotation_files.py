@@ -1,4 +1,4 @@
-"""Annotations of every kind found on the disk and read, for the commands."""
+"""Annotation files of every kind, found and read."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from flowseg.io._geojson import read_geojson
 from flowseg.io._labkit import read_labkit
 from flowseg.io._roi import read_roi
 
-# Kind of annotation -> how the names of its files end; that of "files" is a folder of one file per object.
+# Kind of annotation -> endings of its file names; "files" is a folder with one file per object.
 ENDINGS = {
     "labels": SUFFIXES,
     "binary": SUFFIXES,
@@ -41,30 +41,34 @@ ENDINGS = {
     "labkit": (".labeling", ".json", ".tif", ".tiff"),
     "cellpose": ("_seg.npy", "_flows.tif", "_outlines.txt"),
 }
-# Kinds that a name gives away; a .json is looked into.
+# Kinds that follow from the name; a .json has to be read.
 BY_NAME = (
     (("_seg.npy", "_flows.tif", "_outlines.txt"), "cellpose"), ((".zip", ".roi"), "roi"), ((".geojson",), "geojson"),
     ((".xml",), "cvat"), ((".labeling",), "labkit"), ((".mat",), "mat"), (SUFFIXES, "labels"),
 )  # fmt: skip
-# What the first object of a .json has -> its kind.
+# Key of the first object of a .json -> its kind.
 BY_KEY = (("annotations", "coco"), ("interval", "labkit"), ("type", "geojson"))
-# One file of these holds the masks of several images.
+# Kinds of which one file holds the masks of several images.
 OF_SEVERAL: dict[str, Callable[..., dict[str, NDArray[np.int32]]]] = {"coco": read_coco, "cvat": read_cvat}
-# Those that have classes with names, and outlines in planes of a stack.
+# Kinds that have named classes, and kinds that have outlines in planes of a stack.
 WITH_CLASSES = ("geojson", "coco", "cvat", "labkit")
 WITH_PLANES = ("roi", "geojson")
 
 
+# Reads masks, given the shape of the image where the file lacks it.
+Reader = Callable[[tuple[int, int] | None], NDArray[Any]]
+
+
 @dataclass(frozen=True)
-class Chosen:
-    """What of a file's annotations is taken: classes by name, the plane of a stack."""
+class Selection:
+    """The annotations of a file to take: classes by name, the plane of a stack."""
 
     classes: tuple[str, ...] | None = None
     z: int | None = None
     t: int | None = None
 
     def check(self, kind: str) -> None:
-        """Raise ValueError if something is chosen that annotations of this kind do not have."""
+        """Raise ValueError if annotations of this kind have no classes or planes to select."""
         for option, value, kinds in (("classes", self.classes, WITH_CLASSES), ("z", self.z, WITH_PLANES),
                                      ("t", self.t, WITH_PLANES)):  # fmt: skip
             if value is not None and kind not in kinds:
@@ -74,7 +78,7 @@ class Chosen:
 
 
 def parse_classes(text: str | None) -> tuple[str, ...] | None:
-    """Names of classes from text, with commas between."""
+    """Return names of classes from text with commas between."""
     names = tuple(name.strip() for name in (text or "").split(",") if name.strip())
     if text is not None and not names:
         raise ValueError(f"--classes must be one or more names, with commas between; got {text!r}.")
@@ -82,19 +86,19 @@ def parse_classes(text: str | None) -> tuple[str, ...] | None:
 
 
 def image_name(file: Path) -> str:
-    """The name of the image that an annotation is of."""
+    """Return the name of the image that an annotation belongs to."""
     if file.is_dir():
         return file.parent.name if file.name == "masks" else file.name
     return bare_name(file)
 
 
 def image_folder(file: Path) -> Path:
-    """The folder in which an annotation, or the folder that is one, lies."""
+    """Return the folder that holds an annotation; a folder of object files is one annotation."""
     return file.parent.parent if file.is_dir() and file.name == "masks" else file.parent
 
 
 def find_annotations(where: Sequence[str], kind: str | None) -> list[tuple[Path, str]]:
-    """Files of annotations and their kinds; with a kind given only those that can be of it."""
+    """Find annotation files and their kinds; with ``kind`` only files that can be of that kind."""
     find = _find_folders if kind == "files" else partial(_find_all, endings=_endings(kind))
     files = list({identity(file): file for place in where for file in find(place)}.values())
     if kind in ("labels", "binary") and (len(where) > 1 or not Path(where[0]).is_file()):
@@ -102,8 +106,9 @@ def find_annotations(where: Sequence[str], kind: str | None) -> list[tuple[Path,
     found = [(file, kind or _find_kind(file)) for file in sorted(files)]
     kinds = sorted({kind for _, kind in found})
     if len(kinds) > 1:
-        said = f"annotations of {list_files(where)} are meant: {', '.join(kinds)}"
-        raise ValueError(f"--from must say which {said}; got none.")
+        raise ValueError(
+            f"--from must be given to choose among annotations of {list_files(where)}: {', '.join(kinds)}; got none."
+        )
     return found
 
 
@@ -130,18 +135,20 @@ def _pick_endings(files: Sequence[Path], endings: tuple[str, ...]) -> list[Path]
 def _refuse(where: Sequence[str]) -> list[Path]:
     raise FileNotFoundError(
         f"'{list_files(where)}' must name a file of annotations, a folder or a pattern of them; got none. --from files "
-        "takes folders of one file per object."
+        "takes folders with one file per object."
     )
 
 
 def _find_folders(where: str) -> list[Path]:
-    """A folder of object files, or those inside a folder or for a pattern."""
+    """Find folders of object files: the folder itself, or those inside it or for a pattern."""
     path = Path(where)
     candidates = path.iterdir() if where and path.is_dir() else map(Path, glob.glob(where))
     inside = [p for p in candidates if p.is_dir() and not p.name.startswith(".")]
     if inside or not (where and path.is_dir()):
         if not inside:
-            raise FileNotFoundError(f"{where!r} must name a folder of one file per object, or of such; got none.")
+            raise FileNotFoundError(
+                f"{where!r} must name a folder with one file per object, or with such folders; got none."
+            )
         return sorted(inside)
     return [path]
 
@@ -158,40 +165,38 @@ def _find_kind(file: Path) -> str:
             return kind
     known = name_kind(document)
     if known:
-        raise ValueError(f"{file} must be of a kind that is read, COCO, Labkit, GeoJSON; got {known}.")
-    raise ValueError(f"--from must say what {file} is: it looks like none of COCO, Labkit, GeoJSON; got none.")
+        raise ValueError(f"{file} must be COCO, Labkit or GeoJSON; got {known}.")
+    raise ValueError(f"--from must be given for {file}, which looks like none of COCO, Labkit, GeoJSON; got none.")
 
 
 def needs_shape(file: Path, kind: str) -> bool:
-    """Whether the file does not hold the size of its image."""
+    """Whether the file lacks the shape of its image."""
     return kind in ("roi", "geojson") or (kind == "cellpose" and file.suffix.lower() == ".txt")
 
 
-def readers(
-    file: Path, kind: str, chosen: Chosen
-) -> Iterator[tuple[str, Callable[[tuple[int, int] | None], NDArray[Any]]]]:
-    """For each image that the file holds its name, empty if it holds one, and what reads its masks, given a shape."""
+def find_readers(file: Path, kind: str, selection: Selection) -> Iterator[tuple[str, Reader]]:
+    """Yield, for each image of a file, its name (empty if it is the only one) and a function that reads its masks."""
     if kind in OF_SEVERAL:
-        masks = OF_SEVERAL[kind](file, classes=chosen.classes)
+        masks = OF_SEVERAL[kind](file, classes=selection.classes)
         for name in masks:
             yield name, partial(_pick, masks, name)
     else:
-        yield "", partial(_read, file, kind, chosen)
+        yield "", partial(_read, file, kind, selection)
 
 
 def _pick(masks: Mapping[str, NDArray[Any]], name: str, _: tuple[int, int] | None) -> NDArray[Any]:
     return masks[name]
 
 
-def _read(file: Path, kind: str, chosen: Chosen, shape: tuple[int, int] | None) -> NDArray[Any]:
+def _read(file: Path, kind: str, selection: Selection, shape: tuple[int, int] | None) -> NDArray[Any]:
     if kind in ("roi", "geojson"):
         if shape is None:
             raise ValueError(f"--images must be given for {file}, which does not hold the size of its image; got none.")
         if kind == "roi":
-            return read_roi(file, shape, z=chosen.z, t=chosen.t)
-        return read_geojson(file, shape, classes=chosen.classes, z=chosen.z, t=chosen.t)
+            return read_roi(file, shape, z=selection.z, t=selection.t)
+        return read_geojson(file, shape, classes=selection.classes, z=selection.z, t=selection.t)
     if kind == "labkit":
-        return read_labkit(file, classes=chosen.classes)
+        return read_labkit(file, classes=selection.classes)
     if kind == "cellpose":
         return read_cellpose(file, shape)
     if kind == "binary":
@@ -205,7 +210,7 @@ def _read(file: Path, kind: str, chosen: Chosen, shape: tuple[int, int] | None) 
 
 
 def read_foreground(file: Path) -> NDArray[np.bool_]:
-    """Foreground of a binary image, which may be black and white in color."""
+    """Read the foreground of a binary image, which may be stored in color."""
     array, axes = read_array(file, palette=False)
     colors = array[..., :3] if axes.endswith("S") else array[..., np.newaxis]
     if (colors != colors[..., :1]).any() or np.unique(colors).size > 2:
@@ -213,8 +218,8 @@ def read_foreground(file: Path) -> NDArray[np.bool_]:
     return np.asarray(colors[..., 0] != 0)
 
 
-def read_loose_masks(file: Path) -> NDArray[Any]:
-    """A label image as it is in the file, faults and all; a colored annotation as masks."""
+def read_raw_masks(file: Path) -> NDArray[Any]:
+    """Read a label image unchanged, errors included; an RGB annotation becomes masks."""
     array, axes = read_array(file, palette=False)
     if axes.endswith("S") and array.shape[-1] in (3, 4) and np.issubdtype(array.dtype, np.integer):
         return masks_from_rgb(array)

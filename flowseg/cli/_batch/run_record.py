@@ -1,8 +1,8 @@
-"""The record that a command keeps in its output folder: with which options, and of which inputs, results were made.
+"""The record that a command keeps in its output folder: the options of the run, and the inputs that results are of.
 
-One JSON document per line: first the run, then one line per file that is done. Lines are added while the command runs;
-in the end the file is written anew, in the order of names, so that an interrupted run that was gone on with leaves the
-same bytes as one that was not.
+One JSON document per line: first the run, then one line per finished file. Lines are added while the command runs. At
+the end the file is written again in the order of names, so that a resumed run leaves the same bytes as one that was
+never interrupted.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from typing import Any
 from flowseg import __version__
 from flowseg._system import files, locks
 from flowseg._system.strict_json import read_strictly
-from flowseg.cli._shared.sources import Sighting
+from flowseg.cli._batch.input_snapshots import Snapshot
 
 RECORD_NAME = "flowseg-run.jsonl"
 
 
 @dataclass(frozen=True)
 class Run:
-    """What all results of a folder have in common. ``options`` are (name, value) pairs."""
+    """What all results of a folder have in common. ``options`` are pairs of name and value."""
 
     command: str
     model: str
@@ -36,9 +36,9 @@ class Run:
 
 @dataclass(frozen=True)
 class Entry:
-    """A file that is done: the name of its results, its own, the digest of its bytes, the number of its objects.
+    """A finished file: the name of its results, its own name, the hash of its bytes, the number of its objects.
 
-    ``note`` is a sentence about the results, where there is something to say.
+    ``note`` is a sentence about the results, or empty.
     """
 
     name: str
@@ -48,27 +48,14 @@ class Entry:
     note: str = ""
 
 
-def describe_run(command: str, model: Sighting | None, options: list[tuple[str, Any]]) -> Run:
-    """The run that these options make; the model counts by its bytes, not by its name."""
-    said = tuple((name, str(value)) for name, value in options if value is not None)
-    return Run(command, "" if model is None else model.digest, said)
+def describe_run(command: str, model: Snapshot | None, options: list[tuple[str, Any]]) -> Run:
+    """Return the run of these options; the model counts by its bytes, not by its name."""
+    given = tuple((name, str(value)) for name, value in options if value is not None)
+    return Run(command, "" if model is None else model.digest, given)
 
 
-def differences(old: Run, new: Run) -> str:
-    """In which words two runs differ; empty if they do not."""
-    pairs: list[tuple[str, str | None, str | None]] = [
-        ("the command", old.command, new.command),
-        ("the version of flowseg", old.flowseg, new.flowseg),
-        ("--model", old.model[:12], new.model[:12]),
-    ]
-    before, now = dict(old.options), dict(new.options)
-    pairs += [(f"--{name}", before.get(name), now.get(name)) for name in sorted({*before, *now})]
-    words = [f"{name} was {a or 'not given'}, is {b or 'not given'}" for name, a, b in pairs if a != b]
-    return "; ".join(words)
-
-
-def mark_of_record(folder: Path) -> str:
-    """What tells whether the record of a folder has changed; empty where there is none."""
+def hash_record(folder: Path) -> str:
+    """Return the hash of the record of a folder, by which changes are noticed; empty where there is none."""
     try:
         return hashlib.sha256((folder / RECORD_NAME).read_bytes()).hexdigest()
     except FileNotFoundError:
@@ -76,7 +63,7 @@ def mark_of_record(folder: Path) -> str:
 
 
 def read_record(folder: Path) -> tuple[Run | None, dict[str, Entry]]:
-    """The run that a folder holds and its finished files by name; a last line that was cut short does not count."""
+    """Return the run of a folder and its finished files by name; a last line that was cut short does not count."""
     file = folder / RECORD_NAME
     if not file.is_file():
         return None, {}
@@ -96,7 +83,7 @@ def read_record(folder: Path) -> tuple[Run | None, dict[str, Entry]]:
 
 
 class Record:
-    """The record of a run that is under way.
+    """The record of a run in progress.
 
     Parameters
     ----------
@@ -105,7 +92,7 @@ class Record:
     run : Run
         This run.
     entries : iterable of Entry
-        Files that are done already.
+        Files that are finished already.
     """
 
     def __init__(self, folder: Path, run: Run, entries: Iterable[Entry]) -> None:
@@ -116,7 +103,7 @@ class Record:
         self.write()
 
     def add(self, entry: Entry) -> None:
-        """Note that a file is done."""
+        """Note that a file is finished."""
         with self._lock:
             line = _line(asdict(entry))
             descriptor = os.open(self.file, os.O_WRONLY | os.O_APPEND | locks.CAREFULLY)
@@ -128,7 +115,7 @@ class Record:
             self.entries[entry.name] = entry
 
     def _append(self, descriptor: int, line: bytes, size: int) -> None:
-        """Add a line to a file of this size; half of one is taken back."""
+        """Add a line to a file of this size; half a line is removed again."""
         try:
             if os.write(descriptor, line) != len(line):
                 raise OSError(f"{self.file} must have room for another line; the disk is full.")
@@ -139,7 +126,7 @@ class Record:
             raise
 
     def write(self) -> None:
-        """Write the whole record anew, files in the order of their names; never to where a link points."""
+        """Write the whole record again, files in the order of their names; a link is replaced, not followed."""
         lines = [_line(asdict(self.run)), *(_line(asdict(self.entries[name])) for name in sorted(self.entries))]
         files.write_whole(self.file, lambda beside: beside.write_bytes(b"".join(lines)), through_links=False)
 

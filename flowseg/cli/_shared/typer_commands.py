@@ -1,4 +1,4 @@
-"""How commands are parsed, and what their help looks like."""
+"""Classes of Typer's commands: how arguments are parsed, and the layout of the help."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from flowseg.cli._shared.options import RUN
 
 
 class Command(TyperCommand):
-    """A command that says what to do when a shell has made many arguments out of one pattern."""
+    """A command whose error explains what to do when a shell has expanded a pattern to many arguments."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse, and refuse arguments that are too many."""
+        """Parse the arguments, and refuse too many of them."""
         ctx.allow_extra_args = True
-        with _shown_escaped():
+        with _escaping_errors():
             rest: list[str] = super().parse_args(ctx, args)
         if rest and not ctx.resilient_parsing:
             names = [str(param.metavar) for param in self.params if param.param_type_name == "argument"]
@@ -26,45 +26,45 @@ class Command(TyperCommand):
         return rest
 
     def get_params(self, ctx: Any) -> list[Any]:
-        """Options, of which a flag needs no type; help is shown with the last group."""
-        return _tidy(super().get_params(ctx))
+        """Return the options: flags without a type, and --help in the last group."""
+        return _set_layout(super().get_params(ctx))
 
 
 class Group(TyperGroup):
-    """All commands."""
+    """The ``flowseg`` command, which holds the others."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse."""
-        with _shown_escaped():
+        """Parse the arguments."""
+        with _escaping_errors():
             rest: list[str] = super().parse_args(ctx, args)
         return rest
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find the command."""
-        with _shown_escaped():
+        with _escaping_errors():
             return super().resolve_command(ctx, args)
 
     def get_params(self, ctx: Any) -> list[Any]:
-        """Options, of which a flag needs no type."""
-        return _tidy(super().get_params(ctx))
+        """Return the options, flags without a type."""
+        return _set_layout(super().get_params(ctx))
 
 
 @contextmanager
-def _shown_escaped() -> Iterator[None]:
-    """Errors of parsing, which are not in one place in all versions of Typer, quote what they could not understand."""
+def _escaping_errors() -> Iterator[None]:
+    """Escape what errors of parsing quote; their classes differ between versions of Typer."""
     try:
         yield
     except Exception as error:
-        said = getattr(error, "message", None)
-        if hasattr(error, "format_message") and isinstance(said, str):
-            error.message = shown(said)  # type: ignore[attr-defined]
+        message = getattr(error, "message", None)
+        if hasattr(error, "format_message") and isinstance(message, str):
+            error.message = shown(message)  # type: ignore[attr-defined]
         raise
 
 
 def _too_many(command: str, names: list[str], n: int) -> str:
     if len(names) < 2:
-        said = f"{names[0]} must be one argument" if names else f"flowseg {command} takes no arguments"
-        return f"{said}; got {n}."
+        expected = f"{names[0]} must be one argument" if names else f"flowseg {command} takes no arguments"
+        return f"{expected}; got {n}."
     listed = f"{', '.join(names[:-1])} and {names[-1]}"
     return (
         f"{listed} must be {len(names)} arguments; got {n}: put a pattern in quotes, such as 'images/*.tif', or name "
@@ -72,7 +72,7 @@ def _too_many(command: str, names: list[str], n: int) -> str:
     )
 
 
-def _tidy(params: list[Any]) -> list[Any]:
+def _set_layout(params: list[Any]) -> list[Any]:
     for param in params:
         if getattr(param, "is_flag", False):
             param.metavar = ""

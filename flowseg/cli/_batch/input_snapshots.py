@@ -1,4 +1,4 @@
-"""Inputs as they were when they were read: what a record says of them is true of the very bytes that results are of."""
+"""Snapshots of inputs: the hash in a record belongs to the very bytes that results were made of."""
 
 from __future__ import annotations
 
@@ -11,37 +11,37 @@ from pathlib import Path
 
 from flowseg._image_files.ome_sets import set_files
 
-# Seconds within which a file system may give two changes the same time; FAT has two.
+# Seconds within which a file system may give two changes the same time: the resolution of FAT.
 SAME_TIME = 2.0
 
 Stamp = tuple[str, int, int, int, int, int]  # path, device, number of the file, size, times of change
 
 
 @dataclass(frozen=True)
-class Sighting:
-    """Files as they were when they were looked at: the digest of their bytes, and what a change of them changes.
+class Snapshot:
+    """Files at one moment: the hash of their bytes, and the properties that a change alters.
 
-    Look first, read then, `check` in the end: if nothing has changed, the bytes that were read are those of the digest.
+    Take a snapshot, read the files, then `check`: if nothing has changed, the hash is that of the bytes that were read.
     """
 
     paths: tuple[Path, ...]
     digest: str
     stamps: tuple[Stamp, ...]
-    is_fresh: bool  # so new that a change may not show
+    is_fresh: bool  # so new that another change may leave the times as they are
 
     def check(self) -> None:
-        """Raise ValueError unless the files are what they were."""
+        """Raise ValueError if the files have changed."""
         if not self.is_fresh and self.stamps == _stamp_all(self.paths):
             return
-        again = look(*self.paths)
+        again = take_snapshot(*self.paths)
         if again.digest != self.digest:
             changed = [old[0] for old, new in zip(self.stamps, again.stamps, strict=False) if old != new]
             name = changed[0] if changed else str(self.paths[0])
-            raise ValueError(f"{name} must not change while it is worked on; it did.")
+            raise ValueError(f"{name} must not change while it is in use; it did.")
 
 
-def look(*paths: Path) -> Sighting:
-    """Hash files; a folder stands for the files in it that are not hidden, a TIFF for all files of its OME set."""
+def take_snapshot(*paths: Path) -> Snapshot:
+    """Hash files; a folder stands for its files that are not hidden, a TIFF for all files of its OME set."""
     digests, stamps = [], []
     for file in _files_of(paths):
         with open(file, "rb") as stream:
@@ -49,7 +49,7 @@ def look(*paths: Path) -> Sighting:
             digests.append(hashlib.file_digest(stream, "sha256").hexdigest())
     newest = max((max(stamp[-2:]) for stamp in stamps), default=0)
     digest = digests[0] if len(digests) == 1 else hashlib.sha256(" ".join(digests).encode("ascii")).hexdigest()
-    return Sighting(paths, digest, tuple(stamps), time.time() - newest / 1e9 < SAME_TIME)
+    return Snapshot(paths, digest, tuple(stamps), time.time() - newest / 1e9 < SAME_TIME)
 
 
 def _files_of(paths: Iterable[Path]) -> Iterable[Path]:

@@ -1,4 +1,4 @@
-"""A model that cannot be written to where it was to go is written elsewhere: hours of training are in it."""
+"""Save a trained model elsewhere where its own file cannot be written: it may hold hours of training."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
-from flowseg.cli._shared.stream import sentence_of
+from flowseg.cli._shared.errors import sentence_of
 
-# Folders to try last; the second is memory, which is emptied when the machine is restarted, and better than nothing.
+# Folders to try last; the second is in memory, and lost when the machine is restarted.
 LAST = ("/var/tmp", "/dev/shm")
 
 
 def save_or_rescue(save: Callable[[Path], object], output: Path) -> None:
-    """Save a model; where that fails save it under another name, and say in the error where it is."""
+    """Save a model; if that fails, save it under another name, and raise an error that names the file."""
     try:
         save(output)
     except (OSError, ValueError) as error:

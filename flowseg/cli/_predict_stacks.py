@@ -1,4 +1,4 @@
-"""Every plane of a stack, or every time of a series, segmented by itself and written as one stack of masks."""
+"""``flowseg predict --z all`` and ``--t all``: planes are segmented one by one and written as one stack of masks."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from flowseg import io
 from flowseg._image_files.parts import name_axes, open_image
 from flowseg._labels.measure import Table
 from flowseg._system import files
-from flowseg.cli._shared.options import Reading
+from flowseg.cli._shared.image_reading import Reading
 from flowseg.io._kinds import result_file
 
 # The word for every plane.
 ALL = "all"
-# What can be made of a stack; the others are files of single planes.
+# Kinds of results for stacks; the others are files of single planes.
 KINDS = ("tif", "csv", "parquet")
-# Labels of a stack are written before it is known how many there are.
+# Labels of a stack are written before their number is known.
 LABEL_TYPE = np.uint32
 
-# Masks of one plane, 1..n, and the table of its objects, if one is wanted.
+# Returns the masks of one plane, with labels 1..n, and the table of its objects if one is wanted.
 Segment = Callable[["Stack", int], tuple[NDArray[np.int32], Table | None]]
 
 
 @dataclass(frozen=True)
 class Stack:
-    """A file of which planes are read one by one."""
+    """A file whose planes are read one by one."""
 
     file: Path
     reading: Reading
@@ -41,30 +41,30 @@ class Stack:
     pixel_size: tuple[float, float] | None
 
     def reading_of(self, number: int) -> Reading:
-        """How one plane is read."""
+        """Return how one plane is read."""
         return replace(self.reading, z=number) if self.axis == "Z" else replace(self.reading, t=number)
 
 
 @dataclass(frozen=True)
-class Labelled:
-    """The masks of a stack, in a file without a name, and what goes with them."""
+class StackMasks:
+    """The masks of a stack, in a temporary file, with the tables of their objects."""
 
     stack: Stack
     file: Any
     shape: tuple[int, ...]
     n_objects: int
     tables: list[Table] = field(default_factory=list)
-    note: str = ""  # what is to be said of it
+    note: str = ""  # a sentence about the results, or empty
 
     def planes(self) -> Iterator[NDArray[np.uint32]]:
-        """One plane after the other."""
+        """Yield one plane after the other."""
         self.file.seek(0)
         for _ in range(self.shape[0]):
             yield np.load(self.file, allow_pickle=False)
 
 
 def parse_planes(z: str | None, t: str | None) -> tuple[str, tuple[int | None, int | None]]:
-    """The axis of which all planes are wanted, or none, and the numbers of plane and time."""
+    """Return the axis of which all planes are wanted (or ''), and the numbers of plane and time."""
     if z == t == ALL:
         raise ValueError("--z all must not be given together with --t all: choose one plane or one time.")
     each = "Z" if z == ALL else "T" if t == ALL else ""
@@ -80,7 +80,7 @@ def _as_number(text: str | None, option: str) -> int | None:
 
 
 def check_kinds(each: str, kinds: Sequence[str]) -> None:
-    """Refuse kinds of results that are not of stacks."""
+    """Refuse kinds of results that are not for stacks."""
     others = [kind for kind in kinds if kind not in KINDS]
     if each and others:
         option = "--overlay" if others[0] == "overlay" else f"--also {others[0]}"
@@ -90,7 +90,7 @@ def check_kinds(each: str, kinds: Sequence[str]) -> None:
 
 
 def open_stack(file: Path, reading: Reading, axis: str) -> Stack:
-    """The stack of a file, of which nothing but its shape is read."""
+    """Open the stack of a file; only its shape is read."""
     with open_image(file, reading.scene) as source:
         names, shape = name_axes(source, reading.axes), source.shape
     if axis not in names:
@@ -101,8 +101,8 @@ def open_stack(file: Path, reading: Reading, axis: str) -> Stack:
     return Stack(file, reading, axis, shape[names.index(axis)], reading.read_pixel_size(file))
 
 
-def segment_stack(stack: Stack, segment: Segment) -> Labelled:
-    """Masks of all planes, numbered so that no label stands in two of them; one plane is in memory at a time."""
+def segment_stack(stack: Stack, segment: Segment) -> StackMasks:
+    """Segment all planes, one at a time in memory; no label occurs in two planes."""
     tables: list[Table] = []
     n_objects = 0
     shape: tuple[int, ...] = ()
@@ -121,32 +121,32 @@ def segment_stack(stack: Stack, segment: Segment) -> Labelled:
     except BaseException:
         file.close()
         raise
-    return Labelled(stack, file, (stack.n, *shape), n_objects, tables)
+    return StackMasks(stack, file, (stack.n, *shape), n_objects, tables)
 
 
-def write_stack(folder: Path, name: str, kinds: Sequence[str], labelled: Labelled) -> int:
-    """Write tables and masks of a stack, the masks last; the number of objects."""
-    with labelled.file:
+def write_stack(folder: Path, name: str, kinds: Sequence[str], masks: StackMasks) -> int:
+    """Write tables and masks of a stack, the masks last; return the number of objects."""
+    with masks.file:
         for kind in ("csv", "parquet"):
             if kind in kinds:
-                columns = {key: np.concatenate([table[key] for table in labelled.tables]) for key in labelled.tables[0]}
+                columns = {key: np.concatenate([table[key] for table in masks.tables]) for key in masks.tables[0]}
                 io.write_table(result_file(folder, name, kind), columns)
-        _write_masks(result_file(folder, name, "tif"), labelled)
-    return labelled.n_objects
+        _write_masks(result_file(folder, name, "tif"), masks)
+    return masks.n_objects
 
 
-def _write_masks(path: Path, labelled: Labelled) -> None:
-    """Masks as OME-TIFF: with axes and the size of a pixel, for labels of 32 bits ImageJ's kind of TIFF has none."""
-    metadata: dict[str, Any] = {"axes": f"{labelled.stack.axis}YX"}
-    if labelled.stack.pixel_size is not None:
-        height, width = labelled.stack.pixel_size
+def _write_masks(path: Path, masks: StackMasks) -> None:
+    """Write masks as OME-TIFF, which has axes and pixel size for 32-bit labels; ImageJ's TIFF has not."""
+    metadata: dict[str, Any] = {"axes": f"{masks.stack.axis}YX"}
+    if masks.stack.pixel_size is not None:
+        height, width = masks.stack.pixel_size
         metadata |= {"PhysicalSizeY": height, "PhysicalSizeX": width}
 
     def write(beside: Path) -> None:
         tifffile.imwrite(
             beside,
-            labelled.planes(),
-            shape=labelled.shape,
+            masks.planes(),
+            shape=masks.shape,
             dtype=LABEL_TYPE,
             ome=True,
             metadata=metadata,

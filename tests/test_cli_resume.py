@@ -15,8 +15,8 @@ from skimage.io import imsave
 
 from flowseg import __version__, io, synthetic
 from flowseg._system.files import unfinished, write_whole
-from flowseg.cli._batch.run_record import RECORD_NAME, read_record
 from flowseg.cli._batch.file_stream import MOST_FINISHING, Failure, Stages, stream_files
+from flowseg.cli._batch.run_record import RECORD_NAME, read_record
 
 
 @pytest.fixture(scope="module")

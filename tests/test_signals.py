@@ -11,8 +11,8 @@ import pytest
 from cli_tools import contents, run_here, start
 
 from flowseg import io
-from flowseg.cli._shared import signals
 from flowseg.cli._batch.file_stream import Gate, Stages, stream_files
+from flowseg.cli._shared import signals
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of this kind are POSIX")
 

@@ -10,8 +10,7 @@ from cli_tools import contents, invoke
 
 from flowseg import io
 from flowseg.cli import _convert, _predict
-from flowseg.cli._batch import run_record
-from flowseg.cli._batch import input_snapshots
+from flowseg.cli._batch import input_snapshots, run_record
 from flowseg.cli._batch.input_snapshots import take_snapshot
 
 OLD, NEW = np.eye(9, dtype=np.uint8), np.tri(9, dtype=np.uint8)

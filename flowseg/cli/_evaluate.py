@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from flowseg import io
 from flowseg._labels.overlaps import find_overlaps, leave_out_ignored
-from flowseg._report.page import Compared, write_page
-from flowseg._report.scores import ImageScores, as_document, as_table, score_image, summarize
+from flowseg._report.html_page import Compared, write_page
+from flowseg._report.score_table import as_document, as_table
+from flowseg._report.scores import ImageScores, score_image, summarize
 from flowseg._system.bars import bar
 from flowseg.cli._batch.result_names import name_results
 from flowseg.cli._shared.errors import FAULTS, sentence_of

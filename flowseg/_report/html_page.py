@@ -1,4 +1,4 @@
-"""The report: one page for a browser that needs nothing else, written image by image."""
+"""The report as one HTML page that needs no other file, written image by image."""
 
 from __future__ import annotations
 
@@ -17,18 +17,21 @@ from numpy.typing import NDArray
 
 from flowseg import __version__
 from flowseg._labels.overlaps import Overlaps
-from flowseg._report.objects import describe_objects
-from flowseg._report.picture import make_picture
+from flowseg._report.image_picture import make_picture
+from flowseg._report.object_outlines import describe_objects
 from flowseg._report.scores import ImageScores, curve, summarize
 from flowseg._system.files import write_whole
 from flowseg._system.shown import shown
 
 FOLDER = Path(__file__).parent / "assets"
-SCRIPTS = ("common.js", "scores.js", "table.js", "objects.js", "viewer.js", "main.js")
+SCRIPTS = (
+    "page_elements.js", "score_table.js", "image_table.js", "object_errors.js", "zoom.js", "image_viewer.js",
+    "pointer_input.js", "main.js",
+)  # fmt: skip
 
 
 class Compared(NamedTuple):
-    """One image, its masks and their scores."""
+    """One image with its masks and their scores."""
 
     scores: ImageScores
     true: NDArray[Any]
@@ -38,7 +41,7 @@ class Compared(NamedTuple):
 
 
 def write_page(path: Path, compared: Iterable[Compared], n_images: int, title: str) -> list[ImageScores]:
-    """Write the page, whole or not at all; of the ``n_images`` images one or two are in memory at a time."""
+    """Write the page atomically, and return the scores; one or two images are in memory at a time."""
     scores: list[ImageScores] = []
 
     def write(beside: Path) -> None:
@@ -49,8 +52,8 @@ def write_page(path: Path, compared: Iterable[Compared], n_images: int, title: s
             blocks.seek(0)
             with beside.open("wb") as page:
                 seen = [replace(one, name=shown(one.name)) for one in scores]
-                said = {"version": __version__, "title": shown(title), "scores": summarize(seen), "curve": curve(seen)}
-                _assemble(page, said, blocks)
+                data = {"version": __version__, "title": shown(title), "scores": summarize(seen), "curve": curve(seen)}
+                _assemble(page, data, blocks)
 
     write_whole(path, write)
     return scores
@@ -70,7 +73,7 @@ def _write_block(blocks: IO[bytes], kind: str, name: str, text: str) -> None:
 
 
 def _assemble(page: IO[bytes], data: dict[str, Any], blocks: IO[bytes]) -> None:
-    """The page's frame with all that belongs into it; the browser runs this very script and no other."""
+    """Write the page with all its parts; its policy lets the browser run this script and no other."""
     style = read_part("style.css")
     script = "".join(read_part(name) for name in SCRIPTS)
     policy = (
@@ -88,12 +91,12 @@ def _assemble(page: IO[bytes], data: dict[str, Any], blocks: IO[bytes]) -> None:
 
 
 def read_part(name: str) -> str:
-    """One of the files that the page is made of."""
+    """Return the text of one of the page's files."""
     return (FOLDER / name).read_text(encoding="utf-8")
 
 
 def as_safe_json(values: Any) -> str:
-    """JSON in ASCII that can stand in a page: no tag and no comment begins or ends in it."""
+    """Return JSON in ASCII that is safe in a page: no tag or comment begins or ends in it."""
     text = json.dumps(values, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 

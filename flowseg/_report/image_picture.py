@@ -1,4 +1,4 @@
-"""Images as the report shows them: 8 bits, in a format that browsers read, small enough."""
+"""Pictures of images for the report: 8-bit WebP of limited size."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from PIL import Image
 
 from flowseg._images import normalize
 
-# Percentiles that become black and white. Brighter than for networks: a few bright objects are not to burn out.
+# Percentiles that become black and white. The upper one is higher than for networks: bright objects keep details.
 LOW, HIGH = 1.0, 99.9
-# Pixels of one picture at most: 2048 x 2048.
+# Most pixels of one picture: 2048 x 2048.
 IMAGE_PIXELS = 1 << 22
-# Pixels of all the pictures of a page at most: about 200 MB of a grey set; with this much browsers are still quick.
+# Most pixels of all pictures of a page: about 200 MB of gray images, with which browsers are still quick.
 PAGE_PIXELS = 1 << 28
-# Rows or columns of a WebP picture at most, says its format.
+# Most rows or columns of a WebP picture: a limit of its format.
 WEBP_SIDE = 16383
 
 
@@ -27,22 +27,22 @@ class Picture(NamedTuple):
 
     uri: str  # data:image/webp;base64,...
     factor: int  # image pixels per picture pixel, along each axis
-    note: str  # what is not shown; may be empty
+    note: str  # about what is not shown; may be empty
 
 
 def make_picture(image: NDArray[Any], n_images: int) -> Picture:
-    """The picture of one of ``n_images`` images of a page: percentiles as black to white, lossless.
+    """Return the picture of one of ``n_images`` images of a page, stretched to percentiles, lossless.
 
-    Of channels other than red, green and blue the first is shown. Where the image has more pixels than the
-    limit, squares of pixels are averaged.
+    Of channels other than red, green and blue the first is shown. If the image has too many pixels, squares of them
+    are averaged.
     """
     notes = []
     if image.ndim == 3 and image.shape[2] not in (1, 3):
         notes.append(f"channel 1 of {image.shape[2]}")
         image = image[..., :1]
     flat = image.min() == image.max()
-    grey = np.zeros(image.shape, dtype=np.float32) if flat else normalize(image, low=LOW, high=HIGH)
-    squeezed = grey[..., 0] if grey.ndim == 3 and grey.shape[2] == 1 else grey
+    gray = np.zeros(image.shape, dtype=np.float32) if flat else normalize(image, low=LOW, high=HIGH)
+    squeezed = gray[..., 0] if gray.ndim == 3 and gray.shape[2] == 1 else gray
     picture = Image.fromarray(np.rint(255 * np.clip(squeezed, 0, 1)).astype(np.uint8))
     factor = find_factor(image.shape[:2], min(IMAGE_PIXELS, PAGE_PIXELS // n_images))
     if factor > 1:
@@ -55,7 +55,7 @@ def make_picture(image: NDArray[Any], n_images: int) -> Picture:
 
 
 def find_factor(shape: tuple[int, ...], limit: int) -> int:
-    """The least whole number that an image has to be reduced by."""
+    """Return the smallest whole number to reduce an image by, so that it has at most ``limit`` pixels."""
     rows, columns = shape
     factor = 1
     while True:

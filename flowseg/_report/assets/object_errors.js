@@ -1,7 +1,7 @@
-/** Kinds of errors: color and pattern, so that neither color vision nor a black and white print hides them. */
+/** Kinds of errors. Color and pattern differ, so that they can be distinguished without color as well. */
 const KINDS = {
-  missed: { words: ["missed", "missed"], side: "true", color: "#d55e00", hatch: [[0, 8, 8, 0]] },
-  invented: { words: ["false find", "false finds"], side: "predicted", color: "#f0e442", hatch: [[0, 0, 8, 8]] },
+  "false-negative": { words: ["false negative", "false negatives"], side: "true", color: "#d55e00", hatch: [[0, 8, 8, 0]] },
+  "false-positive": { words: ["false positive", "false positives"], side: "predicted", color: "#f0e442", hatch: [[0, 0, 8, 8]] },
   split: { words: ["split", "splits"], side: "true", color: "#00b383", hatch: [[4, 0, 4, 8]] },
   merge: { words: ["merge", "merges"], side: "predicted", color: "#cc79a7", hatch: [[0, 4, 8, 4]] },
 };
@@ -73,13 +73,13 @@ function findBox(rings) {
   return box;
 }
 
-/** What is wrong with object k of a side, or "" when it is matched, "shared" when the error is its partner's. */
+/** The kind of error of object k of a side: "" if it matches, "shared" if the error is its partner's. */
 function errorOf(data, side, k, threshold) {
   const objects = data[side];
   if (objects.parts[k] > 1) return side === "true" ? "split" : "merge";
   if (objects.iou[k] >= threshold) return "";
   if (objects.shared[k]) return "shared";
-  return side === "true" ? "missed" : "invented";
+  return side === "true" ? "false-negative" : "false-positive";
 }
 
 /** All errors of an image, from top to bottom. */

@@ -1,4 +1,4 @@
-"""How much scores would vary with other images of the same kind: the bootstrap."""
+"""Bootstrap intervals: how much scores would vary with other images of the same kind."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-# Share of the resampled values that an interval holds.
+# Share of the resampled values inside an interval.
 CONFIDENCE = 0.95
-# Sets of images drawn: the ends of the interval then vary by about a twentieth of its width from seed to seed.
+# Number of resampled sets: the ends of an interval then vary by about a twentieth of its width between seeds.
 RESAMPLES = 2000
-# The same files give the same intervals.
+# Of the random numbers: the same files give the same intervals.
 SEED = 0
 
 
 def bootstrap(
     score: Callable[[NDArray[np.float64]], dict[str, NDArray[np.float64]]], n_images: int
 ) -> dict[str, NDArray[np.float64]]:
-    """Percentile intervals of what ``score`` gives, of shape (2, ...): lower and upper ends.
+    """Return percentile intervals of scores, of shape (2, ...): lower and upper ends.
 
-    ``score`` takes how often each image is drawn, of shape (n_sets, n_images), and gives arrays of shape (n_sets, ...).
-    Images are drawn with replacement, as many as there are [1]_: objects of one image are alike, so that
-    drawing objects would make intervals too narrow.
+    ``score`` takes how often each image is drawn, of shape (n_sets, n_images), and returns arrays of shape
+    (n_sets, ...). Images are drawn with replacement [1]_. Objects of one image are alike, so that drawing objects would
+    make intervals too narrow.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""The objects of one image for the report: their outlines, and what went wrong with each."""
+"""Outlines of the objects of one image for the report, with the values that its errors are found from."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from flowseg import metrics
 from flowseg._labels.objects import objects_of
 from flowseg._labels.overlaps import Overlaps, assign, exceeds
 from flowseg._labels.polygons import Ring, trace
-from flowseg._report.scores import CURVE, count_partners
+from flowseg._report.scores import IOU_THRESHOLDS, count_partners
 
 
 def describe_objects(true: NDArray[Any], predicted: NDArray[Any], overlaps: Overlaps) -> dict[str, Any]:
-    """Plain values of both sides, one entry per object in the order of labels; ``overlaps`` are theirs.
+    """Return plain values of both sides, one entry per object in the order of labels.
 
-    ``iou`` is that of the pair at the lowest threshold, 0.5 (0 without a partner): above it an object has one
-    possible partner, so at any higher threshold those of at least as much still match. ``parts`` counts the partners;
-    ``shared`` says that one of them has several itself: the object is part of a split, or in a merge.
+    ``iou`` is that of the matching pair at IoU 0.5, or 0. Above 0.5 an object has one possible partner, so a pair
+    matches at every threshold up to its IoU. ``parts`` is the number of partners. ``shared`` is 1 if one of them has
+    several partners itself: the object is part of a split, or in a merge.
     """
-    pairs = assign(overlaps, CURVE[0])
+    pairs = assign(overlaps, IOU_THRESHOLDS[0])
     partners = np.flatnonzero(exceeds(overlaps.iou, metrics.PARTNER_IOU))
     indices = overlaps.true_index, overlaps.predicted_index
     parts = count_partners(overlaps)
@@ -48,7 +48,7 @@ def _outline(corner: tuple[int, int], mask: NDArray[np.bool_]) -> list[list[int]
 
 
 def encode_ring(ring: Ring) -> list[int]:
-    """Column and row of a corner, then the moves to the next ones: along the row, along the column, and so on."""
+    """Return column and row of a corner, then the moves to the next ones, alternately along row and column."""
     corners = ring[:, ::-1].astype(np.int64)
     if corners[0, 0] == corners[1, 0]:
         corners = np.roll(corners, -1, axis=0)

@@ -44,9 +44,9 @@ function showCurve(curve) {
   const y = (v) => top + (1 - v) * (height - top - bottom);
   const at = (values) => curve.thresholds.map((t, k) => `${x(t).toFixed(1)},${y(values[k]).toFixed(1)}`);
   const { average_precision_pooled: pooled, average_precision_mean: mean } = curve;
-  const said = curve.thresholds.map((t, k) => `${pooled[k].toFixed(2)} at ${t}`).join(", ");
+  const values = curve.thresholds.map((t, k) => `${pooled[k].toFixed(2)} at ${t}`).join(", ");
   const svg = makeSvg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img",
-    "aria-label": `Average precision over IoU, all objects: ${said}` });
+    "aria-label": `Average precision over IoU, all objects: ${values}` });
   for (const v of [0, 0.2, 0.4, 0.6, 0.8, 1]) {
     svg.append(makeSvg("line", { class: "grid", x1: left, x2: width - right, y1: y(v), y2: y(v) }),
       makeSvg("text", { x: left - 8, y: y(v) + 4, "text-anchor": "end" }, v.toFixed(1)));

@@ -1,4 +1,4 @@
-/** The table of images: `open` is called with the number of an image, `changed` when the order of rows is another. */
+/** The table of images. `open` is called with the number of an image, `changed` when the order of rows changes. */
 function makeTable(rows, open, changed) {
   const columns = [
     { key: "name", words: "Image", rises: true, value: (r) => r.name },
@@ -7,10 +7,10 @@ function makeTable(rows, open, changed) {
       rises: true },
     { key: "true", words: "True", title: "True objects", value: (r) => r.true_objects },
     { key: "predicted", words: "Pred.", title: "Predicted objects", value: (r) => r.predicted_objects },
-    { key: "missed", words: "Missed", title: "True objects without a match", value: (r) => r.fn },
-    { key: "false", words: "False", title: "Predicted objects without a match", value: (r) => r.fp },
-    { key: "splits", words: "Splits", title: "True objects in several parts", value: (r) => r.splits },
-    { key: "merges", words: "Merges", title: "Predicted objects over several true ones", value: (r) => r.merges },
+    { key: "fn", words: "FN", title: "False negatives: true objects without a match", value: (r) => r.fn },
+    { key: "fp", words: "FP", title: "False positives: predicted objects without a match", value: (r) => r.fp },
+    { key: "splits", words: "Splits", title: "Splits: true objects in several parts", value: (r) => r.splits },
+    { key: "merges", words: "Merges", title: "Merges: predicted objects over several true ones", value: (r) => r.merges },
   ];
   const table = byId("images");
   const body = make("tbody");
@@ -53,8 +53,8 @@ function makeTable(rows, open, changed) {
     order.sort(compare);
     body.append(...order.map((k) => lines[k]));
     columns.forEach((other, c) => {
-      const said = other !== column ? "none" : rising ? "ascending" : "descending";
-      heads[c].head.setAttribute("aria-sort", said);
+      const direction = other !== column ? "none" : rising ? "ascending" : "descending";
+      heads[c].head.setAttribute("aria-sort", direction);
       heads[c].arrow.textContent = other !== column ? "" : rising ? "▲" : "▼";
     });
   }

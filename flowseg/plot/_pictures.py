@@ -12,38 +12,28 @@ from skimage.segmentation import find_boundaries
 from flowseg import _checks
 from flowseg._images import normalize
 from flowseg._labels.overlaps import number_objects
-from flowseg.plot._coloring import color_graph, find_neighbours
-
-# Color of outlines: yellow stands out from grey, red, green and purple images alike.
-OUTLINE_COLOR = (255, 220, 0)
-# Colors that remain distinct under every kind of color blindness; their black is left to the background.
-# M. Okabe, K. Ito, "Color universal design", 2008, https://jfly.uni-koeln.de/color/
-ORANGE, SKY_BLUE, BLUISH_GREEN = (230, 159, 0), (86, 180, 233), (0, 158, 115)
-YELLOW, BLUE, VERMILLION, REDDISH_PURPLE = (240, 228, 66), (0, 114, 178), (213, 94, 0), (204, 121, 167)
-PALETTE = (ORANGE, SKY_BLUE, BLUISH_GREEN, YELLOW, BLUE, VERMILLION, REDDISH_PURPLE)
-# Where these are not enough: white and grey, then an even grid of colors, none darker than this (of 255).
-MORE_COLORS = ((255, 255, 255), (128, 128, 128))
-DARKEST = 40
+from flowseg.plot._graph_coloring import color_graph, find_neighbors
+from flowseg.plot._palette import OUTLINE_COLOR, PALETTE, make_palette
 
 
 def flow_colors(flows: ArrayLike) -> NDArray[np.uint8]:
-    """Color every pixel by the direction of its flow.
+    """Return the directions of flows as colors.
 
     Parameters
     ----------
     flows : array_like of float, shape (2, rows, columns)
-        Row before column.
+        Row and column component of every pixel's flow.
 
     Returns
     -------
     picture : ndarray of uint8, shape (rows, columns, 3)
-        Hue is the direction (red to the right, then counter-clockwise by way of green and blue), brightness the
-        length, up to 1; `flow_key` shows which color is which.
+        Hue is the direction: red to the right, then counter-clockwise through green and blue. Brightness is the length,
+        up to 1. `flow_key` is the key.
 
     Raises
     ------
     TypeError, ValueError
-        If ``flows`` cannot be used: of another shape, not finite, or no numbers.
+        If ``flows`` has another shape, values that are not finite, or no numbers.
 
     Examples
     --------
@@ -62,22 +52,22 @@ def flow_colors(flows: ArrayLike) -> NDArray[np.uint8]:
 
 
 def flow_key(size: int = 64) -> NDArray[np.uint8]:
-    """Color wheel: the key to `flow_colors`.
+    """Return a color wheel, the key to `flow_colors`.
 
     Parameters
     ----------
     size : int
-        Rows and columns of the picture.
+        Rows and columns of the picture, in pixels.
 
     Returns
     -------
     picture : ndarray of uint8, shape (size, size, 3)
-        Every pixel of the disk has the color of a flow that points from the middle to it.
+        Every pixel of the disk has the color of a flow from the center to that pixel.
 
     Raises
     ------
     TypeError, ValueError
-        If ``size`` is no whole number of at least 2.
+        If ``size`` is not a whole number of at least 2.
 
     Examples
     --------
@@ -93,12 +83,12 @@ def flow_key(size: int = 64) -> NDArray[np.uint8]:
 
 
 def outlines(image: ArrayLike, masks: ArrayLike) -> NDArray[np.uint8]:
-    """Draw the outlines of masks on an image.
+    """Return an image with the outlines of masks drawn on it.
 
     Parameters
     ----------
     image : array_like, shape (rows, columns) or (rows, columns, 3)
-        Stretched to its 1st and 99th percentiles; a constant one is black.
+        Image; its 1st and 99th percentiles become black and white. A constant image is black.
     masks : array_like of int, shape (rows, columns)
         Label image.
 
@@ -109,7 +99,7 @@ def outlines(image: ArrayLike, masks: ArrayLike) -> NDArray[np.uint8]:
     Raises
     ------
     TypeError, ValueError
-        If image or masks cannot be used, or do not fit each other.
+        If image or masks are invalid, or their shapes differ.
 
     Examples
     --------
@@ -126,7 +116,7 @@ def outlines(image: ArrayLike, masks: ArrayLike) -> NDArray[np.uint8]:
 
 
 def image_colors(image: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """The image that `outlines` draws on, for masks of a given shape."""
+    """Return an image as RGB, stretched to its percentiles, for masks of a given shape."""
     array = _checks.as_image(image)
     if array.ndim not in (2, 3):
         raise ValueError(f"image must have shape (rows, columns) or (rows, columns, channels); got {array.shape}.")
@@ -135,12 +125,12 @@ def image_colors(image: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     elif array.ndim == 3 and array.shape[2] != 3:
         array = array[..., :1]
     _checks.check_same_shape(array.shape[:2], shape, "image", "masks")
-    grey = np.zeros(array.shape) if array.min() == array.max() else normalize(array)
-    return _to_bytes(np.broadcast_to(grey.reshape(*shape, -1), (*shape, 3)))
+    gray = np.zeros(array.shape) if array.min() == array.max() else normalize(array)
+    return _to_bytes(np.broadcast_to(gray.reshape(*shape, -1), (*shape, 3)))
 
 
 def mask_colors(masks: ArrayLike) -> NDArray[np.uint8]:
-    """Fill objects with few, clearly distinct colors that differ between neighbours; background is black.
+    """Return masks filled with few, clearly distinct colors that differ between neighbors; background is black.
 
     Parameters
     ----------
@@ -150,19 +140,19 @@ def mask_colors(masks: ArrayLike) -> NDArray[np.uint8]:
     Returns
     -------
     picture : ndarray of uint8, shape (rows, columns, 3)
-        Two objects that touch, or have only background between them, never have the same color. There are seven
-        colors, which remain distinct to the color-blind [1]_, and more where these are not enough, as when objects
-        are in many pieces.
+        Two objects that touch, or have only background between them, never have the same color. Seven colors are used,
+        which remain distinct to color-blind people [1]_. More are added where these are not enough, for example if
+        objects have many connected components.
 
     Raises
     ------
     TypeError, ValueError
-        If ``masks`` is no label image.
+        If ``masks`` is not a label image.
 
     Notes
     -----
-    The colors depend on the whole image and say nothing of the label: an object of the same number in another image
-    may have another one.
+    The colors depend on the whole image, not on the label: in another image an object of the same label may have
+    another color.
 
     References
     ----------
@@ -180,21 +170,12 @@ def mask_colors(masks: ArrayLike) -> NDArray[np.uint8]:
     array = _checks.as_masks(masks, ndims=(2,))
     labels, number, _ = number_objects(array)
     image = number.reshape(array.shape)
-    color = color_graph(find_neighbours(image), labels.size, len(PALETTE))
+    color = color_graph(find_neighbors(image), labels.size, len(PALETTE))
     palette = make_palette(int(color.max(initial=-1)) + 1)
-    return np.concatenate([np.zeros((1, 3), dtype=np.uint8), palette[color]])[image]
-
-
-def make_palette(n: int) -> NDArray[np.uint8]:
-    """At least ``n`` different colors, the most distinct ones first."""
-    palette = np.array([*PALETTE, *MORE_COLORS], dtype=np.uint8)
-    if n <= len(palette):
-        return palette
-    levels = np.linspace(DARKEST, 255, int(np.ceil(n ** (1 / 3))) + 1).astype(np.uint8)
-    grid = np.stack(np.meshgrid(levels, levels, levels, indexing="ij"), axis=-1).reshape(-1, 3)
-    known = (grid[:, None] == palette).all(axis=2).any(axis=1)
-    return np.concatenate([palette, grid[~known]])
+    colors: NDArray[np.uint8] = np.concatenate([np.zeros((1, 3), dtype=np.uint8), palette[color]])
+    return colors[image]
 
 
 def _to_bytes(picture: NDArray[Any]) -> NDArray[np.uint8]:
-    return np.rint(255 * np.clip(picture, 0, 1)).astype(np.uint8)
+    scaled: NDArray[np.uint8] = np.rint(255 * np.clip(picture, 0, 1)).astype(np.uint8)
+    return scaled

@@ -1,4 +1,4 @@
-"""Give the objects of a label image few colors so that no two neighbours have the same."""
+"""Graph coloring: few colors for the objects of a label image, so that neighbors differ."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-# Steps from a pixel to half of its eight neighbours; the other half is seen from there.
+# Steps from a pixel to four of its eight neighbors; the other four reach it by theirs.
 STEPS = ((0, 1), (1, 0), (1, 1), (1, -1))
 
 
-def find_neighbours(number: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Pairs of neighbours among objects 1..n of ``number`` (0 = background), the smaller first, each pair once.
+def find_neighbors(number: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the pairs of neighbors among objects 1..n of a label image, the smaller first, each pair once.
 
-    The background is shared out to the nearest objects; neighbours are those whose shares touch, if only at a corner.
-    So touching objects are neighbours, and so are those that face each other across a gap.
+    Every background pixel is assigned to the nearest object. Objects are neighbors if these regions touch, also at a
+    corner: touching objects, and objects that face each other across a gap.
     """
     regions = number
     if number.any() and not number.all():
@@ -36,10 +36,10 @@ def find_neighbours(number: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def color_graph(pairs: NDArray[Any], n: int, n_colors: int) -> NDArray[np.intp]:
-    """Color 0, 1, ... for each of the nodes 1..n, so that the two nodes of a pair never have the same.
+    """Return colors 0, 1, ... of the nodes 1..n, so that the two nodes of a pair never have the same.
 
-    Nodes are taken in the order "smallest last" [1]_, and each gets the color used least so far of those that no
-    neighbour has. A map in the plane then needs six colors at most; beyond ``n_colors`` more are added where needed.
+    Nodes are taken in the order "smallest last" [1]_. Each gets the color used least so far of those that no neighbor
+    has. A map in the plane then needs six colors at most; more than ``n_colors`` are used only where needed.
 
     References
     ----------
@@ -53,7 +53,7 @@ def color_graph(pairs: NDArray[Any], n: int, n_colors: int) -> NDArray[np.intp]:
     adjacent = [others[starts[k] : starts[k + 1]] for k in range(n)]
     color = np.full(n, -1, dtype=np.intp)
     used = [0] * n_colors
-    for node in reversed(_strip(adjacent)):
+    for node in reversed(_order_smallest_last(adjacent)):
         taken = {int(color[other]) for other in adjacent[node]}
         free = [c for c in range(len(used)) if c not in taken]
         if not free:
@@ -65,21 +65,21 @@ def color_graph(pairs: NDArray[Any], n: int, n_colors: int) -> NDArray[np.intp]:
     return color
 
 
-def _strip(adjacent: list[list[int]]) -> list[int]:
-    """Nodes in the order in which they go when the one with the fewest neighbours left always goes next."""
+def _order_smallest_last(adjacent: list[list[int]]) -> list[int]:
+    """Return nodes in the order of removal, if the one with the fewest remaining neighbors is always removed next."""
     left = [len(others) for others in adjacent]
     heap = [(count, node) for node, count in enumerate(left)]
     heapq.heapify(heap)
-    gone = [False] * len(adjacent)
+    removed = [False] * len(adjacent)
     order = []
     while heap:
         count, node = heapq.heappop(heap)
-        if gone[node] or count != left[node]:
+        if removed[node] or count != left[node]:
             continue
-        gone[node] = True
+        removed[node] = True
         order.append(node)
         for other in adjacent[node]:
-            if not gone[other]:
+            if not removed[other]:
                 left[other] -= 1
                 heapq.heappush(heap, (left[other], other))
     return order

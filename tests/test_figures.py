@@ -108,7 +108,9 @@ def test_axes(drawn, function):
         function(*values, ax=ax.figure)
 
 
-@pytest.mark.parametrize("module", ["_charts", "_colors", "_figures", "_reliability"])
+@pytest.mark.parametrize(
+    "module", ["_pictures", "_reliability", "_show_comparison", "_show_history", "_show_image", "_show_scores"]
+)
 def test_examples(module):
     result = doctest.testmod(importlib.import_module(f"flowseg.plot.{module}"))
     assert result.attempted > 4

@@ -1,4 +1,4 @@
-"""See how good objects are: colors by a column of the layer's table, and the most doubtful objects first."""
+"""Doubtful objects: color by a column of the layer's table, and order with the most doubtful objects first."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import numpy as np
 from napari.layers import Labels
 from napari.utils.colormaps import DirectLabelColormap, ensure_colormap, label_colormap
 
-# What can be colored by, how it is called, and whether more is better.
+# Column to color by -> its title, and whether larger is better.
 COLUMNS = {"score": ("score", True), "flow_error": ("flow error", False), "cellprob": ("cellprob", True)}
-# Dark is doubtful, yellow is good, for every eye.
+# Dark is doubtful, yellow is good; distinct for color-blind people, too.
 COLORS = "viridis"
-# Objects that nothing is known of: drawn or changed by hand.
+# Color of objects without values: drawn or changed by hand.
 UNKNOWN = (0.6, 0.6, 0.6, 1.0)
 
 
 def color_by(layer: Labels, column: str | None) -> None:
-    """Color objects by a column of the layer's table; None gives every object a color of its own again."""
+    """Color objects by a column of the layer's table; with None every object has a color of its own again."""
     if column is None:
         layer.colormap = label_colormap()
         return
@@ -32,7 +32,7 @@ def color_by(layer: Labels, column: str | None) -> None:
 
 
 def doubtful_first(layer: Labels) -> tuple[str, list[int]]:
-    """Give labels from the lowest score up or, where the model has none, from the largest flow error down."""
+    """Return labels from the lowest score up or, where the model has none, from the largest flow error down."""
     scores = np.asarray(layer.features.get("score", []), dtype=np.float64)
     column = "score" if np.isfinite(scores).any() else "flow_error"
     values = _values(layer, column)

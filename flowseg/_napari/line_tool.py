@@ -1,4 +1,4 @@
-"""Correct with the mouse: a line drawn over the objects of a Labels layer."""
+"""A mouse tool: a line drawn over the objects of a Labels layer."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 from napari.layers import Labels
 from numpy.typing import NDArray
 
-from flowseg._napari import edit
+from flowseg._napari import label_edits
 
-# What is done with a line: to a layer, the pixels under the line, and the two axes that are seen.
-Use = Callable[[Labels, edit.Index, tuple[int, int]], None]
+# Called with a layer, the pixels under a line, and the two axes that are displayed.
+Use = Callable[[Labels, label_edits.Index, tuple[int, int]], None]
 
-# Look of the line while it is drawn.
+# Appearance of the line while it is drawn.
 LINE_COLOR = "yellow"
 LINE_WIDTH = 2.0  # pixels of the screen
 LINE_NAME = "flowseg line"
@@ -22,12 +22,12 @@ LEFT_BUTTON = 1
 
 
 class LineTool:
-    """Lets the user draw a line on a Labels layer and hands it over; the camera stands still meanwhile.
+    """Lets the user draw a line on a Labels layer, and calls a function with it; the camera does not move.
 
     Parameters
     ----------
     viewer : napari.Viewer
-        Its active layer must be the one to draw on.
+        Viewer whose active layer is drawn on.
     """
 
     def __init__(self, viewer: Any) -> None:
@@ -36,7 +36,7 @@ class LineTool:
         self._use: Use | None = None
 
     def take(self, layer: Labels, use: Use) -> None:
-        """Draw on a layer from now on."""
+        """Start drawing on a layer."""
         self.leave()
         self._viewer.layers.selection.active = layer
         layer.mode = "pan_zoom"
@@ -45,7 +45,7 @@ class LineTool:
         self._viewer.mouse_drag_callbacks.append(self._drag)
 
     def leave(self) -> None:
-        """Draw no more."""
+        """Stop drawing."""
         if self._layer is not None:
             self._viewer.mouse_drag_callbacks.remove(self._drag)
             self._layer.mouse_pan = self._layer.mode == "pan_zoom"
@@ -72,10 +72,10 @@ class LineTool:
         if shown is not None:
             viewer.layers.remove(shown)
             viewer.layers.selection.active = layer
-        use(layer, edit.pixels_on_line(layer, points, (rows, columns)), (rows, columns))
+        use(layer, label_edits.pixels_on_line(layer, points, (rows, columns)), (rows, columns))
 
     def _show(self, shown: Any, world: list[Any], layer: Labels) -> Any:
-        """Draw the line as far as it is, in a layer of its own: of points, as growing paths crash software OpenGL."""
+        """Draw the line so far, in a layer of its own; as points, because growing paths crash software OpenGL."""
         width = LINE_WIDTH / self._viewer.scene.camera.zoom
         points = _points_along(np.array(world), width / 2)
         if shown is None:
@@ -87,7 +87,7 @@ class LineTool:
 
 
 def _points_along(corners: NDArray[np.float64], step: float) -> NDArray[np.float64]:
-    """Points at most ``step`` apart on the line through ``corners``."""
+    """Return points on the line through ``corners``, at most ``step`` apart."""
     so_far = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(corners, axis=0), axis=1))])
     places = np.linspace(0.0, so_far[-1], int(np.ceil(so_far[-1] / step)) + 1)
     return np.stack([np.interp(places, so_far, axis) for axis in corners.T], axis=-1)

@@ -1,4 +1,4 @@
-"""The models that a viewer can choose from."""
+"""The models that a user can choose from, and the widgets to choose them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QComboBox, QFileDialog, QHBoxLayout, QPushButton, QWidget
 
-from flowseg._napari.model_files import Model, describe
-from flowseg._napari.notes import errors_shown
+from flowseg._napari.error_notifications import showing_errors
+from flowseg._napari.model_info import Model, read_model
 from flowseg._segmenters.pretrained import pretrained_file, pretrained_names
 
 
@@ -20,7 +20,7 @@ class Models(QObject):
 
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
-        self._models = [describe(pretrained_file(name), pretrained_title(name)) for name in pretrained_names()]
+        self._models = [read_model(pretrained_file(name), pretrained_title(name)) for name in pretrained_names()]
 
     @property
     def titles(self) -> list[str]:
@@ -28,12 +28,12 @@ class Models(QObject):
         return [model.title for model in self._models]
 
     def find(self, title: str) -> Model:
-        """Give the model of a title."""
+        """Return the model with a title."""
         return next(model for model in self._models if model.title == title)
 
     def add(self, path: Path, title: str) -> Model:
-        """Add a model file, or find out why it is none; one of the same title is replaced."""
-        model = describe(path, title)
+        """Add a model file, or raise the reason why it is none; a model of the same title is replaced."""
+        model = read_model(path, title)
         self._models = [other for other in self._models if other.title != title] + [model]
         self.changed.emit()
         return model
@@ -47,7 +47,7 @@ class Models(QObject):
 
 
 def pretrained_title(name: str) -> str:
-    """How a pretrained model is called among the choices."""
+    """Return the title of a pretrained model."""
     return f"{name} (pretrained)"
 
 
@@ -70,7 +70,7 @@ class ModelBox(QComboBox):
         self.addItems([*self._models.titles, *self._others])
         self.setCurrentIndex(max(self.findText(chosen), 0))
         self.blockSignals(False)
-        self.currentIndexChanged.emit(self.currentIndex())  # the file of a title may be another one
+        self.currentIndexChanged.emit(self.currentIndex())  # a title may now belong to another file
 
     def choose(self, title: str) -> None:
         """Choose by name."""
@@ -94,7 +94,7 @@ class ModelRow(QWidget):
 
     def open_model(self, path: str) -> None:
         """Add a model file and choose it."""
-        with errors_shown():
+        with showing_errors():
             self.box.choose(self._models.open(path).title)
 
     def _ask(self) -> None:

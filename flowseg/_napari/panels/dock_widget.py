@@ -1,4 +1,4 @@
-"""The plugin's dock widget: panels to segment, correct, train and export, and what they share."""
+"""The plugin's dock widget: panels to segment, correct, train and export, with the progress of jobs."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from napari.utils.notifications import show_error, show_warning
 from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QTabWidget, QVBoxLayout, QWidget
 
-from flowseg._napari.jobs import Told
-from flowseg._napari.models import Models
+from flowseg._napari.job_messages import Message
+from flowseg._napari.model_choice import Models
 from flowseg._napari.panels.correct import CorrectPanel
 from flowseg._napari.panels.export import ExportPanel
 from flowseg._napari.panels.segment import SegmentPanel
 from flowseg._napari.panels.train import TrainPanel
-from flowseg._napari.process import ChildProcess
+from flowseg._napari.worker_process import WorkerProcess
 
 
 class FlowsegWidget(QWidget):
@@ -23,17 +23,17 @@ class FlowsegWidget(QWidget):
     Parameters
     ----------
     napari_viewer : napari.Viewer
-        Viewer whose layers are worked on.
+        Viewer with the layers to work on.
     """
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__()
         self._viewer = napari_viewer
-        self.child = ChildProcess(self)
+        self.worker = WorkerProcess(self)
         self.models = Models(self)
-        self.segment = SegmentPanel(napari_viewer, self.child, self.models)
+        self.segment = SegmentPanel(napari_viewer, self.worker, self.models)
         self.correct = CorrectPanel(napari_viewer)
-        self.train = TrainPanel(napari_viewer, self.child, self.models)
+        self.train = TrainPanel(napari_viewer, self.worker, self.models)
         self.export = ExportPanel(napari_viewer)
         self.tabs = QTabWidget()
         panels = {"Segment": self.segment, "Correct": self.correct, "Train": self.train, "Export": self.export}
@@ -45,7 +45,7 @@ class FlowsegWidget(QWidget):
         self.state = QLabel("")
         self.state.setWordWrap(True)
         self.cancel = QPushButton("Cancel")
-        self.cancel.clicked.connect(self.child.cancel)
+        self.cancel.clicked.connect(self.worker.cancel)
         row = QHBoxLayout()
         row.addWidget(self.progress, stretch=1)
         row.addWidget(self.cancel)
@@ -54,18 +54,18 @@ class FlowsegWidget(QWidget):
         column.addLayout(row)
         column.addWidget(self.state)
         self._rest()
-        self.child.started.connect(self._begin)
-        self.child.told.connect(self._tell)
-        self.child.failed.connect(show_error)
-        self.child.ended.connect(self._rest)
+        self.worker.started.connect(self._begin)
+        self.worker.received.connect(self._show_progress)
+        self.worker.failed.connect(show_error)
+        self.worker.ended.connect(self._rest)
         self._follow_layers()
 
     def event(self, event: QEvent) -> bool:
-        """Qt's way in; the process ends when the panel is closed: napari takes it out of its dock then."""
+        """Handle an event of Qt; when napari takes the panel out of its dock, it is closed, and the process ends."""
         if event.type() == QEvent.Type.ParentChange and self.parent() is None:
-            self.child.cancel()
-            self.child.stop()
-        return super().event(event)
+            self.worker.cancel()
+            self.worker.stop()
+        return bool(super().event(event))
 
     def _follow_layers(self) -> None:
         events = self._viewer.layers.events
@@ -77,14 +77,14 @@ class FlowsegWidget(QWidget):
 
     def _refresh(self) -> None:
         for layer in self._viewer.layers:
-            layer.events.name.connect(self._refresh)  # one connection, however often
+            layer.events.name.connect(self._refresh)  # connected once, however often this runs
         self.segment.image.refresh()
         self.correct.masks.refresh()
         self.train.refresh()
         self.export.refresh()
 
     def _follow_choice(self) -> None:
-        """The layer that is chosen in the viewer's list is the one to segment, or to correct."""
+        """Choose the active layer of the viewer in the panels."""
         active = self._viewer.layers.selection.active
         self.segment.image.choose(active)
         self.correct.masks.choose(active)
@@ -95,13 +95,13 @@ class FlowsegWidget(QWidget):
         self.progress.setRange(0, 0)
         self.state.setText("starting")
 
-    def _tell(self, told: Told) -> None:
-        if told.kind == "warning":
-            show_warning(told.text)
+    def _show_progress(self, message: Message) -> None:
+        if message.kind == "warning":
+            show_warning(message.text)
             return
-        self.progress.setRange(0, told.n_all)
-        self.progress.setValue(told.n_done)
-        self.state.setText(told.text)
+        self.progress.setRange(0, message.n_all)
+        self.progress.setValue(message.n_done)
+        self.state.setText(message.text)
 
     def _rest(self) -> None:
         self._show_busy(False)

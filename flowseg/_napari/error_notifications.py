@@ -1,4 +1,4 @@
-"""What goes wrong, as a notification of the viewer in one sentence."""
+"""Errors as notifications of the viewer, in one sentence."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from flowseg._system.shown import one_line, shown
 
 
 @contextmanager
-def errors_shown() -> Iterator[None]:
-    """Show the errors that a user or the machine makes; those of ours go napari's way, with a traceback."""
+def showing_errors() -> Iterator[None]:
+    """Show errors that the user or the machine causes; napari shows other errors, which are bugs, with a traceback."""
     try:
         yield
     except (ValueError, TypeError, OSError, MemoryError, ImportError) as error:

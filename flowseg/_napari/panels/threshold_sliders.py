@@ -1,4 +1,4 @@
-"""Thresholds to set by sliders; what nobody has touched keeps the model's value exactly."""
+"""Sliders for thresholds; one that the user has not moved keeps the model's value exactly."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QDoubleSpinBox, QFormLayout, QGroupBox, QLabel, QPushButton, QSlider, QVBoxLayout, QWidget
 from qtpy.QtWidgets import QHBoxLayout as Row
 
-from flowseg._napari.model_files import Model
+from flowseg._napari.model_info import Model
 from flowseg._segmenters.thresholds import Thresholds
 
 
 @dataclass(frozen=True)
 class Scale:
-    """What a threshold can be set to."""
+    """The range of a threshold."""
 
     title: str
     low: float
     high: float
     step: float
-    none_at: float | None  # this value stands for None: the threshold is off
+    none_at: float | None  # value that stands for None: the threshold is off
     hint: str
 
 
-# Logits beyond 10 are certain; flows of unit length differ by 4 (squared) at most.
+# Logits beyond 10 mean certainty; the squared difference of two unit vectors is at most 4.
 SCALES = {
     "cellprob_threshold": Scale("Cellprob", -10.0, 10.0, 0.1, None, "Larger: less foreground, smaller objects"),
-    "flow_threshold": Scale("Flow error", 0.0, 4.0, 0.05, 4.0, "Objects whose flows are further off are dropped"),
-    "min_size": Scale("Least size", 0, 2000, 1, None, "Objects of fewer pixels are dropped"),
-    "score_threshold": Scale("Score", 0.0, 1.0, 0.01, 0.0, "Objects of a lower score are dropped"),
+    "flow_threshold": Scale("Flow error", 0.0, 4.0, 0.05, 4.0, "Objects with a larger flow error are dropped"),
+    "min_size": Scale("Minimum size", 0, 2000, 1, None, "Objects of fewer pixels are dropped"),
+    "score_threshold": Scale("Score", 0.0, 1.0, 0.01, 0.0, "Objects with a lower score are dropped"),
 }
 
 
@@ -44,10 +44,10 @@ class Number(QDoubleSpinBox):
         self.setDecimals(0 if scale.step >= 1 else 2)
         self.setRange(scale.low, scale.high)
         self.setSingleStep(scale.step)
-        self.setKeyboardTracking(False)  # not at every digit
+        self.setKeyboardTracking(False)  # no signal at every digit
 
     def textFromValue(self, value: float) -> str:  # noqa: N802 - Qt's name
-        """Qt asks for what to show."""
+        """Return the text to show, for Qt."""
         return "off" if value == self.scale.none_at else super().textFromValue(value)
 
 
@@ -81,7 +81,7 @@ class Slide(QWidget):
         return self._value
 
     def set_value(self, value: float | None) -> None:
-        """Take a model's value, all its digits, and tell nobody."""
+        """Set a model's value, with all its digits, without a signal."""
         shown = self._scale.none_at if value is None else value
         if shown is None:
             raise ValueError(f"{self._scale.title} must be a number; got None.")
@@ -121,8 +121,8 @@ class ThresholdBox(QGroupBox):
         for name, slide in self.slides.items():
             self._form.addRow(SCALES[name].title, slide)
             slide.changed.connect(self.changed)
-        self.reset = QPushButton("The model's own")
-        self.reset.setToolTip("Set all of them to what the model chose in training")
+        self.reset = QPushButton("Reset to the model")
+        self.reset.setToolTip("Set all thresholds to the model's values")
         self.reset.clicked.connect(self._reset)
         self.state = QLabel("")
         self.state.setWordWrap(True)
@@ -132,7 +132,7 @@ class ThresholdBox(QGroupBox):
         column.addWidget(self.state)
 
     def take(self, model: Model) -> None:
-        """Show the thresholds of a model, with its values if it is another than before."""
+        """Show the thresholds of a model, with its values if the model has changed."""
         if model == self._model:
             return
         self._model = model
@@ -142,7 +142,7 @@ class ThresholdBox(QGroupBox):
 
     @property
     def thresholds(self) -> Thresholds:
-        """What is set."""
+        """The thresholds that are set."""
         return Thresholds(**{name: slide.value for name, slide in self.slides.items()})
 
     def _reset(self) -> None:
@@ -153,7 +153,7 @@ class ThresholdBox(QGroupBox):
 
 
 def _names(model: Model) -> Sequence[str]:
-    """The thresholds that a model decodes by."""
+    """Return the names of the thresholds that a model uses."""
     if not model.has_flows:
         return ("min_size",)
     return tuple(name for name in SCALES if name != "score_threshold" or model.has_scores)

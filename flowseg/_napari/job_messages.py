@@ -1,4 +1,4 @@
-"""What viewer and child process say to each other: jobs as one line of JSON, arrays as files without pickles."""
+"""Messages between viewer and worker process: jobs as one line of JSON, arrays as files without pickles."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from flowseg._segmenters.thresholds import Thresholds
 
 @dataclass(frozen=True)
 class DecodeJob:
-    """Make masks of what the network has said of planes before."""
+    """Decode outputs of the network that were kept."""
 
-    folder: str  # of the job's files
-    planes: tuple[str, ...]  # how the viewer numbers them; '' for a single image
+    folder: str  # for the job's files
+    planes: tuple[str, ...]  # their names in the viewer; '' for a single image
     model: str  # file
     thresholds: Thresholds
     outputs_folder: str  # outlives the job
 
     def outputs(self, k: int) -> Path:
-        """File of the network's outputs for a plane, with the factor that it was scaled by."""
+        """File of the network's outputs for a plane, and of the factor that it was scaled by."""
         return Path(self.outputs_folder) / f"outputs_{k}.safetensors"
 
     def result(self, k: int) -> Path:
-        """File of what was found in it: masks, columns about the objects, and flows in colors."""
+        """File of the results of a plane: masks, columns about the objects, and flows as colors."""
         return Path(self.folder) / f"result_{k}.safetensors"
 
 
 @dataclass(frozen=True)
 class SegmentJob(DecodeJob):
-    """Segment planes, each on its own, and keep the network's outputs."""
+    """Segment planes one by one, and keep the network's outputs."""
 
     diameter: Diameter  # as for `FlowSegmenter.predict`
     with_flows: bool
@@ -68,19 +68,19 @@ class TrainJob:
 
 Job = SegmentJob | DecodeJob | TrainJob
 
-# What a training can start from besides models: names of networks with new weights.
+# What a training can start from, apart from models: networks with new weights.
 NEW_NETWORK = "a new network"
 SMALL_NETWORK = "a new network, small and fast"
 NEW_NETWORKS = (NEW_NETWORK, SMALL_NETWORK)
 
 
 def write_job(job: Job) -> str:
-    """Give the line that asks for a job."""
+    """Return a job as a line."""
     return json.dumps({"task": type(job).__name__, "job": asdict(job)})
 
 
 def read_job(line: str) -> Job:
-    """Give the job that a line asks for."""
+    """Return the job of a line."""
     document = json.loads(line)
     kinds: dict[str, type[Job]] = {kind.__name__: kind for kind in (SegmentJob, DecodeJob, TrainJob)}
     values = document["job"]
@@ -91,20 +91,21 @@ def read_job(line: str) -> Job:
 
 
 @dataclass(frozen=True)
-class Told:
-    """What the child tells of a job."""
+class Message:
+    """A message of the worker process about its job."""
 
     kind: str  # "progress", "warning", "failed" or "done"
     text: str = ""
     n_done: int = 0
-    n_all: int = 0  # 0: nobody knows how long it takes
+    n_all: int = 0  # 0: not known
+    file: str = ""  # of the trained model, at the end of a training
 
     def line(self) -> str:
-        """Give the line to send."""
+        """Return the line to send."""
         return json.dumps(asdict(self))
 
 
-def read_told(line: str) -> Told:
-    """Give what a line tells."""
+def read_message(line: str) -> Message:
+    """Return the message of a line."""
     document: dict[str, Any] = json.loads(line)
-    return Told(**document)
+    return Message(**document)

@@ -1,7 +1,7 @@
-"""The process beside the viewer that holds TensorFlow.
+"""Main function of the worker process, which runs TensorFlow: it reads jobs from standard input until that ends.
 
-In the viewer's own process TensorFlow crashes beside an OpenGL in software (both bring an LLVM along). Besides, a
-process can be ended at once, and the viewer stays quick. It reads jobs from standard input until that ends.
+In the viewer's process TensorFlow would crash if OpenGL is rendered in software, as both contain LLVM. Besides, a
+process can be ended at once, and the viewer stays responsive.
 """
 
 from __future__ import annotations
@@ -21,78 +21,89 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
 from flowseg import BoundarySegmenter, FlowSegmenter, plot
-from flowseg._napari.jobs import NEW_NETWORKS, SMALL_NETWORK, DecodeJob, Job, SegmentJob, Told, TrainJob, read_job
+from flowseg._napari.job_messages import (
+    NEW_NETWORKS,
+    SMALL_NETWORK,
+    DecodeJob,
+    Job,
+    Message,
+    SegmentJob,
+    TrainJob,
+    read_job,
+)
 from flowseg._nets.durations import say_duration
 from flowseg._nets.quiet import hush_native_libraries
 from flowseg._segmenters.codecs import Outputs
 from flowseg._segmenters.pipeline import pipeline_of
 from flowseg._segmenters.summary import describe_fit
 from flowseg._segmenters.thresholds import Thresholds
+from flowseg._system.rescue import save_somewhere
 from flowseg._system.shown import one_line
 
 # The network of `flowseg demo`.
 SMALL_FILTERS, SMALL_CROP = (16, 32, 64), 96
-# Steps after which the time that is left can be told: the first ones take longer.
-STEPS_TO_TELL = 10
-# What goes wrong with jobs by the user's or the machine's doing; anything else is a fault of ours and ends the process.
+# Steps before the remaining time is estimated: the first ones take longer.
+FIRST_STEPS = 10
+# Errors that a job or the machine may cause; any other is a bug and ends the process.
 EXPECTED = (ValueError, TypeError, OSError, MemoryError, ImportError)
-# Constant planes that are named at most.
+# Most constant planes that are named.
 MOST_NAMED = 5
 
-Tell = Callable[[Told], None]
+Send = Callable[[Message], None]
 Segmenter = FlowSegmenter | BoundarySegmenter
-# The segmenter of the job before by file and time of change.
+# The segmenter of the previous job, by file and time of change.
 Models = dict[tuple[str, int], Segmenter]
-# What was found in a plane: masks, columns about the objects, flows in colors.
-Found = dict[str, NDArray[Any]]
+# Results of a plane: masks, columns about the objects, flows as colors.
+PlaneArrays = dict[str, NDArray[Any]]
 
 
 def main() -> None:
-    """Take jobs and tell of them until there are no more."""
+    """Do jobs and send messages about them until there are no more."""
     hush_native_libraries()
     with os.fdopen(os.dup(1), "w", encoding="ascii") as out:
-        os.dup2(2, 1)  # what libraries print is not for the viewer
+        os.dup2(2, 1)  # output of libraries is not for the viewer
 
-        def tell(told: Told) -> None:
-            out.write(told.line() + "\n")
+        def send(message: Message) -> None:
+            out.write(message.line() + "\n")
             out.flush()
 
         models: Models = {}
         for line in sys.stdin:
-            work(read_job(line), models, tell)
+            work(read_job(line), models, send)
 
 
-def work(job: Job, models: Models, tell: Tell) -> None:
-    """Do one job; ``models`` holds the segmenter of the job before, for another like it."""
+def work(job: Job, models: Models, send: Send) -> None:
+    """Do one job; ``models`` holds the segmenter of the previous job."""
     if "keras" not in sys.modules:
-        tell(Told("progress", "starting TensorFlow"))
+        send(Message("progress", "starting TensorFlow"))
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("default")
-            text = _do(job, models, tell)
+            done = _do(job, models, send)
     except EXPECTED as error:
-        tell(Told("failed", one_line(str(error)) or type(error).__name__))
+        send(Message("failed", one_line(str(error)) or type(error).__name__))
         return
     for warning in caught:
         if issubclass(warning.category, UserWarning):
-            tell(Told("warning", one_line(str(warning.message))))
-    tell(Told("done", text))
+            send(Message("warning", one_line(str(warning.message))))
+    send(done)
 
 
-def _do(job: Job, models: Models, tell: Tell) -> str:
+def _do(job: Job, models: Models, send: Send) -> Message:
     if isinstance(job, TrainJob):
-        return train(job, tell)
-    return segment(job, models, tell) if isinstance(job, SegmentJob) else decode(job, models, tell)
+        return train(job, send)
+    text = segment(job, models, send) if isinstance(job, SegmentJob) else decode(job, models, send)
+    return Message("done", text)
 
 
-def segment(job: SegmentJob, models: Models, tell: Tell) -> str:
-    """Run the network plane by plane, keep its outputs, and decode them; say how many objects there are."""
+def segment(job: SegmentJob, models: Models, send: Send) -> str:
+    """Run the network plane by plane, keep its outputs, and decode them; return the number of objects in words."""
     segmenter = _load(job.model, models)
     pipeline = pipeline_of(segmenter)
     n_objects, constant = 0, []
     noise = pipeline.noise_check()
     for k, name in enumerate(job.planes):
-        _tell_plane(job, k, "segmenting", tell)
+        _send_plane(job, k, "segmenting", send)
         image = np.load(job.plane(k), allow_pickle=False)
         if image.min() == image.max():
             constant.append(name)
@@ -108,27 +119,27 @@ def segment(job: SegmentJob, models: Models, tell: Tell) -> str:
     return _count(n_objects, len(job.planes), constant)
 
 
-def decode(job: DecodeJob, models: Models, tell: Tell) -> str:
-    """Make masks again of the outputs that were kept, with other thresholds; no network runs."""
+def decode(job: DecodeJob, models: Models, send: Send) -> str:
+    """Decode the outputs that were kept, with other thresholds; no network runs."""
     segmenter = _load(job.model, models)
     n_objects = 0
     for k in range(len(job.planes)):
-        _tell_plane(job, k, "decoding", tell)
+        _send_plane(job, k, "decoding", send)
         kept = load_file(job.outputs(k))
         outputs = Outputs(kept["outputs"], float(kept["factor"]))
         n_objects += _write(_decode(segmenter, outputs, job.thresholds), job.result(k))
     return _count(n_objects, len(job.planes), [])
 
 
-def _tell_plane(job: DecodeJob, k: int, text: str, tell: Tell) -> None:
+def _send_plane(job: DecodeJob, k: int, text: str, send: Send) -> None:
     n = len(job.planes)
-    tell(Told("progress", f"{text} plane {k + 1} of {n}", k, n) if n > 1 else Told("progress", text))
+    send(Message("progress", f"{text} plane {k + 1} of {n}", k, n) if n > 1 else Message("progress", text))
 
 
 def _load(path: str, models: Models) -> Segmenter:
-    """The segmenter of a model file, which is the one of the job before where that had the same."""
+    """Return the segmenter of a model file, loaded unless it is that of the previous job."""
     if not Path(path).is_file():
-        raise FileNotFoundError(f"The model file {path} is not there any more: open it again, or choose another model.")
+        raise FileNotFoundError(f"The model file {path} no longer exists: open it again, or choose another model.")
     key = (path, os.stat(path).st_mtime_ns)
     if key not in models:
         from flowseg._segmenters.loading import load_segmenter
@@ -139,23 +150,23 @@ def _load(path: str, models: Models) -> Segmenter:
     return models[key]
 
 
-def _decode(segmenter: Segmenter, outputs: Outputs, thresholds: Thresholds) -> Found:
-    """Masks, and of a model of flows one array per column about the objects."""
-    # Diameters are estimated with the model's own thresholds, so these stay in the segmenter.
+def _decode(segmenter: Segmenter, outputs: Outputs, thresholds: Thresholds) -> PlaneArrays:
+    """Return masks and, for a model with flows, one array per column about the objects."""
+    # The segmenter keeps the model's own thresholds, with which diameters are estimated.
     other, known = copy.copy(segmenter), segmenter.get_params()
     other.set_params(**{name: value for name, value in asdict(thresholds).items() if name in known})
     masks, objects = pipeline_of(other).decode_objects(outputs)
     return {"masks": masks, **{f"object_{name}": column for name, column in (objects or {}).items()}}
 
 
-def _write(found: Found, path: Path) -> int:
-    """Write what was found in a plane; the number of its objects."""
+def _write(found: PlaneArrays, path: Path) -> int:
+    """Write the results of a plane; return the number of its objects."""
     save_file({name: np.ascontiguousarray(array) for name, array in found.items()}, path)
     return int(found["masks"].max(initial=0))
 
 
 def _count(n_objects: int, n_planes: int, constant: list[str]) -> str:
-    """How many objects there are, and where none can be."""
+    """Return the number of objects in words, and the planes where there can be none."""
     text = f"{n_objects} object{'s' * (n_objects != 1)}"
     if n_planes == 1:
         return f"{text}, as all pixels have the same value" if constant else text
@@ -166,8 +177,8 @@ def _count(n_objects: int, n_planes: int, constant: list[str]) -> str:
     return text
 
 
-def train(job: TrainJob, tell: Tell) -> str:
-    """Train, save the model, say how it went."""
+def train(job: TrainJob, send: Send) -> Message:
+    """Train and save the model; return the message at the end, with the model's file."""
     from flowseg._nets.progress import StepProgress
     from flowseg._segmenters.loading import load_segmenter
 
@@ -183,19 +194,22 @@ def train(job: TrainJob, tell: Tell) -> str:
     n_steps = job.epochs * segmenter.steps_per_epoch
     times: list[float] = []
 
-    def tell_step(n_done: int, epoch: int, losses: dict[str, float]) -> None:
+    def send_step(n_done: int, epoch: int, losses: dict[str, float]) -> None:
         times.append(time.monotonic())
         text = f"epoch {epoch + 1} of {job.epochs}, {_describe(losses)}"
-        if n_done > STEPS_TO_TELL:
+        if n_done > FIRST_STEPS:
             left = (times[-1] - times[0]) / (n_done - 1) * (n_steps - n_done)
             text += f", {say_duration(left)} left"
-        tell(Told("progress", text, n_done, n_steps))
+        send(Message("progress", text, n_done, n_steps))
 
-    tell(Told("progress", "preparing the images"))
+    send(Message("progress", "preparing the images"))
     began = time.monotonic()
-    segmenter.fit(images, masks, callbacks=[StepProgress(tell_step)])
-    segmenter.save(job.model)
-    return "; ".join(describe_fit(segmenter, time.monotonic() - began))
+    segmenter.fit(images, masks, callbacks=[StepProgress(send_step)])
+    text = "; ".join(describe_fit(segmenter, time.monotonic() - began))
+    file, error = save_somewhere(segmenter.save, job.model)
+    if error is not None:
+        send(Message("warning", f"The model could not be kept in the temporary folder: it is saved as {file}."))
+    return Message("done", text, file=str(file))
 
 
 def _describe(losses: dict[str, float]) -> str:

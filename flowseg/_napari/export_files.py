@@ -1,4 +1,4 @@
-"""Masks of a layer as files, for flowseg and for other programs."""
+"""Export the masks of a layer to files, for flowseg and for other programs."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from flowseg import io
 from flowseg._labels.measure import measure
 from flowseg._napari import layers
+from flowseg._napari.doubtful_objects import COLUMNS
 from flowseg._napari.layers import Index
-from flowseg._napari.quality import COLUMNS
 from flowseg._system.locks import holding_folder
 from flowseg._system.optional import need
 from flowseg.io._kinds import COCO, COCO_NAME, NEEDS, Result, result_file, write_results
 
-# Kinds of files, and how a user knows them.
+# Kind of files -> its title.
 KINDS = {
     "tif": "Label image (.tif)",
     "png": "Label image (.png)",
@@ -30,9 +30,9 @@ KINDS = {
     "csv": "Table of measurements (.csv)",
     "overlay": "Picture of the outlines (.png)",
 }
-# These hold all planes of a stack; of the others there is one per plane.
-WHOLE = ("tif", COCO, "csv")
-# What file names do not hold on one system or another.
+# Kinds of which one file holds all planes of a stack; the others have one file per plane.
+OF_STACKS = ("tif", COCO, "csv")
+# Characters that some systems forbid in file names.
 FORBIDDEN = r'[\x00-\x1f\\/:*?"<>|]+'
 
 
@@ -42,15 +42,15 @@ class Export:
     Parameters
     ----------
     masks : Labels
-        What is written.
+        Layer to export.
     image : Image, optional
         For measurements of intensity and for pictures.
     folder : Path
-        Where.
+        Output folder.
     name : str
-        What file names start with.
+        Start of the file names.
     pixel_size : (float, float), optional
-        Height and width in micrometres.
+        Height and width in micrometers.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Export:
             raise FileNotFoundError(f"The folder to export to must exist; {folder} does not.")
 
     def files(self, kinds: Sequence[str]) -> list[Path]:
-        """Give the files that are going to be written."""
+        """Return the files that `write` will write."""
         if not kinds:
             raise ValueError("Choose one kind of file at least; none is chosen.")
         for kind in kinds:
@@ -78,14 +78,14 @@ class Export:
     def _files_of(self, kind: str) -> list[Path]:
         if kind == COCO:
             return [self._folder / f"{self._name}_{COCO_NAME}"]
-        names = [self._name] if kind in WHOLE else [self._name_of(index) for index in self._planes]
+        names = [self._name] if kind in OF_STACKS else [self._name_of(index) for index in self._planes]
         return [result_file(self._folder, name, kind) for name in names]
 
     def _name_of(self, index: Index) -> str:
         return "_".join([self._name, *(f"{k:03d}" for k in index)])
 
     def write(self, kinds: Sequence[str]) -> None:
-        """Write files of several kinds, each whole or not at all, while no command writes into the folder."""
+        """Write files of several kinds, each atomically, while no command writes into the folder."""
         with holding_folder(self._folder, "the export of napari", f"The folder {self._folder}"):
             self._write(kinds)
 
@@ -96,7 +96,7 @@ class Export:
                 io.write_coco(target, {self._name_of(index): self._plane(index) for index in self._planes})
             elif kind == "csv":
                 io.write_table(target, self._table())
-            elif kind in WHOLE:
+            elif kind in OF_STACKS:
                 masks = np.asarray(layers.full_size(self._masks))
                 write_results(self._folder, self._name, [kind], Result(masks, pixel_size=self._pixel_size))
             else:
@@ -111,7 +111,7 @@ class Export:
         return None if self._image is None else layers.plane(self._image, index)
 
     def _table(self) -> dict[str, NDArray[Any]]:
-        """Measurements, with what the model said of the objects that nobody has changed."""
+        """Return measurements, with the qualities of the objects that were not changed by hand."""
         tables = []
         for index in self._planes:
             masks = self._plane(index)
@@ -131,5 +131,5 @@ class Export:
 
 
 def safe_name(name: str) -> str:
-    """Give a layer's name as the beginning of a file name."""
+    """Return the name of a layer as the start of a file name."""
     return re.sub(FORBIDDEN, "_", name).strip(" .") or "masks"

@@ -1,4 +1,4 @@
-"""The child process, seen from the viewer: it is started on first use, given one job at a time, and ended to cancel."""
+"""The worker process, as the viewer sees it: started on first use, given one job at a time, ended to cancel."""
 
 from __future__ import annotations
 
@@ -12,21 +12,23 @@ from pathlib import Path
 
 from qtpy.QtCore import QObject, QProcess, Signal
 
-from flowseg._napari.jobs import Job, Told, read_told, write_job
+from flowseg._napari.job_messages import Job, Message, read_message, write_job
 
-# The child imports from the same places as the viewer, however these came to be.
-PROGRAM = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from flowseg._napari.child import main; main()"
-# Time for the end of a process that was told to end, in milliseconds.
+# The worker imports from the same places as the viewer.
+PROGRAM = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from flowseg._napari.worker_main import main; main()"
+)
+# Time that a process has to end, in milliseconds.
 END_TIME = 5000
 
-Done = Callable[[str], None]
+Done = Callable[[Message], None]
 
 
-class ChildProcess(QObject):
-    """Does jobs, one at a time; all of it is told by signals in the viewer's thread."""
+class WorkerProcess(QObject):
+    """Does one job at a time, and emits signals about it in the viewer's thread."""
 
     started = Signal()
-    told = Signal(object)  # a Told: progress and warnings
+    received = Signal(object)  # a Message: progress or a warning
     failed = Signal(str)  # why, in one sentence
     ended = Signal()  # done, failed or cancelled
 
@@ -34,14 +36,14 @@ class ChildProcess(QObject):
         super().__init__(parent)
         self._files = tempfile.TemporaryDirectory(prefix="flowseg-", ignore_cleanup_errors=True)
         self._process: QProcess | None = None
-        self._running: list[QProcess] = []  # that one, to end it however the viewer ends
+        self._running: list[QProcess] = []  # the same, to end it however the viewer ends
         running = self._running
         self.destroyed.connect(lambda: _end(running))
         atexit.register(_end, running)
         self._job: Job | None = None
         self._done: Done | None = None
-        self._rest = ""  # a line that has not come to its end
-        self._said = ""  # what the process wrote to standard error last
+        self._rest = ""  # start of a line whose end has not arrived
+        self._errors = ""  # end of the text on standard error
         self._n_folders = 0
 
     @property
@@ -50,7 +52,7 @@ class ChildProcess(QObject):
         return self._job is not None
 
     def new_folder(self) -> str:
-        """Make a folder for a job's files, or for files that last as long as the viewer."""
+        """Make a folder for a job's files, or for files that are kept as long as the viewer is open."""
         self._n_folders += 1
         folder = Path(self._files.name) / f"{self._n_folders}"
         folder.mkdir()
@@ -59,12 +61,12 @@ class ChildProcess(QObject):
     def check_idle(self) -> None:
         """Refuse a second job."""
         if self._job is not None:
-            raise ValueError("flowseg does one thing at a time: wait for its end, or cancel it.")
+            raise ValueError("flowseg does one job at a time: wait for its end, or cancel it.")
 
     def do(self, job: Job, done: Done) -> None:
-        """Start a job; ``done`` is called with what the child says at its end, before the job's folder is removed."""
+        """Start a job; ``done`` is called with the message at its end, before the job's folder is removed."""
         self.check_idle()
-        self._job, self._done, self._said = job, done, ""
+        self._job, self._done, self._errors = job, done, ""
         self.started.emit()
         if self._process is None:
             self._start()
@@ -100,37 +102,37 @@ class ChildProcess(QObject):
         text = self._rest + bytes(self._process.readAllStandardOutput()).decode("ascii")
         *lines, self._rest = text.split("\n")
         for line in lines:
-            self._hear(read_told(line))
+            self._handle(read_message(line))
 
-    def _hear(self, told: Told) -> None:
+    def _handle(self, message: Message) -> None:
         if self._job is None:
             return
-        if told.kind == "done":
+        if message.kind == "done":
             done, self._done = self._done, None
             try:
                 if done is not None:
-                    done(told.text)
+                    done(message)
             finally:
                 self._end_job()
-        elif told.kind == "failed":
+        elif message.kind == "failed":
             self._end_job()
-            self.failed.emit(told.text)
+            self.failed.emit(message.text)
         else:
-            self.told.emit(told)
+            self.received.emit(message)
 
     def _read_errors(self) -> None:
         if self._process is not None:
             text = bytes(self._process.readAllStandardError()).decode("utf-8", "replace")
             if sys.stderr is not None:
                 sys.stderr.write(text)
-            self._said = (self._said + text)[-2000:]
+            self._errors = (self._errors + text)[-2000:]
 
     def _lost(self) -> None:
-        """The process ended by itself: a fault of ours, or the machine ran out of memory."""
+        """Report that the process has ended by itself: a bug, or the machine ran out of memory."""
         self._read_errors()
         self.stop()
         if self._job is not None:
-            last = (self._said.strip().splitlines() or ["it left no message; was there enough memory?"])[-1]
+            last = (self._errors.strip().splitlines() or ["it left no message; was there enough memory?"])[-1]
             self._end_job()
             self.failed.emit(f"The process that segments and trains has ended: {last.strip()}")
 

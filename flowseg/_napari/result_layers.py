@@ -1,4 +1,4 @@
-"""Masks that were found, as layers: what is known of each object, and what was changed by hand since."""
+"""Layers of results: masks with a table of their objects, and what was changed by hand since."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from flowseg._napari.layers import Index
 
 
 @dataclass(frozen=True)
-class Found:
-    """What was found in one plane."""
+class PlaneResult:
+    """Results of one plane."""
 
     masks: NDArray[np.int32]
-    objects: dict[str, NDArray[Any]]  # columns; none for a model that does not say more than masks
-    flows: NDArray[np.uint8] | None  # in colors
+    objects: dict[str, NDArray[Any]]  # columns; none for a model without flows
+    flows: NDArray[np.uint8] | None  # as colors
 
 
-def read_found(path: Path) -> Found:
-    """Read what the child has written of a plane."""
+def read_plane(path: Path) -> PlaneResult:
+    """Read the results of a plane from the worker's file."""
     arrays = load_file(path)
     objects = {name.removeprefix("object_"): array for name, array in arrays.items() if name.startswith("object_")}
-    return Found(arrays["masks"], objects, arrays.get("flows"))
+    return PlaneResult(arrays["masks"], objects, arrays.get("flows"))
 
 
-class Result:
-    """The masks of an image as a Labels layer that lies where the image lies.
+class ResultLayer:
+    """The masks of an image as a Labels layer at the place of the image.
 
     Parameters
     ----------
     viewer : napari.Viewer
-        Gets the layers.
+        Viewer to add the layers to.
     image : Image
         Layer that was segmented.
     contour : int
@@ -59,17 +59,17 @@ class Result:
 
     @property
     def is_shown(self) -> bool:
-        """Whether the layer still is what was put into the viewer."""
+        """Whether the layer is still in the viewer, with data of the same kind."""
         data, found = self.layer.data, self._found
         same = isinstance(data, np.ndarray) and (data.shape, data.dtype) == (found.shape, found.dtype)
         return same and self.layer in self._viewer.layers
 
     def is_edited(self, planes: Sequence[Index]) -> bool:
-        """Whether somebody has changed planes by hand."""
+        """Whether planes were changed by hand."""
         return any(not np.array_equal(self.layer.data[index], self._found[index]) for index in planes)
 
-    def write(self, planes: Sequence[Index], found: Sequence[Found]) -> None:
-        """Put masks into planes; their labels occur in no other plane."""
+    def write(self, planes: Sequence[Index], found: Sequence[PlaneResult]) -> None:
+        """Write masks into planes, with labels that occur in no other plane."""
         data = self.layer.data
         for index in planes:
             data[index] = 0
@@ -85,17 +85,17 @@ class Result:
         self.n_objects = sum(int(plane.masks.max(initial=0)) for plane in found)
         self.layer.data = data
         if len(planes) == layers.count_planes(self.layer):
-            self.layer.editable = False  # napari forgets the history of undo, which was that of other masks
+            self.layer.editable = False  # clears napari's undo history, which was that of other masks
             self.layer.editable = True
         self._keep_rows()
         self._write_flows(planes, found)
 
     def _labels(self, planes: Sequence[Index]) -> NDArray[Any]:
-        """The objects that were found in planes."""
+        """Return the labels that were found in planes."""
         return np.unique(np.concatenate([np.unique(self._found[index]) for index in planes]))
 
-    def _rows(self, index: Index, plane: Found, n: int) -> pd.DataFrame:
-        """One row per object; napari finds rows by the column ``index``, and shows the others as they come."""
+    def _rows(self, index: Index, plane: PlaneResult, n: int) -> pd.DataFrame:
+        """Return one row per object; napari finds rows by the column ``index``, and shows the others in order."""
         if not plane.objects:
             return pd.DataFrame()
         names = sorted((name for name in plane.objects if name != "label"), key=lambda name: name != "score")
@@ -105,7 +105,7 @@ class Result:
         return pd.DataFrame(rows | {title: np.full(size, k) for title, k in zip(titles, index, strict=True)})
 
     def _keep_rows(self, _: Any = None) -> None:
-        """Leave in the layer's table the rows of those objects that nobody has changed by hand."""
+        """Keep in the layer's table the rows of objects that were not changed by hand."""
         if self._table.empty or self.layer.data.shape != self._found.shape:
             self.layer.features = self._table
             return
@@ -113,7 +113,7 @@ class Result:
         touched = np.union1d(self._found[changed], self.layer.data[changed])
         self.layer.features = self._table[~self._table["index"].isin(touched)].reset_index(drop=True)
 
-    def _write_flows(self, planes: Sequence[Index], found: Sequence[Found]) -> None:
+    def _write_flows(self, planes: Sequence[Index], found: Sequence[PlaneResult]) -> None:
         if any(plane.flows is None for plane in found):
             return
         if self._flows is None or self._flows not in self._viewer.layers:

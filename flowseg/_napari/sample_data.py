@@ -8,7 +8,7 @@ import numpy as np
 
 from flowseg import synthetic
 
-# Rows and columns, and cells on them: crowded, with room for all of them.
+# Rows and columns, and number of cells: crowded, with room for all of them.
 SINGLE = ((256, 256), 70)
 STACKED = ((192, 192), 40)
 N_PLANES = 6
@@ -17,13 +17,13 @@ LayerTuple = tuple[Any, dict[str, Any], str]
 
 
 def cells() -> list[LayerTuple]:
-    """Give one image of crowded cells and their masks."""
+    """Return one image of crowded cells and their masks."""
     image, masks = synthetic.cells(*SINGLE, rng=0)
     return [(image, {"name": "cells"}, "image"), (masks, {"name": "cells true masks"}, "labels")]
 
 
 def cell_stack() -> list[LayerTuple]:
-    """Give six such images as a stack, enough to train on for a try."""
+    """Return six such images as a stack, enough for a first training."""
     pairs = [synthetic.cells(*STACKED, rng=seed) for seed in range(1, N_PLANES + 1)]
     images, masks = zip(*pairs, strict=True)
     return [

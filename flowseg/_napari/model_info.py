@@ -1,4 +1,4 @@
-"""What a viewer has to know of a model file before it is loaded."""
+"""Properties of a model file that the viewer needs before it is loaded."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 from flowseg._segmenters.model_file import read_document
 from flowseg._segmenters.thresholds import Thresholds, check_thresholds, read_thresholds
 
-# What a model file with flows says of itself.
+# The estimator of model files with flows.
 FLOWS = "FlowSegmenter"
 
 
 @dataclass(frozen=True)
 class Model:
-    """A model file and what has to be known of it before it is loaded."""
+    """A model file and its properties."""
 
     title: str
     path: Path
@@ -25,8 +25,8 @@ class Model:
     thresholds: Thresholds  # a model without flows has `min_size` only
 
 
-def describe(path: Path, title: str) -> Model:
-    """Read what a model file says of itself; no weights, no Keras."""
+def read_model(path: Path, title: str) -> Model:
+    """Read the properties of a model file, without weights or Keras."""
     document = read_document(path)
     n_channels = document["parameters"].get("n_channels")
     if not isinstance(n_channels, int):
@@ -37,7 +37,7 @@ def describe(path: Path, title: str) -> Model:
 
 
 def _thresholds(document: dict[str, Any], has_flows: bool, path: Path) -> Thresholds:
-    """What `predict` uses: the parameters, or what `fit` chose where they are "auto"."""
+    """Return the thresholds that `predict` uses: the parameters, or the choice of `fit` where they are "auto"."""
     learned = read_thresholds(document["learned"].get("thresholds")) if has_flows else Thresholds()
     parameters = document["parameters"]
     given = {n: parameters[n] for n in asdict(learned) if n in parameters and not isinstance(parameters[n], str)}

@@ -1,4 +1,4 @@
-"""A choice among the layers of a viewer that keeps up with them."""
+"""A box to choose a layer, which follows the layers of the viewer."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QComboBox
 
 
 class LayerBox(QComboBox):
-    """Choose one of some of a viewer's layers."""
+    """Choose one of the layers that a function returns."""
 
     def __init__(self, viewer: Any, wanted: Callable[[Any], list[Any]]) -> None:
         super().__init__()
@@ -19,7 +19,7 @@ class LayerBox(QComboBox):
         self.setMinimumContentsLength(12)  # a long name must not widen the viewer's side
 
     def layer(self) -> Any:
-        """Give the chosen layer, or None where there is none."""
+        """Return the chosen layer, or None if there are no layers."""
         return self.layers[self.currentIndex()] if self.layers else None
 
     def choose(self, layer: Any) -> None:
@@ -28,7 +28,7 @@ class LayerBox(QComboBox):
             self.setCurrentIndex(self.layers.index(layer))
 
     def refresh(self) -> None:
-        """Take over the layers and names that there are now; the choice stays if it can."""
+        """Update layers and names; the choice stays if it can."""
         chosen, before = self.layer(), len(self.layers)
         self.blockSignals(True)
         self.layers = self._wanted(self._viewer)

@@ -95,7 +95,7 @@ def test_mended_masks_replace_nothing(data):
         assert (contents(masks), contents(images), sorted(other.iterdir())) == before
 
 
-def test_memory_that_runs_out_is_said_of_the_file(data, monkeypatch):
+def test_an_error_of_memory_names_the_file(data, monkeypatch):
     def fail(file):
         raise MemoryError
 

@@ -154,8 +154,8 @@ def test_options_that_cannot_be(data):
 
 def test_channels_of_the_images(data):
     for file in (data / "images").iterdir():
-        grey = imread(file)
-        tifffile.imwrite(file.with_suffix(".tif"), np.stack([np.zeros_like(grey), grey]), metadata={"axes": "CYX"})
+        gray = imread(file)
+        tifffile.imwrite(file.with_suffix(".tif"), np.stack([np.zeros_like(gray), gray]), metadata={"axes": "CYX"})
         file.unlink()
     report = data / "report.html"
     command = ("evaluate", data / "masks", data / "found", "--images", data / "images", "--report", report)

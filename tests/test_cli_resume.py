@@ -134,7 +134,7 @@ def test_two_runs_are_not_mixed(model, tmp_path):
     assert len(entries) == 4
 
 
-def test_without_a_record_only_what_is_written_anew_is_replaced(model, tmp_path):
+def test_without_a_record_only_new_results_replace_files(model, tmp_path):
     images, output = write_images(tmp_path / "in", 1), tmp_path / "out"
     output.mkdir()
     mine = {"image 000.geojson": b"mine", "coco.json": b"mine", "image 000_masks.tif": b"old"}
@@ -154,7 +154,7 @@ def test_more_images_of_the_same_run(model, tmp_path):
     assert contents(tmp_path / "one by one") == contents(tmp_path / "at once")
 
 
-def test_what_is_not_whole_or_not_the_same_is_done_again(model, tmp_path):
+def test_incomplete_or_different_files_are_done_again(model, tmp_path):
     images, output = write_images(tmp_path / "in", 4), tmp_path / "out"
     arguments = ("predict", images, "--model", model, "--output", output, "--resume")
     invoke(*arguments)

@@ -25,7 +25,7 @@ def test_the_manifest_is_valid_and_complete():
     assert len(manifest.contributions.sample_data) == 2
 
 
-def test_segments_the_sample_and_says_how_good_objects_are(viewer, widget, qtbot, said):
+def test_segments_the_sample_with_scores(viewer, widget, qtbot, said):
     viewer.open_sample("flowseg", "cells")
     image, truth = viewer.layers
     image.scale = truth.scale = (0.5, 0.5)
@@ -276,7 +276,7 @@ def test_corrections_in_a_stack(viewer):
     assert np.unique(layer.data).tolist() == [0, 1, 2]
 
 
-def test_quality_is_that_of_objects_nobody_has_touched(viewer, qtbot):
+def test_qualities_are_of_unchanged_objects(viewer, qtbot):
     from flowseg._napari import label_edits
     from flowseg._napari.result_layers import PlaneResult, ResultLayer
 
@@ -329,7 +329,7 @@ def test_no_object_is_no_error(viewer):
         ),
     ],
 )
-def test_what_cannot_be_segmented_is_said_in_a_sentence(viewer, widget, said, data, sentence):
+def test_refusals_to_segment_are_one_sentence(viewer, widget, said, data, sentence):
     viewer.add_image(data, name="x")
     widget.segment.run.click()
     assert said() == [("error", sentence)]

@@ -94,7 +94,7 @@ def test_a_stack_is_one_file_or_one_for_each_plane_with_objects(viewer, export, 
         ]  # fmt: skip
 
 
-def test_what_cannot_be_exported_is_said_in_a_sentence(viewer, export, widget, said, tmp_path, monkeypatch):
+def test_refusals_to_export_are_one_sentence(viewer, export, widget, said, tmp_path, monkeypatch):
     assert export("tif") == []
     layer = viewer.add_labels(np.zeros((8, 8), dtype=np.uint8), name="none")
     assert export("tif") == []

@@ -52,7 +52,7 @@ def scores(masks):
     return [score_image(f"image {k}", a, b, find_overlaps(a, b)) for k, (a, b) in enumerate(masks)]
 
 
-def test_summary_is_what_metrics_says(masks, scores):
+def test_summary_agrees_with_metrics(masks, scores):
     true, predicted = zip(*masks)
     said = summarize(scores)
     pooled = metrics.pool([metrics.match(a, b) for a, b in masks])
@@ -73,7 +73,7 @@ def test_summary_is_what_metrics_says(masks, scores):
     assert said["merges"] > 0
 
 
-def test_rows_are_what_metrics_says_of_each_image(masks, scores):
+def test_rows_agree_with_metrics_of_each_image(masks, scores):
     for row, (a, b) in zip(summarize(scores)["per_image"], masks, strict=True):
         match, errors = metrics.match(a, b), metrics.splits_merges(a, b)
         assert (row["tp"], row["fp"], row["fn"]) == (match.tp, match.fp, match.fn)
@@ -114,7 +114,7 @@ def test_intervals_of_one_image_are_not_made_up(scores):
     assert all(low == high for low, high in same["intervals"]["average_precision_pooled"])
 
 
-def test_bootstrap_of_a_mean_is_as_wide_as_theory_says():
+def test_bootstrap_of_a_mean_is_as_wide_as_in_theory():
     values = np.random.default_rng(1).normal(0.5, 0.1, 200)
     found = bootstrap(lambda weights: {"mean": weights @ values / weights.sum(axis=1)}, values.size)
     low, high = found["mean"]
@@ -197,7 +197,7 @@ def test_channels_that_are_no_colors():
     assert np.array_equal(decode(picture)[..., 0] > 128, np.eye(8) > 0)
 
 
-def test_large_images_are_reduced_and_it_is_said(monkeypatch):
+def test_large_images_are_reduced_with_a_note(monkeypatch):
     monkeypatch.setattr(image_picture, "IMAGE_PIXELS", 30)
     image = np.kron(np.arange(24).reshape(4, 6), np.ones((3, 3)))
     picture = make_picture(image, 1)
@@ -281,7 +281,7 @@ def test_the_page_asks_for_nothing(tmp_path, masks):
     assert "{{" not in text
 
 
-def test_written_whole_or_not_at_all(tmp_path, masks):
+def test_written_atomically(tmp_path, masks):
     path = tmp_path / "report.html"
     path.write_text("the one before")
 

@@ -285,7 +285,7 @@ def test_every_control_is_reached_and_shows_the_focus(page):
     assert unnamed == 0
 
 
-def test_pointing_tells_what_an_object_is(page):
+def test_pointing_describes_an_object(page):
     page.find_element(By.XPATH, "//tbody//button[text()='c']").click()
     canvas = page.find_element(By.ID, "canvas")
     page.execute_script("arguments[0].scrollIntoView({block: 'center'})", canvas)

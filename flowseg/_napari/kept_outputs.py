@@ -21,7 +21,7 @@ from flowseg._segmenters.thresholds import Thresholds
 
 @dataclass(frozen=True)
 class Request:
-    """What is segmented, and how."""
+    """An image, its planes, a model and a diameter to segment with."""
 
     image: Image
     planes: tuple[Index, ...]

@@ -60,7 +60,7 @@ def find_earlier_results(folder: Path) -> list[Path]:
 
 @dataclass
 class Batch:
-    """What is to be done, and what has been done."""
+    """Plan and progress of a batch."""
 
     folder: Path
     run: Run

@@ -11,7 +11,7 @@ from flowseg._system.shown import one_line
 FAULTS = (ValueError, TypeError, OSError, MemoryError, ImportError)
 
 # A MemoryError of Python has no text.
-NO_MEMORY = "what is worked on must fit into memory; it does not."
+NO_MEMORY = "the file and its results must fit into memory; they do not."
 
 # Parameters of the library whose options have other names.
 OTHER_NAMES = {

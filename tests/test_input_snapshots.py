@@ -48,7 +48,7 @@ def source(tmp_path):
 @pytest.mark.parametrize("how", [replace, rewrite])
 @pytest.mark.parametrize("when", ["before it is read", "after it was read", "when results are written"])
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_file_that_is_replaced_meanwhile(workers, when, how, keep_time, old_file, source, tmp_path, monkeypatch):
+def test_a_file_that_is_replaced_during_the_run(workers, when, how, keep_time, old_file, source, tmp_path, monkeypatch):
     file, output, left = source / "a.tif", tmp_path / "out", [True]
     if old_file:  # long enough ago for times to tell
         for each in source.iterdir():
@@ -143,7 +143,7 @@ def test_coco_is_of_what_was_read(source, tmp_path, monkeypatch):
     assert not (tmp_path / "out" / "coco.json").exists()
 
 
-def test_a_model_that_is_replaced_meanwhile(fitted, source, tmp_path, monkeypatch):
+def test_a_model_that_is_replaced_during_the_run(fitted, source, tmp_path, monkeypatch):
     file, other, output = tmp_path / "model.safetensors", tmp_path / "other.safetensors", tmp_path / "out"
     fitted["FlowSegmenter"].save(file)
     fitted["BoundarySegmenter"].save(other)

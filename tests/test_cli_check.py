@@ -102,7 +102,7 @@ def test_an_error_of_memory_names_the_file(data, monkeypatch):
     monkeypatch.setattr("flowseg.cli._check.read_raw_masks", fail)
     first = sorted((data / "train" / "masks").iterdir())[0]
     line = invoke("check", first, status=1).stdout.splitlines()[0]
-    assert line == f"{first}: unreadable: what is worked on must fit into memory; it does not."
+    assert line == f"{first}: unreadable: the file and its results must fit into memory; they do not."
 
 
 def test_mended_masks_keep_pixels_to_ignore(data):

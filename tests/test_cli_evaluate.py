@@ -113,7 +113,7 @@ def test_memory_that_runs_out(data, monkeypatch):
     monkeypatch.setattr("flowseg.io.read_masks", fail)
     lines = fails("evaluate", data / "masks", data / "found")
     assert len(lines) == 6
-    assert lines[0].endswith("Zelle ä 0_masks.tif: what is worked on must fit into memory; it does not.")
+    assert lines[0].endswith("Zelle ä 0_masks.tif: the file and its results must fit into memory; they do not.")
 
 
 def test_missing_partners_are_named(data):

@@ -276,7 +276,7 @@ def read_checkpoint(path):
 
 
 def read_run(path):
-    from flowseg.cli._shared.record import RECORD_NAME, read_record
+    from flowseg.cli._batch.run_record import RECORD_NAME, read_record
 
     path.replace(path.with_name(RECORD_NAME))
     return read_record(path.parent)

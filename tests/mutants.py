@@ -44,7 +44,7 @@ TESTS = {
     "_flows.following": "test_flows_to_masks test_parallel",
     "io._geojson": "test_annotation_details test_hostile_annotations test_entries test_formats test_outlines",
     "_images": "test_images test_scaled",
-    "_report.intervals": "test_report",
+    "_report.bootstrap": "test_report",
     "io._labkit": "test_labkit_details test_hostile_annotations test_entries test_formats test_outlines",
     "io._mat": "test_mat_details test_mat_files",
     "_segmenters.model_file": "test_hostile_models",

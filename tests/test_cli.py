@@ -293,7 +293,7 @@ def test_memory_that_runs_out_is_one_line():
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert result.returncode == 1
-    assert result.stderr == "flowseg: what is worked on must fit into memory; it does not.\n"
+    assert result.stderr == "flowseg: the file and its results must fit into memory; they do not.\n"
 
 
 def test_an_output_folder_that_cannot_be_made(data, model, tmp_path):
@@ -343,7 +343,7 @@ def test_pretrained_from_the_shell(data, tmp_path):
     assert "typical diameter 17.0 pixels" in said
     assert "score_threshold 0.5" in said
     result = run_here("train", images, masks, *options, "--filters", "8,16", status=1)
-    assert "flowseg: --filters cannot be given with --from" in result.stderr
+    assert "flowseg: --filters must not be given together with --from" in result.stderr
     result = run_here("predict", images, "-m", "nucleus", "-o", tmp_path / "x", status=1)
     sentence = "--model must be a model file or the name of a pretrained model, 'nuclei'; got nucleus, which does not"
     assert sentence in result.stderr
@@ -354,7 +354,7 @@ def test_pretrained_from_the_shell(data, tmp_path):
     assert "--diameter must be a number or 'estimate'; got 'guess'" in result.stderr
 
 
-def test_thresholds_chosen_anew(fitted, pairs, tmp_path):
+def test_thresholds_chosen_again(fitted, pairs, tmp_path):
     fitted["FlowSegmenter"].save(tmp_path / "model.safetensors", card={"licence": "CC0"})
     fitted["BoundarySegmenter"].save(tmp_path / "b.safetensors")
     for k, (image, masks) in enumerate(pairs):

@@ -59,7 +59,7 @@ def test_there_and_back(masks, tmp_path):
     assert "--images must be given for" in result.output
     assert "3 of 3 files failed" in result.output
     message = str(invoke("convert", every, "-o", tmp_path / "x", status=1).exception)
-    assert "--from must say which annotations" in message
+    assert "--from must be given to choose among annotations" in message
     assert "geojson, labels, roi" in message
 
 

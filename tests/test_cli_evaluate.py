@@ -113,7 +113,7 @@ def test_memory_that_runs_out(data, monkeypatch):
     monkeypatch.setattr("flowseg.io.read_masks", fail)
     lines = fails("evaluate", data / "masks", data / "found")
     assert len(lines) == 6
-    assert lines[0].endswith("Zelle ä 0_masks.tif: what is worked on must fit into memory; it does not.")
+    assert lines[0].endswith("Zelle ä 0_masks.tif: the file and its results must fit into memory; they do not.")
 
 
 def test_missing_partners_are_named(data):
@@ -154,8 +154,8 @@ def test_options_that_cannot_be(data):
 
 def test_channels_of_the_images(data):
     for file in (data / "images").iterdir():
-        grey = imread(file)
-        tifffile.imwrite(file.with_suffix(".tif"), np.stack([np.zeros_like(grey), grey]), metadata={"axes": "CYX"})
+        gray = imread(file)
+        tifffile.imwrite(file.with_suffix(".tif"), np.stack([np.zeros_like(gray), gray]), metadata={"axes": "CYX"})
         file.unlink()
     report = data / "report.html"
     command = ("evaluate", data / "masks", data / "found", "--images", data / "images", "--report", report)

@@ -17,7 +17,7 @@ from flowseg._segmenters.fitted import FixedParameters
 from flowseg._segmenters.model_file import MOST_DOCUMENT, check_size, name_weights, read_document, write_document
 from flowseg._segmenters.pretrained import pretrained_file
 from flowseg._system.strict_json import MOST_LEVELS, read_strictly
-from flowseg.cli._shared.record import RECORD_NAME, read_record
+from flowseg.cli._batch.run_record import RECORD_NAME, read_record
 
 STATE = {"fingerprint": "", "seeds": [1, 2, 3]}
 

@@ -12,7 +12,7 @@ from cli_tools import contents, invoke, start
 
 from flowseg import io
 from flowseg._system import files, locks
-from flowseg.cli._shared import batch
+from flowseg.cli._batch import run as batch_run
 
 HOLD = """
 import sys, time
@@ -347,24 +347,43 @@ def test_three_trials_of_two_runs_at_once(tmp_path):
         errors = {name: process.communicate(timeout=120)[1] for name, process in both.items()}
         (won,) = [name for name, process in both.items() if process.returncode == 0]
         (lost,) = both.keys() - {won}
-        assert "must not be in use by another run" in errors[lost] or "--resume goes on" in errors[lost]
+        assert "must not be in use by another run" in errors[lost] or "--resume continues" in errors[lost]
         assert contents(output) == contents(tmp_path / won)
 
 
 def test_a_run_that_another_one_came_between_is_refused(tmp_path, monkeypatch):
     """The plan was made before the folder was held."""
     source, output = masks(tmp_path / "in"), tmp_path / "out"
-    hold = batch.holding_folder
+    hold = batch_run.holding_output
 
-    def late(*arguments):
-        monkeypatch.setattr(batch, "holding_folder", hold)
+    def late(*arguments, **options):
+        monkeypatch.setattr(batch_run, "holding_output", hold)
         invoke("convert", source, "--output", output)
-        return hold(*arguments)
+        return hold(*arguments, **options)
 
-    monkeypatch.setattr(batch, "holding_folder", late)
+    monkeypatch.setattr(batch_run, "holding_output", late)
     result = invoke("convert", source, "--output", output, "--to", "png", status=1)
     assert "one has written to it just now" in str(result.exception)
     assert contents(output).keys() == {"a_masks.tif", "flowseg-run.jsonl"}
+
+
+@pytest.mark.parametrize("held", ["out", "out/plate"])
+@pytest.mark.parametrize("output", ["out", "out/plate"])
+def test_runs_in_a_folder_and_in_one_below_it_exclude_each_other(held, output, other, tmp_path):
+    """Also the other way round, where the run would write to the folder below."""
+    (tmp_path / "in").mkdir()
+    for name in ("plate", "plate 2"):
+        masks(tmp_path / "in" / name)
+    pattern = tmp_path / "in" / ("**" if output == "out" else "plate") / "*.tif"
+    lock = tmp_path / held / locks.FOLDER_LOCK
+    lock.parent.mkdir(parents=True)
+    process = other("lock", lock)
+    result = invoke("convert", pattern, "--output", tmp_path / output, status=1)
+    assert f"--output {tmp_path / output} must not be in use by another run" in str(result.exception)
+    process.kill()
+    process.wait()
+    invoke("convert", pattern, "--output", tmp_path / output)  # what a kill left is removed
+    assert not lock.exists()
 
 
 def test_files_of_others_survive_a_failure(tmp_path):

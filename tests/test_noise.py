@@ -9,8 +9,8 @@ from scipy import ndimage
 from typer.testing import CliRunner
 
 from flowseg import FlowSegmenter, synthetic
-from flowseg._napari.child import work
-from flowseg._napari.jobs import SegmentJob
+from flowseg._napari.job_messages import SegmentJob
+from flowseg._napari.worker_main import work
 from flowseg._segmenters.noise import LEAST_SHARPNESS, NoiseCheck, learn_least_sharpness, sharpness
 from flowseg._segmenters.thresholds import Thresholds
 from flowseg.cli import app

@@ -12,7 +12,7 @@ from cli_tools import contents, run_here
 from flowseg import cli, io
 from flowseg._system.files import naming_what_is_damaged
 from flowseg._system.shown import one_line, shown
-from flowseg.cli._shared.stream import sentence_of
+from flowseg.cli._shared.errors import sentence_of
 
 # Names, and how they are shown.
 NAMES = {

@@ -26,7 +26,7 @@ from scores import write_results
 from flowseg import FlowSegmenter
 from flowseg._labels.overlaps import count_objects
 from flowseg._segmenters import thresholds, validation_scores
-from flowseg._segmenters.candidates import Candidates
+from flowseg._segmenters.learned_decoding.candidates import Candidates
 
 MODEL = "nuclei"
 # The splits to draw from: what is reported is not looked at.

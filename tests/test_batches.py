@@ -3,10 +3,15 @@ import pytest
 
 import flowseg
 from flowseg import synthetic
-from flowseg._nets import batches as crop_batches
-from flowseg._nets.batches import CropBatches, Sample, _cut
-from flowseg._segmenters.codecs import BoundaryCodec, FlowCodec, Outputs
-from flowseg._segmenters.decoding import Decoding
+from flowseg._nets.training import augmentation
+from flowseg._nets.training import batches as crop_batches
+from flowseg._nets.training.augmentation import cut_crop
+from flowseg._nets.training.batches import CropBatches
+from flowseg._nets.training.samples import Sample
+from flowseg._segmenters.codecs.base import Outputs
+from flowseg._segmenters.codecs.boundary import BoundaryCodec
+from flowseg._segmenters.codecs.flows import FlowCodec
+from flowseg._segmenters.learned_decoding.find_objects import Decoding
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +77,7 @@ def test_masks_turn_with_the_image(angle, flip):
         def uniform(self, low, high):
             return np.array([50.5, 50.5])
 
-    image, cut = _cut(Sample(masks[..., None].astype(np.float32), masks), turn, 1.0, 81, Middle())
+    image, cut = cut_crop(Sample(masks[..., None].astype(np.float32), masks), turn, 1.0, 81, Middle())
     assert 0.95 < (cut > 0).sum() / masks.sum() < 1.05
     assert np.mean((image[..., 0] > 0.5) == (cut > 0)) > 0.98
 
@@ -173,7 +178,7 @@ def test_a_crop_as_large_as_the_image_is_the_image(shape):
 def test_an_image_of_one_row(axis):
     masks = np.arange(1, 10, dtype=np.int32).reshape((1, 9) if axis == 0 else (9, 1))
     sample = Sample(masks[..., None].astype(np.float32), masks)
-    image, cut = _cut(sample, np.eye(2), 1.0, 9, np.random.default_rng(0))
+    image, cut = cut_crop(sample, np.eye(2), 1.0, 9, np.random.default_rng(0))
     assert np.array_equal(np.take(cut, 4, axis), np.arange(1, 10))
     assert np.count_nonzero(cut >= 0) == 9
     assert np.allclose(image[..., 0], np.broadcast_to(masks, (9, 9)))
@@ -184,7 +189,7 @@ def test_a_scaled_crop_has_the_same_middle(scale):
     masks = np.arange(24 * 24).reshape(24, 24).astype(np.int32)
     sample = Sample(masks[..., None].astype(np.float32), masks)
     size = int(24 * scale)
-    image, cut = _cut(sample, np.eye(2), scale, size, np.random.default_rng(0))
+    image, cut = cut_crop(sample, np.eye(2), scale, size, np.random.default_rng(0))
     if scale == 2:  # but for the outer halves of the outermost pixels, which lie beyond all pixels' middles
         expected = np.full((size, size), -1)
         expected[1:-1, 1:-1] = np.kron(masks, np.ones((2, 2), int))[1:-1, 1:-1]
@@ -199,7 +204,7 @@ def test_crops_come_from_everywhere():
     masks = np.broadcast_to(np.arange(1, 201)[:, None], (200, 60)).astype(np.int32)
     sample = Sample(masks[..., None].astype(np.float32), masks)
     rng = np.random.default_rng(0)
-    first = np.array([_cut(sample, np.eye(2), 1.0, 40, rng)[0][0, 0, 0] for _ in range(400)])
+    first = np.array([cut_crop(sample, np.eye(2), 1.0, 40, rng)[0][0, 0, 0] for _ in range(400)])
     assert 1 <= first.min() < 4
     assert 158 < first.max() <= 161
     assert np.median(first) == pytest.approx(81, abs=12)
@@ -210,10 +215,10 @@ class TestLight:
 
     @staticmethod
     def relight(value, monkeypatch, channels=3, n=300, noise=(0.0, 0.0)):
-        monkeypatch.setattr(crop_batches, "NOISE", noise)
+        monkeypatch.setattr(augmentation, "NOISE", noise)
         rng = np.random.default_rng(0)
         image = np.full((4, 4, channels), value, np.float32)
-        made = np.stack([crop_batches._relight(image, rng) for _ in range(n)])
+        made = np.stack([augmentation.change_intensities(image, rng) for _ in range(n)])
         assert made.dtype == np.float32
         return made
 
@@ -230,7 +235,7 @@ class TestLight:
         still = {"GAIN": (1.0, 1.0), "OFFSET": (0.0, 0.0), "GAMMA": (1.0, 1.0)}
         for name, value in still.items():
             if name != ranges:
-                monkeypatch.setattr(crop_batches, name, value)
+                monkeypatch.setattr(augmentation, name, value)
         made = self.relight(0.5, monkeypatch)[:, 0, 0]
         assert all(abs(np.corrcoef(made[:, a], made[:, b])[0, 1]) < 0.3 for a, b in ((0, 1), (0, 2), (1, 2)))
         assert (np.ptp(made, axis=1) > 0).all()
@@ -240,11 +245,11 @@ class TestLight:
         assert np.ptp(made.reshape(300, 16, 3), axis=1).max() < 1e-6
 
     def test_values_below_nought_stay_below(self, monkeypatch):
-        monkeypatch.setattr(crop_batches, "OFFSET", (0.0, 0.0))
+        monkeypatch.setattr(augmentation, "OFFSET", (0.0, 0.0))
         assert (self.relight(-0.5, monkeypatch) < 0).all()
 
     def test_noise(self, monkeypatch):
-        made = self.relight(0.0, monkeypatch, n=400, noise=crop_batches.NOISE)
+        made = self.relight(0.0, monkeypatch, n=400, noise=augmentation.NOISE)
         spread = (made - made.mean(axis=(1, 2), keepdims=True)).std(axis=(1, 2, 3))
         assert 0.002 < np.quantile(spread, 0.1) < 0.012
         assert 0.045 < spread.max() < 0.08
@@ -252,7 +257,7 @@ class TestLight:
 
 def test_turns_are_of_any_angle_and_flipped_half_of_the_time():
     rng = np.random.default_rng(0)
-    turns = np.stack([crop_batches._random_turn(rng) for _ in range(4000)])
+    turns = np.stack([augmentation.random_rotation(rng) for _ in range(4000)])
     assert np.allclose(turns @ turns.transpose(0, 2, 1), np.eye(2))
     flipped = np.linalg.det(turns) < 0
     assert 1850 < flipped.sum() < 2150
@@ -263,7 +268,7 @@ def test_turns_are_of_any_angle_and_flipped_half_of_the_time():
 
 def test_scales_are_as_often_up_as_down(samples, monkeypatch):
     seen = []
-    monkeypatch.setattr(crop_batches, "_cut", lambda *a: seen.append(a[2]) or _cut(*a))
+    monkeypatch.setattr(crop_batches, "cut_crop", lambda *a: seen.append(a[2]) or cut_crop(*a))
     batches(samples, batch_size=200).make(0, 0)
     assert 1 / 1.3 <= min(seen) < 0.79
     assert 1.28 < max(seen) <= 1.3
@@ -272,7 +277,7 @@ def test_scales_are_as_often_up_as_down(samples, monkeypatch):
 
 def test_every_sample_comes(samples, monkeypatch):
     seen = []
-    monkeypatch.setattr(crop_batches, "_cut", lambda *a: seen.append(id(a[0])) or _cut(*a))
+    monkeypatch.setattr(crop_batches, "cut_crop", lambda *a: seen.append(id(a[0])) or cut_crop(*a))
     batches(samples, batch_size=60).make(0, 0)
     assert len(set(seen)) == 3
 

@@ -7,8 +7,8 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from flowseg import BoundarySegmenter, FlowSegmenter
-from flowseg._nets import training
-from flowseg._nets.checkpoint import METADATA_KEY, read_state
+from flowseg._nets.training import learning_rate, loop
+from flowseg._nets.training.checkpoint import METADATA_KEY, read_state
 
 
 def test_a_folder_that_cannot_be_written_to_is_said_before_training(pairs, small, tmp_path, monkeypatch):
@@ -131,7 +131,7 @@ def test_patience_is_not_forgotten_over_a_kill(options, pairs, tmp_path, monkeyp
         done.append(losses[len(done)])
         return done[-1]
 
-    monkeypatch.setattr(training, "_validate", validate)
+    monkeypatch.setattr(loop, "_validate", validate)
     whole = FlowSegmenter(**options).fit(images, masks, **known)
     assert whole.history_["val_loss"] == losses[:5]
     for epoch in (2, 3, 4):
@@ -149,12 +149,12 @@ def test_patience_is_not_forgotten_over_a_kill(options, pairs, tmp_path, monkeyp
 
 def test_the_learning_rate_rises_and_falls_to_a_hundredth(options, pairs, tmp_path):
     """In every step, also over a kill, as written: a rise over a twentieth of the steps, then half a cosine."""
-    assert training.learning_rate_at(0, 400, 2.0) == pytest.approx(2.0 / 21)
-    assert training.learning_rate_at(19, 400, 2.0) == pytest.approx(2.0 * 20 / 21)
-    assert training.learning_rate_at(20, 400, 2.0) == 2.0
-    assert training.learning_rate_at(210, 400, 2.0) == pytest.approx(2.0 * (1 + 0.01) / 2)
-    assert training.learning_rate_at(399, 400, 2.0) == pytest.approx(0.02, rel=2e-3)
-    assert training.learning_rate_at(400, 400, 2.0) == pytest.approx(0.02)
+    assert learning_rate.learning_rate_at(0, 400, 2.0) == pytest.approx(2.0 / 21)
+    assert learning_rate.learning_rate_at(19, 400, 2.0) == pytest.approx(2.0 * 20 / 21)
+    assert learning_rate.learning_rate_at(20, 400, 2.0) == 2.0
+    assert learning_rate.learning_rate_at(210, 400, 2.0) == pytest.approx(2.0 * (1 + 0.01) / 2)
+    assert learning_rate.learning_rate_at(399, 400, 2.0) == pytest.approx(0.02, rel=2e-3)
+    assert learning_rate.learning_rate_at(400, 400, 2.0) == pytest.approx(0.02)
     images, masks = zip(*pairs)
     file, rates = tmp_path / "training.safetensors", {}
 

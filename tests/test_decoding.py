@@ -6,9 +6,11 @@ import pytest
 
 import flowseg
 from flowseg import FlowSegmenter
-from flowseg._segmenters.calibration import Calibration
-from flowseg._segmenters.decoding import Decoding, find_masks, find_objects, learn_decoding, read_decoding
-from flowseg._segmenters.thresholds import SCORE_THRESHOLDS, Thresholds, choose_score_threshold
+from flowseg._segmenters.learned_decoding.choose_thresholds import SCORE_THRESHOLDS, choose_score_threshold
+from flowseg._segmenters.learned_decoding.find_objects import Decoding, find_masks, find_objects, read_decoding
+from flowseg._segmenters.learned_decoding.learn import learn_decoding
+from flowseg._segmenters.learned_decoding.object_scores import Calibration
+from flowseg._segmenters.learned_decoding.thresholds import GivenThresholds, Thresholds
 
 # Of the features only the mean logit counts: the score is 0 where it is 0, 1 where it is 5.
 BY_CELLPROB = Calibration(10.0, (1.0, 0.0, 0.0, 0.0, 0.0, 0.0), (0.0, 1.0), (0.0, 1.0))
@@ -22,7 +24,7 @@ def outputs(voronoi):
     return flowseg.masks_to_flows(masks), logits[masks].astype(np.float32), masks
 
 
-def test_objects_below_the_score_are_dropped_and_the_others_numbered_anew(outputs):
+def test_objects_below_the_score_are_dropped_and_the_others_numbered_again(outputs):
     flows, cellprob, masks = outputs
     decoding = Decoding(Thresholds(flow_threshold=None), BY_CELLPROB)
     all_masks, all_objects = find_objects(flows, cellprob, decoding, n_iter=None, workers=1)
@@ -80,7 +82,7 @@ class TestChoice:
 
     def test_given_ones_are_not_chosen(self, outputs):
         flows, cellprob, masks = outputs
-        given = {"cellprob_threshold": 0.25, "flow_threshold": None, "min_size": 3, "score_threshold": 0.7}
+        given = GivenThresholds(0.25, None, 3, 0.7)
         learned = learn_decoding([(flows, cellprob)], [masks], given, diameter=10.0, n_iter=None, workers=1)
         assert learned.thresholds == Thresholds(0.25, None, 3, 0.7)
         assert learned.calibration is not None

@@ -8,13 +8,15 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from flowseg import FlowSegmenter, build_unet, load_segmenter
-from flowseg._nets.checkpoint import METADATA_KEY, read_state
-from flowseg._nets.machine import describe_machine
-from flowseg._nets.tensor_files import MOST_HEADER, read_metadata
-from flowseg._segmenters import model_file
-from flowseg._segmenters.document_checks import check_document
+from flowseg._nets.safetensors_header import MAX_HEADER, read_metadata
+from flowseg._nets.training.checkpoint import METADATA_KEY, read_state
+from flowseg._nets.training.machine import describe_machine
 from flowseg._segmenters.fitted import FixedParameters
-from flowseg._segmenters.model_file import MOST_DOCUMENT, check_size, name_weights, read_document, write_document
+from flowseg._segmenters.model_files import reading
+from flowseg._segmenters.model_files.document_checks import MAX_DOCUMENT, check_document
+from flowseg._segmenters.model_files.reading import read_document
+from flowseg._segmenters.model_files.weights import check_size, name_weights
+from flowseg._segmenters.model_files.writing import write_document
 from flowseg._segmenters.pretrained import pretrained_file
 from flowseg._system.strict_json import MOST_LEVELS, read_strictly
 from flowseg.cli._shared.record import RECORD_NAME, read_record
@@ -163,7 +165,7 @@ class TestDocument:
             model.save(tmp_path / "m", card=deep)
 
     def test_a_document_that_is_just_short_enough(self, tmp_path, monkeypatch):
-        monkeypatch.setattr("flowseg._segmenters.model_file.MOST_DOCUMENT", len('{"a": 1, "b": 2}'))
+        monkeypatch.setattr("flowseg._segmenters.model_files.writing.MAX_DOCUMENT", len('{"a": 1, "b": 2}'))
         write_document(tmp_path / "m", {"b": 2, "a": 1}, {})
         assert read_metadata(tmp_path / "m")["flowseg"] == '{"a": 1, "b": 2}'  # sorted: the same bytes every time
         with pytest.raises(ValueError, match="must have at most 16 characters with the rest .*; got 17"):
@@ -171,7 +173,7 @@ class TestDocument:
 
     def test_a_document_that_is_too_long_is_not_saved(self, tmp_path):
         with pytest.raises(ValueError, match="card and history must have at most 5000000 characters"):
-            write_document(tmp_path / "m", {"card": "x" * MOST_DOCUMENT}, {})
+            write_document(tmp_path / "m", {"card": "x" * MAX_DOCUMENT}, {})
         assert not list(tmp_path.iterdir())
 
 
@@ -217,10 +219,10 @@ class TestHeader:
             read_document(tmp_path / "m")
 
     def test_a_header_too_large_for_any_model(self, tmp_path):
-        put_together(tmp_path / "m", " ", b"", MOST_HEADER + 1)
+        put_together(tmp_path / "m", " ", b"", MAX_HEADER + 1)
         with open(tmp_path / "m", "r+b") as stream:
             stream.truncate(10**10)  # takes no room on the disk
-        with pytest.raises(ValueError, match=f"declares a header of {MOST_HEADER + 1} bytes; {MOST_HEADER} are"):
+        with pytest.raises(ValueError, match=f"declares a header of {MAX_HEADER + 1} bytes; {MAX_HEADER} are"):
             read_document(tmp_path / "m")
 
     def test_no_text(self, tmp_path):
@@ -239,7 +241,7 @@ class TestSize:
     @pytest.mark.parametrize("filters", [[300], [1, 300], [1, 1, 1, 1, 300], [50_000], [10**12, 1], [1, 10**12]])
     @pytest.mark.parametrize("network", ["unet", "resunet"])
     def test_filters(self, filters, network, file, monkeypatch):
-        monkeypatch.setattr(model_file, "make_network", lambda *_, **__: pytest.fail("it was built"))
+        monkeypatch.setattr(reading, "make_network", lambda *_, **__: pytest.fail("it was built"))
         size = file.stat().st_size
 
         def change(text):

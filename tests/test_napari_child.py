@@ -10,7 +10,7 @@ from flowseg import FlowSegmenter, plot, synthetic
 from flowseg._napari.child import work
 from flowseg._napari.jobs import DecodeJob, SegmentJob, Told, TrainJob, read_job, read_told, write_job
 from flowseg._napari.model_files import describe
-from flowseg._segmenters.thresholds import Thresholds
+from flowseg._segmenters.learned_decoding.thresholds import Thresholds
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ import pytest
 from keras import layers
 
 import flowseg
-from flowseg._nets.custom import check_network, measure_receptive_radius
+from flowseg._nets.custom_networks import check_network, measure_receptive_radius
+from flowseg._nets.network_copies import make_network
 from flowseg._nets.networks import receptive_radius
-from flowseg._nets.training import make_network
 
 BUILDERS = [flowseg.build_unet, flowseg.build_resunet]
 

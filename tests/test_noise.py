@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 from flowseg import FlowSegmenter, synthetic
 from flowseg._napari.child import work
 from flowseg._napari.jobs import SegmentJob
-from flowseg._segmenters.noise import LEAST_SHARPNESS, NoiseCheck, learn_least_sharpness, sharpness
-from flowseg._segmenters.thresholds import Thresholds
+from flowseg._segmenters.learned_decoding.thresholds import Thresholds
+from flowseg._segmenters.noise_check import LEAST_SHARPNESS, NoiseCheck, learn_least_sharpness, sharpness
 from flowseg.cli import app
 
 
@@ -179,7 +179,7 @@ def test_no_warning_of_drawn_cells(nuclei, drawn):
 def test_three_classes_are_warned_of_too(fitted, monkeypatch):
     noise = smooth_noise(4)
     segmenter = fitted["BoundarySegmenter"]
-    monkeypatch.setattr("flowseg._segmenters.codecs.BoundaryCodec.decode", lambda *_: blobs(noise))
+    monkeypatch.setattr("flowseg._segmenters.codecs.boundary.BoundaryCodec.decode", lambda *_: blobs(noise))
     with pytest.warns(UserWarning, match="probably false positives"):
         segmenter.predict(noise)
 

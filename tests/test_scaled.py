@@ -3,7 +3,7 @@ import pytest
 
 from flowseg._images import normalize, resize
 from flowseg._intensities import find_limits
-from flowseg._nets.scaled import ScaledView, interpolate, mirror
+from flowseg._nets.scaled_view import ScaledView, interpolate, mirror
 
 
 @pytest.mark.parametrize("shape", [(40, 50), (25, 31), (97, 60), (7, 200), (1, 1)])

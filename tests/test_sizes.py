@@ -7,11 +7,13 @@ import pytest
 import flowseg
 from flowseg import BoundarySegmenter, FlowSegmenter
 from flowseg._nets.sizes import Sizes, bounds_of, choose_working, image_diameters, is_same_size, read_sizes
-from flowseg._segmenters.choices import choose_decoding
-from flowseg._segmenters.decoding import Decoding
+from flowseg._segmenters import size_estimate
+from flowseg._segmenters.codecs.base import Outputs
+from flowseg._segmenters.fitting.choose_decoding import choose_decoding
+from flowseg._segmenters.learned_decoding.find_objects import Decoding
+from flowseg._segmenters.learned_decoding.jackknife_scores import best_iou, score_found, standard_error
+from flowseg._segmenters.learned_decoding.thresholds import Thresholds
 from flowseg._segmenters.pipeline import Pipeline, pipeline_of
-from flowseg._segmenters.thresholds import Thresholds
-from flowseg._segmenters.validation_scores import best_iou, score_found, standard_error
 
 
 def outputs_of(masks):
@@ -51,10 +53,13 @@ def choose(model, images, masks):
 
 def watch_factors(monkeypatch):
     """Gives the factors that images are scaled by."""
-    seen, run = [], Pipeline.run_network
-    monkeypatch.setattr(
-        Pipeline, "run_network", lambda self, image, factor: seen.append(factor) or run(self, image, factor)
-    )
+    seen, run = [], Pipeline.run_at
+
+    def run_at(self, image, size, *subject):
+        seen.append(self.scale_factor(size))
+        return run(self, image, size, *subject)
+
+    monkeypatch.setattr(Pipeline, "run_at", run_at)
     return seen
 
 
@@ -62,12 +67,15 @@ def watch_passes(model, monkeypatch, found):
     """Let passes find objects of these diameters, by the one that each is made for; gives those of the passes made."""
     seen = []
 
-    def run(_, image, factor):
+    def run_at(pipeline, image, size, *subject):
+        factor = pipeline.scale_factor(size, *subject)
         seen.append(24.0 / factor)
-        return np.full((*image.shape[:2], 3), seen[-1], np.float32)
+        return Outputs(np.full((*image.array.shape[:2], 3), seen[-1], np.float32), factor)
 
-    monkeypatch.setattr(Pipeline, "run_network", run)
-    monkeypatch.setattr(Pipeline, "measure", lambda _, outputs: found[round(float(outputs.array[0, 0, 0]))])
+    monkeypatch.setattr(Pipeline, "run_at", run_at)
+    monkeypatch.setattr(
+        size_estimate, "measure_diameter", lambda _, outputs: found[round(float(outputs.array[0, 0, 0]))]
+    )
     set_sizes(model, Sizes(24.0, True, 10.0, 90.0), diameter=20.0)
     return seen
 
@@ -261,14 +269,14 @@ class TestEstimates:
 
     def test_an_estimate_enlarges_no_image_beyond_measure(self, model, pairs, monkeypatch):
         seen = watch_factors(monkeypatch)
-        monkeypatch.setattr(Pipeline, "measure", lambda *_: 1.0)
+        monkeypatch.setattr(size_estimate, "measure_diameter", lambda *_: 1.0)
         model.predict(pairs[0][0], diameters="estimate")
         assert seen[1] == pytest.approx(4.0)
 
     def test_an_estimate_depends_on_nothing_that_is_chosen_by_it(self, model, pairs):
-        outputs = pipeline_of(model).run_at(pairs[0][0][..., None], model.diameter_)
-        before = pipeline_of(model).measure(outputs)
+        outputs = pipeline_of(model).run(pairs[0][0], model.diameter_)
+        before = size_estimate.measure_diameter(pipeline_of(model), outputs)
         model.fitted_ = replace(model.fitted_, decoding=Decoding(Thresholds(2.0, 0.1, 400, None)))
-        assert pipeline_of(model).measure(outputs) == before
+        assert size_estimate.measure_diameter(pipeline_of(model), outputs) == before
         model.set_params(min_size=10**6)  # what the user says counts
-        assert np.isnan(pipeline_of(model).measure(outputs))
+        assert np.isnan(size_estimate.measure_diameter(pipeline_of(model), outputs))

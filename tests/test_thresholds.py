@@ -7,11 +7,14 @@ from skimage import segmentation
 import flowseg
 from flowseg import FlowSegmenter, metrics, synthetic
 from flowseg._labels.overlaps import count_objects
-from flowseg._segmenters.calibration import calibrate, describe_objects
-from flowseg._segmenters.decoding import Decoding, find_masks, learn_decoding
+from flowseg._segmenters.learned_decoding.choose_thresholds import choose_thresholds
+from flowseg._segmenters.learned_decoding.find_objects import Decoding, find_masks
+from flowseg._segmenters.learned_decoding.jackknife_scores import IOU_THRESHOLDS, best_iou, is_judged
+from flowseg._segmenters.learned_decoding.learn import learn_decoding
+from flowseg._segmenters.learned_decoding.object_scores import calibrate
+from flowseg._segmenters.learned_decoding.object_table import describe_objects
+from flowseg._segmenters.learned_decoding.thresholds import Thresholds
 from flowseg._segmenters.pipeline import Pipeline
-from flowseg._segmenters.thresholds import Thresholds, choose_thresholds
-from flowseg._segmenters.validation_scores import IOU_THRESHOLDS, best_iou, is_judged
 
 
 def predictions(n=3, shift=0.0):
@@ -123,7 +126,7 @@ def test_of_two_halves_one_matches():
 
 @pytest.mark.parametrize("chunk", [7, 1 << 20])
 def test_what_is_said_of_objects(chunk, monkeypatch):
-    monkeypatch.setattr("flowseg._segmenters.calibration.CHUNK", chunk)
+    monkeypatch.setattr("flowseg._segmenters.learned_decoding.object_table.CHUNK", chunk)
     masks = np.zeros((30, 40), int)
     masks[5:15, 5:15], masks[20:30, 30:40] = 1, 2
     flows = flowseg.masks_to_flows(masks)
@@ -226,7 +229,7 @@ class TestSegmenter:
         model.fit([image], [masks], validation=([image] * 2, [masks] * 2))
         assert model.score_threshold_ == 0.5
         calibration = model.fitted_.decoding.calibration
-        with pytest.warns(UserWarning, match="one image teaches scores, but not which thresholds others need"):
+        with pytest.warns(UserWarning, match="one image is enough to learn scores, but not to choose thresholds"):
             model.fit_thresholds([image], [masks])
         assert model.score_threshold_ == 0.5
         assert model.fitted_.decoding.calibration != calibration
@@ -235,7 +238,9 @@ class TestSegmenter:
         model = FlowSegmenter.from_pretrained("nuclei")
         learned = model.fitted_.decoding
         model.set_params(cellprob_threshold=100.0, score_threshold=None)
-        with pytest.warns(UserWarning, match="the segmenter finds no object in the images: it learns nothing of them"):
+        with pytest.warns(
+            UserWarning, match="the segmenter finds no object in the images: nothing is learned from them"
+        ):
             model.fit_thresholds(*zip(*pairs[:2]))
         assert model.fitted_.decoding == learned
         model.save(tmp_path / "model.safetensors")

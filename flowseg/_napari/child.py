@@ -22,12 +22,12 @@ from safetensors.numpy import load_file, save_file
 
 from flowseg import BoundarySegmenter, FlowSegmenter, plot
 from flowseg._napari.jobs import NEW_NETWORKS, SMALL_NETWORK, DecodeJob, Job, SegmentJob, Told, TrainJob, read_job
-from flowseg._nets.durations import say_duration
+from flowseg._nets.durations import format_duration
 from flowseg._nets.quiet import hush_native_libraries
-from flowseg._segmenters.codecs import Outputs
+from flowseg._segmenters.codecs.base import Outputs
+from flowseg._segmenters.fitting.fit_summary import describe_fit
+from flowseg._segmenters.learned_decoding.thresholds import Thresholds
 from flowseg._segmenters.pipeline import pipeline_of
-from flowseg._segmenters.summary import describe_fit
-from flowseg._segmenters.thresholds import Thresholds
 from flowseg._system.shown import one_line
 
 # The network of `flowseg demo`.
@@ -168,7 +168,7 @@ def _count(n_objects: int, n_planes: int, constant: list[str]) -> str:
 
 def train(job: TrainJob, tell: Tell) -> str:
     """Train, save the model, say how it went."""
-    from flowseg._nets.progress import StepProgress
+    from flowseg._nets.training.progress import StepProgress
     from flowseg._segmenters.loading import load_segmenter
 
     if job.start in NEW_NETWORKS:
@@ -188,7 +188,7 @@ def train(job: TrainJob, tell: Tell) -> str:
         text = f"epoch {epoch + 1} of {job.epochs}, {_describe(losses)}"
         if n_done > STEPS_TO_TELL:
             left = (times[-1] - times[0]) / (n_done - 1) * (n_steps - n_done)
-            text += f", {say_duration(left)} left"
+            text += f", {format_duration(left)} left"
         tell(Told("progress", text, n_done, n_steps))
 
     tell(Told("progress", "preparing the images"))

@@ -16,7 +16,7 @@ from flowseg._napari.model_files import Model
 from flowseg._napari.process import ChildProcess
 from flowseg._napari.results import Result
 from flowseg._segmenters.inputs import Diameter
-from flowseg._segmenters.thresholds import Thresholds
+from flowseg._segmenters.learned_decoding.thresholds import Thresholds
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ def info(
 
     With --json all of it: parameters, what was learned, scores.
     """
-    from flowseg._segmenters.model_file import read_document
+    from flowseg._segmenters.model_files.reading import read_document
 
     file = model_file(model, "MODEL")
     document = read_document(file)

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from flowseg import io
 from flowseg._labels.measure import Table, measure
-from flowseg._segmenters.codecs import Outputs
+from flowseg._segmenters.codecs.base import Outputs
 from flowseg._segmenters.inputs import ESTIMATE, Diameter, is_constant, warn_of_constant
-from flowseg._segmenters.noise import NoiseCheck
+from flowseg._segmenters.noise_check import NoiseCheck
 from flowseg._segmenters.pipeline import Pipeline, pipeline_of
 from flowseg.cli._shared.batch import Batch, Task, made_files, make_tasks, plan_batch, run_batch
 from flowseg.cli._shared.files import check_memory, model_file, parse_number, set_parameter

@@ -12,8 +12,8 @@ import typer
 
 from flowseg._checks import AUTO
 from flowseg._labels.overlaps import count_objects
+from flowseg._segmenters.fitting.fit_summary import IOU_NAMES, describe_fit, is_start_kept, thresholds_of
 from flowseg._segmenters.inputs import is_constant
-from flowseg._segmenters.summary import IOU_NAMES, describe_fit, is_start_kept, thresholds_of
 from flowseg._system.locks import holding_file
 from flowseg.cli._shared import train_options as options
 from flowseg.cli._shared.files import (
@@ -174,7 +174,7 @@ def _make_segmenter(first: Path | None, fixed: dict[str, Any], given: dict[str, 
         if name not in segmenter.get_params():
             raise ValueError(f"{options.option_of(name)} is not for a {type(segmenter).__name__}; got {value}.")
         segmenter.set_params(**{name: value})
-    from flowseg._segmenters.training import check_training_settings
+    from flowseg._segmenters.fitting.settings import check_training_settings
 
     with options.naming_options():
         check_training_settings(segmenter)

@@ -10,7 +10,7 @@ import typer
 
 from flowseg import metrics
 from flowseg._labels.overlaps import count_objects
-from flowseg._segmenters.summary import IOU_NAMES, say_precision, say_thresholds, thresholds_of
+from flowseg._segmenters.fitting.fit_summary import IOU_NAMES, format_precision, format_thresholds, thresholds_of
 from flowseg._system.bars import bar
 from flowseg.cli._shared.files import check_model_output, model_channels, model_file, read_pairs
 from flowseg.cli._shared.inputs import find_pairs
@@ -74,7 +74,7 @@ def tune(
 
     from flowseg._segmenters.flow import FlowSegmenter
     from flowseg._segmenters.loading import load_segmenter
-    from flowseg._segmenters.model_file import read_document
+    from flowseg._segmenters.model_files.reading import read_document
 
     model_seen = look(file)
     segmenter, card = load_segmenter(file), read_document(file).get("card")
@@ -106,4 +106,4 @@ def _look(segmenter: FlowSegmenter, pairs: tuple[list[Any], list[Any]]) -> dict[
 
 
 def _say(seen: dict[str, Any]) -> str:
-    return f"{say_thresholds({k: v for k, v in seen.items() if k != 'ap'})}; {say_precision(seen['ap'].values())}"
+    return f"{format_thresholds({k: v for k, v in seen.items() if k != 'ap'})}; {format_precision(seen['ap'].values())}"

@@ -41,7 +41,7 @@ def set_parameter(segmenter: Any, name: str, value: Any) -> None:
 
 def model_file(model: str, option: str = "--model") -> Path:
     """The file that ``--model`` or ``--from`` means: one of the user's, or the pretrained one of this name."""
-    from flowseg._segmenters.model_file import read_document
+    from flowseg._segmenters.model_files.reading import read_document
 
     names = pretrained_names()
     file = pretrained_file(model) if model in names and not Path(model).is_file() else Path(model)
@@ -98,7 +98,7 @@ def check_model_output(output: Path, inputs: Iterable[Path | None]) -> None:
 
 def model_channels(file: Path | None) -> int | None:
     """Channels that the images of a model have; None without a model."""
-    from flowseg._segmenters.model_file import read_document
+    from flowseg._segmenters.model_files.reading import read_document
 
     return None if file is None else read_document(file)["parameters"].get("n_channels")
 

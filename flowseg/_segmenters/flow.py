@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowseg import _checks
-from flowseg._checks import AUTO
 from flowseg._intensities import DEFAULT
 from flowseg._segmenters.base import Segmenter
 from flowseg._segmenters.codecs.base import Outputs
@@ -49,9 +48,8 @@ class FlowSegmenter(ThresholdAttributes, Segmenter):
         Working diameter in pixels: images are scaled so that typical objects have it when the network sees them.
         "auto": the typical diameter itself, but at least 24 and at most 40.
     estimate_diameters : bool or "auto"
-        Whether `predict` estimates diameters that are not given from a first pass over the image, instead of taking
-        that of the training images. "auto": `fit` estimates where masks of the validation images are better by more
-        than a standard error.
+        Whether `predict` estimates diameters that are not given from a first pass over each image. "auto": if that
+        makes the masks of the validation set better by more than a standard error.
     crop_size, batch_size : int
         Side in pixels of the square training crops, and crops per training step.
     epochs, steps_per_epoch : int
@@ -67,8 +65,7 @@ class FlowSegmenter(ThresholdAttributes, Segmenter):
     patience : int, optional
         Stop after this many epochs without a lower validation loss; None never stops early.
     cellprob_threshold : float or "auto"
-        Pixels with a larger logit are foreground. "auto": `fit` chooses it on the validation set; if that is too small
-        it is 0.0.
+        Pixels with a larger logit are foreground. "auto": chosen by `fit` on the validation set, or else 0.0.
     flow_threshold : float, None or "auto"
         Objects with a larger flow error are dropped, unless they touch the image's border; None: no check. "auto":
         chosen by `fit`, or else 0.4.
@@ -80,8 +77,7 @@ class FlowSegmenter(ThresholdAttributes, Segmenter):
     n_iter : int, optional
         Steps along the flows; by default until all points have settled.
     test_time_augmentation : bool
-        Whether outputs are means over the eight rotations and flips of the image: somewhat better, eight times
-        slower.
+        Whether outputs are means over the eight rotations and flips of the image: better, but eight times slower.
     warm_start : bool
         Whether `fit` starts from the weights of a fitted segmenter instead of new ones. They are kept unless the result
         is better on the validation set.
@@ -104,9 +100,8 @@ class FlowSegmenter(ThresholdAttributes, Segmenter):
     estimate_diameters_ : bool
         Values that `predict` uses: the parameters, or those that `fit` chose for "auto".
     history_ : dict of list of float
-        Losses by epoch, with Keras' names: "loss", "val_loss". After a further training also the values before and
-        after it: "val_loss_before", "val_loss_after", one number each; "val_ap_before", "val_ap_after", the average
-        precision on the validation images at IoU 0.5 and 0.75.
+        Losses by epoch: "loss", "val_loss". A further training adds "val_loss_before", "val_loss_after", one number
+        each, and "val_ap_before", "val_ap_after", average precision on the validation images at IoU 0.5 and 0.75.
     validation_ap_ : tuple of float, or None
         Average precision on the validation images at IoU 0.5 and 0.75, at the end of `fit`; None without validation
         images and after `load`. Report the value of a separate test set.
@@ -198,9 +193,8 @@ class FlowSegmenter(ThresholdAttributes, Segmenter):
         Returns
         -------
         segmenter : FlowSegmenter
-            Ready to predict. ``warm_start`` is set, so that `fit` trains it further. A clone (`sklearn.base.clone`,
-            `cross_val_score`) has its parameters but, like that of any estimator, not its weights: it is trained from
-            scratch.
+            Ready to predict. ``warm_start`` is set, so that `fit` trains it further. A clone (`sklearn.base.clone`) has
+            no weights, like that of any estimator, and is trained from scratch.
 
         Raises
         ------
@@ -215,7 +209,7 @@ class FlowSegmenter(ThresholdAttributes, Segmenter):
         True
         """
         segmenter = cls.load(pretrained_file(name))
-        segmenter.set_params(warm_start=True, learning_rate=AUTO)
+        segmenter.set_params(warm_start=True, learning_rate=_checks.AUTO)
         return segmenter
 
     @overload
@@ -353,5 +347,4 @@ class FlowSegmenter(ThresholdAttributes, Segmenter):
         check_common_settings(self)
         codec = FlowCodec.of(self)
         _checks.check_flag(self.test_time_augmentation, "test_time_augmentation")
-        augments = bool(self.test_time_augmentation)
-        return PredictionSettings(codec, self.normalize, self.estimate_diameters, augments)
+        return PredictionSettings(codec, self.normalize, self.estimate_diameters, bool(self.test_time_augmentation))

@@ -64,7 +64,7 @@ def choose_thresholds(
         tried.append((i + j + k, (i, Thresholds(level, None if np.isinf(error) else error, size))))
         scores.append(score_found(found[i].kept_iou(error, size), n_true))
     i, chosen = _nearest_of_the_best(tried, np.array(scores))
-    return chosen, found[i].kept(_as_limit(chosen.flow_threshold), chosen.min_size)
+    return chosen, found[i].kept(chosen.max_flow_error, chosen.min_size)
 
 
 def _choices(given: float | Auto | None, choices: Iterable[float], default: float | None) -> list[Any]:

@@ -24,6 +24,11 @@ class Thresholds:
     min_size: int = 15
     score_threshold: float | None = None
 
+    @property
+    def max_flow_error(self) -> float:
+        """The flow threshold as a number; infinite without a flow check."""
+        return np.inf if self.flow_threshold is None else self.flow_threshold
+
 
 @dataclass(frozen=True)
 class GivenThresholds:

@@ -66,29 +66,29 @@ def test_validation_crops_stay_the_same(samples):
 
 @pytest.mark.parametrize("angle", [0, np.pi / 2, 0.7])
 @pytest.mark.parametrize("flip", [False, True])
-def test_masks_turn_with_the_image(angle, flip):
+def test_masks_rotate_with_the_image(angle, flip):
     rows, columns = np.ogrid[:101, :101]
     masks = (((rows - 50) / 30) ** 2 + ((columns - 50) / 14) ** 2 < 1).astype(np.int32)
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     if flip:
-        turn[:, 1] *= -1
+        rotation[:, 1] *= -1
 
     class Middle:
         def uniform(self, low, high):
             return np.array([50.5, 50.5])
 
-    image, cut = cut_crop(Sample(masks[..., None].astype(np.float32), masks), turn, 1.0, 81, Middle())
+    image, cut = cut_crop(Sample(masks[..., None].astype(np.float32), masks), rotation, 1.0, 81, Middle())
     assert 0.95 < (cut > 0).sum() / masks.sum() < 1.05
     assert np.mean((image[..., 0] > 0.5) == (cut > 0)) > 0.98
 
 
 def test_targets_are_those_of_the_crop(samples):
-    # An object that the crop cuts has flows that lead to the centre of its visible part.
+    # An object that the crop cuts has flows that lead to the center of its visible part.
     _, targets = batches(samples).make(0, 0)
     for target in targets:
         inside = target[..., 1] > 0
         length = np.linalg.norm(target[..., 2:], axis=-1)
-        lone = inside & (length == 0)  # all that is seen of an object, or its centre
+        lone = inside & (length == 0)  # all that is seen of an object, or its center
         assert np.allclose(length[inside & ~lone], 1, atol=1e-5)
         assert lone.sum() <= 0.01 * inside.sum()
         assert not target[~inside][:, 2:].any()
@@ -120,7 +120,7 @@ def test_ignored_pixels_have_no_weight():
     assert np.array_equal(BoundaryCodec().encode(masks, workers=1)[..., 1:].sum(axis=-1), np.ones((10, 10)))
 
 
-def test_an_object_that_goes_on_where_nobody_knows_has_no_boundary_there():
+def test_an_object_cut_by_unknown_pixels_has_no_boundary_there():
     masks = np.zeros((8, 12), int)
     masks[1:4, 2:8], masks[5:, 2:] = 1, 2
     seen = BoundaryCodec().encode(masks[:, :8], workers=1)
@@ -214,7 +214,7 @@ class TestLight:
     """Every channel has a gamma, a gain and an offset of its own."""
 
     @staticmethod
-    def relight(value, monkeypatch, channels=3, n=300, noise=(0.0, 0.0)):
+    def change_intensities(value, monkeypatch, channels=3, n=300, noise=(0.0, 0.0)):
         monkeypatch.setattr(augmentation, "NOISE", noise)
         rng = np.random.default_rng(0)
         image = np.full((4, 4, channels), value, np.float32)
@@ -226,7 +226,7 @@ class TestLight:
         ("value", "low", "high"), [(0.0, -0.15, 0.15), (1.0, 0.55, 1.45), (0.25, 0.25**1.4 * 0.7 - 0.15, 0.66)]
     )
     def test_ranges(self, value, low, high, monkeypatch):
-        made = self.relight(value, monkeypatch)[:, 0, 0]
+        made = self.change_intensities(value, monkeypatch)[:, 0, 0]
         assert low <= made.min() < low + 0.08 * (high - low) + 0.02
         assert high - 0.08 * (high - low) - 0.02 < made.max() <= high
 
@@ -236,32 +236,32 @@ class TestLight:
         for name, value in still.items():
             if name != ranges:
                 monkeypatch.setattr(augmentation, name, value)
-        made = self.relight(0.5, monkeypatch)[:, 0, 0]
+        made = self.change_intensities(0.5, monkeypatch)[:, 0, 0]
         assert all(abs(np.corrcoef(made[:, a], made[:, b])[0, 1]) < 0.3 for a, b in ((0, 1), (0, 2), (1, 2)))
         assert (np.ptp(made, axis=1) > 0).all()
 
     def test_all_pixels_of_a_channel_alike(self, monkeypatch):
-        made = self.relight(0.5, monkeypatch)
+        made = self.change_intensities(0.5, monkeypatch)
         assert np.ptp(made.reshape(300, 16, 3), axis=1).max() < 1e-6
 
     def test_values_below_nought_stay_below(self, monkeypatch):
         monkeypatch.setattr(augmentation, "OFFSET", (0.0, 0.0))
-        assert (self.relight(-0.5, monkeypatch) < 0).all()
+        assert (self.change_intensities(-0.5, monkeypatch) < 0).all()
 
     def test_noise(self, monkeypatch):
-        made = self.relight(0.0, monkeypatch, n=400, noise=augmentation.NOISE)
+        made = self.change_intensities(0.0, monkeypatch, n=400, noise=augmentation.NOISE)
         spread = (made - made.mean(axis=(1, 2), keepdims=True)).std(axis=(1, 2, 3))
         assert 0.002 < np.quantile(spread, 0.1) < 0.012
         assert 0.045 < spread.max() < 0.08
 
 
-def test_turns_are_of_any_angle_and_flipped_half_of_the_time():
+def test_rotations_have_any_angle_and_a_flip_half_of_the_time():
     rng = np.random.default_rng(0)
-    turns = np.stack([augmentation.random_rotation(rng) for _ in range(4000)])
-    assert np.allclose(turns @ turns.transpose(0, 2, 1), np.eye(2))
-    flipped = np.linalg.det(turns) < 0
+    rotations = np.stack([augmentation.random_rotation(rng) for _ in range(4000)])
+    assert np.allclose(rotations @ rotations.transpose(0, 2, 1), np.eye(2))
+    flipped = np.linalg.det(rotations) < 0
     assert 1850 < flipped.sum() < 2150
-    angles = np.arctan2(turns[:, 1, 0], turns[:, 0, 0])
+    angles = np.arctan2(rotations[:, 1, 0], rotations[:, 0, 0])
     n = np.histogram(angles, 8, (-np.pi, np.pi))[0]
     assert 400 < n.min() < n.max() < 600
 

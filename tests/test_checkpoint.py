@@ -11,7 +11,7 @@ from flowseg._nets.training import learning_rate, loop
 from flowseg._nets.training.checkpoint import METADATA_KEY, read_state
 
 
-def test_a_folder_that_cannot_be_written_to_is_said_before_training(pairs, small, tmp_path, monkeypatch):
+def test_a_folder_that_cannot_be_written_to_raises_before_training(pairs, small, tmp_path, monkeypatch):
     monkeypatch.setattr("os.access", lambda path, mode: str(path) != str(tmp_path))  # tests may run as root
     with pytest.raises(PermissionError, match="must lie in a folder that can be written to"):
         FlowSegmenter(**small).fit(*zip(*pairs), checkpoint=tmp_path / "c.safetensors")
@@ -81,7 +81,7 @@ def test_what_callbacks_change_is_kept(options, pairs, tmp_path):
 
 
 @pytest.mark.parametrize("chance", [None, np.random.RandomState(3)], ids=["none", "generator"])
-def test_chance_is_kept_when_nobody_gave_a_seed(chance, options, pairs, tmp_path):
+def test_a_random_seed_is_kept_in_the_checkpoint(chance, options, pairs, tmp_path):
     images, masks = zip(*pairs)
     file = tmp_path / "training.safetensors"
     model = FlowSegmenter(**(options | {"random_state": chance}))

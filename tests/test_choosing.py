@@ -241,7 +241,7 @@ def test_what_a_training_started_from_is_kept_unless_it_is_beaten(start_ap, end_
 
 
 @pytest.mark.parametrize(("goes_on", "n", "warned"), [(True, 0, True), (True, 1, False), (False, 0, False)])
-def test_a_training_further_that_nobody_looks_at(goes_on, n, warned):
+def test_a_further_training_without_validation_images(goes_on, n, warned):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         warn_of_no_comparison(goes_on, n)
@@ -267,7 +267,7 @@ def tables(scores_by_image):
 
 class TestScoreThreshold:
     @pytest.mark.parametrize("right", [0.95, 0.5])
-    def test_false_objects_that_can_be_told(self, right):
+    def test_false_positives_with_low_logits(self, right):
         logits = [[4.0] * 10 + [-4.0] * 10] * 6
         iou = [np.array([right] * 10 + [0.0] * 10)] * 6
         chosen = choose_score_threshold(tables(logits), iou, np.full(6, 10), 20.0)

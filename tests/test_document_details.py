@@ -186,7 +186,7 @@ class TestDocument:
             check_document(json.dumps(GOOD | {"more": "\ud800"}), Path("m"))
 
     @pytest.mark.parametrize("name", ["sizes", "thresholds", "score"])
-    def test_parts_of_what_was_learned_are_looked_at_where_they_are(self, name, monkeypatch):
+    def test_learned_parts_are_checked_where_they_are(self, name, monkeypatch):
         read = {"sizes": "read_sizes", "thresholds": "read_thresholds", "score": "read_calibration"}[name]
         seen = []
         monkeypatch.setattr(document_checks, read, seen.append)

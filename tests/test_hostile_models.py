@@ -245,9 +245,9 @@ class TestSize:
         size = file.stat().st_size
 
         def change(text):
-            said = json.loads(text)
-            said["parameters"] |= {"filters": filters, "network": network, "crop_size": 64}
-            return json.dumps(said)
+            document = json.loads(text)
+            document["parameters"] |= {"filters": filters, "network": network, "crop_size": 64}
+            return json.dumps(document)
 
         with_text(file, change)
         assert file.stat().st_size < size + 1000
@@ -264,7 +264,7 @@ class TestSize:
             (tmp_path / "m").write_bytes(bytes(n_bytes))
             check_size(tmp_path / "m", FixedParameters(network, 5, filters, "auto"))
 
-    def test_channels_of_a_network_of_ones_own(self, file):
+    def test_channels_of_a_custom_network(self, file):
         fixed = FixedParameters(lambda *_: pytest.fail("it was built"), 10**9, (8, 16), "auto")
         with pytest.raises(ValueError, match="at least 1000000000 bytes"):
             check_size(file, fixed)
@@ -387,15 +387,15 @@ class TestState:
             read_state(tmp_path / "c")
 
     def test_what_is_read(self, tmp_path):
-        said = {"best": np.inf, "history": {"loss": [np.nan, 1]}, "epochs_done": 2}
-        self.write(tmp_path / "c", json.dumps(STATE | said))
+        change = {"best": np.inf, "history": {"loss": [np.nan, 1]}, "epochs_done": 2}
+        self.write(tmp_path / "c", json.dumps(STATE | change))
         assert read_state(tmp_path / "c").epochs_done == 2
 
 
-def change_metadata(path, **said):
+def change_metadata(path, **changes):
     header, data = take_apart(path)
     header = json.loads(header)
-    state = json.loads(header["__metadata__"][METADATA_KEY]) | said
+    state = json.loads(header["__metadata__"][METADATA_KEY]) | changes
     put_together(path, json.dumps(header | {"__metadata__": {METADATA_KEY: json.dumps(state)}}), data)
 
 
@@ -423,16 +423,16 @@ def test_a_record_that_is_none(line, tmp_path):
 class TestTrainedWith:
     def test_it_is_kept(self, model, tmp_path):
         model.save(tmp_path / "a")
-        said = read_document(tmp_path / "a")["trained_with"]
-        assert said == {"keras": "3.15.1", "cores": 2, "threads": 2, "onednn": "default"}
+        machine = read_document(tmp_path / "a")["trained_with"]
+        assert machine == {"keras": "3.15.1", "cores": 2, "threads": 2, "onednn": "default"}
         FlowSegmenter.load(tmp_path / "a").save(tmp_path / "b")
         assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
-    def test_what_is_said(self, fitted, monkeypatch):
-        said = fitted["FlowSegmenter"].fitted_.trained_with
-        assert {"flowseg", "keras", "backend", "numpy", "python", "platform"} <= set(said)
-        assert {"instructions", "devices", "cores", "threads", "onednn"} <= set(said)
-        assert json.loads(json.dumps(said)) == said == describe_machine()  # or other bytes would come every time
+    def test_machine_of_a_training(self, fitted, monkeypatch):
+        machine = fitted["FlowSegmenter"].fitted_.trained_with
+        assert {"flowseg", "keras", "backend", "numpy", "python", "platform"} <= set(machine)
+        assert {"instructions", "devices", "cores", "threads", "onednn"} <= set(machine)
+        assert json.loads(json.dumps(machine)) == machine == describe_machine()  # or other bytes would come every time
         monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
         assert describe_machine()["onednn"] == "0"
 
@@ -443,9 +443,9 @@ class TestTrainedWith:
 
     def test_files_of_before(self, file, tmp_path):
         def change(text):
-            said = json.loads(text)
-            del said["trained_with"]
-            return json.dumps(said)
+            document = json.loads(text)
+            del document["trained_with"]
+            return json.dumps(document)
 
         with_text(file, change)
         FlowSegmenter.load(file).save(tmp_path / "again")

@@ -162,7 +162,7 @@ def test_settings_of_keras_that_a_user_has_changed(name, usual, other):
 
 
 def test_a_global_layer_is_found_out():
-    with pytest.raises(ValueError, match="depend on a bounded neighbourhood"):
+    with pytest.raises(ValueError, match="depend on a bounded neighborhood"):
         measure_receptive_radius(own_unet(global_layer=True), 1, step=16, largest=64)
 
 

@@ -90,12 +90,12 @@ class TestSizes:
         one[:4, :4] = 7
         assert image_diameters([none, one, none]) == pytest.approx([2 * np.sqrt(16 / np.pi)])
 
-    def test_bounds_within_what_the_network_can_be_shown(self):
+    def test_bounds_within_the_possible_scales(self):
         # A stray pixel and an object as large as the image do not count for what they are.
         assert bounds_of(np.array([1.1, 20.0, 30.0]), 24.0) == (6.0, 30.0)
         assert bounds_of(np.array([5.0, 5.5, 5000.0]), 24.0) == (5.5, 24.0 * 32)
 
-    def test_same_size_either_way(self):
+    def test_same_size_is_symmetric(self):
         assert is_same_size(20.0, 22.0)
         assert is_same_size(22.0, 20.0)
         assert not is_same_size(20.0, 22.1)

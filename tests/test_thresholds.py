@@ -76,7 +76,7 @@ def test_outlines_count():
     assert np.mean(ious > 0.9) < 0.1
 
 
-def test_large_objects_do_not_say_that_small_ones_are_not_real():
+def test_large_objects_do_not_lead_to_a_large_min_size():
     masks = [synthetic.cells((160, 160), 12, diameter=26, rng=seed)[1] for seed in range(3)]
     median = np.median(np.concatenate([np.unique(m[m > 0], return_counts=True)[1] for m in masks]))
     side = int(np.sqrt(0.15 * median))
@@ -125,7 +125,7 @@ def test_of_two_halves_one_matches():
 
 
 @pytest.mark.parametrize("chunk", [7, 1 << 20])
-def test_what_is_said_of_objects(chunk, monkeypatch):
+def test_table_of_objects(chunk, monkeypatch):
     monkeypatch.setattr("flowseg._segmenters.learned_decoding.object_table.CHUNK", chunk)
     masks = np.zeros((30, 40), int)
     masks[5:15, 5:15], masks[20:30, 30:40] = 1, 2
@@ -165,7 +165,7 @@ def test_scores_are_probabilities():
 
 
 @pytest.mark.parametrize("real", [True, False])
-def test_nothing_but_hits_or_misses(real):
+def test_all_objects_match_or_none(real):
     objects = table(np.random.default_rng(0), 9)
     calibration = calibrate([objects], [np.full(9, real)], 20.0)
     assert calibration.score(objects) == pytest.approx(0.95 if real else 0.05)

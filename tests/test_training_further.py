@@ -124,7 +124,7 @@ def test_killed_and_gone_on_with_it_is_the_same_file(rate, start, small, pairs, 
     assert (tmp_path / "again.safetensors").read_bytes() == (tmp_path / "whole.safetensors").read_bytes()
 
 
-def test_without_validation_images_it_is_said_that_nothing_is_compared(start, small, pairs):
+def test_without_validation_images_a_warning_says_that_nothing_is_compared(start, small, pairs):
     images, masks = zip(*pairs)
     model = load(FlowSegmenter, start, small, epochs=1)
     with pytest.warns(UserWarning, match="without validation images nothing tells whether training further"):

@@ -23,7 +23,7 @@ from safetensors.numpy import load_file, save_file
 from flowseg import BoundarySegmenter, FlowSegmenter, plot
 from flowseg._napari.jobs import NEW_NETWORKS, SMALL_NETWORK, DecodeJob, Job, SegmentJob, Told, TrainJob, read_job
 from flowseg._nets.durations import format_duration
-from flowseg._nets.quiet import hush_native_libraries
+from flowseg._nets.startup_messages import suppress_startup_messages
 from flowseg._segmenters.codecs.base import Outputs
 from flowseg._segmenters.fitting.fit_summary import describe_fit
 from flowseg._segmenters.learned_decoding.thresholds import Thresholds
@@ -49,7 +49,7 @@ Found = dict[str, NDArray[Any]]
 
 def main() -> None:
     """Take jobs and tell of them until there are no more."""
-    hush_native_libraries()
+    suppress_startup_messages()
     with os.fdopen(os.dup(1), "w", encoding="ascii") as out:
         os.dup2(2, 1)  # what libraries print is not for the viewer
 

@@ -43,11 +43,11 @@ class Sizes:
     high: float
 
     def widened(self, other: Sizes) -> Sizes:
-        """Return these sizes with bounds that include those of ``other``."""
+        """Return these sizes with bounds that include the bounds of ``other``."""
         return replace(self, low=min(self.low, other.low), high=max(self.high, other.high))
 
     def bound(self, diameter: float) -> float:
-        """Return the nearest diameter within those of the training images."""
+        """Return the nearest diameter within the range of the training images."""
         return min(max(diameter, self.low), self.high)
 
     def bound_enlargement(self, diameter: float) -> float:
@@ -63,7 +63,7 @@ class Sizes:
         Parameters
         ----------
         seen, found : float
-            Diameter that the last pass was made for, and that of the objects that it found (NaN: none).
+            Diameter that the last pass was made for, and diameter of the objects that it found (NaN: none).
         first : bool
             Whether it was the first one: only its estimate may be smaller, which enlarges the image.
         bounded : bool

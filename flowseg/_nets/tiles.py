@@ -2,8 +2,8 @@
 
 Tiles have their places on one grid that starts at pixel (0, 0). Each is read with a margin of at least the network's
 receptive-field radius towards its neighbors, and only its core is kept, so that an output never depends on where a tile
-ends. Cores do not overlap, so nothing is blended. There is no margin where the image ends: outputs are those of the
-image read as a whole.
+ends. Cores do not overlap, so nothing is blended. There is no margin where the image ends: the
+outputs equal those for the image read as a whole.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from flowseg._nets.scaled_view import ScaledView
 # (about 0.65 GB for the default network, docs/speed.rst).
 TILE_SIZE = 1024
 
-# Called after each tile of an image with the number of tiles done and that of all.
+# Called after each tile of an image with the number of tiles done and the number of all tiles.
 OnTile = Callable[[int, int], None]
 
 # Number of the first row, and the rows: shape (rows, columns, n_outputs).

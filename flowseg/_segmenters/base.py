@@ -124,10 +124,10 @@ class Segmenter(SegmenterAttributes):
             One image of shape (rows, columns) or (rows, columns, n_channels), a list of them, or a stack.
         diameters : float, "estimate", or sequence of them, optional
             Typical diameter in pixels of the objects in each image, or one for all. "estimate" is the median diameter
-            of the objects that a first pass finds. None (also for a single image) is that of the training images,
-            `diameter_`, or with `estimate_diameters` an estimate within their diameters. An estimate costs a second
-            pass where it differs from `diameter_` by more than a tenth, and further ones as long as objects turn out
-            larger.
+            of the objects that a first pass finds. None (also for a single image) is `diameter_`, the typical one of
+            the training images, or with `estimate_diameters` an estimate within their diameters. An estimate costs a
+            second pass where it differs from `diameter_` by more than a tenth, and further ones as long as objects turn
+            out larger.
 
         Returns
         -------

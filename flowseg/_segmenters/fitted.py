@@ -33,7 +33,7 @@ class FixedParameters(NamedTuple):
 
     @classmethod
     def of(cls, segmenter: SegmenterAttributes) -> FixedParameters:
-        """Return those of a segmenter; lists are copied as tuples."""
+        """Return the parameters of a segmenter; lists are copied as tuples."""
         values: Iterator[Any] = (getattr(segmenter, name) for name in cls._fields)
         return cls._make(tuple(value) if isinstance(value, list) else value for value in values)
 

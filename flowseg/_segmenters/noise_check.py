@@ -119,7 +119,7 @@ class NoiseCheck:
         self.found: dict[int, int] = {}  # number of objects by number of the image
 
     def look(self, image: NDArray[Any], masks: NDArray[Any], pictures: Pictures | None = None) -> None:
-        """Check the next image; ``pictures`` are those of its outputs, if they are at hand."""
+        """Check the next image; ``pictures`` as in `sharpness`."""
         if sharpness(image, masks, pictures) < self.least:
             self.found[self.n_images] = int(masks.max())
         self.n_images += 1
@@ -154,9 +154,9 @@ def _gradients(
     """Return the gradients at the outlines of objects and those in the background."""
     seen = _reduce(image, step)
     labels, in_picture = (_thin(array, step)[: seen.shape[0], : seen.shape[1]] for array in (masks, inside))
-    taken = (labels != 0).astype(np.uint8)
+    occupied = (labels != 0).astype(np.uint8)
     margin = max(LEAST_MARGIN, int(np.ceil(diameter / step * MARGIN)))
-    background = _differ(seen) & (ndimage.maximum_filter(taken, 2 * margin + 1) == 0)
+    background = _differ(seen) & (ndimage.maximum_filter(occupied, 2 * margin + 1) == 0)
     sigma = max(1.0, diameter / step * SMOOTHING)
     steepness = np.hypot(*np.gradient(ndimage.gaussian_filter(seen, sigma)))
     clear = in_picture if in_picture.all() else ndimage.minimum_filter(in_picture, 2 * int(REACH * sigma) + 1)

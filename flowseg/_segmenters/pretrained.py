@@ -16,5 +16,5 @@ def pretrained_file(name: str) -> Path:
     """Return the file of a pretrained model."""
     names = pretrained_names()
     if name not in names:
-        raise ValueError(f"name must be that of a pretrained model, {', '.join(map(repr, names))}; got {name!r}.")
+        raise ValueError(f"name must be one of the pretrained models, {', '.join(map(repr, names))}; got {name!r}.")
     return FOLDER / f"{name}.safetensors"

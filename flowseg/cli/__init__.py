@@ -12,7 +12,7 @@ from typing import Annotated, TextIO
 import typer
 
 from flowseg import __version__
-from flowseg._nets.quiet import hush_native_libraries
+from flowseg._nets.startup_messages import suppress_startup_messages
 from flowseg._system.shown import one_line
 from flowseg.cli._check import check
 from flowseg.cli._convert import convert
@@ -44,7 +44,7 @@ app = typer.Typer(
 
 def main() -> None:
     """Run the command; a user's error is one line on standard error and exit status 1."""
-    hush_native_libraries()
+    suppress_startup_messages()
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what is wrong with a file is said once, as an error
     logging.getLogger("matplotlib").setLevel(
         logging.ERROR

@@ -31,7 +31,7 @@ OPEN_ENDED = ("best", "history")
 class State:
     """The state of a training but for the variables of network and optimizer."""
 
-    fingerprint: str  # of everything that decides how it goes on
+    fingerprint: str  # of everything that later epochs depend on
     seeds: list[int]
     epochs_done: int = 0
     stopped: bool = False

@@ -13,7 +13,7 @@ from flowseg._nets.training.keras_callback import Callback
 # Share of the steps in which the learning rate rises, and the factor that it falls to at the end (docs/recipe.rst).
 WARM_UP = 0.05
 FINAL_RATE = 0.01
-# Peak learning rates for "auto": of new weights, and of those of a trained model, where lower rates gain less
+# Peak learning rates for "auto": of new weights, and of a trained model's, where lower rates gain less
 # (benchmarks/training_further.py, docs/models.rst).
 RATE_FROM_SCRATCH, RATE_FROM_TRAINED = 1e-3, 1e-3
 

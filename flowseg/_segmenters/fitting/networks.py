@@ -35,7 +35,7 @@ def make_network(fixed: FixedParameters, prediction: PredictionSettings, *, seed
 def make_start(
     fixed: FixedParameters, prediction: PredictionSettings, start: Fitted | None, *, seed: int, crop_size: int
 ) -> Any:
-    """Return the network to train: a new one, or a copy of that of the trained model ``start``."""
+    """Return the network to train: a new one, or a copy of the network of the trained model ``start``."""
     from flowseg._nets import network_copies
 
     if start:

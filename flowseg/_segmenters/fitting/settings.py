@@ -68,7 +68,7 @@ def _as_crop_size(crop_size: Any, step: int) -> int:
 def find_seeds(random_state: Any, checkpoint: str | os.PathLike[str] | None) -> tuple[list[int], Path | None]:
     """Return seeds of the split, the weights and the batches, and the checkpoint file.
 
-    The seeds are new, or those of the training in the checkpoint that is resumed.
+    The seeds are new, or come from the checkpoint of a training that is resumed.
     """
     seeds = [int(s) for s in _checks.as_random_state(random_state).randint(0, 2**31 - 1000, size=3)]
     if checkpoint is None:

@@ -41,7 +41,7 @@ class GivenThresholds:
 
     @classmethod
     def of(cls, segmenter: FlowSegmenter) -> GivenThresholds:
-        """Return those of a segmenter; NumPy's numbers become plain ones, which can be saved."""
+        """Return the thresholds of a segmenter; NumPy's numbers become plain ones, which can be saved."""
         return cls(*(_as_plain(getattr(segmenter, name)) for name in NAMES))
 
     @property

@@ -1,4 +1,4 @@
-"""Keep TensorFlow's start-up chatter off the command line."""
+"""Suppress the messages that native libraries write while TensorFlow is imported."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
-# Whose import is noisy.
+# The module whose import writes messages.
 NOISY = "tensorflow"
 LEVEL = "TF_CPP_MIN_LOG_LEVEL"
-# What tells the keeper of the messages that nothing went wrong.
+# Ends the messages where nothing went wrong: they are dropped.
 FINE = b"\0fine"
 
 
-def hush_native_libraries() -> None:
+def suppress_startup_messages() -> None:
     """Drop what native libraries write to standard error while TensorFlow is imported.
 
-    They announce themselves before any setting of theirs takes effect. If the import fails, or ends the process, what
-    they wrote is shown. Who sets TF_CPP_MIN_LOG_LEVEL to 0 wants to see their messages, and does.
+    They write before any of their settings takes effect. If the import fails, or ends the process, the messages are
+    shown. They are always shown if TF_CPP_MIN_LOG_LEVEL is 0.
     """
     if os.environ.setdefault(LEVEL, "3") == "0" or NOISY in sys.modules or not hasattr(os, "fork"):
         return
@@ -34,7 +34,7 @@ def hush_native_libraries() -> None:
 
 
 class _Finder(MetaPathFinder):
-    """Finds the noisy module as ever, and has it loaded quietly."""
+    """Finds the module in the usual way, and loads it without its messages."""
 
     def find_spec(
         self,
@@ -59,9 +59,9 @@ class _Finder(MetaPathFinder):
 
 @contextmanager
 def _messages_kept() -> Iterator[None]:
-    """Let another process keep what is written to file descriptor 2; it shows this unless all goes well.
+    """Send what is written to file descriptor 2 to a child process, which shows it if the import fails.
 
-    That process outlives this one: the last words of a library that aborts are not lost.
+    The child outlives this process, so that the last message of a library that aborts is shown.
     """
     try:
         own = os.dup(2)
@@ -70,7 +70,7 @@ def _messages_kept() -> Iterator[None]:
         return
     reading, writing = os.pipe()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of threads, of which the keeper needs none
+        warnings.simplefilter("ignore", DeprecationWarning)  # about forking with threads, which the child does not use
         keeper = os.fork()
     if keeper == 0:
         _keep(reading, writing, own)
@@ -93,16 +93,16 @@ def _messages_kept() -> Iterator[None]:
 
 
 def _keep(reading: int, writing: int, terminal: int) -> None:
-    """Read until all is well or nobody writes any more; never returns."""
+    """Read messages until FINE or the end of the pipe, then show or drop them; never returns."""
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         os.close(writing)
         os.close(2)
-        said = b""
+        messages = b""
         while more := os.read(reading, 1 << 16):
-            said += more
-            if said.endswith(FINE):
+            messages += more
+            if messages.endswith(FINE):
                 return
-        os.write(terminal, said)
+        os.write(terminal, messages)
     finally:
         os._exit(0)

@@ -11,7 +11,7 @@ from sklearn.base import clone
 from flowseg import FlowSegmenter
 
 
-class TestOwnNetwork:
+class TestCustomNetwork:
     def build(self, n_channels=1, n_outputs=3):
         inputs = keras.Input((None, None, n_channels))
         x = layers.Conv2D(8, 5, padding="same", activation="relu")(inputs)
@@ -40,7 +40,7 @@ class TestOwnNetwork:
 
         seen = []
         callback = keras.callbacks.LambdaCallback(on_train_begin=lambda logs: seen.append(1))
-        with pytest.raises(ValueError, match="depend on a bounded neighbourhood"):
+        with pytest.raises(ValueError, match="depend on a bounded neighborhood"):
             FlowSegmenter(network=global_network, **small).fit(*zip(*pairs), callbacks=[callback])
         assert not seen
 
@@ -55,7 +55,7 @@ class TestOwnNetwork:
                 x = layers.UpSampling2D(64)(layers.MaxPooling2D(64)(x)) + x
             return keras.Model(inputs, layers.Conv2D(n_outputs, 1, kernel_initializer="zeros")(x))
 
-        with pytest.raises(ValueError, match="depend on a bounded neighbourhood"):
+        with pytest.raises(ValueError, match="depend on a bounded neighborhood"):
             FlowSegmenter(network=lambda *n: build(*n, everywhere=True), **small).fit(*zip(*pairs))
         model = FlowSegmenter(network=build, **small).fit(*zip(*pairs))
         model.save(tmp_path / "own.safetensors")

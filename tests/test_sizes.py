@@ -28,16 +28,21 @@ def model(fitted):
 
 
 def estimate_twice_the_size(model, monkeypatch, first, second):
-    """Let a first pass give one kind of outputs (by the identity of images) and say that objects are larger."""
+    """Let a first pass return given outputs (by the identity of images), and an estimate of twice the diameter."""
     typical = model.working_diameter_ / model.diameter_
     set_sizes(model, replace(model.fitted_.sizes, low=1.0, high=1000.0))
-    monkeypatch.setattr(Pipeline, "measure", lambda *_: 2 * model.diameter_)
+    monkeypatch.setattr(size_estimate, "measure_diameter", lambda *_: 2 * model.diameter_)
     known = {True: first, False: second}
-    monkeypatch.setattr(Pipeline, "run_network", lambda _, image, factor: known[factor == typical][address(image)])
+
+    def run_at(pipeline, image, size, *subject):
+        factor = pipeline.scale_factor(size, *subject)
+        return Outputs(known[factor == typical][address(image.array)], factor)
+
+    monkeypatch.setattr(Pipeline, "run_at", run_at)
 
 
 def address(image):
-    """Of its pixels, whatever views of it are made."""
+    """Return the address of the pixels, which views share."""
     return image.__array_interface__["data"][0]
 
 
@@ -52,11 +57,11 @@ def choose(model, images, masks):
 
 
 def watch_factors(monkeypatch):
-    """Gives the factors that images are scaled by."""
+    """Return a list to which the factors that images are scaled by are added."""
     seen, run = [], Pipeline.run_at
 
     def run_at(self, image, size, *subject):
-        seen.append(self.scale_factor(size))
+        seen.append(self.scale_factor(size, *subject))
         return run(self, image, size, *subject)
 
     monkeypatch.setattr(Pipeline, "run_at", run_at)
@@ -64,7 +69,7 @@ def watch_factors(monkeypatch):
 
 
 def watch_passes(model, monkeypatch, found):
-    """Let passes find objects of these diameters, by the one that each is made for; gives those of the passes made."""
+    """Let passes find objects of given diameters, by the diameter of each pass; return the list of passes."""
     seen = []
 
     def run_at(pipeline, image, size, *subject):
@@ -188,7 +193,7 @@ class TestEstimates:
         assert model.estimate_diameters_ is (better == "second")
 
     def test_with_few_objects_it_stays_off(self, model, pairs, monkeypatch):
-        monkeypatch.setattr(Pipeline, "run_network", None)  # the network does not run
+        monkeypatch.setattr(Pipeline, "run_at", None)  # the network does not run
         image, masks = pairs[0]
         choose(model, [image[..., None]], [masks])
         assert model.estimate_diameters_ is False
@@ -196,13 +201,13 @@ class TestEstimates:
     def test_by_default_within_the_training_images(self, model, pairs, monkeypatch):
         image = pairs[0][0]
         seen = watch_factors(monkeypatch)
-        monkeypatch.setattr(Pipeline, "measure", lambda *_: 5000.0)
+        monkeypatch.setattr(size_estimate, "measure_diameter", lambda *_: 5000.0)
         set_sizes(model, Sizes(24.0, False, 5.0, 3 * model.diameter_))
         model.predict(image)
         assert seen == [24.0 / model.diameter_]
         model.set_params(estimate_diameters=True).predict(image)
         assert seen[1:] == [24.0 / model.diameter_, 24.0 / (3 * model.diameter_)]
-        model.predict(image, diameters=10.0)  # what is told is not estimated
+        model.predict(image, diameters=10.0)  # a given diameter is not estimated
         assert seen[3:] == [24.0 / 10.0]
         with pytest.raises(ValueError, match="the estimated diameter of an image must be from 2 to 768 pixels"):
             model.predict(image, diameters="estimate")
@@ -210,7 +215,7 @@ class TestEstimates:
     @pytest.mark.parametrize("factor", [1.05, float("nan")])
     def test_the_right_size_and_nothing_found_need_no_second_pass(self, factor, model, pairs, monkeypatch):
         seen = watch_factors(monkeypatch)
-        monkeypatch.setattr(Pipeline, "measure", lambda *_: factor * model.diameter_)
+        monkeypatch.setattr(size_estimate, "measure_diameter", lambda *_: factor * model.diameter_)
         model.predict(pairs[0][0], diameters="estimate")
         assert len(seen) == 1
 

@@ -7,14 +7,14 @@ from skimage import segmentation
 import flowseg
 from flowseg import FlowSegmenter, metrics, synthetic
 from flowseg._labels.overlaps import count_objects
+from flowseg._segmenters import size_estimate
 from flowseg._segmenters.learned_decoding.choose_thresholds import choose_thresholds
 from flowseg._segmenters.learned_decoding.find_objects import Decoding, find_masks
 from flowseg._segmenters.learned_decoding.jackknife_scores import IOU_THRESHOLDS, best_iou, is_judged
 from flowseg._segmenters.learned_decoding.learn import learn_decoding
 from flowseg._segmenters.learned_decoding.object_scores import calibrate
 from flowseg._segmenters.learned_decoding.object_table import describe_objects
-from flowseg._segmenters.learned_decoding.thresholds import Thresholds
-from flowseg._segmenters.pipeline import Pipeline
+from flowseg._segmenters.learned_decoding.thresholds import GivenThresholds, Thresholds
 
 
 def predictions(n=3, shift=0.0):
@@ -36,7 +36,7 @@ def score(masks, outputs, thresholds):
 
 def test_the_chosen_thresholds_are_among_the_best_of_those_tried():
     masks, outputs = predictions(shift=2.5)  # a network that finds everything too large
-    chosen, _ = choose_thresholds(outputs, masks, {}, n_iter=None, workers=1)
+    chosen, _ = choose_thresholds(outputs, masks, GivenThresholds(), n_iter=None, workers=1)
     assert chosen.cellprob_threshold >= 1
     best = score(masks, outputs, chosen)
     assert best > score(masks, outputs, Thresholds()) + 0.05
@@ -53,7 +53,7 @@ def test_what_chance_may_have_done_changes_no_threshold():
     cellprobs[1][np.isin(masks[1], (1, 2))] = 0.4
     masks[0] = np.where(masks[0] <= 3, 0, masks[0])
     outputs = list(zip(flows, cellprobs, strict=True))
-    given = {"flow_threshold": None, "min_size": 0}
+    given = GivenThresholds(flow_threshold=None, min_size=0)
     assert choose_thresholds(outputs, masks, given, n_iter=None, workers=1)[0].cellprob_threshold == 0
     # Two images that agree decide; one tells nothing of others.
     assert choose_thresholds(outputs[:1] * 2, masks[:1] * 2, given, n_iter=None, workers=1)[0].cellprob_threshold > 0
@@ -69,7 +69,7 @@ def test_outlines_count():
         cellprob = np.where(tight > 0, 5, np.where(grown > 0, -0.3, -5)).astype(np.float32)
         cellprob[np.isin(grown, (1, 2))] = -0.2
         outputs.append((flowseg.masks_to_flows(grown), cellprob))
-    given = {"flow_threshold": None, "min_size": 0}
+    given = GivenThresholds(flow_threshold=None, min_size=0)
     assert choose_thresholds(outputs, masks, given, n_iter=None, workers=1)[0].cellprob_threshold == 0
     ious = np.concatenate([best_iou(*pair) for pair in zip(masks, wide, strict=True)])
     assert np.mean(ious > 0.5) == 1  # so that the wide one would be right if outlines did not count
@@ -87,20 +87,20 @@ def test_large_objects_do_not_lead_to_a_large_min_size():
             if not m[tuple(slice(max(c - 1, 0), c + side + 1) for c in corner)].any():
                 m[place] = m.max() + 1
     outputs = [(flowseg.masks_to_flows(m), np.where(m > 0, 5, -5).astype(np.float32)) for m in found]
-    given = {"flow_threshold": None, "cellprob_threshold": 0.0}
+    given = GivenThresholds(flow_threshold=None, cellprob_threshold=0.0)
     assert choose_thresholds(outputs, masks, given, n_iter=None, workers=1)[0].min_size <= 0.1 * median
 
 
 def test_given_thresholds_stay():
     masks, outputs = predictions(shift=2.5)
-    given = {"cellprob_threshold": -0.25, "flow_threshold": None, "min_size": 7}
+    given = GivenThresholds(cellprob_threshold=-0.25, flow_threshold=None, min_size=7)
     assert choose_thresholds(outputs, masks, given, n_iter=None, workers=1)[0] == Thresholds(-0.25, None, 7)
 
 
 def test_perfect_outputs_keep_the_defaults():
     masks, _ = predictions()
     outputs = [(flowseg.masks_to_flows(m), np.where(m > 0, 5, -5).astype(np.float32)) for m in masks]
-    chosen, _ = choose_thresholds(outputs, masks, {"min_size": 15}, n_iter=None, workers=1)
+    chosen, _ = choose_thresholds(outputs, masks, GivenThresholds(min_size=15), n_iter=None, workers=1)
     assert chosen == Thresholds()
 
 
@@ -279,7 +279,7 @@ class TestSegmenter:
             model.predict(image, diameters="guess")
 
     def test_an_estimate_that_makes_no_sense(self, model, pairs, monkeypatch):
-        monkeypatch.setattr(Pipeline, "measure", lambda *_: 5000.0)
+        monkeypatch.setattr(size_estimate, "measure_diameter", lambda *_: 5000.0)
         with pytest.raises(
             ValueError,
             match="the estimated diameter of an image must be from .*; got 5e[+]03, which would reduce the image",
@@ -312,7 +312,8 @@ class TestPixelsToIgnore:
         blank = [np.where(np.arange(120) < 60, m, 0) for m in masks]
         options = {"diameter": 24.0, "n_iter": None, "workers": 1}
         right, same, wrong = (
-            learn_decoding(o, m, {}, **options) for o, m in ((cut, known), (outputs, hidden), (outputs, blank))
+            learn_decoding(o, m, GivenThresholds(), **options)
+            for o, m in ((cut, known), (outputs, hidden), (outputs, blank))
         )
         shares = [np.mean(learned.calibration.probabilities) for learned in (right, same, wrong)]
         assert same.thresholds == right.thresholds
@@ -348,5 +349,5 @@ def test_outputs_are_taken_one_by_one():
             del pair
             most.append(len(alive))
 
-    choose_thresholds(give(), masks, {}, n_iter=None, workers=1)
+    choose_thresholds(give(), masks, GivenThresholds(), n_iter=None, workers=1)
     assert most == [1] * 5

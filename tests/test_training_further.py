@@ -127,7 +127,7 @@ def test_killed_and_gone_on_with_it_is_the_same_file(rate, start, small, pairs, 
 def test_without_validation_images_a_warning_says_that_nothing_is_compared(start, small, pairs):
     images, masks = zip(*pairs)
     model = load(FlowSegmenter, start, small, epochs=1)
-    with pytest.warns(UserWarning, match="without validation images nothing tells whether training further"):
+    with pytest.warns(UserWarning, match="without validation images it stays unknown whether training further"):
         model.fit(images[:4], masks[:4])
     assert set(model.history_) == {"loss"}
     assert model.validation_ap_ is None

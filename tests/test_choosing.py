@@ -240,11 +240,11 @@ def test_what_a_training_started_from_is_kept_unless_it_is_beaten(start_ap, end_
     assert (start.history, end.validation_ap) == ({"loss": [3.0]}, end_ap)  # neither is changed
 
 
-@pytest.mark.parametrize(("goes_on", "n", "warned"), [(True, 0, True), (True, 1, False), (False, 0, False)])
-def test_a_further_training_without_validation_images(goes_on, n, warned):
+@pytest.mark.parametrize(("warm_start", "n", "warned"), [(True, 0, True), (True, 1, False), (False, 0, False)])
+def test_a_further_training_without_validation_images(warm_start, n, warned):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        warn_of_no_comparison(goes_on, n)
+        warn_of_no_comparison(warm_start, n)
     assert len(caught) == warned
 
 

@@ -155,9 +155,9 @@ def test_a_training_that_diverges_leaves_the_start(start, small, pairs):
 def test_the_default_rate(start, small):
     scratch = FlowSegmenter(**small)
     assert check_training_settings(scratch).learning_rate == RATE_FROM_SCRATCH == 1e-3
-    assert check_training_settings(scratch, goes_on=True).learning_rate == RATE_FROM_TRAINED == 1e-3
+    assert check_training_settings(scratch, warm_start=True).learning_rate == RATE_FROM_TRAINED == 1e-3
     assert FlowSegmenter.from_pretrained("nuclei").learning_rate == "auto"
-    assert check_training_settings(FlowSegmenter(learning_rate=0.5), goes_on=True).learning_rate == 0.5
+    assert check_training_settings(FlowSegmenter(learning_rate=0.5), warm_start=True).learning_rate == 0.5
     for wrong in (0, -1e-3, float("nan"), float("inf"), "fast", None, [1e-3]):
         with pytest.raises((TypeError, ValueError), match="learning_rate must be a number"):
             check_training_settings(FlowSegmenter(learning_rate=wrong))

@@ -85,10 +85,10 @@ class Segmenter(SegmenterAttributes):
         (['loss', 'val_loss'], 2)
         """
         _checks.check_flag(self.warm_start, "warm_start")
-        goes_on = self.warm_start and self.__sklearn_is_fitted__()
-        start = check_fitted(self, "Set warm_start to False to train from scratch.") if goes_on else None
+        warm_start = self.warm_start and self.__sklearn_is_fitted__()
+        start = check_fitted(self, "Set warm_start to False to train from scratch.") if warm_start else None
         began = time.monotonic()
-        settings = check_training_settings(self, goes_on=goes_on)
+        settings = check_training_settings(self, warm_start=warm_start)
         pairs = inputs.as_pairs(images, masks, n_channels=self.n_channels)
         check_to_learn_from(*pairs, masks)
         warn_of_components(pairs[1], stacklevel=3)
@@ -99,7 +99,7 @@ class Segmenter(SegmenterAttributes):
         else:
             held_out = as_validation(validation, self.n_channels)
         warn_of_patience(self.patience, len(held_out[0]))
-        warn_of_no_comparison(goes_on, len(held_out[0]))
+        warn_of_no_comparison(warm_start, len(held_out[0]))
         prediction = prediction_settings(self)
         known = Decoding() if start is None else start.decoding
         prediction.codec.check_can_learn(sum(count_objects(m) for m in held_out[1]), known)

@@ -18,10 +18,10 @@ FINAL_RATE = 0.01
 RATE_FROM_SCRATCH, RATE_FROM_TRAINED = 1e-3, 1e-3
 
 
-def choose_rate(learning_rate: Any, *, goes_on: bool) -> float:
-    """Return the peak learning rate for the parameter; ``goes_on`` is whether a trained model is trained further."""
+def choose_rate(learning_rate: Any, *, warm_start: bool) -> float:
+    """Return the peak learning rate for the parameter; ``warm_start`` is whether a trained model is trained further."""
     if is_auto(learning_rate, "learning_rate", "a number"):
-        return RATE_FROM_TRAINED if goes_on else RATE_FROM_SCRATCH
+        return RATE_FROM_TRAINED if warm_start else RATE_FROM_SCRATCH
     return _checks.as_number(learning_rate, "learning_rate", low=0.0, open_low=True)
 
 

@@ -41,7 +41,7 @@ class TrainingSettings:
     """Settings of `train`, with the meaning of the segmenters' parameters."""
 
     # Not part of a checkpoint's fingerprint: the weights to start from are.
-    goes_on: bool = field(repr=False)  # whether the training starts from the weights of a trained model
+    warm_start: bool = field(repr=False)  # whether the training starts from the weights of a trained model
     crop_size: int
     batch_size: int
     epochs: int
@@ -88,7 +88,7 @@ def train(network: keras.Model, run: TrainingRun) -> History:
     _compile(network, run)
     start: list[NDArray[Any]] = []
     before: History = {}
-    if settings.goes_on and keep_best is not None:
+    if settings.warm_start and keep_best is not None:
         start = network.get_weights()
         before = {LOSS_BEFORE: [_validate(network, held_out, keras.callbacks.CallbackList(model=network))]}
     if run.checkpoint is not None and state.epochs_done:

@@ -17,9 +17,9 @@ from flowseg._segmenters.pipeline import Pipeline
 REPORTED_THRESHOLDS = tuple(map(float, IOU_NAMES))
 
 
-def warn_of_no_comparison(goes_on: bool, n_held_out: int) -> None:
+def warn_of_no_comparison(warm_start: bool, n_held_out: int) -> None:
     """Warn in one line of a further training without a validation set."""
-    if goes_on and not n_held_out:
+    if warm_start and not n_held_out:
         warnings.warn(
             "without validation images it stays unknown whether training further makes the model better or worse: "
             "give some, or six images or more, of which fit holds some out.",

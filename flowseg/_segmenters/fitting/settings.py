@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from flowseg._segmenters.base import Segmenter
 
 
-def check_training_settings(segmenter: Segmenter, *, goes_on: bool = False) -> TrainingSettings:
-    """Check every parameter that training needs; ``goes_on`` is whether it starts from a trained model."""
+def check_training_settings(segmenter: Segmenter, *, warm_start: bool = False) -> TrainingSettings:
+    """Check every parameter that training needs; ``warm_start`` is whether it starts from a trained model."""
     prediction_settings(segmenter)
     n_levels = len(_checks.as_filters(segmenter.filters))
     _check_network(segmenter.network)
@@ -33,12 +33,12 @@ def check_training_settings(segmenter: Segmenter, *, goes_on: bool = False) -> T
     from flowseg._nets.training.loop import TrainingSettings
 
     return TrainingSettings(
-        goes_on=goes_on,
+        warm_start=warm_start,
         crop_size=crop_size,
         batch_size=batch_size,
         epochs=_checks.as_integer(segmenter.epochs, "epochs", minimum=1),
         steps_per_epoch=_checks.as_integer(segmenter.steps_per_epoch, "steps_per_epoch", minimum=1),
-        learning_rate=choose_rate(segmenter.learning_rate, goes_on=goes_on),
+        learning_rate=choose_rate(segmenter.learning_rate, warm_start=warm_start),
         augment=bool(segmenter.augment),
         patience=_checks.as_integer(segmenter.patience, "patience", minimum=1, none="train all epochs"),
         workers=segmenter.workers,

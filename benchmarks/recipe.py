@@ -125,7 +125,7 @@ def relative_price(changed: Any, base: Any) -> float:
     import keras
 
     from flowseg._nets import losses
-    from flowseg._segmenters.fitting.networks import new_network
+    from flowseg._segmenters.fitting.new_network import new_network
 
     parts = ("network", "filters", "crop_size", "batch_size")
     if all(getattr(changed, name) == getattr(base, name) for name in parts):

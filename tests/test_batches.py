@@ -8,9 +8,9 @@ from flowseg._nets.training import batches as crop_batches
 from flowseg._nets.training.augmentation import cut_crop
 from flowseg._nets.training.batches import CropBatches
 from flowseg._nets.training.samples import Sample
-from flowseg._segmenters.codecs.base import Outputs
-from flowseg._segmenters.codecs.boundary import BoundaryCodec
-from flowseg._segmenters.codecs.flows import FlowCodec
+from flowseg._segmenters.codecs.boundary_codec import BoundaryCodec
+from flowseg._segmenters.codecs.codec import Outputs
+from flowseg._segmenters.codecs.flow_codec import FlowCodec
 from flowseg._segmenters.learned_decoding.find_objects import Decoding
 
 

@@ -10,13 +10,13 @@ import pytest
 
 from flowseg._nets.sizes import Sizes
 from flowseg._nets.tiles import Grid
-from flowseg._segmenters.codecs.base import Codec, Outputs
+from flowseg._segmenters.codecs.codec import Codec, Outputs
 from flowseg._segmenters.fitted import Fitted, FixedParameters
 from flowseg._segmenters.fitting import choose_decoding as choices
-from flowseg._segmenters.fitting import train as training
+from flowseg._segmenters.fitting import train_and_choose as training
 from flowseg._segmenters.fitting.choose_decoding import choose_decoding
 from flowseg._segmenters.fitting.compare_models import REPORTED_THRESHOLDS, keep_the_better, warn_of_no_comparison
-from flowseg._segmenters.fitting.train import Plan
+from flowseg._segmenters.fitting.train_and_choose import Plan
 from flowseg._segmenters.learned_decoding import choose_thresholds as thresholds
 from flowseg._segmenters.learned_decoding.choose_thresholds import (
     SCORE_FOLDS,
@@ -27,7 +27,7 @@ from flowseg._segmenters.learned_decoding.choose_thresholds import (
 )
 from flowseg._segmenters.learned_decoding.find_objects import Decoding
 from flowseg._segmenters.learned_decoding.jackknife_scores import best_iou, is_judged, score_found, standard_error
-from flowseg._segmenters.learned_decoding.learn import LEAST_OBJECTS
+from flowseg._segmenters.learned_decoding.learn_decoding import LEAST_OBJECTS
 from flowseg._segmenters.learned_decoding.thresholds import (
     GivenThresholds,
     Thresholds,

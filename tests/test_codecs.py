@@ -5,11 +5,11 @@ import pytest
 
 import flowseg
 from flowseg._nets.encoder import FLOW_SCALE
-from flowseg._segmenters.codecs.base import Outputs
-from flowseg._segmenters.codecs.boundary import BACKGROUND, BOUNDARY, BOUNDARY_WIDTH, INTERIOR, BoundaryCodec
-from flowseg._segmenters.codecs.flows import FlowCodec
+from flowseg._segmenters.codecs.boundary_codec import BACKGROUND, BOUNDARY, BOUNDARY_WIDTH, INTERIOR, BoundaryCodec
+from flowseg._segmenters.codecs.codec import Outputs
+from flowseg._segmenters.codecs.flow_codec import FlowCodec
 from flowseg._segmenters.learned_decoding.find_objects import Decoding
-from flowseg._segmenters.learned_decoding.learn import LEAST_OBJECTS
+from flowseg._segmenters.learned_decoding.learn_decoding import LEAST_OBJECTS
 from flowseg._segmenters.learned_decoding.object_scores import Calibration
 from flowseg._segmenters.learned_decoding.thresholds import GivenThresholds, Thresholds
 
@@ -93,7 +93,7 @@ class TestGivenThresholds:
     def test_what_is_not_learned_stays(self, scores, n, score_threshold, monkeypatch):
         """Given thresholds are as before, and a score's with too few images; without scores there is none."""
         learned = Decoding(Thresholds(1.0, 0.1, 7, 0.1), scores)
-        monkeypatch.setattr("flowseg._segmenters.codecs.flows.learn_decoding", lambda *_, **__: learned)
+        monkeypatch.setattr("flowseg._segmenters.codecs.flow_codec.learn_decoding", lambda *_, **__: learned)
         before = Decoding(Thresholds(-1.0, 0.2, 30, 0.5), self.SCORES)
         found = FlowCodec(GivenThresholds(min_size=7)).learn([], [MASKS] * n, before, diameter=20.0)
         assert found == Decoding(Thresholds(1.0, 0.1, 30, score_threshold), scores)

@@ -8,7 +8,7 @@ import flowseg
 from flowseg import FlowSegmenter
 from flowseg._segmenters.learned_decoding.choose_thresholds import SCORE_THRESHOLDS, choose_score_threshold
 from flowseg._segmenters.learned_decoding.find_objects import Decoding, find_masks, find_objects, read_decoding
-from flowseg._segmenters.learned_decoding.learn import learn_decoding
+from flowseg._segmenters.learned_decoding.learn_decoding import learn_decoding
 from flowseg._segmenters.learned_decoding.object_scores import Calibration
 from flowseg._segmenters.learned_decoding.thresholds import GivenThresholds, Thresholds
 

@@ -10,8 +10,8 @@ from flowseg._flows import basins
 from flowseg._flows.cleanup import one_piece_each
 from flowseg._images import resize_masks
 from flowseg._labels.polygons import fill, trace
-from flowseg._segmenters.codecs.base import Outputs
-from flowseg._segmenters.codecs.boundary import BoundaryCodec
+from flowseg._segmenters.codecs.boundary_codec import BoundaryCodec
+from flowseg._segmenters.codecs.codec import Outputs
 from flowseg._segmenters.learned_decoding.candidates import Candidates
 from flowseg._segmenters.learned_decoding.find_objects import Decoding
 

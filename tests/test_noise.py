@@ -179,7 +179,7 @@ def test_no_warning_of_drawn_cells(nuclei, drawn):
 def test_three_classes_are_warned_of_too(fitted, monkeypatch):
     noise = smooth_noise(4)
     segmenter = fitted["BoundarySegmenter"]
-    monkeypatch.setattr("flowseg._segmenters.codecs.boundary.BoundaryCodec.decode", lambda *_: blobs(noise))
+    monkeypatch.setattr("flowseg._segmenters.codecs.boundary_codec.BoundaryCodec.decode", lambda *_: blobs(noise))
     with pytest.warns(UserWarning, match="probably false positives"):
         segmenter.predict(noise)
 

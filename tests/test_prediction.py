@@ -7,8 +7,8 @@ from flowseg._nets.encoder import FLOW_SCALE
 from flowseg._nets.inference import NetworkRunner, network_grid, predict_outputs, view_image
 from flowseg._nets.scaled_view import ScaledView
 from flowseg._nets.tiles import TILE_SIZE, Grid, assemble, cut_axis, list_tiles, map_tiles, run_tile
-from flowseg._segmenters.codecs.boundary import BoundaryCodec
-from flowseg._segmenters.codecs.flows import FlowCodec
+from flowseg._segmenters.codecs.boundary_codec import BoundaryCodec
+from flowseg._segmenters.codecs.flow_codec import FlowCodec
 
 # That of the network of three levels below.
 GRID = Grid(4, 24)

@@ -8,7 +8,7 @@ import flowseg
 from flowseg import BoundarySegmenter, FlowSegmenter
 from flowseg._nets.sizes import Sizes, bounds_of, choose_working, image_diameters, is_same_size, read_sizes
 from flowseg._segmenters import size_estimate
-from flowseg._segmenters.codecs.base import Outputs
+from flowseg._segmenters.codecs.codec import Outputs
 from flowseg._segmenters.fitting.choose_decoding import choose_decoding
 from flowseg._segmenters.learned_decoding.find_objects import Decoding
 from flowseg._segmenters.learned_decoding.jackknife_scores import best_iou, score_found, standard_error

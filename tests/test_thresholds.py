@@ -11,7 +11,7 @@ from flowseg._segmenters import size_estimate
 from flowseg._segmenters.learned_decoding.choose_thresholds import choose_thresholds
 from flowseg._segmenters.learned_decoding.find_objects import Decoding, find_masks
 from flowseg._segmenters.learned_decoding.jackknife_scores import IOU_THRESHOLDS, best_iou, is_judged
-from flowseg._segmenters.learned_decoding.learn import learn_decoding
+from flowseg._segmenters.learned_decoding.learn_decoding import learn_decoding
 from flowseg._segmenters.learned_decoding.object_scores import calibrate
 from flowseg._segmenters.learned_decoding.object_table import describe_objects
 from flowseg._segmenters.learned_decoding.thresholds import GivenThresholds, Thresholds

@@ -241,7 +241,7 @@ def test_an_interruption_after_the_training_changes_nothing(pairs, small, monkey
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("flowseg._segmenters.codecs.flows.learn_decoding", interrupt)
+    monkeypatch.setattr("flowseg._segmenters.codecs.flow_codec.learn_decoding", interrupt)
     with pytest.raises(KeyboardInterrupt):
         model.fit(images, masks, validation=(images, masks))
     assert model.__dict__ == before

@@ -24,7 +24,7 @@ from flowseg import BoundarySegmenter, FlowSegmenter, plot
 from flowseg._napari.jobs import NEW_NETWORKS, SMALL_NETWORK, DecodeJob, Job, SegmentJob, Told, TrainJob, read_job
 from flowseg._nets.durations import format_duration
 from flowseg._nets.startup_messages import suppress_startup_messages
-from flowseg._segmenters.codecs.base import Outputs
+from flowseg._segmenters.codecs.codec import Outputs
 from flowseg._segmenters.fitting.fit_summary import describe_fit
 from flowseg._segmenters.learned_decoding.thresholds import Thresholds
 from flowseg._segmenters.pipeline import pipeline_of

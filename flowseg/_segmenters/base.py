@@ -14,14 +14,14 @@ from flowseg import _checks, metrics
 from flowseg._labels.overlaps import count_objects
 from flowseg._segmenters import inputs
 from flowseg._segmenters.attributes import SegmenterAttributes
-from flowseg._segmenters.codecs.base import Masks, Outputs
+from flowseg._segmenters.codecs.codec import Masks, Outputs
 from flowseg._segmenters.fitted import FixedParameters, check_fitted
 from flowseg._segmenters.fitting.annotation_checks import check_not_binary, check_to_learn_from, warn_of_components
 from flowseg._segmenters.fitting.compare_models import warn_of_no_comparison
 from flowseg._segmenters.fitting.fit_summary import describe_fit
 from flowseg._segmenters.fitting.pairs import as_validation, hold_out
 from flowseg._segmenters.fitting.settings import check_callbacks, check_training_settings, find_seeds, warn_of_patience
-from flowseg._segmenters.fitting.train import Plan, train
+from flowseg._segmenters.fitting.train_and_choose import Plan, train
 from flowseg._segmenters.inputs import ArrayLike, Diameter, Diameters
 from flowseg._segmenters.learned_decoding.find_objects import Decoding
 from flowseg._segmenters.pipeline import PredictionSettings, map_images, pipeline_of, prediction_settings

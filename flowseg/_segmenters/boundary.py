@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from flowseg._intensities import DEFAULT
 from flowseg._segmenters.base import Segmenter
-from flowseg._segmenters.codecs.boundary import BoundaryCodec
+from flowseg._segmenters.codecs.boundary_codec import BoundaryCodec
 from flowseg._segmenters.inputs import ArrayLike, Auto, Diameters, Network
 from flowseg._segmenters.pipeline import PredictionSettings, check_common_settings, map_images, pipeline_of
 

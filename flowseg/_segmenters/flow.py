@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from flowseg import _checks
 from flowseg._intensities import DEFAULT
 from flowseg._segmenters.base import Segmenter
-from flowseg._segmenters.codecs.base import Outputs
-from flowseg._segmenters.codecs.flows import FlowCodec
+from flowseg._segmenters.codecs.codec import Outputs
+from flowseg._segmenters.codecs.flow_codec import FlowCodec
 from flowseg._segmenters.fitted import check_fitted
 from flowseg._segmenters.fitting import fit_thresholds
 from flowseg._segmenters.inputs import ArrayLike, Auto, Diameters, Network

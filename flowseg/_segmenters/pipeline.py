@@ -20,8 +20,8 @@ from flowseg._intensities import Limits, as_rule
 from flowseg._nets.sizes import check_sizes, scale_factor
 from flowseg._nets.tiles import OnTile
 from flowseg._segmenters import inputs
-from flowseg._segmenters.codecs.base import Codec, Masks, Outputs
-from flowseg._segmenters.codecs.flows import FlowCodec
+from flowseg._segmenters.codecs.codec import Codec, Masks, Outputs
+from flowseg._segmenters.codecs.flow_codec import FlowCodec
 from flowseg._segmenters.fitted import Fitted, check_fitted
 from flowseg._segmenters.inputs import Diameter
 from flowseg._segmenters.learned_decoding.object_table import Table

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from flowseg._nets.sizes import MAX_PASSES, image_diameter
 
 if TYPE_CHECKING:
-    from flowseg._segmenters.codecs.base import Outputs
+    from flowseg._segmenters.codecs.codec import Outputs
     from flowseg._segmenters.pipeline import Pipeline, PreparedImage
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from flowseg import io
 from flowseg._labels.measure import Table, measure
-from flowseg._segmenters.codecs.base import Outputs
+from flowseg._segmenters.codecs.codec import Outputs
 from flowseg._segmenters.inputs import ESTIMATE, Diameter, is_constant, warn_of_constant
 from flowseg._segmenters.noise_check import NoiseCheck
 from flowseg._segmenters.pipeline import Pipeline, pipeline_of

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowseg._labels.overlaps import count_objects
-from flowseg._segmenters.codecs.base import Outputs
+from flowseg._segmenters.codecs.codec import Outputs
 from flowseg._segmenters.fitted import Fitted
 from flowseg._segmenters.inputs import Images
 from flowseg._segmenters.learned_decoding.find_objects import Decoding
 from flowseg._segmenters.learned_decoding.jackknife_scores import Score, best_iou, score_found, standard_error
-from flowseg._segmenters.learned_decoding.learn import LEAST_OBJECTS
+from flowseg._segmenters.learned_decoding.learn_decoding import LEAST_OBJECTS
 from flowseg._segmenters.pipeline import Pipeline
 from flowseg._segmenters.size_estimate import estimate_outputs
 

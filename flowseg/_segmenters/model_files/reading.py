@@ -14,7 +14,7 @@ from flowseg._intensities import DEFAULT
 from flowseg._nets.safetensors_header import read_metadata
 from flowseg._nets.sizes import Sizes, read_sizes, scale_factor
 from flowseg._segmenters.fitted import Fitted, FixedParameters
-from flowseg._segmenters.fitting.networks import find_grid, make_network
+from flowseg._segmenters.fitting.new_network import find_grid, make_network
 from flowseg._segmenters.model_files.document_checks import CUSTOM_NETWORK, METADATA_KEY, check_document
 from flowseg._segmenters.model_files.weights import check_size, read_weights
 from flowseg._segmenters.noise_check import read_least_sharpness

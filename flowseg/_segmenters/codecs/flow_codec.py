@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from flowseg import _checks
 from flowseg._flows.targets import make_flows
-from flowseg._segmenters.codecs.base import NO_OBJECT, Codec, Masks, Outputs, fill_outputs
+from flowseg._segmenters.codecs.codec import NO_OBJECT, Codec, Masks, Outputs, fill_outputs
 from flowseg._segmenters.learned_decoding.choose_thresholds import SCORE_FOLDS
 from flowseg._segmenters.learned_decoding.find_objects import Decoding, find_masks, find_objects, read_decoding
-from flowseg._segmenters.learned_decoding.learn import LEAST_OBJECTS, learn_decoding
+from flowseg._segmenters.learned_decoding.learn_decoding import LEAST_OBJECTS, learn_decoding
 from flowseg._segmenters.learned_decoding.object_table import Table
 from flowseg._segmenters.learned_decoding.thresholds import GivenThresholds, Thresholds
 

@@ -13,7 +13,7 @@ from flowseg._nets.sizes import Sizes, bounds_of, choose_working, image_diameter
 from flowseg._segmenters.fitted import Fitted, FixedParameters, History
 from flowseg._segmenters.fitting.choose_decoding import choose_decoding
 from flowseg._segmenters.fitting.compare_models import keep_the_better, measure_precision
-from flowseg._segmenters.fitting.networks import find_grid, make_start
+from flowseg._segmenters.fitting.new_network import find_grid, make_start
 from flowseg._segmenters.inputs import Images
 from flowseg._segmenters.learned_decoding.find_objects import Decoding
 from flowseg._segmenters.noise_check import learn_least_sharpness

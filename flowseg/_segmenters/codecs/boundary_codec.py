@@ -13,7 +13,7 @@ from skimage.segmentation import expand_labels, find_boundaries
 
 from flowseg import _checks
 from flowseg._labels.overlaps import number_objects
-from flowseg._segmenters.codecs.base import NO_OBJECT, Codec, Masks, Outputs, fill_outputs
+from flowseg._segmenters.codecs.codec import NO_OBJECT, Codec, Masks, Outputs, fill_outputs
 from flowseg._segmenters.learned_decoding.find_objects import Decoding
 
 if TYPE_CHECKING:

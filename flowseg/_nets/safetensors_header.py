@@ -1,4 +1,4 @@
-"""The header of a .safetensors file, checked before it is used; see docs/model_file.rst."""
+"""The header of a .safetensors file, checked before it is used; see docs/reference/model_file.rst."""
 
 from __future__ import annotations
 

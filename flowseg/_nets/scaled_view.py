@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,17 @@ from flowseg._intensities import Limits, stretch
 TRUNCATE = 4.0
 
 
+class Sliceable(Protocol):
+    """An array of which parts are read by slicing, in memory or in a file."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Rows, columns, channels."""
+
+    def __getitem__(self, key: tuple[slice, slice], /) -> NDArray[Any]:
+        """Return a window of rows and columns."""
+
+
 class ScaledView:
     """(rows, columns, channels) resized linearly to another shape, smoothed by a Gaussian where it shrinks.
 
@@ -22,8 +33,8 @@ class ScaledView:
 
     Parameters
     ----------
-    array : ndarray, shape (rows, columns, channels)
-        Array to resize; of one in a file, such as a `zarr.Array`, only the windows are read.
+    array : ndarray or Sliceable, shape (rows, columns, channels)
+        Array to resize. Of one in a file, such as a `zarr.Array`, only windows are read.
     shape : tuple of int
         Rows and columns of the result.
     limits : Limits, optional
@@ -34,7 +45,7 @@ class ScaledView:
 
     def __init__(
         self,
-        array: NDArray[Any],
+        array: Sliceable,
         shape: tuple[int, int],
         limits: Limits | None = None,
         *,

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from flowseg._nets.scaled_view import ScaledView
 
 # Pixels along a tile's side, margins included: large enough to make margins cheap, small enough for any memory
-# (about 0.65 GB for the default network, docs/speed.rst).
+# (about 0.65 GB for the default network, docs/benchmarks/speed.rst).
 TILE_SIZE = 1024
 
 # Called after each tile of an image with the number of tiles done and the number of all tiles.

@@ -10,11 +10,12 @@ from flowseg import _checks
 from flowseg._checks import is_auto
 from flowseg._nets.training.keras_callback import Callback
 
-# Share of the steps in which the learning rate rises, and the factor that it falls to at the end (docs/recipe.rst).
+# Share of the steps in which the learning rate rises, and the factor that it falls to at the end
+# (docs/explanation/recipe.rst).
 WARM_UP = 0.05
 FINAL_RATE = 0.01
 # Peak learning rates for "auto": of new weights, and of a trained model's, where lower rates gain less
-# (benchmarks/training_further.py, docs/models.rst).
+# (benchmarks/training_further.py, docs/benchmarks/models.rst).
 RATE_FROM_SCRATCH, RATE_FROM_TRAINED = 1e-3, 1e-3
 
 

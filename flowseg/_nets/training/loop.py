@@ -22,7 +22,7 @@ from flowseg._nets.training.fingerprint import describe_structure, fingerprint
 from flowseg._nets.training.learning_rate import CosineSchedule
 from flowseg._nets.training.samples import Sample
 
-# Random scaling of training crops, up or down by this factor at most (docs/recipe.rst).
+# Random scaling of training crops, up or down by this factor at most (docs/explanation/recipe.rst).
 SCALE_JITTER = 1.3
 # Pulls the weights towards 0 (AdamW), per step and relative to the learning rate.
 WEIGHT_DECAY = 1e-4

@@ -18,7 +18,7 @@ from flowseg._nets.sizes import MAX_ENLARGEMENT, image_diameter
 IGNORE = -1
 # An image is also shown at its own size where this differs from the typical one by more than this factor ...
 OTHER_SIZE = 1.25
-# ... this many times for every time at the typical size (docs/recipe.rst).
+# ... this many times for every time at the typical size (docs/explanation/recipe.rst).
 OWN_SIZE_SHOWN = 3
 # A network does not learn from values beyond this, where 0 and 1 are the percentiles of an image.
 LARGEST_VALUE = 1e6

@@ -21,7 +21,7 @@ from PIL import Image
 from scipy import ndimage
 
 from flowseg import FlowSegmenter, io
-from flowseg._segmenters.noise import LEAST_SHARPNESS, sharpness
+from flowseg._segmenters.noise_check import LEAST_SHARPNESS, sharpness
 
 Array = NDArray[np.generic]
 SIDE = 256

@@ -21,7 +21,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent / "accuracy"))
 
 from data import pack, read
-from scores import SHOWN, difference, pooled, say_difference, say_precision, say_thresholds, score, write_results
+from scores import SHOWN, difference, format_precision, format_thresholds, pooled, say_difference, score, write_results
 
 from flowseg import FlowSegmenter, plot
 
@@ -71,7 +71,7 @@ def write_table(results: dict[str, Any], file: Path) -> None:
     with open(file, "w", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow(
-            ["", f"AP at IoU {say_thresholds(SHOWN)}", "gain at 0.5", "gain at 0.75", "gain at 0.9", "time", "ECE"]
+            ["", f"AP at IoU {format_thresholds(SHOWN)}", "gain at 0.5", "gain at 0.75", "gain at 0.9", "time", "ECE"]
         )
         for split, said in SPLITS.items():
             base = results[f"{split} | {DEFAULTS}"]
@@ -81,7 +81,7 @@ def write_table(results: dict[str, Any], file: Path) -> None:
                 if result is not base:
                     d = difference(result, base, np.array(result["groups"]))
                     gains = [say_difference(d, i) for i in SHOWN]
-                reached = say_precision(pooled(result), SHOWN)
+                reached = format_precision(pooled(result), SHOWN)
                 times = f"{result['seconds'] / base['seconds']:.1f}"
                 error = f"{result['expected_calibration_error']:.3f}"
                 writer.writerow([f"{said}: {name}", reached, *gains, times, error])

@@ -21,7 +21,7 @@ from skimage.transform import resize
 sys.path.insert(0, str(Path(__file__).parent / "accuracy"))
 
 from data import pack, read
-from scores import SHOWN, pooled_precision, say_precision, say_thresholds, write_results
+from scores import SHOWN, format_precision, format_thresholds, pooled_precision, write_results
 
 from flowseg import FlowSegmenter, diameters
 
@@ -73,9 +73,9 @@ def write_table(results: dict[str, dict[str, list[float]]], file: Path) -> None:
     """A row per size, a column per way."""
     with open(file, "w", newline="") as stream:
         writer = csv.writer(stream)
-        writer.writerow([f"pixels across; AP at IoU {say_thresholds(SHOWN)}", *next(iter(results.values()))])
+        writer.writerow([f"pixels across; AP at IoU {format_thresholds(SHOWN)}", *next(iter(results.values()))])
         for size, ways in results.items():
-            writer.writerow([size, *(say_precision(values, SHOWN) for values in ways.values())])
+            writer.writerow([size, *(format_precision(values, SHOWN) for values in ways.values())])
 
 
 def main() -> None:

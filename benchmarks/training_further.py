@@ -90,7 +90,7 @@ def main() -> None:
             if key not in results:
                 results[key] = measure(options.data, name, rate)
                 scores.write_results(results, options.json)
-            shown = [scores.say_precision(results[key][when], (0, 3)) for when in ("before", "after")]
+            shown = [scores.format_precision(results[key][when], (0, 3)) for when in ("before", "after")]
             print(f"{key}: AP at IoU 0.5 / 0.75 {shown[0]} before, {shown[1]} after", flush=True)
 
 

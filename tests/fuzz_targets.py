@@ -264,13 +264,13 @@ def read_images(path):
 
 
 def read_model(path):
-    from flowseg._segmenters.model_file import read_document
+    from flowseg._segmenters.model_files.reading import read_document
 
     return read_document(path)
 
 
 def read_checkpoint(path):
-    from flowseg._nets.checkpoint import read_state
+    from flowseg._nets.training.checkpoint import read_state
 
     return read_state(path)
 
@@ -292,7 +292,7 @@ class Loading:
         from safetensors.numpy import save_file
 
         if self.weights is None:
-            from flowseg._segmenters.model_file import name_weights
+            from flowseg._segmenters.model_files.weights import name_weights
 
             self.weights = name_weights(flowseg.build_unet(1, 3, filters=(2,)))
         try:

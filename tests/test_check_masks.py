@@ -178,7 +178,7 @@ def test_fit_warns_in_one_line(pairs, small):
     images, masks = zip(*pairs)
     broken = [m.copy() for m in masks]
     broken[2][broken[2] == broken[2].max()] = 1
-    with pytest.warns(UserWarning, match=r"masks hold 1 label in several pieces \(in 1 of 8 images\)"):
+    with pytest.warns(UserWarning, match=r"masks hold 1 label of several connected components \(in 1 of 8 images\)"):
         flowseg.FlowSegmenter(**{**small, "epochs": 1, "steps_per_epoch": 1}).fit(images, broken)
 
 

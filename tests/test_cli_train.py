@@ -14,7 +14,7 @@ import tifffile
 from cli_tools import invoke, run, run_here
 
 from flowseg import BoundarySegmenter, FlowSegmenter
-from flowseg._nets.progress_bar import TrainingProgress
+from flowseg._nets.training.progress import ProgressBar
 from flowseg.cli._shared.progress import FEW_TILES, TileBar
 
 TINY = ("--filters", "8,16", "--crop-size", 64, "--batch-size", 2, "--steps-per-epoch", 2)
@@ -144,7 +144,7 @@ def test_without_a_terminal_a_line_per_epoch(folders, tmp_path):
     assert run_here(*arguments, *checkpoint, "--json").stderr == ""  # nothing was left to train
 
 
-class Steps(TrainingProgress):
+class Steps(ProgressBar):
     """Driven by hand."""
 
     def drive(self, first, epochs, steps):

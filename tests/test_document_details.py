@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from flowseg._nets import tensor_files
-from flowseg._nets.tensor_files import read_metadata
-from flowseg._segmenters import document_checks
-from flowseg._segmenters.document_checks import check_document
+from flowseg._nets import safetensors_header
+from flowseg._nets.safetensors_header import read_metadata
+from flowseg._segmenters.model_files import document_checks
+from flowseg._segmenters.model_files.document_checks import check_document
 from flowseg._system import strict_json
 from flowseg._system.strict_json import MOST_LEVELS, MOST_QUOTED, MOST_SAID, quote, read_strictly, shorten
 
@@ -93,9 +93,9 @@ class TestHeader:
         with pytest.raises(ValueError, match="^its header holds what is no JSON: "):
             read_metadata(tmp_path / "m")
         header = b"{}" + b" " * 254  # 256: bytes in another order would say 2 ** 48
-        monkeypatch.setattr(tensor_files, "MOST_HEADER", 256)
+        monkeypatch.setattr(safetensors_header, "MAX_HEADER", 256)
         assert read_metadata(self.write(tmp_path / "m", header)) == {}
-        monkeypatch.setattr(tensor_files, "MOST_HEADER", 255)
+        monkeypatch.setattr(safetensors_header, "MAX_HEADER", 255)
         with pytest.raises(ValueError, match="^it declares a header of 256 bytes; 255 are the most$"):
             read_metadata(self.write(tmp_path / "m", header))
 
@@ -186,7 +186,7 @@ class TestDocument:
             check_document(json.dumps(GOOD | {"more": "\ud800"}), Path("m"))
 
     @pytest.mark.parametrize("name", ["sizes", "thresholds", "score"])
-    def test_parts_of_what_was_learned_are_looked_at_where_they_are(self, name, monkeypatch):
+    def test_learned_parts_are_checked_where_they_are(self, name, monkeypatch):
         read = {"sizes": "read_sizes", "thresholds": "read_thresholds", "score": "read_calibration"}[name]
         seen = []
         monkeypatch.setattr(document_checks, read, seen.append)

@@ -10,9 +10,10 @@ from flowseg._flows import basins
 from flowseg._flows.cleanup import keep_largest_components
 from flowseg._images import resize_masks
 from flowseg._labels.polygons import fill, trace
-from flowseg._segmenters.candidates import Candidates
-from flowseg._segmenters.codecs import BoundaryCodec, Outputs
-from flowseg._segmenters.decoding import Decoding
+from flowseg._segmenters.codecs.boundary_codec import BoundaryCodec
+from flowseg._segmenters.codecs.codec import Outputs
+from flowseg._segmenters.learned_decoding.candidates import Candidates
+from flowseg._segmenters.learned_decoding.find_objects import Decoding
 
 
 def u_shape(length, width, gap=3):

@@ -14,7 +14,7 @@ from skimage.io import imsave
 from typer.testing import CliRunner
 
 from flowseg import io, synthetic
-from flowseg._nets.checkpoint import Checkpoint, State
+from flowseg._nets.training.checkpoint import Checkpoint, State
 from flowseg._system import files
 from flowseg.cli import _predict, app
 from flowseg.cli._batch.run_record import RECORD_NAME

@@ -320,13 +320,16 @@ def test_a_folder_in_use_is_refused(name, other, tmp_path):
 
 
 def test_a_model_that_is_being_made(other, tmp_path):
-    from flowseg._nets.checkpoint import holding
+    from flowseg._nets.training.checkpoint import hold_checkpoint
 
     file = tmp_path / "model.safetensors"
     other("lock", locks.name_beside(file, ".lock"))
-    with pytest.raises(BlockingIOError, match=f"checkpoint {file} must not be in use by another run"), holding(file):
+    with (
+        pytest.raises(BlockingIOError, match=f"checkpoint {file} must not be in use by another run"),
+        hold_checkpoint(file),
+    ):
         pass
-    with holding(None):
+    with hold_checkpoint(None):
         pass
 
 

@@ -10,7 +10,7 @@ from flowseg import FlowSegmenter, plot, synthetic
 from flowseg._napari.job_messages import DecodeJob, Message, SegmentJob, TrainJob, read_job, read_message, write_job
 from flowseg._napari.model_info import read_model
 from flowseg._napari.worker_main import work
-from flowseg._segmenters.thresholds import Thresholds
+from flowseg._segmenters.learned_decoding.thresholds import Thresholds
 
 
 @pytest.fixture

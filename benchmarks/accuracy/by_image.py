@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scores import THRESHOLDS, precision, say_precision, say_thresholds
+from scores import THRESHOLDS, format_precision, format_thresholds, precision
 
 # Bounds in pixels of the classes of images, by their typical object.
 SIZES = (0.0, 12.0, 24.0, np.inf)
@@ -39,11 +39,11 @@ def write_sizes(jobs: dict[str, dict[str, Any]], diameters: list[float], at: tup
     with open(file, "w", newline="") as stream:
         writer = csv.writer(stream)
         heads = [f"{name} ({found.size} images)" for name, found in images.items()]
-        writer.writerow(["AP at IoU " + say_thresholds(at), *heads])
+        writer.writerow(["AP at IoU " + format_thresholds(at), *heads])
         for name, job in jobs.items():
             counts = np.array(job["counts"])
             values = [precision(counts[found]) for found in images.values()]
-            writer.writerow([name, *(say_precision(v, at) for v in values)])
+            writer.writerow([name, *(format_precision(v, at) for v in values)])
 
 
 def _precision_per_image(counts: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from flowseg._segmenters.inputs import Diameter
-from flowseg._segmenters.thresholds import Thresholds
+from flowseg._segmenters.learned_decoding.thresholds import Thresholds
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from flowseg._napari.model_info import Model
 from flowseg._napari.result_layers import ResultLayer
 from flowseg._napari.worker_process import WorkerProcess
 from flowseg._segmenters.inputs import Diameter
-from flowseg._segmenters.thresholds import Thresholds
+from flowseg._segmenters.learned_decoding.thresholds import Thresholds
 
 
 @dataclass(frozen=True)

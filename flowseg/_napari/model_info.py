@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from flowseg._segmenters.model_file import read_document
-from flowseg._segmenters.thresholds import Thresholds, check_thresholds, read_thresholds
+from flowseg._segmenters.learned_decoding.thresholds import Thresholds, check_thresholds, read_thresholds
+from flowseg._segmenters.model_files.reading import read_document
 
 # The estimator of model files with flows.
 FLOWS = "FlowSegmenter"

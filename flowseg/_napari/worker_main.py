@@ -31,12 +31,12 @@ from flowseg._napari.job_messages import (
     TrainJob,
     read_job,
 )
-from flowseg._nets.durations import say_duration
-from flowseg._nets.quiet import hush_native_libraries
-from flowseg._segmenters.codecs import Outputs
+from flowseg._nets.durations import format_duration
+from flowseg._nets.startup_messages import suppress_startup_messages
+from flowseg._segmenters.codecs.codec import Outputs
+from flowseg._segmenters.fitting.fit_summary import describe_fit
+from flowseg._segmenters.learned_decoding.thresholds import Thresholds
 from flowseg._segmenters.pipeline import pipeline_of
-from flowseg._segmenters.summary import describe_fit
-from flowseg._segmenters.thresholds import Thresholds
 from flowseg._system.rescue import save_somewhere
 from flowseg._system.shown import one_line
 
@@ -59,7 +59,7 @@ PlaneArrays = dict[str, NDArray[Any]]
 
 def main() -> None:
     """Do jobs and send messages about them until there are no more."""
-    hush_native_libraries()
+    suppress_startup_messages()
     with os.fdopen(os.dup(1), "w", encoding="ascii") as out:
         os.dup2(2, 1)  # output of libraries is not for the viewer
 
@@ -113,7 +113,7 @@ def segment(job: SegmentJob, models: Models, send: Send) -> str:
         found = _decode(segmenter, outputs, job.thresholds)
         if job.with_flows and pipeline.has_flows:
             found["flows"] = plot.flow_colors(pipeline.flows(outputs)[0])
-        noise.look(image, found["masks"])
+        noise.look(image, found["masks"], outputs.pictures)
         n_objects += _write(found, job.result(k))
     noise.warn(job.planes.__getitem__, stacklevel=1)
     return _count(n_objects, len(job.planes), constant)
@@ -179,7 +179,7 @@ def _count(n_objects: int, n_planes: int, constant: list[str]) -> str:
 
 def train(job: TrainJob, send: Send) -> Message:
     """Train and save the model; return the message at the end, with the model's file."""
-    from flowseg._nets.progress import StepProgress
+    from flowseg._nets.training.progress import StepProgress
     from flowseg._segmenters.loading import load_segmenter
 
     if job.start in NEW_NETWORKS:
@@ -199,7 +199,7 @@ def train(job: TrainJob, send: Send) -> Message:
         text = f"epoch {epoch + 1} of {job.epochs}, {_describe(losses)}"
         if n_done > FIRST_STEPS:
             left = (times[-1] - times[0]) / (n_done - 1) * (n_steps - n_done)
-            text += f", {say_duration(left)} left"
+            text += f", {format_duration(left)} left"
         send(Message("progress", text, n_done, n_steps))
 
     send(Message("progress", "preparing the images"))

@@ -21,7 +21,7 @@ from typing import Annotated, TextIO
 import typer
 
 from flowseg import __version__
-from flowseg._nets.quiet import hush_native_libraries
+from flowseg._nets.startup_messages import suppress_startup_messages
 from flowseg._system.shown import one_line
 from flowseg.cli._check import check
 from flowseg.cli._convert import convert
@@ -53,7 +53,7 @@ app = typer.Typer(
 
 def main() -> None:
     """Run the command; an error is one line on standard error and exit status 1."""
-    hush_native_libraries()
+    suppress_startup_messages()
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # faults of files are reported once, as errors
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # Keras loads it, and its cache folder does not matter here
     warnings.showwarning = _show_warning

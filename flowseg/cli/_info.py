@@ -36,7 +36,7 @@ def info(
 
     With --json everything: parameters, learned values, scores.
     """
-    from flowseg._segmenters.model_file import read_document
+    from flowseg._segmenters.model_files.reading import read_document
 
     file = find_model(model, "MODEL")
     document = _shorten_history(read_document(file))

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowseg._labels.measure import Table, measure
-from flowseg._segmenters.codecs import Outputs
+from flowseg._segmenters.codecs.codec import Outputs
 from flowseg._segmenters.inputs import Diameter, is_constant
-from flowseg._segmenters.noise import NoiseCheck
+from flowseg._segmenters.noise_check import NoiseCheck
 from flowseg._segmenters.pipeline import Pipeline, pipeline_of
 from flowseg.cli._batch.plan import Task
 from flowseg.cli._predict_stacks import Stack, StackMasks, open_stack, segment_stack, write_stack
@@ -96,8 +96,9 @@ class Prediction:
     def _segment_plane(self, noise: NoiseCheck, stack: Stack, number: int) -> tuple[NDArray[np.int32], Table | None]:
         """Return the masks of one plane, and the table of its objects if one is to be written."""
         image = self._read(stack.file, stack.reading_of(number))
-        result = self._decode(self._predict(Loaded(image, None)))
-        noise.look(image, result.masks)
+        predicted = self._predict(Loaded(image, None))
+        result = self._decode(predicted)
+        noise.look(image, result.masks, predicted.outputs.pictures)
         return result.masks, measure(result.masks, image, result.objects) if TABLES & {*self.kinds} else None
 
     def make_results(self, task: Task, predicted: Predicted | StackMasks) -> Result | StackMasks:
@@ -107,7 +108,7 @@ class Prediction:
             return predicted
         result = self._decode(predicted)
         noise = self.pipeline.noise_check()
-        noise.look(result.image, result.masks)
+        noise.look(result.image, result.masks, predicted.outputs.pictures)
         self._add_note(task, noise.sentence())
         return result
 

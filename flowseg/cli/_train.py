@@ -11,8 +11,8 @@ import numpy as np
 
 from flowseg._checks import AUTO
 from flowseg._labels.overlaps import count_objects
+from flowseg._segmenters.fitting.fit_summary import IOU_NAMES, describe_fit, is_start_kept, thresholds_of
 from flowseg._segmenters.inputs import is_constant
-from flowseg._segmenters.summary import IOU_NAMES, describe_fit, is_start_kept, thresholds_of
 from flowseg._system.locks import holding_file
 from flowseg.cli import _train_options as options
 from flowseg.cli._shared.find_inputs import Pairs, find_pairs

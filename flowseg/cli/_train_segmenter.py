@@ -57,8 +57,8 @@ def make_segmenter(
     others.
     """
     from flowseg._segmenters.boundary import BoundarySegmenter
+    from flowseg._segmenters.fitting.settings import check_training_settings
     from flowseg._segmenters.flow import FlowSegmenter
-    from flowseg._segmenters.training import check_training_settings
 
     segmenter: Segmenter
     if start is not None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from flowseg import metrics
 from flowseg._labels.overlaps import count_objects
-from flowseg._segmenters.summary import IOU_NAMES, say_precision, say_thresholds, thresholds_of
+from flowseg._segmenters.fitting.fit_summary import IOU_NAMES, format_precision, format_thresholds, thresholds_of
 from flowseg._system.bars import bar
 from flowseg.cli._batch.input_snapshots import take_snapshot
 from flowseg.cli._shared.find_inputs import find_pairs
@@ -69,7 +69,7 @@ def _load(file: Path) -> tuple[FlowSegmenter, dict[str, Any] | None]:
     """Load the model and its card."""
     from flowseg._segmenters.flow import FlowSegmenter
     from flowseg._segmenters.loading import load_segmenter
-    from flowseg._segmenters.model_file import read_document
+    from flowseg._segmenters.model_files.reading import read_document
 
     snapshot = take_snapshot(file)
     segmenter, card = load_segmenter(file), read_document(file).get("card")
@@ -116,4 +116,4 @@ def _report(
 
 def _describe(result: dict[str, Any]) -> str:
     thresholds = {name: value for name, value in result.items() if name != "ap"}
-    return f"{say_thresholds(thresholds)}; {say_precision(result['ap'].values())}"
+    return f"{format_thresholds(thresholds)}; {format_precision(result['ap'].values())}"

@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QDoubleSpinBox, QFormLayout, QGroupBox, QLabel, QPush
 from qtpy.QtWidgets import QHBoxLayout as Row
 
 from flowseg._napari.model_info import Model
-from flowseg._segmenters.thresholds import Thresholds
+from flowseg._segmenters.learned_decoding.thresholds import Thresholds
 
 
 @dataclass(frozen=True)

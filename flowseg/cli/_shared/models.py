@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def find_model(model: str, option: str = "--model") -> Path:
     """Return the file of a model: one of the user's, or the pretrained one of this name."""
-    from flowseg._segmenters.model_file import read_document
+    from flowseg._segmenters.model_files.reading import read_document
 
     names = pretrained_names()
     file = pretrained_file(model) if model in names and not Path(model).is_file() else Path(model)
@@ -33,7 +33,7 @@ def find_model(model: str, option: str = "--model") -> Path:
 
 def model_channels(file: Path) -> int | None:
     """Return the number of channels of a model's images; None if the file does not hold it."""
-    from flowseg._segmenters.model_file import read_document
+    from flowseg._segmenters.model_files.reading import read_document
 
     n_channels: int | None = read_document(file)["parameters"].get("n_channels")
     return n_channels

@@ -15,9 +15,9 @@ FEW_TILES = 8
 
 def make_progress(*, by_lines: bool = True) -> Any:
     """Return a Keras callback that shows the progress of a training."""
-    from flowseg._nets.progress_bar import TrainingProgress
+    from flowseg._nets.training.progress import ProgressBar
 
-    return TrainingProgress(by_lines=by_lines)
+    return ProgressBar(by_lines=by_lines)
 
 
 @contextmanager

@@ -31,24 +31,30 @@ _DIMENSIONS = {2: "2-D (rows, columns)", 3: "3-D (planes, rows, columns)"}
 
 
 def as_masks(masks: ArrayLike, name: str = "masks", *, ndims: Sequence[int] = (2, 3)) -> NDArray[Any]:
-    """Return ``masks`` as an integer array, or say why it is no label image."""
+    """Return ``masks`` as an integer array; raise TypeError or ValueError if it is no label image."""
     array = _as_array(masks, name)
+    fault = find_mask_fault(array, name, ndims)
+    if fault:
+        raise (ValueError if array.dtype.kind in "iu" else TypeError)(fault)
+    return array
+
+
+def find_mask_fault(array: NDArray[Any], name: str, ndims: Sequence[int] = (2, 3)) -> str | None:
+    """Return the sentence why an array is no label image; None if it is one."""
     if array.dtype == bool:
-        raise TypeError(
+        return (
             f"{name} must be an integer label image (0 = background, k = object k); got a boolean mask. "
             "Number its objects first, for example with skimage.measure.label."
         )
     if array.dtype.kind not in "iu":
-        raise TypeError(
-            f"{name} must be an integer label image (0 = background, k = object k); got dtype {array.dtype}."
-        )
-    check_dimensions(array, name, ndims)
-    if _is_binary_255(array):
-        raise ValueError(
+        return f"{name} must be an integer label image (0 = background, k = object k); got dtype {array.dtype}."
+    fault = find_dimension_fault(array, name, ndims)
+    if fault is None and _is_binary_255(array):
+        return (
             f"{name} must be a label image with one number per object; got a binary 0/255 mask of several "
             "separate objects. Number its objects first, for example with skimage.measure.label."
         )
-    return array
+    return fault
 
 
 def as_countable(masks: ArrayLike, name: str, *, ndims: Sequence[int] = (2, 3)) -> NDArray[Any]:
@@ -63,7 +69,7 @@ def _as_array(values: ArrayLike, name: str) -> NDArray[Any]:
     if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
         raise ValueError(
             f"{name} must have a value everywhere (pixels to ignore have negative labels); got a masked array with "
-            f"{np.ma.count_masked(values)} values masked."
+            f"{np.count_nonzero(np.ma.getmaskarray(values))} values masked."
         )
     try:
         return np.require(values, requirements=["ALIGNED", "ENSUREARRAY"])  # C reads whole numbers, at their places
@@ -73,11 +79,17 @@ def _as_array(values: ArrayLike, name: str) -> NDArray[Any]:
 
 def check_dimensions(array: NDArray[Any], name: str, ndims: Sequence[int]) -> None:
     """Raise ValueError unless ``array`` has one of the numbers of axes and at least one pixel."""
+    fault = find_dimension_fault(array, name, ndims)
+    if fault:
+        raise ValueError(fault)
+
+
+def find_dimension_fault(array: NDArray[Any], name: str, ndims: Sequence[int]) -> str | None:
+    """Return the sentence why an array has the wrong axes or no pixel; None if it is fine."""
     if array.ndim not in ndims:
         expected = " or ".join(_DIMENSIONS[n] for n in ndims)
-        raise ValueError(f"{name} must be {expected}; got shape {array.shape}.")
-    if array.size == 0:
-        raise ValueError(f"{name} must have at least one pixel; got shape {array.shape}.")
+        return f"{name} must be {expected}; got shape {array.shape}."
+    return f"{name} must have at least one pixel; got shape {array.shape}." if array.size == 0 else None
 
 
 def _is_binary_255(array: NDArray[Any]) -> bool:
@@ -85,8 +97,8 @@ def _is_binary_255(array: NDArray[Any]) -> bool:
         return False
     from scipy import ndimage
 
-    _, n_pieces = ndimage.label(array, structure=np.ones((3,) * array.ndim))
-    return n_pieces > 1
+    _, n_components = ndimage.label(array, structure=np.ones((3,) * array.ndim))
+    return int(n_components) > 1
 
 
 def as_flows(flows: ArrayLike, name: str = "flows") -> NDArray[np.float32]:
@@ -310,10 +322,11 @@ def as_random_state(value: Any) -> np.random.RandomState:
     if isinstance(value, bool | np.bool_):
         raise TypeError(f"random_state must be {expected}; got {value!r}.")
     try:
-        return check_random_state(value)
+        state: np.random.RandomState = check_random_state(value)
     except ValueError:
         kind = ValueError if isinstance(value, numbers.Integral) else TypeError
         raise kind(f"random_state must be {expected}; got {value!r}.") from None
+    return state
 
 
 def check_choice(value: Any, name: str, choices: Sequence[str]) -> None:

@@ -82,7 +82,7 @@ def resize(array: NDArray[Any], shape: tuple[int, int]) -> NDArray[np.float32]:
     resized = transform.resize(
         array, shape + array.shape[2:], order=1, mode="edge", anti_aliasing=shrinks, preserve_range=True
     )
-    return resized.astype(np.float32, copy=False)
+    return np.asarray(resized, dtype=np.float32)
 
 
 def resize_masks(masks: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:
@@ -93,4 +93,4 @@ def resize_masks(masks: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:
         np.minimum(((np.arange(new) + 0.5) * old / new).astype(np.intp), old - 1)
         for new, old in zip(shape, masks.shape, strict=True)
     )
-    return masks[rows[:, None], columns[None, :]]
+    return np.asarray(masks[rows[:, None], columns[None, :]])

@@ -143,7 +143,7 @@ def _find_inside(channel: NDArray[Any], sign: int, picture: NDArray[np.bool_] | 
     box = np.ones((3,) * channel.ndim, dtype=bool)
     near = ndimage.binary_dilation(filled, box)  # may be mixed with it where the image was rotated or resized
     sharp, soft = (~outside if picture is None else picture & ~outside for outside in (filled, near))
-    inside = soft if soft.any() else sharp
+    inside: NDArray[np.bool_] = soft if soft.any() else sharp
     others = _sample(channel[inside])
     if others.size == 0 or np.unique(others).size < LEAST_LEVELS:
         return None

@@ -67,7 +67,7 @@ def test_memory_errors_name_their_file(tmp_path, monkeypatch):
     def fail(*_, **__):
         raise MemoryError
 
-    monkeypatch.setattr("flowseg._image_files.pictures._decode", fail)
+    monkeypatch.setattr("flowseg._image_files.png_jpeg_bmp._decode", fail)
     monkeypatch.setattr("flowseg._labels.canvas.Canvas.paint", fail)
     for read, name in (
         (flowseg.io.read_image, "a.png"),

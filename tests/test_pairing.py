@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from flowseg import io
-from flowseg._image_files.names import bare_name, is_masks_name, names_of
+from flowseg._image_files.file_names import bare_name, is_masks_name, names_of
 
 
 def touch(folder, *names):

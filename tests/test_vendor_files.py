@@ -9,7 +9,7 @@ import tifffile
 from vendor_formats import write_czi, write_lif, write_nd2
 
 from flowseg import io
-from flowseg._image_files.vendor import READERS
+from flowseg._image_files.bioio_formats import READERS
 
 
 @pytest.fixture

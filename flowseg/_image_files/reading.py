@@ -12,10 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowseg import _checks
-from flowseg._image_files.parts import AXES, choose_part, open_image
+from flowseg._image_files.labels import as_label_image
+from flowseg._image_files.opening import open_image
+from flowseg._image_files.selection import ALL, AXES, Selection, choose_part
 from flowseg._image_files.source import Source
 from flowseg._labels.from_rgb import masks_from_rgb
 from flowseg._system import memory
+from flowseg._system.invalid_file import InvalidFileError
 
 StrPath = str | os.PathLike[str]
 
@@ -68,9 +71,11 @@ def read_image(
         If the file is of a maker's format and the package that reads it is not installed; the sentence names it.
     MemoryError
         If the image does not fit into the memory that this process may use; nothing is read then.
+    InvalidFileError
+        If the file cannot be read as an image, is of another kind than its name, lacks pixels or a file of its set, or
+        holds a stack of which no plane is selected.
     ValueError
-        If the file cannot be read as an image, is not what its name says, lacks pixels or a file of its set, or holds
-        more than one image and nothing says which; its name is in the sentence.
+        If the file holds several images and `scene` is not given, or does not hold what is selected.
 
     Notes
     -----
@@ -92,9 +97,9 @@ def read_image(
     _checks.check_flag(keep_color, "keep_color")
     file = Path(path)
     with open_image(file, scene) as source:
-        part = choose_part(source, axes=axes, channel=channel, z=z, t=t)
+        part = choose_part(source, Selection(axes, channel, z, t))
         if sorted(part.axes.replace("S", "C")) not in (["X", "Y"], ["C", "X", "Y"]):
-            raise ValueError(
+            raise InvalidFileError(
                 f"{path} must be one image; it has axes {part.axes} of shape {part.shape}. {_advice(part.axes)}"
             )
         array = part.read()
@@ -133,9 +138,10 @@ def read_masks(
 
     Raises
     ------
-    TypeError, ValueError
-        If the file cannot be read or holds no label image, or several and nothing says which; its name is in the
-        sentence.
+    InvalidFileError
+        If the file cannot be read or holds no label image.
+    ValueError
+        If the file holds several images and `scene` is not given, or does not hold what is selected.
 
     Notes
     -----
@@ -153,73 +159,44 @@ def read_masks(
     """
     file = Path(path)
     if file.suffix.lower() in (".jpg", ".jpeg"):
-        raise ValueError(f"{file} must not be a JPEG file: JPEG changes labels and colors. Save masks as TIFF or PNG.")
-    array, names = read_labels(file, axes=axes, channel=channel, z=z, t=t, scene=scene)
+        raise InvalidFileError(
+            f"{file} must not be a JPEG file: JPEG changes labels and colors. Save masks as TIFF or PNG."
+        )
+    array, names = read_labels(file, Selection(axes, channel, z, t, scene))
     with memory.naming(file):
-        if names.endswith("S"):
-            return masks_from_rgb(array)
-        return _checks.as_masks(_as_whole_numbers(array, str(path)), str(path))
+        if not names.endswith("S"):
+            return as_label_image(array, str(path))
+        if array.dtype.kind not in "iu" or array.ndim != 3:
+            raise InvalidFileError(
+                f"{path} must be one picture with integer colors; it has {array.dtype} of shape {array.shape}."
+            )
+        return masks_from_rgb(array)
 
 
-def read_shape(
-    path: StrPath,
-    *,
-    axes: str | None = None,
-    channel: int | Sequence[int] | None = None,
-    z: int | None = None,
-    t: int | None = None,
-    scene: int | str | None = None,
-) -> tuple[int, int]:
-    """Rows and columns of an image, or of the planes of a stack, as `read_image` gives them; no pixel is read."""
-    with open_image(Path(path), scene) as source:
-        part = choose_part(source, axes=axes, channel=channel, z=z, t=t)
+def read_shape(path: StrPath, selection: Selection = ALL) -> tuple[int, int]:
+    """Return rows and columns of an image, or of the planes of a stack, as `read_image` does; no pixel is read."""
+    with open_image(Path(path), selection.scene) as source:
+        part = choose_part(source, selection)
         return part.n_rows, part.n_columns
 
 
-def check_image_memory(
-    path: StrPath,
-    bytes_per_pixel: int,
-    *,
-    axes: str | None = None,
-    channel: int | Sequence[int] | None = None,
-    z: int | None = None,
-    t: int | None = None,
-    scene: int | str | None = None,
-) -> None:
-    """Refuse an image that does not fit into memory beside so many bytes for each of its pixels."""
-    with open_image(Path(path), scene) as source:
-        part = choose_part(source, axes=axes, channel=channel, z=z, t=t)
+def check_image_memory(path: StrPath, bytes_per_pixel: int, selection: Selection = ALL) -> None:
+    """Refuse an image that does not fit into memory together with some bytes for each of its pixels."""
+    with open_image(Path(path), selection.scene) as source:
+        part = choose_part(source, selection)
         n_pixels = part.n_rows * part.n_columns
         n_channels = math.prod(n for n, name in zip(part.shape, part.axes, strict=True) if name in "CS")
         n_bytes = n_pixels * (n_channels * source.dtype.itemsize + bytes_per_pixel)
         memory.check_image(source.path, (part.n_rows, part.n_columns), n_bytes)
 
 
-def read_array(path: Path, *, palette: bool = True, scene: int | str | None = None) -> tuple[NDArray[Any], str]:
-    """Read a file as it is; also the names of its axes. Without ``palette`` as labels, see `read_labels`."""
-    if not palette:
-        return read_labels(path, scene=scene)
-    with open_image(path, scene) as source:
-        part = choose_part(source)
-        array = part.read()
-    return _colors_last(array, part.axes)
-
-
-def read_labels(
-    path: Path,
-    *,
-    axes: str | None = None,
-    channel: int | None = None,
-    z: int | None = None,
-    t: int | None = None,
-    scene: int | str | None = None,
-) -> tuple[NDArray[Any], str]:
-    """Labels as they are in the file, and the names of their axes; S, the last, if they are colors."""
-    with open_image(path, scene, labels=True) as source:
-        part = choose_part(source, axes=axes, channel=channel, z=z, t=t, keep=UNNAMED)
-        names = part.axes if axes else _planes_or_colors(source, part.axes)
+def read_labels(path: Path, selection: Selection = ALL) -> tuple[NDArray[Any], str]:
+    """Return labels as they are in the file, and the names of their axes; S, the last, if they are colors."""
+    with open_image(path, selection.scene, labels=True) as source:
+        part = choose_part(source, selection, keep=UNNAMED)
+        names = part.axes if selection.axes else _planes_or_colors(source, part.axes)
         if "C" in names:
-            raise ValueError(
+            raise InvalidFileError(
                 f"{path} must be labels of one channel; it has axes {names} of shape {part.shape}. Choose with "
                 "channel, or say with axes that these are planes: ZYX."
             )
@@ -229,7 +206,7 @@ def read_labels(
             array = _without_opacity(array, path)
         array = _as_grey(array)
         if array.ndim == len(names) and array.shape[-1] != 3:
-            raise ValueError(
+            raise InvalidFileError(
                 f"{path} must be labels or colors; it has {array.shape[-1]} samples for each pixel. Choose with "
                 "channel."
             )
@@ -257,7 +234,7 @@ def _planes_or_colors(source: Source, names: str) -> str:
     if "S" not in names or not source.is_planar:
         return names
     if source.dtype.itemsize == 1 and not source.is_described:
-        raise ValueError(
+        raise InvalidFileError(
             f"{source.path} must say whether it holds a stack of labels or colors, which its tags leave open; say "
             "with axes: ZYX, a stack, or SYX, colors."
         )
@@ -279,7 +256,7 @@ def _without_opacity(array: NDArray[Any], path: Path) -> NDArray[Any]:
     inside = (labels if labels.ndim < array.ndim else labels.any(axis=-1)) != 0
     seen = opacity[inside | (opacity != 0)]
     if seen.size and np.any(seen != seen[0]):
-        raise ValueError(
+        raise InvalidFileError(
             f"{path} must have one opacity for all labels; it varies, and it is not clear which pixels count. Save it "
             "without opacity."
         )
@@ -290,14 +267,3 @@ def _as_grey(array: NDArray[Any]) -> NDArray[Any]:
     """A color picture whose three channels are equal as one channel."""
     is_grey = array.shape[-1] == 3 and all(np.array_equal(array[..., 0], array[..., i]) for i in (1, 2))
     return np.ascontiguousarray(array[..., 0]) if is_grey else array
-
-
-def _as_whole_numbers(array: NDArray[Any], name: str) -> NDArray[Any]:
-    """Labels stored as floats as the integers that they are; other floats are left."""
-    if array.dtype.kind != "f" or not np.all(np.isfinite(array)) or np.any(array != np.rint(array)):
-        return array
-    largest = 2 ** (np.finfo(array.dtype).nmant + 1)  # up to here floats hold every whole number
-    if np.any(np.abs(array) > largest):
-        raise ValueError(f"{name} must have labels of at most {largest} when stored as floats; got {array.max():g}.")
-    fits = array.size == 0 or np.abs(array).max() <= np.iinfo(np.int32).max
-    return array.astype(np.int32 if fits else np.int64)

@@ -1,4 +1,4 @@
-"""An image in a file: what its axes are is known at once, its pixels are read for what is chosen."""
+"""An image in a file: its axes are known at once, its pixels are read where they are selected."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flowseg._system import memory
+from flowseg._system.invalid_file import InvalidFileError, check_regular
 
 # For each axis of an array one of: a number, which takes the axis away; several; a slice.
 Index = tuple[int | list[int] | slice, ...]
@@ -41,20 +41,20 @@ BEGINNING = 16  # bytes
 
 
 def check_content(path: Path, kind: str) -> None:
-    """Refuse a file that is not what its name says."""
-    memory.check_regular(path)
+    """Refuse a file whose content is of another kind than its name."""
+    check_regular(path)
     with path.open("rb") as file:
         beginning = file.read(BEGINNING)
     found = next((name for name, begins in CONTENTS.items() if beginning.startswith(begins)), None)
     if found == kind:
         return
-    said = f"{path} must be a {kind} file, as its name says"
+    expected = f"{path} must be a {kind} file, as its name says"
     if not beginning:
-        raise ValueError(f"{said}; it is empty.")
+        raise InvalidFileError(f"{expected}; it is empty.")
     if found is None:
-        raise ValueError(f"{said}; it does not begin as one. Save the image again, as TIFF or PNG.")
+        raise InvalidFileError(f"{expected}; it does not begin as one. Save the image again, as TIFF or PNG.")
     advice = f"Let its name end in {NAMES[found]}." if found in NAMES else "Save the image as TIFF or PNG."
-    raise ValueError(f"{said}; it is a {found} file. {advice}")
+    raise InvalidFileError(f"{expected}; it is a {found} file. {advice}")
 
 
 @dataclass(frozen=True)

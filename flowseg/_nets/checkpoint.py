@@ -17,7 +17,8 @@ from safetensors import SafetensorError, safe_open
 
 from flowseg._nets.tensor_files import read_metadata
 from flowseg._system import files, locks
-from flowseg._system.strict_json import read_strictly, shorten
+from flowseg._system.shown import LONGEST, one_line
+from flowseg._system.strict_json import read_strictly
 
 METADATA_KEY = "flowseg_checkpoint"
 N_SEEDS = 3  # of the split, the weights and the batches
@@ -114,7 +115,9 @@ class Checkpoint(keras.callbacks.Callback):
                     self.best.weights = [opened.get_tensor(name) for name in names]
                     _check_shapes(self.best.weights, network)
         except (SafetensorError, ValueError, TypeError) as error:
-            raise ValueError(f"checkpoint must hold the whole training; {path} does not: {shorten(error)}") from None
+            raise ValueError(
+                f"checkpoint must hold the whole training; {path} does not: {one_line(str(error), LONGEST)}"
+            ) from None
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Note how it stands; the file is written whole or not at all."""

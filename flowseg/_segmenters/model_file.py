@@ -23,14 +23,16 @@ from safetensors import SafetensorError, safe_open
 from flowseg import __version__, _checks
 from flowseg._intensities import DEFAULT
 from flowseg._nets.sizes import Sizes, read_sizes, scale_factor
-from flowseg._nets.tensor_files import MOST_HEADER, read_metadata
+from flowseg._nets.tensor_files import MOST_HEADER, damaged, read_metadata
 from flowseg._segmenters.document_checks import FORMAT_VERSION, check_document
 from flowseg._segmenters.fitted import Fitted, FixedParameters
 from flowseg._segmenters.noise import read_least_sharpness
 from flowseg._segmenters.pipeline import PredictionSettings
 from flowseg._segmenters.training import find_grid, make_network
 from flowseg._system import files
-from flowseg._system.strict_json import read_strictly, shorten
+from flowseg._system.invalid_file import InvalidFileError
+from flowseg._system.shown import LONGEST, one_line
+from flowseg._system.strict_json import read_strictly
 
 # What `network` says in the file of a segmenter that was trained with a network of the user's own.
 OWN_NETWORK = "own"
@@ -116,7 +118,9 @@ def read_parameters(
     known = set(cls().get_params(deep=False))
     if set(parameters) != known:
         odd = sorted(set(parameters) ^ known)
-        raise ValueError(f"{path} must have the parameters of {cls.__name__}; these do not pair up: {', '.join(odd)}.")
+        raise InvalidFileError(
+            f"{path} must have the parameters of {cls.__name__}; these do not pair up: {', '.join(odd)}."
+        )
     if parameters["network"] == OWN_NETWORK:
         if network is None:
             raise ValueError(
@@ -136,7 +140,7 @@ def naming(path: str | os.PathLike[str], what: str) -> Iterator[None]:
     try:
         yield
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{path} must hold {what}; {shorten(error)}") from None
+        raise InvalidFileError(f"{path} must hold {what}; {one_line(str(error), LONGEST)}") from None
 
 
 def read_fitted(
@@ -191,13 +195,10 @@ def read_document(path: str | os.PathLike[str]) -> dict[str, Any]:
         metadata = read_metadata(file)
         with safe_open(file, framework="numpy"):  # looks at shapes and types
             pass
-    except (SafetensorError, OSError, ValueError) as error:
-        raise ValueError(
-            f"{file} must be a flowseg model in .safetensors format; it is damaged, cut short or of another format "
-            f"({shorten(error)})."
-        ) from None
+    except (SafetensorError, OSError) as error:
+        raise damaged(file, one_line(str(error), LONGEST)) from None
     if METADATA_KEY not in metadata:
-        raise ValueError(f"{file} must be a flowseg model; got a .safetensors file without flowseg's metadata.")
+        raise InvalidFileError(f"{file} must be a flowseg model; got a .safetensors file without flowseg's metadata.")
     return check_document(metadata[METADATA_KEY], file)
 
 
@@ -212,7 +213,7 @@ def check_size(path: str | os.PathLike[str], fixed: FixedParameters) -> None:
         least = n_channels  # at least a byte for each, whatever the network
     size = Path(path).stat().st_size
     if least > size:
-        raise ValueError(f"{path} must hold the weights of its network, at least {least} bytes; got {size}.")
+        raise InvalidFileError(f"{path} must hold the weights of its network, at least {least} bytes; got {size}.")
 
 
 def name_weights(network: Any) -> dict[str, NDArray[Any]]:
@@ -227,7 +228,7 @@ def read_weights(path: str | os.PathLike[str], network: Any) -> None:
         found = set(opened.keys())
         missing = sorted(set(map(_core_name, expected)) ^ set(map(_core_name, found)))
         if missing or len(found) != len(expected):
-            raise ValueError(
+            raise InvalidFileError(
                 f"{path} must hold the {len(expected)} weights of this network; got {len(found)}, and these do not "
                 f"pair up: {', '.join(missing[:4])}{' ...' if len(missing) > 4 else ''}."
             )
@@ -237,12 +238,12 @@ def read_weights(path: str | os.PathLike[str], network: Any) -> None:
             view = opened.get_slice(by_core[_core_name(name)])
             shape = tuple(view.get_shape())
             if shape != array.shape:
-                raise ValueError(f"{path}: weight {name} must have shape {array.shape}; got {shape}.")
+                raise InvalidFileError(f"{path}: weight {name} must have shape {array.shape}; got {shape}.")
             if not files.fits(view.get_dtype(), array.dtype.name):
-                raise ValueError(f"{path}: weight {name} must have dtype {array.dtype}; got {view.get_dtype()}.")
+                raise InvalidFileError(f"{path}: weight {name} must have dtype {array.dtype}; got {view.get_dtype()}.")
             value = opened.get_tensor(by_core[_core_name(name)])
             if not np.all(np.isfinite(value)):
-                raise ValueError(f"{path}: weight {name} must be finite; got NaN or infinite values.")
+                raise InvalidFileError(f"{path}: weight {name} must be finite; got NaN or infinite values.")
             values.append(value)
     network.set_weights(values)
 

@@ -18,8 +18,7 @@ import tifffile
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
-from flowseg._system import locks, memory
-from flowseg._system.shown import one_line
+from flowseg._system import locks
 
 # What the name of a file that is not whole yet ends in, but for its suffix, which writers go by.
 UNFINISHED = ".unfinished"
@@ -211,17 +210,3 @@ def write_safetensors(path: Path, tensors: dict[str, NDArray[Any]], metadata: di
             file.write(save(tensors, metadata=metadata))
 
     write_whole(path, write)
-
-
-@contextmanager
-def naming_what_is_damaged(path: Path, kind: str) -> Iterator[None]:
-    """Turn whatever a damaged file makes a library raise into one sentence that names the file."""
-    try:
-        yield
-    except MemoryError as error:
-        raise memory.named(path, error) from error
-    except Exception as error:
-        if isinstance(error, ValueError) and str(error).startswith(f"{path} must "):  # a sentence already
-            raise
-        reason = one_line(str(error)) or type(error).__name__
-        raise ValueError(f"{path} must be a readable {kind}; got: {reason}") from error

@@ -28,48 +28,59 @@ def allowed() -> int | None:
     return int(SHARE * min(known)) if known else None
 
 
-def check(n_bytes: int, what: str) -> None:
-    """Refuse, by a MemoryError, what takes more than is allowed; ``what`` begins the sentence."""
+class NeedsMemoryError(MemoryError):
+    """Something would take more memory than this process may use.
+
+    Parameters
+    ----------
+    what : str
+        What takes the memory, such as "it" or "with shape (3, 4) it", to follow "must fit into memory;".
+    n_bytes, available : int
+        Bytes that it takes and bytes that the process may use.
+    path : Path, optional
+        File whose content it is; `naming` sets it where the code that measures does not know it.
+    """
+
+    def __init__(self, what: str, n_bytes: int, available: int, path: Path | None = None) -> None:
+        super().__init__(what, n_bytes, available, path)
+        self.what, self.n_bytes, self.available, self.path = what, n_bytes, available, path
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path or 'the image'} must fit into memory; {self.what} takes about {say(self.n_bytes)}, this "
+            f"process may use {say(self.available)}."
+        )
+
+
+def check(n_bytes: int, what: str = "it", path: Path | None = None) -> None:
+    """Raise NeedsMemoryError where something takes more than is allowed."""
     if n_bytes <= SMALL:
         return
     available = allowed()
     if available is not None and n_bytes > available:
-        raise MemoryError(f"{what} takes about {say(n_bytes)}, this process may use {say(available)}.")
+        raise NeedsMemoryError(what, n_bytes, available, path)
 
 
 def check_image(path: Path, shape: tuple[int, ...], n_bytes: int) -> None:
-    """Refuse an image that does not fit."""
-    check(n_bytes, f"{path} must fit into memory; with shape {shape} it")
-
-
-def read_bytes(path: Path) -> bytes:
-    """All of a file."""
-    check_regular(path)
-    check(path.stat().st_size, f"{path} must fit into memory; it")
-    return path.read_bytes()
-
-
-def check_regular(path: Path) -> None:
-    """Refuse what is there and is no file: to open a named pipe may take for ever, and a device may have no end."""
-    if path.exists() and not path.is_file():
-        raise ValueError(f"{path} must be a file; it is {_kind(path)}.")
+    """Raise NeedsMemoryError for an image that does not fit."""
+    check(n_bytes, f"with shape {shape} it", path)
 
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Name the file in every MemoryError."""
+    """Name the file in every MemoryError of a block."""
     try:
         yield
+    except NeedsMemoryError as error:
+        error.path = error.path or path
+        raise
     except MemoryError as error:
         raise named(path, error) from error
 
 
 def named(path: Path, error: MemoryError) -> MemoryError:
-    """A MemoryError that names the file."""
-    said = " ".join(str(error).split())
-    if said.startswith(str(path)):
-        return error
-    return MemoryError(f"{path} must fit into memory; {said or 'it does not.'}")
+    """Return the error of an allocation that failed, with the file that it was for."""
+    return MemoryError(f"{path} must fit into memory; {' '.join(str(error).split()) or 'it does not.'}")
 
 
 def say(n_bytes: int) -> str:
@@ -77,13 +88,6 @@ def say(n_bytes: int) -> str:
     if n_bytes >= HUGE:
         return "1000 TB or more"
     return f"{n_bytes / 1e9:.1f} GB" if n_bytes >= 1e9 else f"{math.ceil(n_bytes / 1e6)} MB"
-
-
-def _kind(path: Path) -> str:
-    if path.is_dir():
-        return "a folder"
-    kinds = ((path.is_fifo, "a named pipe"), (path.is_socket, "a socket"), (path.is_char_device, "a device"))
-    return next((kind for is_kind, kind in (*kinds, (path.is_block_device, "a device")) if is_kind()), "something else")
 
 
 def _machine() -> list[int]:

@@ -11,6 +11,8 @@ KINDS = frozenset({"Cc", "Cf", "Zl", "Zp", "Cs"})
 JOINERS = "\u200c\u200d"
 # Python's stand-ins for bytes that are no text.
 FIRST_BYTE, LAST_BYTE, BYTE_OFFSET = 0xDC80, 0xDCFF, 0xDC00
+# Characters of another error that a sentence quotes: about three lines of a page.
+LONGEST = 400
 BREAK = re.compile(r"\s*[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+\s*")
 
 
@@ -28,6 +30,7 @@ def _show(character: str) -> str:
     return character
 
 
-def one_line(text: str) -> str:
-    """The text of a library with a space for every break; other spaces stay as they are."""
-    return BREAK.sub(" ", text.strip())
+def one_line(text: str, longest: int | None = None) -> str:
+    """Return the text of an error with a space for every line break, cut after ``longest`` characters."""
+    line = BREAK.sub(" ", text.strip())
+    return line if longest is None or len(line) <= longest else f"{line[:longest]} ..."

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from flowseg import io
-from flowseg._image_files.paths import identity, list_files
+from flowseg._image_files.find_and_pair import identity, list_files
 from flowseg._labels.doctor import Finding, MasksReport, check_masks
 from flowseg._labels.duplicates import fingerprint
 from flowseg._labels.mend import mend_masks

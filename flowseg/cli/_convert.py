@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from flowseg import io
 from flowseg._checks import check_choice
-from flowseg._image_files.paths import nearest_files
+from flowseg._image_files.find_and_pair import nearest_files
 from flowseg._image_files.reading import read_shape
 from flowseg._labels.overlaps import count_objects
 from flowseg.cli._shared.annotations import (

@@ -8,7 +8,7 @@ import typer
 from numpy.typing import NDArray
 
 from flowseg import io
-from flowseg._image_files.names import bare_name
+from flowseg._image_files.file_names import bare_name
 from flowseg._labels.mend import Mended, mend_masks
 from flowseg._labels.overlaps import count_objects
 from flowseg.cli._shared.annotations import read_loose_masks

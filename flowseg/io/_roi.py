@@ -16,8 +16,9 @@ from flowseg._labels.canvas import Canvas
 from flowseg._labels.objects import objects_of
 from flowseg._labels.polygons import trace
 from flowseg._system import files, memory
+from flowseg._system.invalid_file import StoredFile, check_regular
 from flowseg._system.optional import need
-from flowseg.io._entries import Entries
+from flowseg.io._entries import Entries, parsing_entry
 from flowseg.io._planes import Plane, as_plane, choose
 from flowseg.io._roi_shapes import draw_region
 
@@ -60,8 +61,10 @@ def read_roi(
     ------
     ImportError
         If the package roifile is not installed (``pip install roifile``).
+    InvalidFileError
+        If the file is damaged or holds nothing with an area.
     TypeError, ValueError
-        If the file is damaged or holds nothing with an area, or if regions lie in several planes and none is chosen.
+        If regions lie in several planes and none is chosen.
 
     Warns
     -----
@@ -83,39 +86,44 @@ def read_roi(
            [2, 2, 0]], dtype=int32)
     """
     roifile = need("roifile", "formats")
-    canvas, file, wanted = Canvas(_checks.as_shape(shape)), Path(path), as_plane(z, t, channel)
-    entries = Entries(file, KIND)
-    places = []
-    with memory.naming(file):
-        for raw in _read(file):
+    canvas, stored, wanted = Canvas(_checks.as_shape(shape)), StoredFile(Path(path), KIND), as_plane(z, t, channel)
+    entries = Entries(stored)
+    positions = []
+    with memory.naming(stored.path):
+        for raw in _regions(stored):
             with entries.reading():
-                roi = roifile.ImagejRoi.frombytes(raw)
+                with parsing_entry():
+                    roi = roifile.ImagejRoi.frombytes(raw)
                 draw_region(roi, canvas)
-                places.append((roi.position, roi.z_position, roi.t_position, roi.c_position))
-        canvas.keep(choose(_planes(places, wanted, file), wanted, file))
+                positions.append((roi.position, roi.z_position, roi.t_position, roi.c_position))
+        canvas.keep(choose(_planes(positions, wanted, stored.path), wanted, stored.path))
         entries.close()
         return canvas.paint()
 
 
-def _read(file: Path) -> Iterator[bytes]:
-    """The regions of a file as they are written."""
-    with files.naming_what_is_damaged(file, KIND):
-        if file.suffix.lower() != ".zip":
-            yield memory.read_bytes(file)
-            return
-        memory.check_regular(file)
-        with zipfile.ZipFile(file) as archive:
-            regions = [part for part in archive.infolist() if part.filename.lower().endswith(".roi")]
-            if not regions:
-                raise ValueError(f"{len(archive.infolist())} parts, none of which ends in .roi")
-            regions = [part for part in regions if not part.filename.startswith(MAC_FOLDER)]
-            if sum(part.file_size for part in regions) > MAX_RATIO * file.stat().st_size + MAX_BYTES:
-                raise ValueError(f"regions that say to be more than {MAX_RATIO} times as large as the file")
-            for part in regions:
-                if part.file_size > MAX_BYTES:
-                    raise ValueError(f"a region of {memory.say(part.file_size)}")
-                with archive.open(part) as stream:
-                    yield stream.read()
+def _regions(stored: StoredFile) -> Iterator[bytes]:
+    """Yield the regions of a file as they are written."""
+    if stored.path.suffix.lower() != ".zip":
+        yield stored.read_bytes()
+        return
+    check_regular(stored.path)
+    size = stored.path.stat().st_size
+    with stored.parsing():
+        archive = zipfile.ZipFile(stored.path)
+    with archive:
+        parts = archive.infolist()
+        regions = [part for part in parts if part.filename.lower().endswith(".roi")]
+        if not regions:
+            raise stored.invalid(f"{len(parts)} parts, none of which ends in .roi")
+        regions = [part for part in regions if not part.filename.startswith(MAC_FOLDER)]
+        if sum(part.file_size for part in regions) > MAX_RATIO * size + MAX_BYTES:
+            raise stored.invalid(f"regions that claim to be more than {MAX_RATIO} times as large as the file")
+        for part in regions:
+            if part.file_size > MAX_BYTES:
+                raise stored.invalid(f"a region of {memory.say(part.file_size)}")
+            with stored.parsing(), archive.open(part) as stream:
+                raw = stream.read()
+            yield raw
 
 
 def _planes(regions: Sequence[tuple[int, int, int, int]], wanted: Plane, file: Path) -> list[Plane]:

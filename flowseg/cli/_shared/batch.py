@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from flowseg import _checks, io
-from flowseg._image_files.names import stem_of
+from flowseg._image_files.file_names import stem_of
 from flowseg._system.bars import bar
 from flowseg._system.files import remove_leftovers
 from flowseg._system.locks import holding_folder

@@ -144,12 +144,4 @@ def parse_filters(text: str) -> tuple[int, ...]:
 
 def check_memory(file: Path, reading: Reading) -> None:
     """Refuse an image that this machine can never segment, before it is read: running out of memory ends everything."""
-    check_image_memory(
-        file,
-        BYTES_PER_PIXEL,
-        axes=reading.axes,
-        channel=reading.channel,
-        z=reading.z,
-        t=reading.t,
-        scene=reading.scene,
-    )
+    check_image_memory(file, BYTES_PER_PIXEL, reading)

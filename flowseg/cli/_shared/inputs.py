@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowseg import io
-from flowseg._image_files.names import is_masks_name, stem_of
-from flowseg._image_files.paths import glob_files, identity, list_files, match_files
+from flowseg._image_files.file_names import is_masks_name, stem_of
+from flowseg._image_files.find_and_pair import glob_files, identity, list_files, match_files
 from flowseg._labels.doctor import check_masks
 from flowseg.cli._shared.annotations import read_loose_masks
 from flowseg.cli._shared.options import Reading

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +11,7 @@ import typer
 from numpy.typing import NDArray
 
 from flowseg import _checks, io
+from flowseg._image_files.selection import Selection
 from flowseg._intensities import LIMITS, PERCENTILES, as_rule
 from flowseg._segmenters.pretrained import pretrained_names
 
@@ -150,15 +149,8 @@ def parse_channel(text: str | None) -> int | tuple[int, ...] | None:
     return numbers[0] if len(numbers) == 1 else numbers
 
 
-@dataclass(frozen=True)
-class Reading:
+class Reading(Selection):
     """How images are read: which axes the files have, and what of them to take."""
-
-    axes: str | None = None
-    channel: int | Sequence[int] | None = None
-    z: int | None = None
-    t: int | None = None
-    scene: int | str | None = None
 
     def read(self, file: Path, *, keep_color: bool = False) -> NDArray[Any]:
         """The image of a file; see `read_image`."""

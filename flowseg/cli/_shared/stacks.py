@@ -13,7 +13,8 @@ import tifffile
 from numpy.typing import NDArray
 
 from flowseg import io
-from flowseg._image_files.parts import name_axes, open_image
+from flowseg._image_files.opening import open_image
+from flowseg._image_files.selection import name_axes
 from flowseg._labels.measure import Table
 from flowseg._system import files
 from flowseg.cli._shared.options import Reading

@@ -22,7 +22,8 @@ from PIL.PngImagePlugin import PngImageFile
 
 from flowseg._image_files.scenes import choose_scene
 from flowseg._image_files.source import Index, Source, check_content, pick
-from flowseg._system import files, memory
+from flowseg._system import memory
+from flowseg._system.invalid_file import InvalidFileError, StoredFile
 
 # Suffix -> what opens such a file. No other format is tried, whatever the content is, and Pillow's own limit of pixels,
 # which `Image.open` sets, does not hold: memory is the limit.
@@ -46,7 +47,8 @@ MODES = {
 # PNG: bytes of the header with the bits of a sample and the type of color; types, and how many samples they have.
 BIT_DEPTH, COLOR_TYPE, HEADER = 24, 25, 26
 SIGNATURE, CHECKSUM = 8, 4  # bytes before the first chunk, and behind each
-GREY = 0
+FIRST_CHUNK = slice(12, 16)  # its kind
+GRAY = 0
 SAMPLES = {2: 3, 4: 2, 6: 4}
 ORIENTATION_TAG = 0x0112
 MAX_EXIF = 1 << 16  # bytes, as in JPEG
@@ -57,7 +59,7 @@ MULTI_FRAME, MP_ENTRIES = "Multi-Frame", 0xB002
 
 
 @dataclass(frozen=True)
-class Stored:
+class Layout:
     """How a picture is stored."""
 
     axes: str
@@ -68,7 +70,7 @@ class Stored:
 
 
 def is_picture(path: Path) -> bool:
-    """Whether a file's name says that it is a picture."""
+    """Return whether a file has the name of a picture."""
     return path.suffix.lower() in PLUGINS
 
 
@@ -77,83 +79,99 @@ def open_picture(path: Path, scene: int | str | None, *, labels: bool) -> Iterat
     """Open a picture; labels are the indices of a palette, an image its colors."""
     choose_scene([path.stem], scene, path)
     plugin = PLUGINS[path.suffix.lower()]
-    kind = f"{plugin.format} file"
+    stored = StoredFile(path, f"{plugin.format} file")
     check_content(path, plugin.format)
-    with files.naming_what_is_damaged(path, kind), warnings.catch_warnings():
+    with stored.parsing(), warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of damaged metadata
         file = plugin(str(path))
     with file:
-        stored = _describe(path, file, labels)
-        with files.naming_what_is_damaged(path, kind):
-            orientation = _png_orientation(path) if file.format == "PNG" else file.getexif().get(ORIENTATION_TAG, 1)
+        layout = _describe(stored, file, labels)
+        orientation = _orientation(stored, file)
 
         def read(index: Index) -> NDArray[Any]:
-            with files.naming_what_is_damaged(path, kind):
-                return np.asarray(pick(_decode(path, file, stored), index))
+            return np.asarray(pick(_decode(stored, file, layout), index))
 
-        yield Source(path, stored.axes, stored.shape, stored.dtype, read, orientation, stored.mode in ("LA", "RGBA"))
+        yield Source(path, layout.axes, layout.shape, layout.dtype, read, orientation, layout.mode in ("LA", "RGBA"))
 
 
-def _png_orientation(path: Path) -> int:
-    """What the EXIF chunk of a PNG says, wherever it stands: to find it Pillow would decode all pixels."""
+def _orientation(stored: StoredFile, file: ImageFile.ImageFile) -> int:
+    """Return how rows and columns are turned: the value of the EXIF tag, 1 if there is none."""
+    with stored.parsing():
+        exif = _png_exif(stored.path) if file.format == "PNG" else file.getexif()
+        value = exif.get(ORIENTATION_TAG, 1)
+    return value if type(value) is int else 1
+
+
+def _png_exif(path: Path) -> Image.Exif:
+    """Return the EXIF chunk of a PNG, wherever it is: to find it Pillow would decode all pixels."""
+    exif = Image.Exif()
     with path.open("rb") as raw:
         raw.seek(SIGNATURE)
         while len(beginning := raw.read(8)) == 8:
             length, kind = struct.unpack(">I4s", beginning)
             if kind == b"eXIf" and length <= MAX_EXIF:
-                exif = Image.Exif()
                 exif.load(raw.read(length))
-                return exif.get(ORIENTATION_TAG, 1)
+                break
             raw.seek(length + CHECKSUM, os.SEEK_CUR)
-    return 1
+    return exif
 
 
-def _describe(path: Path, file: ImageFile.ImageFile, labels: bool) -> Stored:
-    size = (file.height, file.width)
+def _describe(stored: StoredFile, file: ImageFile.ImageFile, labels: bool) -> Layout:
+    path, size = stored.path, (file.height, file.width)
     others = _other_pictures(file)
     if others:
-        raise ValueError(f"{path} must hold one picture; it holds {others + 1}. Save the one you mean.")
-    if getattr(file, "n_frames", 1) > 1:
-        raise ValueError(f"{path} must be a still picture; it has {file.n_frames} frames. Save the one you mean.")
-    bits, kind = _png_header(path) if file.format == "PNG" else (8, GREY)
+        raise InvalidFileError(f"{path} must hold one picture; it holds {others + 1}. Save the one you mean.")
+    with stored.parsing():
+        n_frames = getattr(file, "n_frames", 1)
+    if n_frames > 1:
+        raise InvalidFileError(f"{path} must be a still picture; it has {n_frames} frames. Save the one you mean.")
+    bits, kind = _png_header(stored) if file.format == "PNG" else (8, GRAY)
     if bits == 16 and kind in SAMPLES:
-        return Stored("YXS", (*size, SAMPLES[kind]), np.dtype("u2"), bits, "RGBA" if kind in (4, 6) else "RGB")
+        return Layout("YXS", (*size, SAMPLES[kind]), np.dtype("u2"), bits, "RGBA" if kind in (4, 6) else "RGB")
     mode = ("RGBA" if not labels else "P") if file.mode == "P" else file.mode
     if mode == "P":
-        return Stored("YX", size, np.dtype("u1"), 8, mode)
+        return Layout("YX", size, np.dtype("u1"), 8, mode)
     if mode not in MODES:
-        raise ValueError(f"{path} must be grey or RGB; its colors are {mode}. Convert it to RGB and save it as PNG.")
+        raise InvalidFileError(
+            f"{path} must be gray or RGB; its colors are {mode}. Convert it to RGB and save it as PNG."
+        )
     axes, dtype = MODES[mode]
     dtype = "u2" if bits == 16 else dtype  # older versions of Pillow have them as int32
-    return Stored(axes, (*size, len(mode))[: len(axes)], np.dtype(dtype), bits, mode)
+    return Layout(axes, (*size, len(mode))[: len(axes)], np.dtype(dtype), bits, mode)
 
 
 def _other_pictures(file: ImageFile.ImageFile) -> int:
-    """Pictures beside the first that show something else (views, parts of a panorama): a JPEG may hold some."""
+    """Return how many pictures beside the first show something else (views, parts of a panorama) in a JPEG."""
     if "mp" not in file.info or not isinstance(file, JpegImageFile):
         return 0
     try:
-        said = file._getmp()
-        kinds = [entry["Attribute"]["MPType"] for entry in said[MP_ENTRIES]]
-    except Exception:  # noqa: BLE001 - what is damaged there is no picture's part
+        index = file._getmp()
+    except Exception:  # noqa: BLE001 - Pillow raises anything when the index is damaged, which the picture does not need
         return 0
-    return sum(kind.startswith(MULTI_FRAME) for kind in kinds[1:])
+    entries = index[MP_ENTRIES] if index else []
+    return sum(entry["Attribute"]["MPType"].startswith(MULTI_FRAME) for entry in entries[1:])
 
 
-def _png_header(path: Path) -> tuple[int, int]:
-    with path.open("rb") as raw:
+def _png_header(stored: StoredFile) -> tuple[int, int]:
+    """Return the bits of a sample and the type of color."""
+    with stored.path.open("rb") as raw:
         header = raw.read(HEADER)
+    if len(header) < HEADER or header[FIRST_CHUNK] != b"IHDR":
+        raise stored.invalid("a PNG that does not begin with its header")
     return header[BIT_DEPTH], header[COLOR_TYPE]
 
 
-def _decode(path: Path, file: ImageFile.ImageFile, stored: Stored) -> NDArray[Any]:
+def _decode(stored: StoredFile, file: ImageFile.ImageFile, layout: Layout) -> NDArray[Any]:
     pixels = PILLOW_BYTES * file.width * file.height
-    memory.check_image(path, stored.shape, pixels + COPIES * math.prod(stored.shape) * stored.dtype.itemsize)
-    if stored.bits == 16 and "S" in stored.axes:  # of which Pillow would keep 8
-        return np.asarray(imagecodecs.png_decode(path.read_bytes()))
-    array = np.asarray(file if file.mode in (stored.mode, "I;16B") else file.convert(stored.mode))
+    memory.check_image(stored.path, layout.shape, pixels + COPIES * math.prod(layout.shape) * layout.dtype.itemsize)
+    if layout.bits == 16 and "S" in layout.axes:  # Pillow would keep 8
+        raw = stored.path.read_bytes()
+        with stored.parsing():
+            return np.asarray(imagecodecs.png_decode(raw))
+    with stored.parsing():
+        array = np.asarray(file if file.mode in (layout.mode, "I;16B") else file.convert(layout.mode))
     if array.dtype == bool:
         return array.astype(np.uint8)
-    if stored.mode == "L" and stored.bits in (2, 4):  # spread by Pillow over 0 to 255
-        return array // np.uint8(255 // (2**stored.bits - 1))
-    return array.astype(stored.dtype, copy=False)
+    if layout.mode == "L" and layout.bits in (2, 4):  # spread by Pillow over 0 to 255
+        return np.asarray(array // np.uint8(255 // (2**layout.bits - 1)))
+    return array.astype(layout.dtype, copy=False)

@@ -10,8 +10,8 @@ from itertools import takewhile
 from pathlib import Path
 
 from flowseg import _checks
-from flowseg._image_files.names import Folder, names_of
-from flowseg._image_files.vendor import READERS
+from flowseg._image_files.bioio_formats import READERS
+from flowseg._image_files.file_names import Folder, names_of
 
 SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", *READERS)
 # Files that one sentence names.

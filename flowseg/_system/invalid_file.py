@@ -1,0 +1,99 @@
+"""The error of a file that is damaged or not what it must be, and the file as such errors name it."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from flowseg._system import memory
+from flowseg._system.shown import one_line
+
+T = TypeVar("T")
+
+# Errors of the system that say nothing about the content of a file: they are raised as they are.
+SYSTEM_ERRORS = frozenset(
+    getattr(errno, name)
+    for name in ("EACCES", "EPERM", "EIO", "EMFILE", "ENFILE", "ESTALE", "ETIMEDOUT")
+    if hasattr(errno, name)
+)
+
+
+class InvalidFileError(ValueError):
+    """A file is damaged, incomplete, or does not hold what it must.
+
+    All readers of `flowseg.io` and `flowseg.load_segmenter` raise it. The message is one sentence that begins with the
+    path of the file, followed by what was expected and what was found. A file that cannot be opened raises an OSError.
+    """
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """A file that is read.
+
+    Parameters
+    ----------
+    path : Path
+        Where it is.
+    kind : str
+        What it must be, such as "GeoJSON file".
+    """
+
+    path: Path
+    kind: str
+
+    def invalid(self, found: str) -> InvalidFileError:
+        """Return the error of a file that holds ``found`` instead of what it must."""
+        return InvalidFileError(f"{self.path} must be a readable {self.kind}; got: {found.rstrip('.')}.")
+
+    def read_bytes(self) -> bytes:
+        """Return all of the file."""
+        check_regular(self.path)
+        memory.check(self.path.stat().st_size, path=self.path)
+        return self.path.read_bytes()
+
+    @contextmanager
+    def parsing(self, *errors: type[Exception]) -> Iterator[None]:
+        """Translate what a library raises when it parses the file; only calls of that library belong into the block.
+
+        By default every exception counts, as libraries raise anything when a file is damaged.
+        """
+        kinds = errors or (Exception,)
+        try:
+            yield
+        except (InvalidFileError, memory.NeedsMemoryError):
+            raise
+        except MemoryError as error:
+            raise memory.named(self.path, error) from error
+        except kinds as error:
+            if isinstance(error, OSError) and error.errno in SYSTEM_ERRORS:
+                raise
+            raise self.invalid(one_line(str(error)) or type(error).__name__) from error
+
+    def parsing_each(self, items: Iterable[T]) -> Iterator[T]:
+        """Yield the items of a library's iterator; `parsing` translates what it raises between them."""
+        iterator = iter(items)
+        while True:
+            with self.parsing():
+                try:
+                    item = next(iterator)
+                except StopIteration:
+                    return
+            yield item
+
+
+def check_regular(path: Path) -> None:
+    """Refuse what is there and is no file: opening a named pipe may take for ever, and a device may have no end."""
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise InvalidFileError(f"{path} must be a file; it is {_kind(path)}.")
+
+
+def _kind(path: Path) -> str:
+    if path.is_dir():
+        return "a folder"
+    kinds = ((path.is_fifo, "a named pipe"), (path.is_socket, "a socket"), (path.is_char_device, "a device"))
+    return next((kind for is_kind, kind in (*kinds, (path.is_block_device, "a device")) if is_kind()), "something else")

@@ -149,7 +149,7 @@ def test_masks_files(tmp_path):
     imsave(tmp_path / "rgb.png", colors, check_contrast=False)
     assert io.read_masks(tmp_path / "rgb.png")[0, :2].tolist() == [1, 2]
     tifffile.imwrite(tmp_path / "float.tif", np.full((3, 3), 0.5, np.float32))
-    with pytest.raises(TypeError, match=r"float.tif must be an integer label image"):
+    with pytest.raises(io.InvalidFileError, match=r"float.tif must be an integer label image"):
         io.read_masks(tmp_path / "float.tif")
 
 

@@ -9,6 +9,7 @@ import pytest
 from scipy.io import loadmat, savemat
 
 import flowseg
+from flowseg._system.invalid_file import StoredFile
 from flowseg.io._mat import read_matrices
 
 FUZZ = Path(__file__).with_name("fuzz_mat.py")
@@ -27,7 +28,7 @@ def test_arrays_are_those_that_scipy_reads(dtype, version, tmp_path):
         others = {"s": {"q": 1}, "c": np.array([1, "a"], object), "t": "text"} if version == "5" else {}
         for compressed in (False, True)[: 2 if version == "5" else 1]:
             savemat(file, {"x": array, "inst_map": array} | others, format=version, do_compression=compressed)
-            right, found = loadmat(file), {one.name: one for one in read_matrices(file)}
+            right, found = loadmat(file), {one.name: one for one in read_matrices(StoredFile(file, "MATLAB file"))}
             assert set(found) == {"x", "inst_map", *others}
             for name in ("x", "inst_map"):
                 read = found[name].read()

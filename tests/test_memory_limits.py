@@ -36,7 +36,9 @@ def test_the_least_limit_counts(groups):
     (groups / "v2" / "c" / "memory.max").write_text(f"{1 << 30}\n")
     assert memory.allowed() == 3 << 28
     memory.check(3 << 28, "it")
-    with pytest.raises(MemoryError, match=r"^it takes about 806 MB, this process may use 806 MB\.$"):
+    with pytest.raises(
+        MemoryError, match=r"^the image must fit into memory; it takes about 806 MB, this process may use 806 MB\.$"
+    ):
         memory.check((3 << 28) + 1, "it")
 
 

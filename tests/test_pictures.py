@@ -134,7 +134,7 @@ def test_only_what_the_name_promises_is_opened(tmp_path):
             with pytest.raises(ValueError, match=sentence):
                 read(file)
     Image.new("CMYK", (8, 8)).save(tmp_path / "a.jpg")
-    with pytest.raises(ValueError, match=r"a\.jpg must be grey or RGB; its colors are CMYK"):
+    with pytest.raises(ValueError, match=r"a\.jpg must be gray or RGB; its colors are CMYK"):
         io.read_image(tmp_path / "a.jpg")
     frames = [Image.new("L", (8, 8), value) for value in (0, 99)]
     frames[0].save(file, save_all=True, append_images=frames[1:])

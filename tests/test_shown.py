@@ -10,8 +10,8 @@ import pytest
 from cli_tools import contents, run_here
 
 from flowseg import cli, io
-from flowseg._system.files import naming_what_is_damaged
-from flowseg._system.shown import one_line, shown
+from flowseg._system.invalid_file import StoredFile
+from flowseg._system.shown import LONGEST, one_line, shown
 from flowseg.cli._shared.stream import sentence_of
 
 # Names, and how they are shown.
@@ -50,16 +50,18 @@ def test_every_character():
 def test_sentences():
     """Breaks in a sentence of ours are those of a name; a library's are none."""
     assert one_line("a  b \n   c\r\nd\n") == "a  b c d"
+    assert one_line("x" * LONGEST, LONGEST) == "x" * LONGEST
+    assert one_line("x" * (LONGEST + 1), LONGEST) == "x" * LONGEST + " ..."
     with pytest.raises(ValueError, match="must be a readable") as ours:
         _raise_in_package()
-    assert sentence_of(ours.value) == "a\nb  c must be a readable thing; got: x y"
+    assert sentence_of(ours.value) == "a\nb  c must be a readable thing; got: x y."
     with pytest.raises(ValueError, match="a") as other:
         raise ValueError("a  b\n  c")
     assert sentence_of(other.value) == "a  b c"
 
 
 def _raise_in_package():
-    with naming_what_is_damaged(Path("a\nb  c"), "thing"):
+    with StoredFile(Path("a\nb  c"), "thing").parsing():
         raise ValueError("x\n  y")
 
 

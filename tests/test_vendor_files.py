@@ -123,7 +123,7 @@ def test_times(stack, tmp_path):
 
 def test_only_what_is_chosen_is_read(stack, tmp_path, monkeypatch):
     da = pytest.importorskip("dask.array", reason="dask is not installed")
-    from flowseg._image_files import parts
+    from flowseg._image_files import opening
     from flowseg._image_files.source import Source, pick
 
     def refuse(block):
@@ -132,7 +132,7 @@ def test_only_what_is_chosen_is_read(stack, tmp_path, monkeypatch):
     broken = da.from_array(stack, chunks=(1, 1, 8, 9)).map_blocks(refuse, dtype=stack.dtype, meta=np.array((), "u2"))
     lazy = da.concatenate([broken[:2], da.from_array(stack[2:], chunks=(1, 1, 8, 9))])
     source = Source(tmp_path / "a.nd2", "ZCYX", lazy.shape, lazy.dtype, lambda index: np.asarray(pick(lazy, index)))
-    monkeypatch.setattr(parts, "open_scene", lambda path, scene: nullcontext(source))
+    monkeypatch.setattr(opening, "open_scene", lambda path, scene: nullcontext(source))
     (tmp_path / "a.nd2").touch()
     assert np.array_equal(io.read_image(tmp_path / "a.nd2", z=2, channel=0), stack[2, 0])
     with pytest.raises(OSError, match="read too much"):

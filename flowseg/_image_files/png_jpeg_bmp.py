@@ -96,24 +96,25 @@ def open_picture(path: Path, scene: int | str | None, *, labels: bool) -> Iterat
 
 def _orientation(stored: StoredFile, file: ImageFile.ImageFile) -> int:
     """Return how rows and columns are turned: the value of the EXIF tag, 1 if there is none."""
+    raw = _png_exif(stored.path) if file.format == "PNG" else b""
     with stored.parsing():
-        exif = _png_exif(stored.path) if file.format == "PNG" else file.getexif()
+        exif = Image.Exif() if file.format == "PNG" else file.getexif()
+        if raw:
+            exif.load(raw)
         value = exif.get(ORIENTATION_TAG, 1)
     return value if type(value) is int else 1
 
 
-def _png_exif(path: Path) -> Image.Exif:
+def _png_exif(path: Path) -> bytes:
     """Return the EXIF chunk of a PNG, wherever it is: to find it Pillow would decode all pixels."""
-    exif = Image.Exif()
     with path.open("rb") as raw:
         raw.seek(SIGNATURE)
         while len(beginning := raw.read(8)) == 8:
             length, kind = struct.unpack(">I4s", beginning)
             if kind == b"eXIf" and length <= MAX_EXIF:
-                exif.load(raw.read(length))
-                break
+                return raw.read(length)
             raw.seek(length + CHECKSUM, os.SEEK_CUR)
-    return exif
+    return b""
 
 
 def _describe(stored: StoredFile, file: ImageFile.ImageFile, labels: bool) -> Layout:

@@ -14,7 +14,7 @@ import tifffile
 from flowseg._image_files.codec_sizes import coded_shape
 from flowseg._image_files.xml import parse_xml, whole_number
 from flowseg._system import memory
-from flowseg._system.invalid_file import InvalidFileError, StoredFile, check_regular
+from flowseg._system.invalid_file import InvalidFileError, StoredFile, check_regular, find_irregular_kind
 
 # Planes that one image has at most: tifffile makes a place for each that is declared. A day at 100 planes a second.
 MAX_PLANES = 10_000_000
@@ -143,7 +143,14 @@ def _check_names(names: Iterable[str], stored: StoredFile) -> None:
         is_elsewhere = name in ("", "..") or {PurePosixPath(name).name, PureWindowsPath(name).name} != {name}
         if is_elsewhere and name != stored.path.name:
             raise stored.invalid(f"metadata that name {name!r}, which is not a file beside it")
-        check_regular(stored.path.with_name(name))
+        _check_member(stored.path.with_name(name), stored)
+
+
+def _check_member(path: Path, stored: StoredFile) -> None:
+    """Refuse a set of which a member is no file."""
+    kind = find_irregular_kind(path)
+    if kind:
+        raise stored.invalid(f"a set of files with {path.name!r}, which is {kind}")
 
 
 def _check_index(index: StoredFile, stored: StoredFile) -> None:
@@ -173,4 +180,4 @@ def _check_stack(summary: dict[str, Any], stored: StoredFile) -> None:
     _check_count(math.prod(counts), stored)
     beginning = stored.path.name.split("_MMStack")[0]
     for part in glob.glob(str(stored.path.parent / (beginning + SET_PATTERN))):
-        check_regular(Path(part))
+        _check_member(Path(part), stored)

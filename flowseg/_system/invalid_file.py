@@ -88,11 +88,15 @@ class StoredFile:
 
 def check_regular(path: Path) -> None:
     """Refuse what is there and is no file: opening a named pipe may take for ever, and a device may have no end."""
-    if os.path.exists(path) and not os.path.isfile(path):
-        raise InvalidFileError(f"{path} must be a file; it is {_kind(path)}.")
+    kind = find_irregular_kind(path)
+    if kind:
+        raise InvalidFileError(f"{path} must be a file; it is {kind}.")
 
 
-def _kind(path: Path) -> str:
+def find_irregular_kind(path: Path) -> str | None:
+    """Return the kind of what is at a path, such as "a named pipe"; None for a file, and where there is nothing."""
+    if not os.path.exists(path) or os.path.isfile(path):
+        return None
     if path.is_dir():
         return "a folder"
     kinds = ((path.is_fifo, "a named pipe"), (path.is_socket, "a socket"), (path.is_char_device, "a device"))

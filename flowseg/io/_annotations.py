@@ -104,6 +104,8 @@ def read_mat(path: StrPath, *, key: str = "inst_map") -> NDArray[Any]:
     stored = StoredFile(Path(path), "MATLAB file (version 7 or lower)")
     matrices = read_matrices(stored)
     names = [matrix.name for matrix in matrices]
+    if not names:
+        raise stored.invalid("no arrays")
     if key not in names:
         raise ValueError(f"key must be one of the arrays in {path}, {', '.join(names)}; got {key!r}.")
     if names.count(key) > 1:

@@ -158,7 +158,7 @@ def _draw(shape: Element, canvas: Canvas) -> None:
 
 def _number(shape: Element, name: str) -> float:
     """Return an attribute of a shape as a number; a shape without a rotation is not rotated."""
-    return as_float(shape.attrib.get(name, 0 if name == "rotation" else None), f"a {shape.tag} with {name}")
+    return as_float(shape.attrib.get(name, 0 if name == "rotation" else None), f"a shape whose {name}")
 
 
 def _rotate(ring: Ring, degrees: float) -> Ring:

@@ -92,13 +92,13 @@ def as_floats(values: Any, what: str) -> NDArray[np.float64]:
 
 
 def as_float(value: Any, what: str) -> float:
-    """Return a number of a file; an error calls it ``what``."""
+    """Return a number of a file; ``what`` begins the reason if it is none, such as "a box whose width"."""
     try:
         number = float(value)
     except (TypeError, ValueError, OverflowError):
-        raise UnreadableEntryError(f"{what} that is no number") from None
+        raise UnreadableEntryError(f"{what} is no number") from None
     if not np.isfinite(number):
-        raise UnreadableEntryError(f"{what} that is not finite")
+        raise UnreadableEntryError(f"{what} is not finite")
     return number
 
 

@@ -100,10 +100,9 @@ def _read_interval(interval: Any, stored: StoredFile) -> tuple[NDArray[np.int64]
     """Return the first and the last pixel of an interval that memory can hold, plane or row first."""
     ends = [interval.get(name) if isinstance(interval, dict) else None for name in ("min", "max")]
     low, high = (end[::-1] if isinstance(end, list) else [None] for end in ends)
-    if not all(type(number) is int for number in (*low, *high)):
+    is_right = all(type(number) is int and abs(number) <= MAX_COORDINATE for number in (*low, *high))
+    if not is_right or len(low) != len(high):
         raise stored.invalid("an interval whose min and max are not whole numbers, one per axis")
-    if len(low) != len(high) or any(abs(number) > MAX_COORDINATE for number in (*low, *high)):
-        raise stored.invalid("an interval whose min and max are not whole numbers of an image, one per axis")
     shape = tuple(last - first + 1 for first, last in zip(low, high, strict=True))
     if len(shape) not in (2, 3) or min(shape) < 1:
         raise stored.invalid(f"an interval of shape {shape}")

@@ -14,7 +14,7 @@ from cli_tools import ENVIRONMENT, command, contents, invoke, start
 from skimage.io import imsave
 
 from flowseg import __version__, io, synthetic
-from flowseg._system.files import unfinished, write_whole
+from flowseg._system.files import unfinished, write_atomically
 from flowseg.cli._shared.record import RECORD_NAME, read_record
 from flowseg.cli._shared.stream import MOST_FINISHING, Failure, Stages, stream
 
@@ -54,7 +54,7 @@ def leave_half(path):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Path, "unlink", lambda *args, **options: None)  # nobody is left to clear up
         with pytest.raises(KeyboardInterrupt):
-            write_whole(path, write)
+            write_atomically(path, write)
     assert unfinished(path, 0).read_bytes() == b"half"
 
 

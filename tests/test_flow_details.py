@@ -127,7 +127,7 @@ def test_work_that_was_called_off_ends_before_it_is_shared_out(monkeypatch):
     def check():
         raise CalledOffError
 
-    monkeypatch.setattr(targets, "check_wanted", check)
+    monkeypatch.setattr(targets, "check_canceled", check)
     pieces = find_pieces(MASKS)
     with pytest.raises(CalledOffError):
         targets._share_out(pieces, np.arange(pieces.n), None)

@@ -163,7 +163,7 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path, error):
         raise error
 
     with pytest.raises(type(error)):
-        files.write_whole(file, fail)
+        files.write_atomically(file, fail)
     assert file.read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["result.tif"]
 

@@ -24,7 +24,7 @@ def stay(*_):
 if sys.argv[1] == "lock":
     with locks.holding(Path(sys.argv[2]), "a test", "this"):
         stay()
-files.write_whole(Path(sys.argv[2]), stay)
+files.write_atomically(Path(sys.argv[2]), stay)
 """
 
 
@@ -105,7 +105,7 @@ def test_where_there_are_no_locks(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
     left = files.unfinished(tmp_path / "a", 0)
     left.touch()
-    files.write_whole(tmp_path / "a", lambda beside: beside.touch())
+    files.write_atomically(tmp_path / "a", lambda beside: beside.touch())
     assert sorted(tmp_path.iterdir()) == sorted([left, tmp_path / "a"])
 
 
@@ -182,7 +182,7 @@ def test_leftovers_of_several(tmp_path):
         files.unfinished(file, number).touch()
     other = files.unfinished(tmp_path / f"{'long ' * 30}e.tif", 0)  # a name that begins as the other does
     other.touch()
-    files.write_whole(file, lambda beside: beside.write_text("x"))
+    files.write_atomically(file, lambda beside: beside.write_text("x"))
     assert sorted(tmp_path.iterdir()) == sorted([other, file])
     for number in (0, 7, 77):
         files.unfinished(file, number).touch()
@@ -196,7 +196,7 @@ def test_many_write_the_same_file(tmp_path):
     def write(number):
         try:
             for _ in range(20):
-                files.write_whole(file, lambda beside: beside.write_bytes(bytes([number]) * 5000))
+                files.write_atomically(file, lambda beside: beside.write_bytes(bytes([number]) * 5000))
         except OSError as error:
             errors.append(error)
 
@@ -223,7 +223,7 @@ def test_what_has_the_name_of_an_unfinished_file(kind, tmp_path):
         os.mkfifo(beside)
     else:
         os.link(tmp_path / "mine", beside)
-    files.write_whole(tmp_path / "a", lambda file: file.write_text("new"))
+    files.write_atomically(tmp_path / "a", lambda file: file.write_text("new"))
     assert (tmp_path / "a").read_text() == "new"
     assert (tmp_path / "mine").read_text() == "mine"
 
@@ -240,7 +240,7 @@ def test_a_link_that_is_named_stays_one(tmp_path):
 def test_names_are_not_too_long(tmp_path):
     for name in ("é" * 120 + ".tif", "x" * 255, "a." + "s" * 250):
         file = tmp_path / name
-        files.write_whole(file, lambda beside: beside.write_text("x"))
+        files.write_atomically(file, lambda beside: beside.write_text("x"))
         assert file.read_text() == "x"
         with locks.holding_file(file, "me", "this"):
             pass

@@ -175,7 +175,7 @@ class TestVersion5:
         content = element(14, parts())
         for bad in (packed(content, cut=1), packed(content + bytes(200))):
             (found,) = read(file(bad))
-            with pytest.raises(InvalidFileError, match="got: an array that is cut short, or longer than it says.$"):
+            with pytest.raises(InvalidFileError, match="got: an array that is cut short, or longer than declared.$"):
                 found.read()
         asked = []
         monkeypatch.setattr(_mat.memory, "check", lambda n, what="it", path=None: asked.append((n, what)))

@@ -9,7 +9,7 @@ from PIL import Image, ImageOps
 import flowseg
 from flowseg import io
 from flowseg._image_files.reading import read_shape
-from flowseg.io._kinds import Result, write_results
+from flowseg.io._results import Result, write_results
 
 
 @pytest.fixture
@@ -171,7 +171,7 @@ def test_a_jpeg_of_several_pictures_is_not_cut_down_to_one(tmp_path):
     assert content[place : place + 4] == bytes(4)
     for kind in (0x020001, 0x020002, 0x020003):  # panorama, disparity, angle
         file.write_bytes(content[:place] + kind.to_bytes(4, "little") + content[place + 4 :])
-        with pytest.raises(ValueError, match=r"a\.jpg must hold one picture; it holds 2\. Save the one you mean\."):
+        with pytest.raises(ValueError, match=r"a\.jpg must hold one picture; it holds 2\. Save the one to read\."):
             io.read_image(file)
 
 

@@ -116,7 +116,7 @@ def test_label_stacks_are_stacks(n, dtype, tmp_path):
     if n in (3, 4):
         tifffile.imwrite(file, labels, photometric="rgb", planarconfig="separate", metadata=None)
         if dtype == "u1":
-            with pytest.raises(ValueError, match="must say whether it holds a stack of labels or colors"):
+            with pytest.raises(ValueError, match="must hold a stack of labels or colors; its tags leave open which"):
                 io.read_masks(file)
             if n == 3:
                 assert io.read_masks(file, axes="SYX").shape == (6, 8)
@@ -162,7 +162,7 @@ def test_series_are_chosen(tmp_path):
         file.write(np.zeros((5, 6), np.uint8))
         file.write(np.ones((7, 9), np.uint16))
     for read in (io.read_image, io.read_masks, io.read_pixel_size):
-        with pytest.raises(ValueError, match=r"scene must say which image of .*; it holds '0: 5 x 6 uint8', '1: 7 x 9"):
+        with pytest.raises(ValueError, match=r"scene must be the name or number of one image of .*; it holds '0: 5 x 6 uint8', '1: 7 x 9"):
             read(tmp_path / "a.tif")
     assert io.read_image(tmp_path / "a.tif", scene=1).shape == (7, 9)
     assert io.read_masks(tmp_path / "a.tif", scene="1: 7 x 9 uint16").shape == (7, 9)

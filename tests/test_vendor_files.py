@@ -90,7 +90,7 @@ def test_several_series_are_named(stack, tmp_path):
     write_lif(tmp_path / "a.lif", stack[:1], stack[1:2], names=("well A1", "well B2"))
     for read in (io.read_image, io.read_pixel_size):
         with pytest.raises(
-            ValueError, match=r"scene must say which image of .*a\.lif to read, .* 'well A1', 'well B2'"
+            ValueError, match=r"scene must be the name or number of one image of .*a\.lif; .* 'well A1', 'well B2'"
         ):
             read(tmp_path / "a.lif")
     for scene in (1, "well B2"):
@@ -105,7 +105,7 @@ def test_several_images_of_ome_are_named(stack, tmp_path):
             metadata = {"axes": "YX", "Name": f"well {k}", "PhysicalSizeX": size, "PhysicalSizeY": size}
             tiff.write(stack[k, 0], metadata=metadata)
     for read in (io.read_image, io.read_pixel_size):
-        with pytest.raises(ValueError, match=r"scene must say which .*; it holds 'well 0', 'well 1'"):
+        with pytest.raises(ValueError, match=r"scene must be the name or number of one image of .*; it holds 'well 0', 'well 1'"):
             read(file)
     assert np.array_equal(io.read_image(file, scene="well 1"), stack[1, 0])
     assert np.array_equal(io.read_image(file, scene=0), stack[0, 0])

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from flowseg import _diffusion
 from flowseg._flows.following import walk
 from flowseg._system.parallel import run_parts, split_range
-from flowseg._system.threads import check_wanted
+from flowseg._system.threads import check_canceled
 
 # Two basins that touch are one object where the flows on the two sides of their common border agree by more than this,
 # on average: mean dot product, in units of the mean squared flow of the basin that has less; or where their directions
@@ -149,7 +149,7 @@ def join_unparted(flows: NDArray[np.float32], labels: NDArray[np.int32], n: int)
     together = _togetherness(pairs, sums, lengths)
     rounds = []  # of each, the new number of every label that is left: the last of many rounds have few
     while (one := np.flatnonzero(together > JOINED_ABOVE)).size:
-        check_wanted()
+        check_canceled()
         joined = pairs[:, one[_clearest(pairs[:, one], together[one])]]
         changed = np.zeros(lengths.shape[1], dtype=bool)
         changed[joined] = True

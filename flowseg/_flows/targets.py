@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from flowseg import _checks, _diffusion
 from flowseg._labels.components import Pieces, find_pieces
 from flowseg._system.parallel import run_parts, split_by_cost
-from flowseg._system.threads import check_wanted, interruptibly, size_of
+from flowseg._system.threads import check_canceled, interruptibly, size_of
 
 # Objects are shared out over threads in at most so many parts of equal cost, whatever the number of threads, and of at
 # least so many seconds (a guess), since a part has a price too.
@@ -142,7 +142,7 @@ def _share_out(pieces: Pieces, chosen: NDArray[np.intp], n_iter: int | None) -> 
     extent = pieces.boxes[chosen, 3:] - pieces.boxes[chosen, :3]
     updates = (extent + RIM).prod(axis=1) * (2.0 * (extent - 1).sum(axis=1) if n_iter is None else float(n_iter))
     costs = updates + PIXEL_COST * pieces.sizes[chosen]
-    check_wanted()
+    check_canceled()
     seconds = float(costs.sum()) / UPDATES_PER_SECOND
     n_parts = int(np.clip(seconds / SECONDS_PER_PART, 1, N_PARTS))
     return [chosen[part] for part in split_by_cost(costs, n_parts)], seconds

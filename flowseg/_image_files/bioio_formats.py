@@ -17,8 +17,8 @@ from flowseg._system.invalid_file import SYSTEM_ERRORS, InvalidFileError, check_
 from flowseg._system.optional import need
 from flowseg._system.shown import one_line
 
-# Endings, and the reader of bioio's that each needs. The extra brings the first three; the others are to be installed
-# beside it, and bioio-bioformats needs Java.
+# Endings, and the package of bioio that each needs. The extra ``bioio`` installs the first three; the others have to be
+# installed separately, and bioio-bioformats needs Java.
 READERS = {
     ".czi": "bioio-czi",
     ".lif": "bioio-lif",
@@ -30,7 +30,7 @@ READERS = {
     ".vsi": "bioio-bioformats",
 }
 
-# Axes that bioio's readers hand on: those of images, scenes and positions, tiles of a mosaic.
+# Axes that bioio's readers return: those of images, scenes and positions, tiles of a mosaic.
 KNOWN_AXES = "TZCYXSPM"
 
 

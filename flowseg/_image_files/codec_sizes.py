@@ -1,10 +1,10 @@
-"""Rows and columns that a compressed picture declares, found in its first bytes without decoding it."""
+"""Rows and columns that a compressed picture declares, found in its first bytes, without decoding."""
 
 from __future__ import annotations
 
 import struct
 
-# JPEG: markers of frames carry the size; those without a length; what ends the header.
+# JPEG: markers of frames, which hold the size; markers without a length; the marker after the header.
 JPEG_FRAMES = {0xC0 + k for k in range(16)} - {0xC4, 0xC8, 0xCC}
 JPEG_ALONE = {0x01, *range(0xD0, 0xD9)}
 SCAN = 0xDA

@@ -25,8 +25,8 @@ from flowseg._image_files.source import Index, Source, check_content, pick
 from flowseg._system import memory
 from flowseg._system.invalid_file import InvalidFileError, StoredFile
 
-# Suffix -> what opens such a file. No other format is tried, whatever the content is, and Pillow's own limit of pixels,
-# which `Image.open` sets, does not hold: memory is the limit.
+# Suffix -> Pillow's class for such a file. No other format is tried, whatever the content is. `Image.open`, which
+# limits the number of pixels, is not used: memory is the limit.
 PLUGINS: dict[str, Any] = {
     ".png": PngImageFile,
     ".jpg": JpegImageFile,
@@ -52,9 +52,9 @@ GRAY = 0
 SAMPLES = {2: 3, 4: 2, 6: 4}
 ORIENTATION_TAG = 0x0112
 MAX_EXIF = 1 << 16  # bytes, as in JPEG
-# Bytes that Pillow holds for each pixel at most, and how often an array is there until it is read.
+# Bytes that Pillow holds for each pixel at most, and copies of the array while it is read.
 PILLOW_BYTES, COPIES = 4, 2
-# How Pillow names pictures beside the first of a JPEG that show something else; previews do not.
+# Pillow's name of pictures beside the first of a JPEG that show something else; previews have another name.
 MULTI_FRAME, MP_ENTRIES = "Multi-Frame", 0xB002
 
 
@@ -121,11 +121,11 @@ def _describe(stored: StoredFile, file: ImageFile.ImageFile, labels: bool) -> La
     path, size = stored.path, (file.height, file.width)
     others = _other_pictures(file)
     if others:
-        raise InvalidFileError(f"{path} must hold one picture; it holds {others + 1}. Save the one you mean.")
+        raise InvalidFileError(f"{path} must hold one picture; it holds {others + 1}. Save the one to read.")
     with stored.parsing():
         n_frames = getattr(file, "n_frames", 1)
     if n_frames > 1:
-        raise InvalidFileError(f"{path} must be a still picture; it has {n_frames} frames. Save the one you mean.")
+        raise InvalidFileError(f"{path} must be a still picture; it has {n_frames} frames. Save the one to read.")
     bits, kind = _png_header(stored) if file.format == "PNG" else (8, GRAY)
     if bits == 16 and kind in SAMPLES:
         return Layout("YXS", (*size, SAMPLES[kind]), np.dtype("u2"), bits, "RGBA" if kind in (4, 6) else "RGB")

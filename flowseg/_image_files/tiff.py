@@ -20,9 +20,9 @@ from flowseg._image_files.tiff_limits import check_declared
 from flowseg._image_files.tiff_planes import Planes, Transform
 from flowseg._system.invalid_file import InvalidFileError, StoredFile
 
-# Tags that are asked for by their numbers.
+# Numbers of tags.
 PHOTOMETRIC, ORIENTATION, COLOR_MAP = 262, 274, 320
-# What values mean (tag 262).
+# Values of the tag of colors (262).
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, MASK, YCBCR = 0, 1, 2, 3, 4, 6
 # Compressions by JPEG: they turn YCbCr into RGB, and change labels.
 JPEG = (6, 7, 33007, 34892)

@@ -16,15 +16,15 @@ from flowseg._image_files.xml import parse_xml, whole_number
 from flowseg._system import memory
 from flowseg._system.invalid_file import InvalidFileError, StoredFile, check_regular, find_irregular_kind
 
-# Planes that one image has at most: tifffile makes a place for each that is declared. A day at 100 planes a second.
+# Planes of one image at most, a day at 100 planes a second: tifffile allocates a place for each that is declared.
 MAX_PLANES = 10_000_000
 # Bytes that tifffile takes for each page of a file.
 PAGE_BYTES = 4000
-# Bytes at the start of a strip or tile in which its own size stands.
+# Bytes at the start of a strip or tile that hold its own size.
 HEAD = 4096
 # Parts of a page that are decoded at the same time, at most (threads of tifffile's).
 MOST_AT_A_TIME = 16
-# Its decoder, too, takes the size from what it decodes.
+# A compression whose decoder takes the size from the data, too.
 LERC = 34887
 # How Micro-Manager names the parts of a set, and the counts of its summary.
 SET_PATTERN, INDEX = "_MMStack*.tif", "NDTiff.index"

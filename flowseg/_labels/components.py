@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowseg import _diffusion
-from flowseg._system.threads import check_wanted
+from flowseg._system.threads import check_canceled
 
 # Pieces are numbered in 32 bits.
 MAX_PIECES = 2**31 - 2
@@ -53,7 +53,7 @@ def _number_pieces(
     labels: NDArray[Any], limit: int, image: NDArray[np.int32]
 ) -> tuple[NDArray[np.int32], NDArray[Any], int, int]:
     n_runs = _diffusion.count_runs(labels, limit)
-    check_wanted()
+    check_canceled()
     if n_runs > MAX_PIECES:
         raise ValueError(f"masks must have at most {MAX_PIECES} objects; got up to {n_runs}.")
     parent = np.empty(n_runs + 1, dtype=np.int32)
@@ -63,12 +63,12 @@ def _number_pieces(
 
 def renumber(image: NDArray[np.int32], number: NDArray[np.int32], n: int) -> Pieces:
     """Write ``number[k]``, of 0..n, over every pixel of label k, in place, and measure the result."""
-    check_wanted()
+    check_canceled()
     boxes = np.empty((n, 6), dtype=np.intp)
     sizes = np.zeros(n, dtype=np.intp)
     first = np.empty(n, dtype=np.intp)
     _diffusion.renumber(image, number, boxes, sizes, first)
-    check_wanted()
+    check_canceled()
     return Pieces(image, boxes, sizes, first)
 
 

@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from flowseg import _checks
 from flowseg._labels.components import find_pieces
-from flowseg._system.threads import check_wanted, interruptibly, size_of
+from flowseg._system.threads import check_canceled, interruptibly, size_of
 
 # To guess the time.
 PIXELS_PER_SECOND = 1e7
@@ -59,7 +59,7 @@ def _fill_holes(masks: ArrayLike) -> NDArray[Any]:
     image = pieces.image.reshape(array.shape)
     labels = array.ravel()[pieces.first]
     for k in np.argsort(np.prod(pieces.boxes[:, 3:] - pieces.boxes[:, :3], axis=1), kind="stable"):  # innermost first
-        check_wanted()
+        check_canceled()
         starts, stops = pieces.boxes[k, 3 - array.ndim : 3], pieces.boxes[k, 6 - array.ndim :]
         box = tuple(slice(start, stop) for start, stop in zip(starts, stops, strict=True))
         hole = ndimage.binary_fill_holes(image[box] == k + 1) & (filled[box] == 0)

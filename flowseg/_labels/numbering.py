@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flowseg._system.threads import check_wanted
+from flowseg._system.threads import check_canceled
 
 # Elements handled in one step: a tenth of a second of sorting, 8 MB of int64.
 PART = 1 << 20
@@ -18,9 +18,9 @@ SPARSE = 2
 
 
 def parts_of(size: int) -> Iterator[slice]:
-    """Slices that cover 0..size, at least one; raises CalledOff between them in a thread that has been called off."""
+    """Slices that cover 0..size, at least one; raises Canceled between them in a thread that has been canceled."""
     for start in range(0, max(size, 1), PART):
-        check_wanted()
+        check_canceled()
         yield slice(start, start + PART)
 
 

@@ -20,7 +20,7 @@ from flowseg._labels.overlaps import Overlaps
 from flowseg._report.objects import describe_objects
 from flowseg._report.picture import make_picture
 from flowseg._report.scores import ImageScores, curve, summarize
-from flowseg._system.files import write_whole
+from flowseg._system.files import write_atomically
 from flowseg._system.shown import shown
 
 FOLDER = Path(__file__).parent / "assets"
@@ -52,7 +52,7 @@ def write_page(path: Path, compared: Iterable[Compared], n_images: int, title: s
                 said = {"version": __version__, "title": shown(title), "scores": summarize(seen), "curve": curve(seen)}
                 _assemble(page, said, blocks)
 
-    write_whole(path, write)
+    write_atomically(path, write)
     return scores
 
 

@@ -1,4 +1,4 @@
-"""What memory a file may ask for, found out before it is taken: running out of it ends everything."""
+"""The memory that the content of a file may take, checked before it is allocated: running out ends the process."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-# Share of what this process may use that one file's content may take: the rest is for what is made of it.
+# Share of the memory of this process that the content of one file may take: the rest is for the results.
 SHARE = 0.75
-# Bytes that are always there: nothing is looked up for less.
+# Bytes that are always available: below, no limit is looked up.
 SMALL = 1 << 24
-# Where Linux says what a control group may use: version 2, whose groups have no controllers in their line, and 1.
+# Linux's files with the limits of control groups: version 2, whose groups have no controllers in their line, and 1.
 GROUPS = {False: (Path("/sys/fs/cgroup"), "memory.max"), True: (Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes")}
 GROUP_OF_PROCESS = Path("/proc/self/cgroup")
-# What the process has: the first number is its address space, the sixth its data, in pages (man 5 proc).
+# Memory that the process uses: the first number is its address space, the sixth its data, in pages (man 5 proc).
 USED = Path("/proc/self/statm")
 ADDRESS_SPACE, DATA = 0, 5
-# Numbers in sentences end here: a file can say any.
+# Bytes from which on a message gives no number: a file can declare any.
 HUGE = 10**15
 
 
 def allowed() -> int | None:
-    """Bytes that the machine, control groups and limits of this process leave it; None if nothing is known."""
+    """Return the bytes that the machine, control groups and limits leave this process; None if no limit is known."""
     known = [*_machine(), *_groups(), *_limits()]
     return int(SHARE * min(known)) if known else None
 
@@ -47,8 +47,8 @@ class NeedsMemoryError(MemoryError):
 
     def __str__(self) -> str:
         return (
-            f"{self.path or 'the image'} must fit into memory; {self.what} takes about {say(self.n_bytes)}, this "
-            f"process may use {say(self.available)}."
+            f"{self.path or 'the image'} must fit into memory; {self.what} takes about {format_bytes(self.n_bytes)}, "
+            f"this process may use {format_bytes(self.available)}."
         )
 
 
@@ -83,8 +83,8 @@ def named(path: Path, error: MemoryError) -> MemoryError:
     return MemoryError(f"{path} must fit into memory; {' '.join(str(error).split()) or 'it does not.'}")
 
 
-def say(n_bytes: int) -> str:
-    """Bytes in words."""
+def format_bytes(n_bytes: int) -> str:
+    """Return a number of bytes as text."""
     if n_bytes >= HUGE:
         return "1000 TB or more"
     return f"{n_bytes / 1e9:.1f} GB" if n_bytes >= 1e9 else f"{math.ceil(n_bytes / 1e6)} MB"
@@ -97,7 +97,7 @@ def _machine() -> list[int]:
 
 
 def _groups() -> list[int]:
-    """Limits of the control groups that the process is in, and of those that these are in."""
+    """Return the limits of the control groups that hold the process, and of their parents."""
     try:
         lines = GROUP_OF_PROCESS.read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -115,7 +115,7 @@ def _groups() -> list[int]:
 
 
 def _number(path: Path) -> int | None:
-    """The number in a file; None where there is none, which "max" says too."""
+    """Return the number in a file; None where there is none, as in "max"."""
     try:
         return int(path.read_text(encoding="ascii"))
     except (OSError, ValueError):
@@ -123,7 +123,7 @@ def _number(path: Path) -> int | None:
 
 
 def _limits() -> list[int]:
-    """What is left of the limits that ``ulimit -v`` and ``ulimit -d`` set."""
+    """Return the bytes left of the limits that ``ulimit -v`` and ``ulimit -d`` set."""
     try:
         import resource
     except ImportError:  # Windows
@@ -137,7 +137,9 @@ def _limits() -> list[int]:
 
 
 def _used(place: int) -> int:
+    """Return the bytes that the process uses of a kind of memory; 0 where the system does not report it."""
     try:
-        return int(USED.read_text(encoding="ascii").split()[place]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError, IndexError):
+        numbers = [int(number) for number in USED.read_text(encoding="ascii").split()]
+    except (OSError, ValueError):
         return 0
+    return numbers[place] * os.sysconf("SC_PAGE_SIZE") if place < len(numbers) else 0

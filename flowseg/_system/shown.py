@@ -1,13 +1,14 @@
-"""Text of others, names of files above all, as it can be shown on a terminal or a page without doing anything there."""
+"""Foreign text, such as names of files, made safe to show on a terminal or a page."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 
-# Control characters, marks that show nothing or turn the text around, breaks of lines and paragraphs, what is no text.
+# Unicode categories: control characters, invisible marks and marks of direction, separators of lines and of paragraphs,
+# surrogates.
 KINDS = frozenset({"Cc", "Cf", "Zl", "Zp", "Cs"})
-# These join letters and pictures, in names as elsewhere.
+# Invisible marks that join letters or pictures and stay.
 JOINERS = "\u200c\u200d"
 # Python's stand-ins for bytes that are no text.
 FIRST_BYTE, LAST_BYTE, BYTE_OFFSET = 0xDC80, 0xDCFF, 0xDC00
@@ -17,7 +18,7 @@ BREAK = re.compile(r"\s*[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+\s*")
 
 
 def shown(text: str) -> str:
-    r"""The text with what cannot be seen written out, such as ``\x1b``, ``\n`` or ``\u202e``."""
+    r"""Return the text with invisible characters written out, such as ``\x1b``, ``\n`` or ``\u202e``."""
     return text if text.isascii() and text.isprintable() else "".join(map(_show, text))
 
 

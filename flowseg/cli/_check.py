@@ -24,7 +24,7 @@ from flowseg.cli._shared.inputs import find_masks, find_masks_with_images, resul
 from flowseg.cli._shared.options import READ, RUN, WRITE, AsJson
 from flowseg.cli._shared.say import say, say_json
 from flowseg.cli._shared.stream import FAULTS, name_file, sentence_of
-from flowseg.io._kinds import write_labels
+from flowseg.io._results import write_labels
 
 # With fewer objects in all there is little to learn from.
 FEW_OBJECTS = 50

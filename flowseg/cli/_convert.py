@@ -33,7 +33,7 @@ from flowseg.cli._shared.record import Entry, describe_run
 from flowseg.cli._shared.sources import look
 from flowseg.cli._shared.stream import FAULTS, Stages
 from flowseg.cli._shared.summary import count_done, report_batch
-from flowseg.io._kinds import COCO, MasksOfFiles, Result, complete_kinds, parse_kinds, result_files, write_results
+from flowseg.io._results import COCO, MasksOfFiles, Result, complete_kinds, parse_kinds, result_files, write_results
 
 # What can be made of masks.
 TO = ("tif", "png", "roi", "geojson", COCO, "csv", "parquet")

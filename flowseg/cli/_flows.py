@@ -15,7 +15,7 @@ from flowseg.cli._shared.record import describe_run
 from flowseg.cli._shared.stream import Stages
 from flowseg.cli._shared.summary import count_done, report_batch
 from flowseg.io._flow_stacks import labels_to_flows
-from flowseg.io._kinds import Result, write_results
+from flowseg.io._results import Result, write_results
 
 KINDS = ("flow_picture", "flows")
 

@@ -35,7 +35,7 @@ from flowseg.cli._shared.options import (
 from flowseg.cli._shared.say import say, say_json
 from flowseg.cli._shared.stream import Failure, Stages, stream
 from flowseg.cli._shared.summary import report_failures
-from flowseg.io._kinds import NEEDS
+from flowseg.io._results import NEEDS
 
 Pair = tuple[Path, Path | None]
 Table = dict[str, NDArray[Any]]

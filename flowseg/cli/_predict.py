@@ -54,7 +54,7 @@ from flowseg.cli._shared.stacks import (
 )
 from flowseg.cli._shared.stream import Stages
 from flowseg.cli._shared.summary import count_done, report_batch
-from flowseg.io._kinds import (
+from flowseg.io._results import (
     COCO,
     MasksOfFiles,
     Result,

@@ -22,17 +22,17 @@ StrPath = str | os.PathLike[str]
 
 
 def read_object_files(files: StrPath | Sequence[StrPath]) -> NDArray[np.int32]:
-    """Masks from one image file per object, as in the 2018 Data Science Bowl.
+    """Read masks from one image file per object, as in the 2018 Data Science Bowl.
 
     Parameters
     ----------
     files : path or sequence of path
-        Files, or a folder or a pattern of them; in each, the object is what is not 0.
+        Files, or a folder or a pattern of them; pixels that are not 0 are the object.
 
     Returns
     -------
     masks : ndarray of int32
-        Numbered 1..n in raster order. Where two objects overlap the smaller one is seen.
+        Numbered 1..n in raster order. Where two objects overlap, the smaller one is on top.
 
     Raises
     ------
@@ -71,7 +71,7 @@ def _read_foreground(path: Path) -> NDArray[np.bool_]:
 
 
 def read_mat(path: StrPath, *, key: str = "inst_map") -> NDArray[Any]:
-    """Masks from a MATLAB file, as HoVer-Net's data sets have them.
+    """Read masks from a MATLAB file, as in HoVer-Net's data sets.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def read_mat(path: StrPath, *, key: str = "inst_map") -> NDArray[Any]:
     Returns
     -------
     masks : ndarray of int32 or int64
-        The array as it is: labels are not changed, though whole numbers that MATLAB stores as floats become integers.
+        The array as stored; whole numbers that MATLAB stores as floats become integers.
 
     Raises
     ------
@@ -91,7 +91,7 @@ def read_mat(path: StrPath, *, key: str = "inst_map") -> NDArray[Any]:
         If the file is damaged or the array is no label image. Floats must be finite, and at most 2**53, or 2**24 in
         single precision: beyond, not every whole number can be stored.
     ValueError
-        If the file has no such array; the sentence names those that it has.
+        If the file has no such array; the message names those that it has.
 
     Examples
     --------

@@ -22,7 +22,7 @@ from flowseg.io._documents import read_text
 
 StrPath = str | os.PathLike[str]
 
-# Types of the arrays that are made, and orders of their bytes, as `numpy.dtype` writes them.
+# Types of the arrays to make, and orders of their bytes, as `numpy.dtype` writes them.
 CODES = ("b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8")
 ORDERS = ("|", "<", ">")
 
@@ -83,7 +83,7 @@ class _Buffer(_Array):
         self.order = "C" if order == "K" else order  # K: by rows, then with its axes in another order
 
 
-# Everything that a file of Cellpose's is made of, (module, name) as in a pickle, and the stand-in for each.
+# Every class in a file of Cellpose's, (module, name) as in a pickle, and the stand-in for each.
 STAND_INS: dict[tuple[str, str], type] = {
     ("numpy", "ndarray"): _Array,
     ("numpy", "dtype"): _Type,
@@ -116,15 +116,15 @@ class _ArraysOnly(pickle.Unpickler):
 
 
 def read_cellpose(path: StrPath, shape: tuple[int, int] | None = None) -> NDArray[Any]:
-    """Masks from a file of Cellpose's.
+    """Read masks from a file of Cellpose.
 
     Parameters
     ----------
     path : path
-        ``_seg.npy``, as its window saves; ``_flows.tif``, labels and flows as its training keeps them;
+        ``_seg.npy``, which its window saves; ``_flows.tif``, labels and flows, which its training saves;
         ``_outlines.txt``, polygons for ImageJ.
     shape : tuple of int, optional
-        Rows and columns of the image: for outlines only, which do not hold them.
+        Rows and columns of the image; needed for outlines, which do not hold them.
 
     Returns
     -------
@@ -136,8 +136,8 @@ def read_cellpose(path: StrPath, shape: tuple[int, int] | None = None) -> NDArra
     ValueError
         If the path has another ending, or the shape is needed and missing.
     InvalidFileError
-        If the file is none of these, or is damaged. A ``_seg.npy`` is a pickle, which could run any program; it is read
-        by a reader that admits arrays and plain containers and nothing else.
+        If the file is none of these, or is damaged. A ``_seg.npy`` is a pickle, which could run any program; this
+        reader admits arrays and plain containers only.
 
     Notes
     -----
@@ -188,10 +188,10 @@ def _read_masks(stream: IO[bytes], stored: StoredFile) -> NDArray[Any]:
 
 
 def _check_opcodes(stream: IO[bytes], stored: StoredFile) -> None:
-    """Refuse a pickle that names more than it holds: `pickle` makes room for what is named before it reads it.
+    """Refuse a pickle that declares more than it holds: `pickle` allocates what is declared before it reads it.
 
-    `pickletools` makes none. It refuses numbers of bytes beyond the end, and leaves places in the memo, which are
-    rising numbers where a program wrote them.
+    `pickletools` allocates nothing. It refuses lengths beyond the end, but not places in the memo, which rise one by
+    one where a program wrote them.
     """
     start = stream.tell()
     for n_opcodes, (opcode, value, _) in enumerate(stored.parsing_each(pickletools.genops(stream)), start=1):

@@ -26,7 +26,7 @@ StrPath = str | os.PathLike[str]
 
 KIND = "COCO file"
 
-# What an annotation without a segmentation may have instead, and what it is called.
+# Keys of annotations without a segmentation, and their names in a warning.
 WITHOUT_OUTLINE = (("keypoints", "keypoints"), ("bbox", "a box"))
 
 # Ids of images and categories.
@@ -46,7 +46,7 @@ class _Image(NamedTuple):
 
 
 def read_coco(path: StrPath, *, classes: str | Sequence[str] | None = None) -> dict[str, NDArray[np.int32]]:
-    """Masks of all images of a COCO file.
+    """Read the masks of all images of a COCO file.
 
     Parameters
     ----------
@@ -58,8 +58,8 @@ def read_coco(path: StrPath, *, classes: str | Sequence[str] | None = None) -> d
     Returns
     -------
     masks : dict of str to ndarray of int32
-        By the images' file names, folders included; each of the image's shape, numbered 1..n in raster order. Where two
-        objects overlap the smaller one is seen. Images without annotations are there, too.
+        Masks by the images' file names with their folders; each of the image's shape, numbered 1..n in raster order.
+        Where two objects overlap, the smaller one is on top. Images without annotations have masks of zeros.
 
     Raises
     ------
@@ -73,8 +73,8 @@ def read_coco(path: StrPath, *, classes: str | Sequence[str] | None = None) -> d
     Warns
     -----
     UserWarning
-        If something is left out, with numbers: boxes and keypoints without an outline, crowds, annotations of images
-        that the file does not have, outlines that cannot be of their image.
+        If entries are left out; the message counts them: boxes and keypoints without an outline, crowds, annotations of
+        images that the file does not have, outlines that do not fit their image.
 
     Notes
     -----
@@ -177,11 +177,11 @@ def write_coco(path: StrPath, masks: Mapping[str, ArrayLike], *, category: str =
     Parameters
     ----------
     path : path
-        File to write, ending in ``.json``; an old one is replaced in one step.
+        File to write, ending in ``.json``; an existing one is replaced atomically.
     masks : mapping of str to array_like of int, shape (rows, columns)
         Label images by the file names of their images.
     category : str
-        What the objects are.
+        Name of the category of all objects.
 
     Raises
     ------
@@ -212,7 +212,7 @@ def write_coco(path: StrPath, masks: Mapping[str, ArrayLike], *, category: str =
             annotations.append(annotation | _encode(coding, corner, mask, array.shape))
     document = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": category}]}
     text = json.dumps(document)
-    files.write_whole(Path(path), lambda beside: beside.write_text(text, encoding="utf-8"))
+    files.write_atomically(Path(path), lambda beside: beside.write_text(text, encoding="utf-8"))
 
 
 def _encode(coding: Any, corner: tuple[int, int], mask: NDArray[np.bool_], shape: tuple[int, ...]) -> dict[str, Any]:

@@ -11,12 +11,12 @@ from flowseg._system import memory
 from flowseg._system.optional import need
 from flowseg.io._entries import UnreadableEntryError, as_floats, parsing_entry
 
-# pycocotools' maskApi.c does not look at what it is given. It counts fifths of pixels in 32 bits with a sign, and
-# subtracts them: corners may be this many pixels from the first one.
+# Pixels from the first one to a corner at most: pycocotools' maskApi.c checks nothing, and subtracts fifths of pixels
+# in 32 bits with a sign.
 MAX_COORDINATE = 1 << 26
-# Bytes that it takes per pixel along an outline: five steps of five 32-bit numbers.
+# Bytes that maskApi.c takes per pixel along an outline: five steps of five 32-bit numbers.
 OUTLINE_BYTES = 100
-# Bytes for each pixel of an object's box: steps, their sums, what is inside.
+# Bytes for each pixel of an object's box: steps, their sums, the mask.
 BOX_BYTES = 4
 # Outlines may be as long as the image has pixels and this many times its rows and columns: no object has a longer one.
 MAX_SIDES = 64

@@ -23,12 +23,12 @@ StrPath = str | os.PathLike[str]
 
 KIND = "CVAT export (for images 1.1)"
 
-# Of the whole image.
+# The element of a label of the whole image.
 TAG = "tag"
 
 
 def read_cvat(path: StrPath, *, classes: str | Sequence[str] | None = None) -> dict[str, NDArray[np.int32]]:
-    """Masks of all images of a "CVAT for images 1.1" export.
+    """Read the masks of all images of a "CVAT for images 1.1" export.
 
     Parameters
     ----------
@@ -40,9 +40,9 @@ def read_cvat(path: StrPath, *, classes: str | Sequence[str] | None = None) -> d
     Returns
     -------
     masks : dict of str to ndarray of int32
-        By the images' names, folders included, and with their subset before where it takes it to tell them apart; each
-        of the image's shape, numbered 1..n in raster order. Polygons, masks, boxes and ellipses, rotated or not, are
-        objects. Where two objects overlap the smaller one is seen.
+        Masks by the images' names with their folders, and with their subsets where names alone are not unique; each of
+        the image's shape, numbered 1..n in raster order. Polygons, masks, boxes and ellipses, rotated or not, are
+        objects. Where two objects overlap, the smaller one is on top.
 
     Raises
     ------
@@ -54,7 +54,7 @@ def read_cvat(path: StrPath, *, classes: str | Sequence[str] | None = None) -> d
     Warns
     -----
     UserWarning
-        If something is left out, with numbers: lines, points, shapes that are damaged.
+        If entries are left out; the message counts them: lines, points, damaged shapes.
 
     Examples
     --------
@@ -170,7 +170,7 @@ def _rotate(ring: Ring, degrees: float) -> Ring:
 
 
 def _add_ellipse(canvas: Canvas, center: Ring, axes: Ring, degrees: float) -> None:
-    """Pixels whose centers are in an ellipse; its half axes are those along rows and columns before it is rotated."""
+    """Add the pixels whose centers are in an ellipse; its half axes lie along rows and columns before the rotation."""
     if axes.min() <= 0:
         raise UnreadableEntryError("an ellipse whose axes are not above 0")
     sine, cosine = np.sin(np.radians(degrees)), np.cos(np.radians(degrees))

@@ -1,4 +1,4 @@
-"""Masks to stacks of label, foreground and flows, kept in files."""
+"""Stacks of label, foreground and flows, kept in files."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def labels_to_flows(
     files: Sequence[str | os.PathLike[str]] | None = None,
     workers: int | None = None,
 ) -> list[NDArray[np.float32]]:
-    """Training targets of a list of label images: label, foreground and flows in one stack each.
+    """Compute training targets of label images: label, foreground and flows in one stack each.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def labels_to_flows(
     Returns
     -------
     stacks : list of ndarray of float32, shape (2 + ndim, ...)
-        Label (negative pixels as they are), foreground (0 or 1), and the flows, row before column.
+        Label (negative pixels unchanged), foreground (0 or 1), and the flows, row before column.
 
     Raises
     ------

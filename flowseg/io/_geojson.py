@@ -19,21 +19,21 @@ from flowseg._system import files, memory
 from flowseg._system.invalid_file import StoredFile
 from flowseg.io._documents import name_kind, read_json
 from flowseg.io._entries import Choice, Entries, UnreadableEntryError, as_floats, check_corners
-from flowseg.io._planes import Plane, as_plane, choose
+from flowseg.io._planes import Plane, as_plane, lie_in_plane
 
 StrPath = str | os.PathLike[str]
 
 KIND = "GeoJSON file"
 
-# How QuPath names what an object is, now (properties.objectType) and before version 0.3 (id) -> what it is.
+# QuPath's names of types of objects, now (properties.objectType) and before version 0.3 (id) -> our names.
 OBJECT_TYPES = {
     "cell": "cell", "PathCellObject": "cell", "detection": "detection", "PathDetectionObject": "detection",
     "annotation": "annotation", "PathAnnotationObject": "annotation", "tile": "tile", "PathTileObject": "tile",
     "tma_core": "TMA core", "TMACoreObject": "TMA core", "root": "root", "PathRootObject": "root",
 }  # fmt: skip
-# What QuPath finds; where there are some, what people drew (regions, a tissue's outline) is not one more of them.
+# Types that QuPath detects. Beside them, annotations are regions that people drew, not more objects.
 FOUND = ("cell", "detection")
-# Never single objects.
+# Types that are never single objects.
 NEVER = ("tile", "TMA core", "root")
 
 
@@ -55,24 +55,24 @@ def read_geojson(
     t: int | None = None,
     channel: int | None = None,
 ) -> NDArray[np.int32]:
-    """Masks from the polygons of a GeoJSON file, as QuPath exports them.
+    """Read masks from the polygons of a GeoJSON file, as QuPath exports them.
 
     Parameters
     ----------
     path : path
         File that holds a FeatureCollection, a feature, a list of features, or a geometry.
     shape : tuple of int
-        Rows and columns of the image: the file does not hold them.
+        Rows and columns of the image, which the file does not hold.
     classes : str or sequence of str, optional
         Names of QuPath's classes to take; by default all but those that QuPath ignores, whose names end in ``*``.
     z, t, channel : int, optional
-        Plane of the image, the first is 0: must be given if the file has objects in several.
+        Plane of the image, the first is 0; needed if the file has objects in several planes.
 
     Returns
     -------
     masks : ndarray of int32
-        One object per Polygon or MultiPolygon, numbered 1..n in raster order. Where two overlap the smaller one is
-        seen.
+        One object per Polygon or MultiPolygon, numbered 1..n in raster order. Where two overlap, the smaller one is on
+        top.
 
     Raises
     ------
@@ -84,8 +84,8 @@ def read_geojson(
     Warns
     -----
     UserWarning
-        If something is left out, with numbers: points and lines; where there are detections or cells, annotations;
-        tiles and TMA cores; ignored classes.
+        If entries are left out; the message counts them: points and lines, tiles and TMA cores, ignored classes, and
+        annotations beside detections or cells.
 
     Notes
     -----
@@ -111,7 +111,7 @@ def read_geojson(
             with entries.reading():
                 canvas.add_polygons(_polygons(outline.geometry))
                 planes.append(outline.plane)
-        canvas.keep(choose(planes, wanted, stored.path))
+        canvas.keep(lie_in_plane(planes, wanted, stored.path))
         entries.close()
         return canvas.paint()
 
@@ -122,20 +122,21 @@ def write_geojson(path: StrPath, masks: ArrayLike) -> None:
     Parameters
     ----------
     path : path
-        File to write, ending in ``.geojson`` or ``.json``; an old one is replaced in one step.
+        File to write, ending in ``.geojson`` or ``.json``; an existing one is replaced atomically.
     masks : array_like of int, shape (rows, columns)
         Label image. Every object is a detection named by its label.
 
     Raises
     ------
     TypeError, ValueError
-        If ``masks`` is no label image, or the path ends in something else than .geojson or .json.
+        If ``masks`` is no label image, or the path does not end in .geojson or .json.
     OSError
         If the file cannot be written.
 
     Notes
     -----
-    Outlines follow the edges of pixels, so nothing is lost. In QuPath: File, Import objects from file.
+    Outlines follow the edges of pixels: the masks can be read back exactly.
+    In QuPath: File, Import objects from file.
 
     Examples
     --------
@@ -147,7 +148,7 @@ def write_geojson(path: StrPath, masks: ArrayLike) -> None:
         raise ValueError(f"path must end in .geojson or .json; got {path}.")
     features = [_feature(*item) for item in objects_of(masks)]
     text = json.dumps({"type": "FeatureCollection", "features": features})
-    files.write_whole(Path(path), lambda beside: beside.write_text(text, encoding="utf-8"))
+    files.write_atomically(Path(path), lambda beside: beside.write_text(text, encoding="utf-8"))
 
 
 def _feature(label: int, corner: tuple[int, int], mask: NDArray[np.bool_]) -> dict[str, Any]:

@@ -28,19 +28,19 @@ PIXEL_BYTES = 12
 # Pixels from the origin at most: beyond, no image has any, and differences would not fit 64 bits.
 MAX_COORDINATE = 1 << 60
 
-# The label that Labkit starts with for what is no object.
+# Labkit's first label, which marks no object.
 BACKGROUND = "background"
 
 
 def read_labkit(path: StrPath, *, classes: str | Sequence[str] | None = None) -> NDArray[np.int32]:
-    """Masks from what Labkit saved.
+    """Read masks from a labeling that Labkit saved.
 
     Parameters
     ----------
     path : path
-        ``.labeling`` or ``.json`` file, or a TIFF of label numbers.
+        ``.labeling`` or ``.json`` file, or TIFF of label numbers.
     classes : str or sequence of str, optional
-        Names of the labels to take, of a ``.labeling``; by default all but ``background``.
+        Names of the labels to take from a ``.labeling``; by default all but ``background``.
 
     Returns
     -------
@@ -58,7 +58,7 @@ def read_labkit(path: StrPath, *, classes: str | Sequence[str] | None = None) ->
     Warns
     -----
     UserWarning
-        If labels are left out: those that are not chosen, ``background``.
+        If labels are left out: ``background``, and those that are not chosen.
 
     Examples
     --------

@@ -153,7 +153,7 @@ def _inflate(data: memoryview, most: int, stored: StoredFile, *, is_all: bool = 
     with stored.parsing(zlib.error):
         content = decoder.decompress(data, most)
     if is_all and not decoder.eof:
-        raise stored.invalid("an array that is cut short, or longer than it says")
+        raise stored.invalid("an array that is cut short, or longer than declared")
     return content
 
 

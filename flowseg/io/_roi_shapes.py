@@ -1,4 +1,4 @@
-"""ImageJ regions drawn as ImageJ's own masks of them are."""
+"""The shapes of ImageJ regions, with the pixels of ImageJ's own masks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MAX_SIDE = 1 << 16
 # Pixels from the image to a box at most: those of subpixel boxes are 32-bit floats, which hold any number.
 MAX_OFFSET = 1 << 40
 
-# What a composite's path is made of: commands of java.awt.geom.PathIterator, and how many numbers follow.
+# Commands in a composite's path (java.awt.geom.PathIterator), and how many numbers follow each.
 MOVE, CLOSE = 0, 4
 NUMBERS = {MOVE: 2, 1: 2, 2: 4, 3: 6, CLOSE: 0}
 
@@ -75,7 +75,7 @@ def _draw(polygons: list[Polygon], canvas: Canvas) -> None:
 
 
 def _box(roi: Any) -> tuple[int, int, int, int]:
-    """First row and column, height and width in whole pixels; ImageJ rounds those of subpixel regions like this."""
+    """Return first row and column, height and width in whole pixels, rounded as in ImageJ."""
     if roi.subpixelrect:
         if not np.all(np.isfinite([roi.yd, roi.xd, roi.heightd, roi.widthd])):
             raise UnreadableEntryError("a box that is not finite")
@@ -84,12 +84,12 @@ def _box(roi: Any) -> tuple[int, int, int, int]:
 
 
 def _in_oval(row: Places, column: Places, height: int, width: int, _: int) -> NDArray[np.bool_]:
-    """Whether centers of pixels, seen from the middle of the box, are in an oval that fills it."""
+    """Return whether centers of pixels, from the middle of the box, are in an oval that fills it."""
     return np.asarray((row / (height / 2)) ** 2 + (column / (width / 2)) ** 2 <= 1)
 
 
 def _in_rectangle(row: Places, column: Places, height: int, width: int, arc: int) -> NDArray[np.bool_]:
-    """The same of a rectangle whose corners are quarters of ovals as large as ``arc``, or less where it is smaller."""
+    """Return the same for a rectangle whose corners are quarters of ovals as large as ``arc``, or as the rectangle."""
     if arc < 1:
         return np.ones((row.size, column.size), dtype=bool)
     high, wide = min(arc, height) / 2, min(arc, width) / 2
@@ -132,7 +132,7 @@ def _composite_rings(numbers: Sequence[float]) -> Polygon:
 
 
 def _flatten(points: list[tuple[float, float]], halvings: int = 0) -> list[tuple[float, float]]:
-    """A line or a Bezier curve, given by its ends and the controls between, as corners after the first."""
+    """Return a line or a Bezier curve, given by its ends and the controls between, as corners after the first."""
     if (
         halvings == MAX_HALVINGS
         or max((_distance(p, points[0], points[-1]) for p in points[1:-1]), default=0) < FLATNESS
@@ -147,7 +147,7 @@ def _flatten(points: list[tuple[float, float]], halvings: int = 0) -> list[tuple
 
 
 def _distance(point: tuple[float, float], start: tuple[float, float], end: tuple[float, float]) -> float:
-    """From a point to a line between two others."""
+    """Return the distance of a point from a line between two others."""
     (x, y), (dx, dy) = (point[0] - start[0], point[1] - start[1]), (end[0] - start[0], end[1] - start[1])
     along = min(max((x * dx + y * dy) / (dx * dx + dy * dy), 0), 1) if dx or dy else 0
     return float(np.hypot(x - along * dx, y - along * dy))

@@ -20,7 +20,7 @@ from flowseg.cli._shared.progress import advising
 from flowseg.cli._shared.record import RECORD_NAME, Entry, Record, Run, differences, mark_of_record, read_record
 from flowseg.cli._shared.sources import Sighting, look
 from flowseg.cli._shared.stream import FAULTS, Failure, Stages, sentence_of, stream
-from flowseg.io._kinds import COCO_NAME, MasksOfFiles, result_files
+from flowseg.io._results import COCO_NAME, MasksOfFiles, result_files
 
 RESUME = "what is done so far stays in the output folder; the same command with --resume goes on"
 

@@ -157,7 +157,7 @@ class Record:
     def write(self) -> None:
         """Write the whole record anew, files in the order of their names; never to where a link points."""
         lines = [_line(asdict(self.run)), *(_line(asdict(self.entries[name])) for name in sorted(self.entries))]
-        files.write_whole(self.file, lambda beside: beside.write_bytes(b"".join(lines)), through_links=False)
+        files.write_atomically(self.file, lambda beside: beside.write_bytes(b"".join(lines)), through_links=False)
 
 
 def _line(document: dict[str, Any]) -> bytes:

@@ -18,7 +18,7 @@ from flowseg._image_files.selection import name_axes
 from flowseg._labels.measure import Table
 from flowseg._system import files
 from flowseg.cli._shared.options import Reading
-from flowseg.io._kinds import result_file
+from flowseg.io._results import result_file
 
 # The word for every plane.
 ALL = "all"
@@ -155,4 +155,4 @@ def _write_masks(path: Path, labelled: Labelled) -> None:
             photometric="minisblack",
         )
 
-    files.write_whole(path, write)
+    files.write_atomically(path, write)

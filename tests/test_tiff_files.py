@@ -162,7 +162,10 @@ def test_series_are_chosen(tmp_path):
         file.write(np.zeros((5, 6), np.uint8))
         file.write(np.ones((7, 9), np.uint16))
     for read in (io.read_image, io.read_masks, io.read_pixel_size):
-        with pytest.raises(ValueError, match=r"scene must be the name or number of one image of .*; it holds '0: 5 x 6 uint8', '1: 7 x 9"):
+        with pytest.raises(
+            ValueError,
+            match=r"scene must be the name or number of one image of .*; it holds '0: 5 x 6 uint8', '1: 7 x 9",
+        ):
             read(tmp_path / "a.tif")
     assert io.read_image(tmp_path / "a.tif", scene=1).shape == (7, 9)
     assert io.read_masks(tmp_path / "a.tif", scene="1: 7 x 9 uint16").shape == (7, 9)

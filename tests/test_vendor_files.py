@@ -105,7 +105,9 @@ def test_several_images_of_ome_are_named(stack, tmp_path):
             metadata = {"axes": "YX", "Name": f"well {k}", "PhysicalSizeX": size, "PhysicalSizeY": size}
             tiff.write(stack[k, 0], metadata=metadata)
     for read in (io.read_image, io.read_pixel_size):
-        with pytest.raises(ValueError, match=r"scene must be the name or number of one image of .*; it holds 'well 0', 'well 1'"):
+        with pytest.raises(
+            ValueError, match=r"scene must be the name or number of one image of .*; it holds 'well 0', 'well 1'"
+        ):
             read(file)
     assert np.array_equal(io.read_image(file, scene="well 1"), stack[1, 0])
     assert np.array_equal(io.read_image(file, scene=0), stack[0, 0])

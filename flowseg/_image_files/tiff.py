@@ -35,7 +35,7 @@ VALUES_WITH_PALETTE = ("imagej", "ome", "lsm", "fluoview", "stk", "mmstack", "nd
 
 
 def is_tiff(path: Path) -> bool:
-    """Whether a file's name says that it is a TIFF."""
+    """Return whether a file has the name of a TIFF."""
     return path.suffix.lower() in (".tif", ".tiff")
 
 

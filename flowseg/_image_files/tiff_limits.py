@@ -138,7 +138,7 @@ def _check_count(n: float, stored: StoredFile) -> None:
 
 
 def _check_names(names: Iterable[str], stored: StoredFile) -> None:
-    """Files of a set lie beside one another: a name that leads elsewhere, or to what is no file, is not followed."""
+    """Refuse names of files of a set that lead elsewhere, or to what is no file: a set lies in one folder."""
     for name in set(names):
         is_elsewhere = name in ("", "..") or {PurePosixPath(name).name, PureWindowsPath(name).name} != {name}
         if is_elsewhere and name != stored.path.name:

@@ -198,7 +198,7 @@ def test_json(model, tmp_path):
     assert said["files"][1]["results"][-1] == str(tmp_path / "out" / "image 001_masks.tif")
     (failure,) = said["failures"]
     assert failure["file"] == str(images / "broken.png")
-    assert "must be a PNG file, as its name says" in failure["reason"]
+    assert "must be a PNG file to match its name" in failure["reason"]
     said = json.loads(invoke(*arguments, "--resume", status=1).stdout)
     assert [file["kept"] for file in said["files"]] == [True] * 3
 

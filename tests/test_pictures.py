@@ -123,7 +123,7 @@ def test_color_models_get_their_channels_of_grey_pictures(tmp_path):
 def test_only_what_the_name_promises_is_opened(tmp_path):
     file = tmp_path / "a.png"
     for content, sentence in (
-        (b"", "must be a PNG file, as its name says; it is empty"),
+        (b"", "must be a PNG file to match its name; it is empty"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "it is a PostScript file"),
         (b"GIF89a", "it is a GIF file. Save the image as TIFF or PNG"),
         (b"\xff\xd8\xff\xe0", r"it is a JPEG file. Let its name end in \.jpg"),

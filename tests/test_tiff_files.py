@@ -300,7 +300,7 @@ def test_truncated_files_are_refused_or_right(kind, tmp_path):
 def test_what_is_no_tiff(tmp_path):
     file = tmp_path / "a.tif"
     for content, sentence in (
-        (b"", "must be a TIFF file, as its name says; it is empty"),
+        (b"", "must be a TIFF file to match its name; it is empty"),
         (b"some text", "it does not begin as one"),
         (b"\x89PNG\r\n\x1a\nrest", r"it is a PNG file. Let its name end in \.png"),
         (b"%!PS-Adobe-3.0 EPSF-3.0", "it is a PostScript file. Save the image as TIFF or PNG"),

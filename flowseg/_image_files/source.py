@@ -48,7 +48,7 @@ def check_content(path: Path, kind: str) -> None:
     found = next((name for name, begins in CONTENTS.items() if beginning.startswith(begins)), None)
     if found == kind:
         return
-    expected = f"{path} must be a {kind} file, as its name says"
+    expected = f"{path} must be a {kind} file to match its name"
     if not beginning:
         raise InvalidFileError(f"{expected}; it is empty.")
     if found is None:

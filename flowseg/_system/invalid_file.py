@@ -26,9 +26,21 @@ SYSTEM_ERRORS = frozenset(
 class InvalidFileError(ValueError):
     """A file is damaged, incomplete, or does not hold what it must.
 
-    All readers of `flowseg.io` and `flowseg.load_segmenter` raise it. The message is one sentence that begins with the
-    path of the file, followed by what was expected and what was found. A file that cannot be opened raises an OSError.
+    All readers of `flowseg.io` and `flowseg.load_segmenter` raise it. The message names the file, what was expected and
+    what was found. A file that cannot be opened raises an OSError instead, content that is too large a MemoryError.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from flowseg import io
+    >>> Path("cells.png").touch()
+    >>> io.read_image("cells.png")
+    Traceback (most recent call last):
+    ...
+    flowseg.io.InvalidFileError: cells.png must be a PNG file to match its name; it is empty.
     """
+
+    __module__ = "flowseg.io"  # where users find it
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ def normalize(
     low, high : float
         Percentiles that become 0 and 1. Values beyond them are kept, below 0 and above 1.
     channel_axis : int, optional
-        Axis of channels to stretch one by one; by default the image is stretched as a whole.
+        Axis of channels to stretch one by one; by default all are stretched together.
 
     Returns
     -------

@@ -47,7 +47,7 @@ class TestStrictJson:
         with pytest.raises(ValueError, match="got the name 'b' more than once.$"):
             read_strictly('{"a": 1, "b": 2, "c": 3, "b": 4, "c": 5}')
         assert read_strictly('[{"a": 1}, {"a": 2}]') == [{"a": 1}, {"a": 2}]
-        with pytest.raises(ValueError, match="got what is no JSON: Expecting value: line 1 column 2"):
+        with pytest.raises(ValueError, match="got text that is no JSON: Expecting value: line 1 column 2"):
             read_strictly("[")
 
     def test_what_is_shortened(self):
@@ -90,7 +90,7 @@ class TestHeader:
         with pytest.raises(InvalidFileError, match=r"another format .it has 10 bytes and declares a header of 3.\.$"):
             read_metadata(self.write(tmp_path / "m", b"{}", length=3))
         (tmp_path / "m").write_bytes(bytes(8))
-        with pytest.raises(InvalidFileError, match="another format .its header holds what is no JSON: "):
+        with pytest.raises(InvalidFileError, match="another format .its header holds text that is no JSON: "):
             read_metadata(tmp_path / "m")
         header = b"{}" + b" " * 254  # 256: bytes in another order would say 2 ** 48
         monkeypatch.setattr(tensor_files, "MOST_HEADER", 256)
@@ -106,7 +106,7 @@ class TestHeader:
             with pytest.raises(InvalidFileError, match=r"another format .its metadata are no texts by name.\.$"):
                 read_metadata(self.write(tmp_path / "m", {"__metadata__": bad}))
         for bad, words in ((b"\xff", "its header is no text"), (b"3", "its header is no JSON object"),
-                           (b"{", "its header holds what is no JSON: ")):  # fmt: skip
+                           (b"{", "its header holds text that is no JSON: ")):  # fmt: skip
             with pytest.raises(InvalidFileError, match=f"another format .{words}"):
                 read_metadata(self.write(tmp_path / "m", bad))
 
@@ -180,7 +180,7 @@ class TestDocument:
             check_document(json.dumps(others), Path("m"))
 
     def test_texts(self):
-        for text, said in (("[1", "what is no JSON: "), ("[NaN]", "the number nan."), ("[1]", None), ('"a"', None)):
+        for text, said in (("[1", "text that is no JSON: "), ("[NaN]", "the number nan."), ("[1]", None), ('"a"', None)):
             words = f"as metadata; got {said}" if said else "with format_version, .*; got another one."
             with pytest.raises(ValueError, match=f"^m must hold a JSON document {words}"):
                 check_document(text, Path("m"))

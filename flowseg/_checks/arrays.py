@@ -1,4 +1,4 @@
-"""Checks of arrays: the error names the argument, what was expected and what came."""
+"""Checks of arrays: the error names the argument, the expected and the given array."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks of numbers, words, paths and tuples: the error names the argument, what was expected and what came."""
+"""Checks of numbers, words, paths and tuples: the error names the argument, the expected and the given value."""
 
 from __future__ import annotations
 

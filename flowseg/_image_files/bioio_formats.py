@@ -30,7 +30,7 @@ READERS = {
     ".vsi": "bioio-bioformats",
 }
 
-# Axes that bioio's readers return: those of images, scenes and positions, tiles of a mosaic.
+# Axes that bioio's readers return: axes of images, scenes, positions and tiles of a mosaic.
 KNOWN_AXES = "TZCYXSPM"
 
 
@@ -41,7 +41,7 @@ def is_vendor_file(path: Path) -> bool:
 
 @contextmanager
 def open_scene(path: Path, scene: int | str | None) -> Iterator[Source]:
-    """Open one scene, of which only what is selected is read.
+    """Open one scene, of which only the selected part is read.
 
     Color pictures are read at once: read later, bioio-czi 3.0 gives the first color three times.
     """
@@ -63,7 +63,7 @@ def open_scene(path: Path, scene: int | str | None) -> Iterator[Source]:
 
 @contextmanager
 def _parsing(path: Path) -> Iterator[None]:
-    """Translate what a reader of bioio's raises; only calls of it belong into the block."""
+    """Translate exceptions of a reader of bioio; only its calls belong in the block."""
     try:
         yield
     except MemoryError as error:

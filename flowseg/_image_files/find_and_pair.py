@@ -28,7 +28,7 @@ def find_files(where: StrPath | Sequence[StrPath], *, kind: str | None = None) -
     Parameters
     ----------
     where : path or sequence of path
-        One file, a folder (its image files, not those of folders inside), or a glob pattern of files or folders; or
+        One file, a folder (its image files, without folders inside), or a glob pattern of files or folders; or
         several of these.
     kind : {"images", "masks"}, optional
         Files to take of a folder that holds images together with their masks, such as ``a.tif`` and ``a_masks.tif``; by
@@ -264,7 +264,7 @@ def _rank(first: list[Path], second: list[Path]) -> list[list[tuple[Path, Path]]
 
 
 def _places(files: Iterable[Path]) -> dict[Path, tuple[str, ...]]:
-    """Return the folders of the files without what they all begin and end with."""
+    """Return the folders of the files without their common beginning and end."""
     parts = {file: Path(os.path.abspath(file.parent)).parts for file in files}
     begin = _count_same(parts.values())
     end = _count_same([part[begin:][::-1] for part in parts.values()])

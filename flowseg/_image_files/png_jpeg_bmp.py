@@ -95,7 +95,7 @@ def open_picture(path: Path, scene: int | str | None, *, labels: bool) -> Iterat
 
 
 def _orientation(stored: StoredFile, file: ImageFile.ImageFile) -> int:
-    """Return how rows and columns are turned: the value of the EXIF tag, 1 if there is none."""
+    """Return the orientation of rows and columns: the value of the EXIF tag, 1 if there is none."""
     raw = _png_exif(stored.path) if file.format == "PNG" else b""
     with stored.parsing():
         exif = Image.Exif() if file.format == "PNG" else file.getexif()

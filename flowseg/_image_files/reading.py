@@ -42,7 +42,7 @@ def read_image(
     ----------
     path : path
         TIFF (OME-TIFF and ImageJ's among them), PNG, JPEG or BMP file; with the extra ``bioio`` also Zeiss
-        ``.czi``, Nikon ``.nd2`` and Leica ``.lif``, and what else a reader of bioio's is installed for.
+        ``.czi``, Nikon ``.nd2`` and Leica ``.lif``, and other formats for which a reader of bioio is installed.
     axes : str, optional
         Names of the axes, in the order of the array in the file, if the file names none or wrong ones: T time, Z
         planes, C channels, Y rows, X columns, S samples of color. For example "CYX" for pages that are channels.
@@ -75,7 +75,7 @@ def read_image(
         If the file cannot be read as an image, is of another kind than its name, lacks pixels or a file of its set, or
         holds a stack of which no plane is selected.
     ValueError
-        If the file holds several images and `scene` is not given, or does not hold what is selected.
+        If the file holds several images and `scene` is not given, or lacks the selected part.
 
     Notes
     -----
@@ -141,7 +141,7 @@ def read_masks(
     InvalidFileError
         If the file cannot be read or holds no label image.
     ValueError
-        If the file holds several images and `scene` is not given, or does not hold what is selected.
+        If the file holds several images and `scene` is not given, or lacks the selected part.
 
     Notes
     -----

@@ -30,7 +30,7 @@ OPACITIES = (1, 2)  # kinds of extra samples that are opacity
 SEPARATE = 2  # planar configuration: samples in planes, one after the other
 # Kinds of files that hold one image, and beside it a thumbnail, a label and an overview of the slide.
 SLIDES = ("svs", "ndpi", "scn", "philips", "bif", "qpi", "avs")
-# Kinds whose palette is for display: the values are those of a camera.
+# Kinds whose palette is for display: the values are intensities.
 VALUES_WITH_PALETTE = ("imagej", "ome", "lsm", "fluoview", "stk", "mmstack", "ndtiff")
 
 
@@ -138,13 +138,13 @@ def read_tiff(path: Path) -> NDArray[Any]:
 
 
 def orientation_of(page: Any) -> int:
-    """Return how rows and columns of a page are turned: the value of its tag, 1 if it has none or a wrong one."""
+    """Return the orientation of rows and columns of a page: the value of its tag, 1 if it has none or a wrong one."""
     tag = page.tags.get(ORIENTATION)
     return int(tag.value) if tag is not None and tag.value in range(1, 9) else 1
 
 
 def _transform(stored: StoredFile, series: Any, kind: int, is_jpeg: bool, labels: bool) -> Transform | None:
-    """Return what makes values of a page those that viewers show, None where they are."""
+    """Return the function from values of a page to those that viewers show, None where they are equal."""
     page, path = series.keyframe, stored.path
     if labels and is_jpeg:
         raise InvalidFileError(
@@ -153,7 +153,7 @@ def _transform(stored: StoredFile, series: Any, kind: int, is_jpeg: bool, labels
     if kind not in (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, MASK) and not (kind == YCBCR and is_jpeg):
         name = getattr(page.photometric, "name", kind)
         raise InvalidFileError(f"{path} must be gray or RGB; its colors are {name}. Convert it to RGB.")
-    if labels or kind not in (WHITE_IS_ZERO, PALETTE) or page.dtype == bool:  # bits are marks: 1 is what is marked
+    if labels or kind not in (WHITE_IS_ZERO, PALETTE) or page.dtype == bool:  # bits are marks: 1 is marked
         return None
     if kind == WHITE_IS_ZERO:
         return _inversion(path, page)
@@ -182,7 +182,7 @@ def _is_one_hue(table: NDArray[np.uint8]) -> bool:
 
 
 def _inversion(path: Path, page: Any) -> Transform:
-    """Return what makes white the largest value and leaves an opacity."""
+    """Return the function that makes white the largest value and keeps an opacity."""
     if page.dtype.kind not in "iu":
         raise InvalidFileError(
             f"{path} must have 0 as black: where 0 is white, floats have no scale. Invert it and save it so."

@@ -1,4 +1,4 @@
-"""Limits of what a TIFF may declare, checked before tifffile acts on it: planes, other files, sizes of tiles."""
+"""Limits of the planes, other files and sizes that a TIFF may declare, checked before tifffile acts on it."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def check_declared(stored: StoredFile, file: tifffile.TiffFile) -> None:
 
 
 def check_parts(page: Any, stored: StoredFile) -> None:
-    """Refuse strips and tiles that become larger than they are declared, or than what is allowed."""
+    """Refuse strips and tiles that are larger than declared, or larger than memory allows."""
     with stored.parsing():
         keyframe, places = page.keyframe, list(zip(page.dataoffsets, page.databytecounts, strict=False))
         is_tiled, is_contiguous, compression = keyframe.is_tiled, page.is_contiguous, int(keyframe.compression)
@@ -122,7 +122,7 @@ def _named(pixels: Element, own: str | None) -> Iterator[str]:
 
 
 def _numbers(element: Element, names: Iterable[str], stored: StoredFile) -> list[int]:
-    """Return those of some attributes that are there."""
+    """Return the values of the attributes that exist."""
     found = []
     for name in names:
         number = whole_number(element, name, 0)
@@ -138,7 +138,7 @@ def _check_count(n: float, stored: StoredFile) -> None:
 
 
 def _check_names(names: Iterable[str], stored: StoredFile) -> None:
-    """Refuse names of files of a set that lead elsewhere, or to what is no file: a set lies in one folder."""
+    """Refuse names of files of a set that lead elsewhere, or not to a file: a set lies in one folder."""
     for name in set(names):
         is_elsewhere = name in ("", "..") or {PurePosixPath(name).name, PureWindowsPath(name).name} != {name}
         if is_elsewhere and name != stored.path.name:

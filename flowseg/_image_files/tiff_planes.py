@@ -147,7 +147,7 @@ def _check_segments(page: Any, stored: StoredFile) -> None:
 
 
 def _check_compression(page: Any, stored: StoredFile) -> None:
-    """Refuse what the installed tifffile and imagecodecs cannot decode."""
+    """Refuse compressions that the installed tifffile and imagecodecs cannot decode."""
     with stored.parsing():
         compression, is_contiguous = page.keyframe.compression, page.is_contiguous
         name, code = getattr(compression, "name", compression), int(compression)

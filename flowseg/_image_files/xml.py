@@ -16,8 +16,8 @@ ELEMENT_BYTES, ATTRIBUTE_BYTES = 500, 150
 def parse_xml(text: str, stored: StoredFile) -> Element:
     """Return the root of a document.
 
-    A document type could define entities that grow without end. The parser itself refuses it: what a text looks like
-    depends on an encoding that only the parser finds out.
+    A document type could define entities that grow without end. The parser itself refuses it: how a text reads
+    depends on an encoding that only the parser knows.
     """
     n_bytes = ELEMENT_BYTES * text.count("<") + ATTRIBUTE_BYTES * text.count("=")
     memory.check(n_bytes, "with its XML it", stored.path)

@@ -294,7 +294,7 @@ class Segmenter(BaseEstimator):
         Raises
         ------
         NotFittedError, TypeError, ValueError
-            As `predict`, and if the card holds what is no JSON, or a parameter cannot be kept in a file.
+            As `predict`, and if the card holds text that is no JSON, or a parameter cannot be kept in a file.
         OSError
             If the file cannot be written.
 

@@ -23,7 +23,7 @@ from flowseg._system import locks
 # Ending of the name of an unfinished file, before its suffix, which writers of formats go by.
 UNFINISHED = ".unfinished"
 LONGEST_SUFFIX = 16
-# Processes that write the same file at once: so many leftovers are always found, and so many may do so.
+# Processes that write the same file at once: this many leave leftovers that are always found; this many may write.
 AT_ONCE, MOST_UNFINISHED = 4, 1000
 
 # Types of numbers of Keras' weights by NumPy's names, and their names in .safetensors.
@@ -146,7 +146,7 @@ def _begin(path: Path) -> tuple[Path, int]:
 
 
 def _create(file: Path) -> int:
-    return os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL | locks.CAREFULLY, 0o666)  # less what the umask takes away
+    return os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL | locks.CAREFULLY, 0o666)  # less the umask
 
 
 def remove_if_left(file: Path) -> None:

@@ -1,4 +1,4 @@
-"""The error of a file that is damaged or not what it must be, and the file as such errors name it."""
+"""The error of a damaged or wrong file, and a file that is read, which such errors name."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from flowseg._system.shown import one_line
 
 T = TypeVar("T")
 
-# Errors of the system that say nothing about the content of a file: they are raised as they are.
+# Errors of the system that do not concern the content of a file: they are raised unchanged.
 SYSTEM_ERRORS = frozenset(
     getattr(errno, name)
     for name in ("EACCES", "EPERM", "EIO", "EMFILE", "ENFILE", "ESTALE", "ETIMEDOUT")
@@ -24,7 +24,7 @@ SYSTEM_ERRORS = frozenset(
 
 
 class InvalidFileError(ValueError):
-    """A file is damaged, incomplete, or does not hold what it must.
+    """A file is damaged, incomplete, or holds something else than expected.
 
     All readers of `flowseg.io` and `flowseg.load_segmenter` raise it. The message names the file, what was expected and
     what was found. A file that cannot be opened raises an OSError instead, content that is too large a MemoryError.
@@ -52,14 +52,14 @@ class StoredFile:
     path : Path
         Where it is.
     kind : str
-        What it must be, such as "GeoJSON file".
+        The kind that it must have, such as "GeoJSON file".
     """
 
     path: Path
     kind: str
 
     def invalid(self, found: str) -> InvalidFileError:
-        """Return the error of a file that holds ``found`` instead of what it must."""
+        """Return the error of a file that holds ``found`` instead."""
         return InvalidFileError(f"{self.path} must be a readable {self.kind}; got: {found.rstrip('.')}.")
 
     def read_bytes(self) -> bytes:
@@ -70,7 +70,7 @@ class StoredFile:
 
     @contextmanager
     def parsing(self, *errors: type[Exception]) -> Iterator[None]:
-        """Translate what a library raises when it parses the file; only calls of that library belong into the block.
+        """Translate exceptions of a library that parses the file; only calls of that library belong in the block.
 
         By default every exception counts, as libraries raise anything when a file is damaged.
         """
@@ -87,7 +87,7 @@ class StoredFile:
             raise self.invalid(one_line(str(error)) or type(error).__name__) from error
 
     def parsing_each(self, items: Iterable[T]) -> Iterator[T]:
-        """Yield the items of a library's iterator; `parsing` translates what it raises between them."""
+        """Yield the items of a library's iterator; `parsing` translates exceptions between them."""
         iterator = iter(items)
         while True:
             with self.parsing():
@@ -99,14 +99,14 @@ class StoredFile:
 
 
 def check_regular(path: Path) -> None:
-    """Refuse what is there and is no file: opening a named pipe may take for ever, and a device may have no end."""
+    """Refuse something else than a file: opening a named pipe may take for ever, and a device may have no end."""
     kind = find_irregular_kind(path)
     if kind:
         raise InvalidFileError(f"{path} must be a file; it is {kind}.")
 
 
 def find_irregular_kind(path: Path) -> str | None:
-    """Return the kind of what is at a path, such as "a named pipe"; None for a file, and where there is nothing."""
+    """Return the kind of a thing at a path that is no file, such as "a named pipe"; None for files and free paths."""
     if not os.path.exists(path) or os.path.isfile(path):
         return None
     if path.is_dir():

@@ -31,7 +31,7 @@ def read_strictly(
     text : str
         JSON.
     invalid : callable
-        Makes the error to raise from a noun phrase, which says what was found instead.
+        Makes the error to raise from a noun phrase, which names the finding.
     open_ended : collection of str
         Names in the outermost object whose values may hold NaN and infinity: losses of a training that diverged.
 
@@ -55,7 +55,7 @@ def read_strictly(
     except RecursionError:
         raise invalid(TOO_DEEP) from None
     except json.JSONDecodeError as error:
-        raise invalid(f"what is no JSON: {error}") from None
+        raise invalid(f"text that is no JSON: {error}") from None
     values = document.items() if isinstance(document, dict) else [("", document)]
     for name, value in values:
         found = _find_fault(value, 2 if isinstance(document, dict) else 1, finite=name not in open_ended)
@@ -70,7 +70,7 @@ def quote(text: str) -> str:
 
 
 def _find_fault(value: Any, level: int, *, finite: bool) -> str | None:
-    """Return what a value, or one in it, is that flowseg never writes; None if there is nothing."""
+    """Return the first thing in a value that flowseg never writes; None if there is none."""
     if level > MOST_LEVELS:
         return TOO_DEEP
     if isinstance(value, float):

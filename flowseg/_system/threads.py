@@ -142,7 +142,7 @@ class Threads:
                 context.run(_FLAG.set, self.flag)
                 try:
                     result = context.run(function, *args)
-                except BaseException as error:  # noqa: BLE001 (it is raised where the result is asked for)
+                except BaseException as error:  # noqa: BLE001 (it is raised with the result)
                     below = error.__traceback__ and error.__traceback__.tb_next  # this frame would hold the future
                     future.set_exception(error.with_traceback(below))
                 else:
@@ -205,7 +205,7 @@ def results_of(futures: list[Future[T]]) -> list[T]:
     except CancelledError:
         raise Canceled from None
     finally:
-        futures.clear()  # of an error's traceback, which holds this frame, and of what it holds
+        futures.clear()  # an error's traceback holds this frame, and so the results
 
 
 def size_of(values: Any) -> int:

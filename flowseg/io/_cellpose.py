@@ -39,7 +39,7 @@ class _Type:
 
 
 class _Array:
-    """Stands for an array or a number: keeps what a pickle holds of it, of which `make` makes an array."""
+    """Stands for an array or a number: keeps its parts from the pickle, of which `make` makes an array."""
 
     kind: Any = None
     shape: Any = ()
@@ -141,7 +141,7 @@ def read_cellpose(path: StrPath, shape: tuple[int, int] | None = None) -> NDArra
 
     Notes
     -----
-    Outlines run through the centres of an object's outermost pixels, which belong to it.
+    Outlines run through the centers of an object's outermost pixels, which belong to it.
 
     Examples
     --------

@@ -23,7 +23,7 @@ StrPath = str | os.PathLike[str]
 
 KIND = "CVAT export (for images 1.1)"
 
-# The element of a label of the whole image.
+# The element that labels an entire image.
 TAG = "tag"
 
 

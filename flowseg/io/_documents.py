@@ -19,7 +19,7 @@ CONTAINER_BYTES, VALUE_BYTES = 100, 50
 # How serialized Java objects begin, QuPath's .qpdata and .hierarchy among them.
 JAVA = b"\xac\xed\x00\x05"
 
-# Keys of a JSON document of another kind -> what it is, and what to do with it.
+# Keys of a JSON document of another kind -> its name, and advice.
 KINDS = (
     ({"shapes", "imageHeight"}, "a Labelme file: turn it into COCO with Labelme's labelme2coco.py"),
     ({"_via_img_metadata"}, "a project of the VGG Image Annotator: export it as COCO"),
@@ -62,7 +62,7 @@ def read_json(stored: StoredFile) -> Any:
 
 
 def name_kind(document: Any) -> str | None:
-    """Return what kind of file a JSON document is, and what to do with it; None if the kind is unknown."""
+    """Return the kind of a JSON document, with advice; None if the kind is unknown."""
     first = document[0] if isinstance(document, list) and document else document
     if not isinstance(first, Mapping):
         return None

@@ -69,7 +69,7 @@ class Entries:
 
 @contextmanager
 def parsing_entry(*errors: type[Exception]) -> Iterator[None]:
-    """Translate what a library raises when it parses an entry; only calls of that library belong into the block.
+    """Translate exceptions of a library that parses an entry; only calls of that library belong in the block.
 
     By default every exception counts, as libraries raise anything when an entry is damaged.
     """

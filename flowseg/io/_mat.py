@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from flowseg._system import memory
 from flowseg._system.invalid_file import StoredFile
 
-# Version 5 to 7: bytes of the header, of a tag, and what every element is a multiple of.
+# Version 5 to 7: bytes of the header, of a tag, and of the unit that elements are padded to.
 HEADER, TAG, ALIGNED = 128, 8, 8
 # Types of elements, and NumPy's codes of those that are numbers.
 INT8, UINT8, INT32, UINT32, MATRIX, COMPRESSED, UTF8 = 1, 2, 5, 6, 14, 15, 16

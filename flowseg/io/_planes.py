@@ -39,8 +39,8 @@ def lie_in_plane(planes: Sequence[Plane], wanted: Plane, path: Path, stacklevel:
         if number is not None:
             chosen = [so_far and value in (None, number) for so_far, value in zip(chosen, here, strict=True)]
     if planes and not any(chosen):
-        asked = ", ".join(f"{name} {number}" for name, number in wanted._asdict().items() if number is not None)
-        warnings.warn(f"No outline in {path} lies in {asked}: the masks are empty.", stacklevel=stacklevel + 1)
+        wanted_words = ", ".join(f"{name} {number}" for name, number in wanted._asdict().items() if number is not None)
+        warnings.warn(f"No outline in {path} lies in {wanted_words}: the masks are empty.", stacklevel=stacklevel + 1)
     return chosen
 
 

@@ -61,7 +61,7 @@ def parse_kinds(text: Sequence[str], choices: Sequence[str], option: str) -> tup
 
 
 def complete_kinds(incomplete: str, choices: Sequence[str]) -> list[str]:
-    """Return what a shell may complete for the last of several kinds with commas between."""
+    """Return completions for the last of several kinds with commas between."""
     before, comma, last = incomplete.rpartition(",")
     return [f"{before}{comma}{kind}" for kind in choices if kind.startswith(last) and kind not in before.split(",")]
 

@@ -18,9 +18,9 @@ from flowseg.io._entries import UnreadableEntryError, as_floats, check_corners, 
 FLATNESS = 0.01
 MAX_HALVINGS = 10
 
-# Pixels along a side of a box at most: ImageJ keeps whole ones in 16 bits.
+# Pixels along a side of a box at most: ImageJ stores integers in 16 bits.
 MAX_SIDE = 1 << 16
-# Pixels from the image to a box at most: those of subpixel boxes are 32-bit floats, which hold any number.
+# Pixels from the image to a box at most: subpixel boxes are 32-bit floats, which hold any number.
 MAX_OFFSET = 1 << 40
 
 # Commands in a composite's path (java.awt.geom.PathIterator), and how many numbers follow each.

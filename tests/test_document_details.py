@@ -180,7 +180,12 @@ class TestDocument:
             check_document(json.dumps(others), Path("m"))
 
     def test_texts(self):
-        for text, said in (("[1", "text that is no JSON: "), ("[NaN]", "the number nan."), ("[1]", None), ('"a"', None)):
+        for text, said in (
+            ("[1", "text that is no JSON: "),
+            ("[NaN]", "the number nan."),
+            ("[1]", None),
+            ('"a"', None),
+        ):
             words = f"as metadata; got {said}" if said else "with format_version, .*; got another one."
             with pytest.raises(ValueError, match=f"^m must hold a JSON document {words}"):
                 check_document(text, Path("m"))

@@ -1,9 +1,11 @@
 """Readers call a file invalid where its content is; a bug of flowseg's own is never called a damaged file."""
 
+import ast
 import errno
 import json
 import pickle
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -173,3 +175,37 @@ def test_exceptions_of_libraries(tmp_path):
     assert list(stored.parsing_each(iter([1, 2]))) == [1, 2]
     with pytest.raises(UnreadableEntryError, match="^a b$"), parsing_entry():
         raise OSError("a\n  b.")
+
+
+PACKAGE = Path(flowseg.__file__).parent
+READERS = sorted([*PACKAGE.glob("io/*.py"), *PACKAGE.glob("_image_files/*.py")])
+# Functions of ours that do nothing but call the library that parses.
+ONLY_CALLS = {"orientation_of", "_name", "_read_head", "_ArraysOnly"}
+# Functions that catch everything around the calls of a library.
+CATCH_ALL = {"_parsing", "_other_pictures"}
+
+
+def is_parsing(item):
+    call = item.context_expr
+    return isinstance(call, ast.Call) and ast.unparse(call.func).split(".")[-1] in (
+        "parsing",
+        "parsing_entry",
+        "_parsing",
+    )
+
+
+@pytest.mark.parametrize("file", READERS, ids=[file.stem for file in READERS])
+def test_only_calls_of_libraries_are_translated(file):
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    ours = {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("flowseg"):
+            ours |= {alias.asname or alias.name for alias in node.names}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.With) and any(map(is_parsing, node.items)):
+            called = {ast.unparse(c.func) for part in node.body for c in ast.walk(part) if isinstance(c, ast.Call)}
+            assert not called & ours - ONLY_CALLS, f"line {node.lineno}"
+        if isinstance(node, ast.FunctionDef) and node.name not in CATCH_ALL:
+            for handler in (n for n in ast.walk(node) if isinstance(n, ast.ExceptHandler)):
+                assert handler.type is not None, f"line {handler.lineno}"
+                assert "Exception" not in ast.unparse(handler.type).split("."), f"line {handler.lineno}"

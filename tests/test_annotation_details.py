@@ -29,7 +29,7 @@ class TestGeoJson:
     def feature(self, low, high, top=2, plane=None, **said):
         return {"type": "Feature", "geometry": {"type": "Polygon", "coordinates": [square(low, high, top)]}} | said
 
-    def test_what_is_written(self, tmp_path):
+    def test_written_files(self, tmp_path):
         for name in ("a.geojson", "a.JSON"):
             io.write_geojson(tmp_path / name, MASKS)
         document = json.loads((tmp_path / "a.JSON").read_text())
@@ -47,7 +47,7 @@ class TestGeoJson:
         assert seven["geometry"]["type"] == "MultiPolygon"
         assert [len(polygon) for polygon in seven["geometry"]["coordinates"]] == [1, 1]
 
-    def test_where_a_plane_is_said(self, tmp_path):
+    def test_keys_of_a_plane(self, tmp_path):
         plane = {"c": 0, "z": 2, "t": 3}
         said = [{"plane": plane}, {"properties": {"plane": plane}}]
         said += [{"geometry": self.feature(0, 9)["geometry"] | {"plane": plane}, "plane": {"z": 7}}]
@@ -61,7 +61,7 @@ class TestGeoJson:
         assert self.read(tmp_path, *features, channel=0) == [81, 9]
         assert self.read(tmp_path, *features, channel=1) == [16, 9]
 
-    def test_what_an_object_is_called(self, tmp_path):
+    def test_names_of_types_of_objects(self, tmp_path):
         cell, other = self.feature(0, 9), self.feature(10, 14)
         for kind in ({"properties": {"object_type": "cell"}}, {"id": "PathDetectionObject"}):
             with pytest.warns(UserWarning, match="1 of 2 entries .*an annotation beside detections or cells"):
@@ -109,7 +109,7 @@ class TestGeoJson:
 
 
 class TestCoco:
-    def test_what_is_written(self, tmp_path):
+    def test_written_files(self, tmp_path):
         io.write_coco(tmp_path / "a.JSON", {"a.png": MASKS, "none": MASKS * 0, "b": MASKS[1:]}, category="nucleus")
         back = flowseg.io.read_coco(tmp_path / "a.JSON")
         assert back["a.png"].tolist() == [[0, 1, 1, 0, 0], [0, 1, 0, 2, 0], [0, 1, 1, 2, 1]]
@@ -164,7 +164,7 @@ class TestCoco:
         with pytest.raises(ImportError, match="pip install pycocotools"):
             io.write_coco(tmp_path / "b.json", {"a": MASKS})
 
-    def test_what_a_document_lacks(self, tmp_path):
+    def test_missing_parts_of_a_document(self, tmp_path):
         for document, words in (
             ([], "something without a list of images"), ({}, "something without a list of images"),
             ({"images": {}}, "something without a list of images"),
@@ -193,7 +193,7 @@ class TestCoco:
                 _coco_segments.unpack_runs(text)
 
     @pytest.mark.parametrize("shape", [(1, 1), (1, 6), (6, 1), (5, 4)])
-    def test_boxes_are_as_small_as_what_is_in_them(self, shape):
+    def test_boxes_are_as_small_as_their_content(self, shape):
         rng = np.random.default_rng(1)
         for share in (0.1, 0.3, 0.7, 0.7, 1.0, 0.0):
             mask = rng.random(shape) < share

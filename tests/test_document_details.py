@@ -50,7 +50,7 @@ class TestStrictJson:
         with pytest.raises(ValueError, match="got text that is no JSON: Expecting value: line 1 column 2"):
             read_strictly("[")
 
-    def test_what_is_shortened(self):
+    def test_shortened_names(self):
         assert quote("x" * MOST_QUOTED) == repr("x" * MOST_QUOTED)
         assert quote("x" * MOST_QUOTED + "y") == repr("x" * MOST_QUOTED + "...")
         assert MOST_QUOTED == 40
@@ -125,7 +125,7 @@ class TestDocument:
             {"learned": {"diameter": 1e-9}}, {"more": 5},
         ],
     )  # fmt: skip
-    def test_what_is_right(self, more, tmp_path):
+    def test_right_documents(self, more, tmp_path):
         assert check_document(json.dumps(GOOD | more), tmp_path) == GOOD | more
         for name in ("NaN", "Infinity"):
             text = json.dumps(GOOD | more | {"history": {"loss": ["*"]}}).replace('"*"', name)
@@ -161,7 +161,7 @@ class TestDocument:
             ({"parameters": {"filters": ["a"]}}, "must hold valid parameters; filters[0] must be"),
         ],
     )  # fmt: skip
-    def test_what_is_wrong(self, more, words, tmp_path):
+    def test_wrong_documents(self, more, words, tmp_path):
         with pytest.raises(ValueError, match=f"^{re.escape(f'{tmp_path} {words}')}"):
             check_document(json.dumps(GOOD | more), tmp_path)
 
@@ -172,7 +172,7 @@ class TestDocument:
                 check_document(json.dumps(GOOD | {name: bad}), Path("m"))
 
     @pytest.mark.parametrize("name", sorted(GOOD))
-    def test_what_is_missing(self, name):
+    def test_missing_parts(self, name):
         others = {key: value for key, value in GOOD.items() if key != name}
         with pytest.raises(
             ValueError, match=r"^m must hold a JSON document with format_version, .*; got another one\."
@@ -193,7 +193,7 @@ class TestDocument:
             check_document(json.dumps(GOOD | {"more": "\ud800"}), Path("m"))
 
     @pytest.mark.parametrize("name", ["sizes", "thresholds", "score"])
-    def test_parts_of_what_was_learned_are_looked_at_where_they_are(self, name, monkeypatch):
+    def test_learned_parts_are_checked_where_they_exist(self, name, monkeypatch):
         read = {"sizes": "read_sizes", "thresholds": "read_thresholds", "score": "read_calibration"}[name]
         seen = []
         monkeypatch.setattr(document_checks, read, seen.append)

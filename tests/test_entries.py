@@ -158,7 +158,7 @@ def test_ignored_classes_and_a_choice(geojson):
     assert not masks.any()
 
 
-def test_outlines_of_regions_are_told(geojson):
+def test_outlines_of_regions_are_reported(geojson):
     file = geojson(feature(square(0, 18, 0)), feature(square(2, 6)), feature(square(8, 12)))
     masks, said = read_and_say(flowseg.io.read_geojson, file, SHAPE)
     assert len(sizes(masks)) == 3

@@ -163,7 +163,7 @@ def test_coco_sizes_are_those_of_the_image(tmp_path):
 @pytest.mark.parametrize(
     ("other", "said"), [((1, "b.png"), "id 1"), ((2, "a.png"), "file name 'a.png'"), ((1.0, "b"), r"id 1(\.0)?")]
 )
-def test_coco_images_are_there_once(other, said, tmp_path):
+def test_coco_images_are_unique(other, said, tmp_path):
     images = [{"id": k, "file_name": name, "height": 2, "width": 2} for k, name in ((1, "a.png"), other)]
     (tmp_path / "a.json").write_text(json.dumps({"images": images, "annotations": []}))
     with pytest.raises(ValueError, match=rf"a\.json must be a readable COCO file; got: several images of {said}.$"):
@@ -223,7 +223,7 @@ def test_cvat_shapes_that_are_none(shape, tmp_path):
         read_cvat(tmp_path, shape)
 
 
-def test_cvat_images_have_a_size_and_a_name_of_their_own(tmp_path):
+def test_cvat_images_have_a_size_and_a_unique_name(tmp_path):
     for size in ('width="0" height="6"', 'width="6" height="0"', 'width="6" height="-6"'):
         with pytest.raises(ValueError, match=r"a\.xml must be a readable CVAT export .*; got: an image of -?\d rows"):
             read_cvat(tmp_path, "", size)

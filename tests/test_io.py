@@ -190,7 +190,7 @@ def test_written_files_have_the_usual_permissions(tmp_path):
         ("a.jpg", np.zeros((4, 4, 3), np.uint8), ValueError, "path must end in .png; got .*a.jpg"),
     ],
 )
-def test_what_is_no_picture_is_not_written(tmp_path, name, picture, error, sentence):
+def test_arrays_that_are_no_pictures_are_refused(tmp_path, name, picture, error, sentence):
     with pytest.raises(error, match=sentence):
         io.write_picture(tmp_path / name, picture)
     assert not list(tmp_path.iterdir())

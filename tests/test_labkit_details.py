@@ -48,7 +48,7 @@ class TestLabkit:
                 ):
                     self.read(tmp_path, low, high, cell=[other, pixel])
 
-    def test_what_is_no_labeling(self, tmp_path):
+    def test_files_that_are_no_labeling(self, tmp_path):
         for text in ("[]", "3", '{"labels": []}', '{"labels": null}'):
             (tmp_path / "a.json").write_text(text)
             with pytest.raises(ValueError, match="must be a readable Labkit labeling; got: something without labels"):

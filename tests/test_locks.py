@@ -161,7 +161,7 @@ def test_a_file_is_flushed_before_it_is_renamed_and_its_folder_after(tmp_path, m
     assert done == [("flushed", number), ("renamed", number), *([("flushed", folder)] if os.name != "nt" else [])]
 
 
-def test_what_a_killed_save_leaves_is_removed_by_the_next(other, tmp_path):
+def test_leftovers_of_a_killed_save_are_removed_by_the_next(other, tmp_path):
     file = tmp_path / "a.tif"
     process = other("write", file)
     (left,) = tmp_path.iterdir()
@@ -176,7 +176,7 @@ def test_what_a_killed_save_leaves_is_removed_by_the_next(other, tmp_path):
     assert sorted(file.name for file in tmp_path.iterdir()) == ["a.tif", "b.tif"]
 
 
-def test_leftovers_of_several(tmp_path):
+def test_leftovers_of_several_processes(tmp_path):
     file = tmp_path / f"{'long ' * 30}é.tif"
     for number in range(files.AT_ONCE):
         files.unfinished(file, number).touch()
@@ -211,7 +211,7 @@ def test_many_write_the_same_file(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["link", "folder", "pipe", "file"])
-def test_what_has_the_name_of_an_unfinished_file(kind, tmp_path):
+def test_other_things_with_the_name_of_an_unfinished_file(kind, tmp_path):
     (tmp_path / "mine").write_text("mine")
     beside = files.unfinished(tmp_path / "a", 0)
     if kind == "link":
@@ -367,7 +367,7 @@ def test_a_run_that_another_one_came_between_is_refused(tmp_path, monkeypatch):
     assert contents(output).keys() == {"a_masks.tif", "flowseg-run.jsonl"}
 
 
-def test_files_of_others_survive_a_failure(tmp_path):
+def test_other_files_survive_a_failure(tmp_path):
     """Only what the command makes is taken back when a file fails."""
     source, output = masks(tmp_path / "in"), tmp_path / "out"
     output.mkdir()

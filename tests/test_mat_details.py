@@ -41,7 +41,7 @@ class TestVersion4:
         assert np.array_equal(second.read(), ARRAY * 2)
         assert first.read().dtype == np.dtype(CODES_4[code])
 
-    def test_what_is_no_array_of_real_numbers(self, read):
+    def test_arrays_that_are_not_of_real_numbers(self, read):
         found = read(old(0, is_complex=1), old(51), old(2), old(3), old(1003, order=">"), old(0, name=b"\0"), old(0))
         assert [one.kind for one in found] == ["complex array", "text", "sparse array", "class", "class", ""]
         assert np.array_equal(found[-1].read(), ARRAY)
@@ -171,7 +171,7 @@ class TestVersion5:
             with pytest.raises(InvalidFileError, match=f"got: {words}.$"):
                 found.read()
 
-    def test_what_is_compressed(self, read, monkeypatch):
+    def test_compressed_arrays(self, read, monkeypatch):
         content = element(14, parts())
         for bad in (packed(content, cut=1), packed(content + bytes(200))):
             (found,) = read(file(bad))

@@ -52,7 +52,7 @@ def test_byte_order_and_small_elements(tmp_path):
     assert np.array_equal(flowseg.io.read_mat(file, key="key"), array)
 
 
-def test_what_is_no_such_file(tmp_path):
+def test_other_files(tmp_path):
     file = tmp_path / "a.mat"
     for content, words in ((b"\x89HDF\r\n\x1a\n", "version 7.3"), (b"MATLAB 7.3".ljust(512) + b"\x89HDF\r\n\x1a\n", "7.3"),
                            (b"text", "cut short"), (b"x" * 200, "does not begin as a MATLAB file")):  # fmt: skip

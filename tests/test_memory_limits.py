@@ -54,7 +54,7 @@ def test_limits_of_the_shell_count():
         assert 0 < after <= min(before, 0.75 * 2**31)
 
 
-def test_what_is_not_known_is_allowed(monkeypatch):
+def test_unknown_limits_do_not_count(monkeypatch):
     for name in ("_machine", "_groups", "_limits"):
         monkeypatch.setattr(memory, name, list)
     assert memory.allowed() is None

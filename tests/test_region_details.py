@@ -25,7 +25,7 @@ class TestRoi:
         roifile.roiwrite(folder / "a.zip", regions, mode="w")
         return flowseg.io.read_roi(folder / "a.zip", shape, **chosen)
 
-    def test_what_is_written(self, tmp_path):
+    def test_written_files(self, tmp_path):
         io.write_roi(tmp_path / "a.ZIP", MASKS)
         three, seven = roifile.roiread(tmp_path / "a.ZIP")
         assert (three.name, three.roitype, three.composite) == ("0003", KINDS.TRACED, False)
@@ -69,7 +69,7 @@ class TestRoi:
         with pytest.raises(ValueError, match="got: a region of "):  # twice the file and so much is just enough
             flowseg.io.read_roi(tmp_path / "a.zip", MASKS.shape)
 
-    def test_what_is_no_file_is_not_waited_for(self, tmp_path, monkeypatch):
+    def test_pipes_and_devices_are_not_opened(self, tmp_path, monkeypatch):
         io.write_roi(tmp_path / "a.zip", MASKS)
         asked = []
         monkeypatch.setattr(_roi, "check_regular", asked.append)
@@ -153,7 +153,7 @@ class TestRoi:
     @pytest.mark.parametrize("controls", [[(0, 0), (5, 9), (10, 0)], [(0, 0), (0, 8), (9, 8), (9, 1)],
                                           [(0, 0), (30, 0), (10, 0)], [(0, 0), (-7, -7), (2, 2)],
                                           [(3, 3), (4, 9), (-5, 2), (3, 3)]])  # fmt: skip
-    def test_curves_are_as_exact_as_they_say_and_no_more(self, controls):
+    def test_curves_are_as_exact_as_documented(self, controls):
         found = np.array([controls[0], *_roi_shapes._flatten(controls)], float)
         assert found[-1].tolist() == list(controls[-1])
         t, points = np.linspace(0, 1, 2001)[:, None, None], np.array(controls, float)[None]
@@ -207,7 +207,7 @@ class TestCvat:
         self.read(tmp_path, '<image name="a" width="2" height="1"/><image name="b" width="3" height="4"/>')
         assert asked == [[(1, 2), (4, 3)]]
 
-    def test_what_is_no_export(self, tmp_path):
+    def test_files_that_are_no_export(self, tmp_path):
         for text, words in (
             ("<annotations/>", "no images"), ('<other><image name="a" width="2" height="1"/></other>', "no images"),
             ("<other><track/></other>", "no images"), ("<annotations><track/></annotations>", "tracks of a video"),
@@ -225,14 +225,14 @@ class TestCvat:
             with pytest.raises(ValueError, match="got: a polygon that is not three or more corners x, y"):
                 self.read(tmp_path, f'<polygon points="{points}"/>')
 
-    def test_what_stands_before_a_shape(self, tmp_path):
+    def test_tags_and_other_labels(self, tmp_path):
         box = '<box label="a" xtl="1" ytl="1" xbr="4" ybr="4"/>'
         assert sizes(self.read(tmp_path, f'<tag label="b"/>{box}')["a.png"]) == [9]
         self.read(tmp_path, box.replace('"a"', '"b"') + box.replace("4", "5"))
         with pytest.warns(UserWarning, match="1 of 2 entries .* a shape of another label"):
             assert sizes(flowseg.io.read_cvat(tmp_path / "a.xml", classes="a")["a.png"]) == [16]
 
-    def test_what_is_not_turned(self, tmp_path):
+    def test_shapes_that_are_not_rotated(self, tmp_path):
         for name, said in (
             ("ellipse", 'cx="100" cy="6" rx="100" ry="4"'),
             ("box", 'xtl="0" ytl="2" xbr="200" ybr="9"'),

@@ -21,7 +21,7 @@ from flowseg._report.objects import describe_objects
 from flowseg._report.page import FOLDER, SCRIPTS, Compared, read_part, write_page
 from flowseg._report.picture import find_factor, make_picture
 from flowseg._report.scores import CURVE, THRESHOLDS, as_document, as_table, curve, score_image, summarize
-from flowseg._system.shown import shown
+from flowseg._system.printable import shown
 
 
 def damage(masks, seed):

@@ -43,7 +43,7 @@ def test_results_come_in_order_and_errors_at_once(endless):
         results_of([threads.submit(divmod, 1, 0), threads.submit(endless)])
 
 
-def test_what_is_part_of_a_work_is_called_off_with_it():
+def test_parts_are_canceled_with_their_task():
     log, inside = [], threading.Event()
 
     def kernel(part, stop):
@@ -66,7 +66,7 @@ def test_what_is_part_of_a_work_is_called_off_with_it():
     assert log == ["called off"]
 
 
-def test_an_error_in_a_part_does_not_call_off_the_whole():
+def test_an_error_in_a_part_does_not_cancel_the_task():
     def part():
         with pytest.raises(MemoryError), Threads(1) as threads:
             results_of([threads.submit(np.empty, 1 << 55)])

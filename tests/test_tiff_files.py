@@ -232,7 +232,7 @@ def test_one_plane_is_read_without_the_rest(tmp_path, monkeypatch):
         assert read_shape(file) == read_shape(file, Selection(z=3)) == (32, 32)
 
 
-def test_memory_is_asked_for_the_plane_that_is_read(tmp_path, monkeypatch):
+def test_memory_is_checked_for_the_plane_that_is_read(tmp_path, monkeypatch):
     tifffile.imwrite(tmp_path / "a.ome.tif", np.zeros((40, 100, 100), np.uint16), metadata={"axes": "ZYX"})
     Image.new("L", (200, 100)).save(tmp_path / "b.png")
     monkeypatch.setattr(memory, "SMALL", 0)
@@ -297,7 +297,7 @@ def test_truncated_files_are_refused_or_right(kind, tmp_path):
     assert count["refused"] >= 50
 
 
-def test_what_is_no_tiff(tmp_path):
+def test_files_that_are_no_tiff(tmp_path):
     file = tmp_path / "a.tif"
     for content, sentence in (
         (b"", "must be a TIFF file to match its name; it is empty"),

@@ -123,7 +123,7 @@ def test_times(stack, tmp_path):
         io.read_image(tmp_path / "a.ome.tif", t=3)
 
 
-def test_only_what_is_chosen_is_read(stack, tmp_path, monkeypatch):
+def test_only_the_selected_part_is_read(stack, tmp_path, monkeypatch):
     da = pytest.importorskip("dask.array", reason="dask is not installed")
     from flowseg._image_files import opening
     from flowseg._image_files.source import Source, pick

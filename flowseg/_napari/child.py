@@ -28,7 +28,7 @@ from flowseg._segmenters.codecs import Outputs
 from flowseg._segmenters.pipeline import pipeline_of
 from flowseg._segmenters.summary import describe_fit
 from flowseg._segmenters.thresholds import Thresholds
-from flowseg._system.shown import one_line
+from flowseg._system.printable import one_line
 
 # The network of `flowseg demo`.
 SMALL_FILTERS, SMALL_CROP = (16, 32, 64), 96

@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 
 from flowseg._nets.tensor_files import read_metadata
 from flowseg._system import files, locks
-from flowseg._system.shown import LONGEST, one_line
+from flowseg._system.printable import LONGEST, one_line
 from flowseg._system.strict_json import read_strictly
 
 METADATA_KEY = "flowseg_checkpoint"

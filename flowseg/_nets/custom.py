@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from flowseg._system import files
-from flowseg._system.shown import one_line
+from flowseg._system.printable import one_line
 
 # Operations, by class name, after which an output is no longer free to take any value.
 SQUASHING = frozenset(

@@ -24,7 +24,7 @@ from flowseg._nets.batches import IGNORE, Batch, CropBatches, Sample
 from flowseg._nets.checkpoint import Checkpoint, KeepBest, State, fingerprint, read_state
 from flowseg._nets.encoder import Encoder
 from flowseg._nets.sizes import MAX_ENLARGEMENT, image_diameter
-from flowseg._system.shown import one_line
+from flowseg._system.printable import one_line
 
 # Random scaling of training crops, up or down by this factor at most.
 SCALE_JITTER = 1.3

@@ -21,7 +21,7 @@ from flowseg._report.objects import describe_objects
 from flowseg._report.picture import make_picture
 from flowseg._report.scores import ImageScores, curve, summarize
 from flowseg._system.files import write_atomically
-from flowseg._system.shown import shown
+from flowseg._system.printable import shown
 
 FOLDER = Path(__file__).parent / "assets"
 SCRIPTS = ("common.js", "scores.js", "table.js", "objects.js", "viewer.js", "main.js")

@@ -13,7 +13,7 @@ from flowseg._segmenters.calibration import read_calibration
 from flowseg._segmenters.noise import read_least_sharpness
 from flowseg._segmenters.thresholds import read_thresholds
 from flowseg._system.invalid_file import InvalidFileError
-from flowseg._system.shown import LONGEST, one_line
+from flowseg._system.printable import LONGEST, one_line
 from flowseg._system.strict_json import MOST_QUOTED, read_strictly
 
 FORMAT_VERSION = 1

@@ -31,7 +31,7 @@ from flowseg._segmenters.pipeline import PredictionSettings
 from flowseg._segmenters.training import find_grid, make_network
 from flowseg._system import files
 from flowseg._system.invalid_file import InvalidFileError
-from flowseg._system.shown import LONGEST, one_line
+from flowseg._system.printable import LONGEST, one_line
 from flowseg._system.strict_json import read_strictly
 
 # What `network` says in the file of a segmenter that was trained with a network of the user's own.

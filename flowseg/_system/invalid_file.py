@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from flowseg._system import memory
-from flowseg._system.shown import one_line
+from flowseg._system.printable import one_line
 
 T = TypeVar("T")
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from flowseg._labels.polygons import Ring
 from flowseg._system.invalid_file import StoredFile
-from flowseg._system.shown import one_line
+from flowseg._system.printable import one_line
 
 # Reasons that a sentence names; it counts the others.
 MOST_REASONS = 5

@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from flowseg._system.shown import shown
+from flowseg._system.printable import shown
 
 
 def say(*lines: str) -> None:

@@ -12,7 +12,7 @@ from threading import Condition
 from traceback import walk_tb
 from typing import Generic, NamedTuple, TypeVar
 
-from flowseg._system.shown import one_line
+from flowseg._system.printable import one_line
 
 T = TypeVar("T")
 Read = TypeVar("Read")

@@ -11,7 +11,7 @@ from cli_tools import contents, run_here
 
 from flowseg import cli, io
 from flowseg._system.invalid_file import StoredFile
-from flowseg._system.shown import LONGEST, one_line, shown
+from flowseg._system.printable import LONGEST, one_line, shown
 from flowseg.cli._shared.stream import sentence_of
 
 # Names, and how they are shown.
@@ -35,7 +35,7 @@ NAMES = {
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_shown(name):
+def test_printable_text(name):
     assert shown(name) == NAMES[name]
 
 
@@ -96,7 +96,7 @@ COMMANDS = {
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_commands_say_no_raw_name(name, folder, tmp_path):
+def test_commands_print_no_raw_name(name, folder, tmp_path):
     output = tmp_path / "out\x1b[7m\n"
     words = [word.replace("{in}", str(folder)).replace("{out}", str(output)) for word in COMMANDS[name]]
     result = run_here(*words, status=None)

@@ -83,7 +83,7 @@ def test_sixteen_bits(samples, tmp_path):
     assert np.array_equal(io.read_image(tmp_path / "a.png", channel=0), array.reshape(9, 7, samples)[..., 0])
 
 
-def test_grey_in_three_channels(labels, tmp_path):
+def test_gray_in_three_channels(labels, tmp_path):
     Image.fromarray(labels).convert("RGB").save(tmp_path / "a.png")
     Image.fromarray(labels).convert("RGBA").save(tmp_path / "b.png")
     for name in ("a.png", "b.png"):
@@ -97,7 +97,7 @@ def test_grey_in_three_channels(labels, tmp_path):
         io.read_image(tmp_path / "a.png", keep_color=3)
 
 
-def test_color_models_get_their_channels_of_grey_pictures(tmp_path):
+def test_color_models_get_three_channels_of_gray_pictures(tmp_path):
     (tmp_path / "images").mkdir()
     (tmp_path / "masks").mkdir()
     for seed in range(3):

@@ -65,7 +65,7 @@ def test_flow_colors():
     assert key[0, 32].tolist() == colors[1].tolist()
 
 
-def test_png_jpeg_bmp():
+def test_pictures():
     image, masks = synthetic.cells((64, 80), 8, rng=0)
     for picture in (plot.flow_colors(masks_to_flows(masks)), plot.mask_colors(masks), plot.outlines(image, masks)):
         assert picture.shape == (64, 80, 3)

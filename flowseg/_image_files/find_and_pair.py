@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from itertools import takewhile
 from pathlib import Path
+from typing import Literal, get_args
 
 from flowseg import _checks
 from flowseg._image_files.bioio_formats import READERS
@@ -17,12 +18,13 @@ SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", *READERS)
 # Files that one message names.
 NAMED = 5
 # Kinds of files to find.
-KINDS = ("images", "masks")
+Kind = Literal["images", "masks"]
+KINDS = get_args(Kind)
 
 StrPath = str | os.PathLike[str]
 
 
-def find_files(where: StrPath | Sequence[StrPath], *, kind: str | None = None) -> list[Path]:
+def find_files(where: StrPath | Sequence[StrPath], *, kind: Kind | None = None) -> list[Path]:
     """List image files.
 
     Parameters
@@ -126,7 +128,7 @@ def identity(file: Path) -> Path:
     return Path(os.path.realpath(file.parent)) / file.name
 
 
-def keep_kind(files: Iterable[Path], kind: str | None, among: Iterable[Path] = ()) -> list[Path]:
+def keep_kind(files: Iterable[Path], kind: Kind | None, among: Iterable[Path] = ()) -> list[Path]:
     """Return each file once, without pictures; of folders that hold images together with their masks only one kind.
 
     A folder's content counts as it is on the disk, together with these files and those ``among`` which they are.
@@ -173,6 +175,7 @@ def pair_files(first: Sequence[StrPath], second: Sequence[StrPath]) -> list[tupl
     Examples
     --------
     >>> from pathlib import Path
+from typing import Literal, get_args
     >>> from flowseg import io
     >>> pairs = io.pair_files([Path("a.png"), Path("b_img.png")], [Path("b_masks.tif"), Path("a.tif")])
     >>> [(x.name, y.name) for x, y in pairs]

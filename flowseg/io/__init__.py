@@ -1,4 +1,4 @@
-"""Files: find and pair files, read images, masks and annotations, write masks, objects, tables and pictures."""
+"""Find and pair files, read images, masks and annotations, write masks, objects, tables and pictures."""
 
 from flowseg._image_files.find_and_pair import find_files, pair_files
 from flowseg._image_files.pixel_size import read_pixel_size

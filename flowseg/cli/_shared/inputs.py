@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from flowseg import io
 from flowseg._image_files.file_names import is_masks_name, stem_of
-from flowseg._image_files.find_and_pair import glob_files, identity, list_files, match_files
+from flowseg._image_files.find_and_pair import Kind, glob_files, identity, list_files, match_files
 from flowseg._labels.doctor import check_masks
 from flowseg.cli._shared.annotations import read_loose_masks
 from flowseg.cli._shared.options import Reading
@@ -42,7 +42,7 @@ def find_masks(where: Sequence[str]) -> list[Path]:
     return _find(where, "masks")
 
 
-def _find(where: Sequence[str], kind: str) -> list[Path]:
+def _find(where: Sequence[str], kind: Kind) -> list[Path]:
     """Files of one kind; says which of the other are left out."""
     files = io.find_files(where, kind=kind)
     taken = {identity(file) for file in files}
@@ -68,12 +68,12 @@ def find_masks_with_masks(true: str, predicted: str) -> Pairs:
     return _find_pairs((true, "masks", "TRUE"), (predicted, "masks", "PREDICTED"))
 
 
-def find_partners(files: Sequence[Path], where: str, kind: str, names: tuple[str, str]) -> dict[Path, Path]:
+def find_partners(files: Sequence[Path], where: str, kind: Kind, names: tuple[str, str]) -> dict[Path, Path]:
     """Files of a kind by those that they belong to; ``names`` are what the user calls both sides."""
     return dict(match_files(files, io.find_files(_tree(where) if _is_tree(where) else where, kind=kind), names))
 
 
-def _find_pairs(first: tuple[str, str, str], second: tuple[str, str, str]) -> Pairs:
+def _find_pairs(first: tuple[str, Kind, str], second: tuple[str, Kind, str]) -> Pairs:
     """Pairs of files, each side given by where they are, what they are for and what the user calls them."""
     sides = [first[0], second[0]]
     if all(map(_is_tree, sides)):

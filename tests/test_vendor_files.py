@@ -146,7 +146,7 @@ def test_damaged_files(suffix, tmp_path):
     pytest.importorskip(f"bioio_{suffix[1:]}", reason=f"bioio-{suffix[1:]} is not installed")
     file = tmp_path / f"a{suffix}"
     file.write_bytes(b"nothing of the kind" * 30)
-    with pytest.raises(ValueError, match=rf"a{suffix} must be a file that bioio-{suffix[1:]} can read; it says:"):
+    with pytest.raises(ValueError, match=rf"a{suffix} must be a file that bioio-{suffix[1:]} can read; it reports:"):
         io.read_image(file)
     with pytest.raises(FileNotFoundError, match="must be an image file; there is none"):
         io.read_image(tmp_path / f"b{suffix}")

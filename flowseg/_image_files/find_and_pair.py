@@ -175,7 +175,6 @@ def pair_files(first: Sequence[StrPath], second: Sequence[StrPath]) -> list[tupl
     Examples
     --------
     >>> from pathlib import Path
-from typing import Literal, get_args
     >>> from flowseg import io
     >>> pairs = io.pair_files([Path("a.png"), Path("b_img.png")], [Path("b_masks.tif"), Path("a.tif")])
     >>> [(x.name, y.name) for x, y in pairs]

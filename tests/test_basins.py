@@ -217,7 +217,7 @@ def test_an_image_without_foreground_has_no_basin(n_iter):
 
 def test_joining_can_be_interrupted_in_every_round(monkeypatch):
     asked = []
-    monkeypatch.setattr(basins, "check_wanted", lambda: asked.append(1))
+    monkeypatch.setattr(basins, "check_canceled", lambda: asked.append(1))
     flows, state = split_in_three()
     join_basins(flows, state, 3)
     assert len(asked) == 1

@@ -127,7 +127,7 @@ def test_files_that_fail_are_named_and_the_others_done(data, model, tmp_path):
     (folder / "broken.png").write_bytes(b"nothing")
     imsave(folder / "rgb.png", np.tile(np.arange(3, dtype=np.uint8), (20, 20, 1)), check_contrast=False)
     result = run_here("predict", folder, "--model", model, "--output", tmp_path / "out", status=1)
-    assert "broken.png must be a PNG file, as its name says" in result.stderr
+    assert "broken.png must be a PNG file to match its name" in result.stderr
     assert "rgb.png must have as many channels as the model was trained on, 1; got 3" in result.stderr
     assert "2 of 3 files failed" in result.stderr
     assert len([line for line in result.stderr.splitlines() if not line.startswith("flowseg: note: ")]) == 3

@@ -97,10 +97,10 @@ def test_every_file_that_cannot_be_compared_is_named_once(data):
     options = ("--images", data / "images", "--report", report)
     one, two, three, four, five = fails("evaluate", data / "masks", data / "found", *options)
     assert "found/Zelle ä 1_masks.tif must have the shape of" in one
-    assert "found/Zelle ä 2_masks.tif must be a TIFF file, as its name says" in two
+    assert "found/Zelle ä 2_masks.tif must be a TIFF file to match its name" in two
     assert "masks/Zelle ä 3_masks.tif must be an integer label image" in three
     assert "images/Zelle ä 4.png must have the rows and columns of" in four
-    assert "images/Zelle ä 5.png must be a PNG file, as its name says" in five
+    assert "images/Zelle ä 5.png must be a PNG file to match its name" in five
     assert not report.exists()
     assert run("evaluate", data / "masks", data / "found", status=1).stderr.count("\n") == 3
     assert len(fails("evaluate", data / "masks", data / "found")) == 3

@@ -14,7 +14,7 @@ from cli_tools import ENVIRONMENT, command, contents, invoke, start
 from skimage.io import imsave
 
 from flowseg import __version__, io, synthetic
-from flowseg._system.files import unfinished, write_whole
+from flowseg._system.files import unfinished, write_atomically
 from flowseg.cli._batch.file_stream import MOST_FINISHING, Failure, Stages, stream_files
 from flowseg.cli._batch.run_record import RECORD_NAME, read_record
 
@@ -54,7 +54,7 @@ def leave_half(path):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Path, "unlink", lambda *args, **options: None)  # nobody is left to clear up
         with pytest.raises(KeyboardInterrupt):
-            write_whole(path, write)
+            write_atomically(path, write)
     assert unfinished(path, 0).read_bytes() == b"half"
 
 
@@ -198,7 +198,7 @@ def test_json(model, tmp_path):
     assert said["files"][1]["results"][-1] == str(tmp_path / "out" / "image 001_masks.tif")
     (failure,) = said["failures"]
     assert failure["file"] == str(images / "broken.png")
-    assert "must be a PNG file, as its name says" in failure["reason"]
+    assert "must be a PNG file to match its name" in failure["reason"]
     said = json.loads(invoke(*arguments, "--resume", status=1).stdout)
     assert [file["kept"] for file in said["files"]] == [True] * 3
 

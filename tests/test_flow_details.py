@@ -121,15 +121,15 @@ def test_only_the_ratio_of_spacings_counts():
 
 
 def test_interrupted_work_ends_before_it_is_split(monkeypatch):
-    class CalledOffError(Exception):
+    class CanceledError(Exception):
         pass
 
     def check():
-        raise CalledOffError
+        raise CanceledError
 
-    monkeypatch.setattr(targets, "check_wanted", check)
+    monkeypatch.setattr(targets, "check_canceled", check)
     components = find_components(MASKS)
-    with pytest.raises(CalledOffError):
+    with pytest.raises(CanceledError):
         targets.split_objects(components, np.arange(components.n), None)
 
 

@@ -331,7 +331,7 @@ class TestLabelsToFlows:
     def test_a_file_of_another_kind(self, pairs, tmp_path):
         file = tmp_path / "a.tif"
         file.write_bytes(b"no tiff")
-        with pytest.raises(ValueError, match="must be a TIFF file, as its name says"):
+        with pytest.raises(ValueError, match="must be a TIFF file to match its name"):
             flowseg.labels_to_flows([pairs[0][1]], files=[file])
         import tifffile
 

@@ -126,8 +126,8 @@ class TestDocument:
             ("[-Infinity]", "the number -inf"),
             ("9" * 5000, "got|digits"),
             ("9" * 400, "a number too large for one"),
-            ("{", "what is no JSON"),
-            ("", "what is no JSON"),
+            ("{", "text that is no JSON"),
+            ("", "text that is no JSON"),
         ],
     )
     def test_json(self, text, sentence):

@@ -24,7 +24,7 @@ def stay(*_):
 if sys.argv[1] == "lock":
     with locks.holding(Path(sys.argv[2]), "a test", "this"):
         stay()
-files.write_whole(Path(sys.argv[2]), stay)
+files.write_atomically(Path(sys.argv[2]), stay)
 """
 
 
@@ -105,7 +105,7 @@ def test_where_there_are_no_locks(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
     left = files.unfinished(tmp_path / "a", 0)
     left.touch()
-    files.write_whole(tmp_path / "a", lambda beside: beside.touch())
+    files.write_atomically(tmp_path / "a", lambda beside: beside.touch())
     assert sorted(tmp_path.iterdir()) == sorted([left, tmp_path / "a"])
 
 
@@ -161,7 +161,7 @@ def test_a_file_is_flushed_before_it_is_renamed_and_its_folder_after(tmp_path, m
     assert done == [("flushed", number), ("renamed", number), *([("flushed", folder)] if os.name != "nt" else [])]
 
 
-def test_what_a_killed_save_leaves_is_removed_by_the_next(other, tmp_path):
+def test_leftovers_of_a_killed_save_are_removed_by_the_next(other, tmp_path):
     file = tmp_path / "a.tif"
     process = other("write", file)
     (left,) = tmp_path.iterdir()
@@ -176,13 +176,13 @@ def test_what_a_killed_save_leaves_is_removed_by_the_next(other, tmp_path):
     assert sorted(file.name for file in tmp_path.iterdir()) == ["a.tif", "b.tif"]
 
 
-def test_leftovers_of_several(tmp_path):
+def test_leftovers_of_several_processes(tmp_path):
     file = tmp_path / f"{'long ' * 30}é.tif"
     for number in range(files.AT_ONCE):
         files.unfinished(file, number).touch()
     other = files.unfinished(tmp_path / f"{'long ' * 30}e.tif", 0)  # a name that begins as the other does
     other.touch()
-    files.write_whole(file, lambda beside: beside.write_text("x"))
+    files.write_atomically(file, lambda beside: beside.write_text("x"))
     assert sorted(tmp_path.iterdir()) == sorted([other, file])
     for number in (0, 7, 77):
         files.unfinished(file, number).touch()
@@ -196,7 +196,7 @@ def test_many_write_the_same_file(tmp_path):
     def write(number):
         try:
             for _ in range(20):
-                files.write_whole(file, lambda beside: beside.write_bytes(bytes([number]) * 5000))
+                files.write_atomically(file, lambda beside: beside.write_bytes(bytes([number]) * 5000))
         except OSError as error:
             errors.append(error)
 
@@ -211,7 +211,7 @@ def test_many_write_the_same_file(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["link", "folder", "pipe", "file"])
-def test_what_has_the_name_of_an_unfinished_file(kind, tmp_path):
+def test_other_things_with_the_name_of_an_unfinished_file(kind, tmp_path):
     (tmp_path / "mine").write_text("mine")
     beside = files.unfinished(tmp_path / "a", 0)
     if kind == "link":
@@ -223,7 +223,7 @@ def test_what_has_the_name_of_an_unfinished_file(kind, tmp_path):
         os.mkfifo(beside)
     else:
         os.link(tmp_path / "mine", beside)
-    files.write_whole(tmp_path / "a", lambda file: file.write_text("new"))
+    files.write_atomically(tmp_path / "a", lambda file: file.write_text("new"))
     assert (tmp_path / "a").read_text() == "new"
     assert (tmp_path / "mine").read_text() == "mine"
 
@@ -240,7 +240,7 @@ def test_a_link_that_is_named_stays_one(tmp_path):
 def test_names_are_not_too_long(tmp_path):
     for name in ("é" * 120 + ".tif", "x" * 255, "a." + "s" * 250):
         file = tmp_path / name
-        files.write_whole(file, lambda beside: beside.write_text("x"))
+        files.write_atomically(file, lambda beside: beside.write_text("x"))
         assert file.read_text() == "x"
         with locks.holding_file(file, "me", "this"):
             pass
@@ -389,7 +389,7 @@ def test_runs_in_a_folder_and_in_one_below_it_exclude_each_other(held, output, o
     assert not lock.exists()
 
 
-def test_files_of_others_survive_a_failure(tmp_path):
+def test_other_files_survive_a_failure(tmp_path):
     """Only what the command makes is taken back when a file fails."""
     source, output = masks(tmp_path / "in"), tmp_path / "out"
     output.mkdir()

@@ -47,7 +47,7 @@ def test_a_table_is_used_for_values_close_together(monkeypatch):
 
 def test_parts(monkeypatch):
     called = []
-    monkeypatch.setattr(numbering, "check_wanted", lambda: called.append(1))
+    monkeypatch.setattr(numbering, "check_canceled", lambda: called.append(1))
     monkeypatch.setattr(numbering, "PART", 1)
     assert [len(list(parts_of(size))) for size in range(4)] == [1, 1, 2, 3]
     monkeypatch.setattr(numbering, "PART", 4)

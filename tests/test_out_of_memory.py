@@ -10,7 +10,8 @@ import flowseg
 from flowseg import metrics, synthetic
 
 MODULES = [
-    "_checks",
+    "_checks.arrays",
+    "_checks.values",
     "_flows.basins",
     "_flows.cleanup",
     "_flows.decoding",

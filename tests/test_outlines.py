@@ -16,7 +16,7 @@ from scipy.spatial import Delaunay
 import flowseg
 from flowseg._labels.canvas import Canvas
 from flowseg._labels.polygons import fill, pixels_of, unite
-from flowseg.io._coco_segments import decode
+from flowseg.io._coco_segments import decode_segmentation
 
 eighths = st.integers(-16, 96).map(lambda k: k / 8)
 corners = st.lists(st.tuples(eighths, eighths), min_size=3, max_size=9).map(np.array)
@@ -122,7 +122,7 @@ def test_coco_polygons_are_those_of_pycocotools():
         height, width = (int(n) for n in rng.integers(1, 40, 2))
         polygons = [(rng.uniform(-9, 49, 2 * rng.integers(3, 7)).round(k % 3)).tolist() for _ in range(1 + k % 2)]
         expected = coding.decode(coding.merge(coding.frPyObjects(polygons, height, width)))
-        box, (top, left) = decode(polygons, (height, width))
+        box, (top, left) = decode_segmentation(polygons, (height, width))
         found = np.zeros((height, width), int)
         found[top : top + box.shape[0], left : left + box.shape[1]] = box
         assert np.array_equal(found, expected)

@@ -22,7 +22,7 @@ from flowseg._report.image_picture import find_factor, make_picture
 from flowseg._report.object_outlines import describe_objects
 from flowseg._report.score_table import as_document, as_table
 from flowseg._report.scores import IOU_THRESHOLDS, TABLE_THRESHOLDS, curve, score_image, summarize
-from flowseg._system.shown import shown
+from flowseg._system.printable import shown
 
 
 def damage(masks, seed):

@@ -37,8 +37,8 @@ def slow(path, write, **options):
         time.sleep(0.2)
     whole(path, fill, **options)
 if sys.argv[1] == "write":
-    whole = files.write_whole
-    files.write_whole = slow
+    whole = files.write_atomically
+    files.write_atomically = slow
 elif sys.argv[1] == "read":
     _mend.read_raw_masks = stay
 elif sys.argv[1] == "make":

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from flowseg import _diffusion
 from flowseg._flows.following import find_endpoints
 from flowseg._system.parallel import run_parts, split_range
-from flowseg._system.threads import check_wanted
+from flowseg._system.threads import check_canceled
 
 # Two basins that touch are joined if their affinity is larger than this (no unit). It is 1 where flows pass through the
 # common border, 2 where they point straight at each other, and negative where they part. At a border of two objects
@@ -154,7 +154,7 @@ def join_basins(flows: NDArray[np.float32], labels: NDArray[np.int32], n: int) -
     affinity = _affinity(pairs, sums, by_label)
     rounds = []  # per round, the new number of every label that is left; there are fewer in every round
     while (above := np.flatnonzero(affinity > MIN_AFFINITY)).size:
-        check_wanted()
+        check_canceled()
         joined = pairs[:, above[_best_pairs(pairs[:, above], affinity[above])]]
         changed = np.zeros(by_label.shape[1], dtype=bool)
         changed[joined] = True

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from flowseg import _checks, _diffusion
 from flowseg._labels.components import Components, find_components
 from flowseg._system.parallel import run_parts, split_by_cost
-from flowseg._system.threads import check_wanted, interruptibly, size_of
+from flowseg._system.threads import check_canceled, interruptibly, size_of
 
 # Parts that the objects of an image are split into, and seconds that a part takes at least. Source: chosen; enough for
 # many threads, and none so small that its call costs more than its work.
@@ -136,7 +136,7 @@ def split_objects(
     extent = objects.boxes[chosen, 3:] - objects.boxes[chosen, :3]
     updates = (extent + RIM).prod(axis=1) * (2.0 * (extent - 1).sum(axis=1) if n_iter is None else float(n_iter))
     costs = updates + PIXEL_COST * objects.sizes[chosen]
-    check_wanted()
+    check_canceled()
     seconds = float(costs.sum()) / UPDATES_PER_SECOND
     n_parts = int(np.clip(seconds / SECONDS_PER_PART, 1, N_PARTS))
     return [chosen[part] for part in split_by_cost(costs, n_parts)], seconds

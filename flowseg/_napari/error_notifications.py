@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from napari.utils.notifications import show_error
 
-from flowseg._system.shown import one_line, shown
+from flowseg._system.printable import one_line, shown
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from flowseg._napari.doubtful_objects import COLUMNS
 from flowseg._napari.layers import Index
 from flowseg._system.locks import holding_folder
 from flowseg._system.optional import need
-from flowseg.io._kinds import COCO, COCO_NAME, NEEDS, Result, result_file, write_results
+from flowseg.io._results import COCO, COCO_NAME, NEEDS, Result, result_file, write_results
 
 # Kind of files -> its title.
 KINDS = {

@@ -37,8 +37,8 @@ from flowseg._segmenters.codecs.codec import Outputs
 from flowseg._segmenters.fitting.fit_summary import describe_fit
 from flowseg._segmenters.learned_decoding.thresholds import Thresholds
 from flowseg._segmenters.pipeline import pipeline_of
+from flowseg._system.printable import one_line
 from flowseg._system.rescue import save_somewhere
-from flowseg._system.shown import one_line
 
 # The network of `flowseg demo`.
 SMALL_FILTERS, SMALL_CROP = (16, 32, 64), 96

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowseg._system import files
-from flowseg._system.shown import one_line
+from flowseg._system.printable import one_line
 
 # Operations, by class name, that bound the values of an output.
 SQUASHING = frozenset(

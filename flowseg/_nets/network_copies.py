@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from flowseg._nets import custom_networks, networks
-from flowseg._system.shown import one_line
+from flowseg._system.printable import one_line
 
 
 @networks.single_precision()

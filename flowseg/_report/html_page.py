@@ -20,8 +20,8 @@ from flowseg._labels.overlaps import Overlaps
 from flowseg._report.image_picture import make_picture
 from flowseg._report.object_outlines import describe_objects
 from flowseg._report.scores import ImageScores, curve, summarize
-from flowseg._system.files import write_whole
-from flowseg._system.shown import shown
+from flowseg._system.files import write_atomically
+from flowseg._system.printable import shown
 
 FOLDER = Path(__file__).parent / "assets"
 SCRIPTS = (
@@ -55,7 +55,7 @@ def write_page(path: Path, compared: Iterable[Compared], n_images: int, title: s
                 data = {"version": __version__, "title": shown(title), "scores": summarize(seen), "curve": curve(seen)}
                 _assemble(page, data, blocks)
 
-    write_whole(path, write)
+    write_atomically(path, write)
     return scores
 
 

@@ -22,7 +22,7 @@ import typer
 
 from flowseg import __version__
 from flowseg._nets.startup_messages import suppress_startup_messages
-from flowseg._system.shown import one_line
+from flowseg._system.printable import one_line
 from flowseg.cli._check import check
 from flowseg.cli._convert import convert
 from flowseg.cli._evaluate import evaluate

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from flowseg import io
-from flowseg._image_files.paths import identity, list_files
+from flowseg._image_files.find_and_pair import identity, list_files
 from flowseg._labels.check import Finding, MasksReport, check_masks
 from flowseg._labels.duplicates import fingerprint
 from flowseg._labels.mend import mend_masks
@@ -24,7 +24,7 @@ from flowseg.cli._shared.errors import FAULTS, name_file, sentence_of
 from flowseg.cli._shared.find_inputs import find_masks, find_masks_with_images
 from flowseg.cli._shared.options import READ, RUN, WRITE, AsJson
 from flowseg.cli._shared.terminal import print_json, print_lines
-from flowseg.io._kinds import write_labels
+from flowseg.io._results import write_labels
 
 # With fewer objects in all there is little to learn from.
 FEW_OBJECTS = 50

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from flowseg import io
 from flowseg._checks import check_choice
-from flowseg._image_files.paths import nearest_files
+from flowseg._image_files.find_and_pair import nearest_files
 from flowseg._image_files.reading import read_shape
 from flowseg._labels.overlaps import count_objects
 from flowseg.cli._batch.file_stream import Stages
@@ -37,7 +37,7 @@ from flowseg.cli._shared.annotation_files import (
 from flowseg.cli._shared.errors import FAULTS
 from flowseg.cli._shared.find_inputs import find_images
 from flowseg.cli._shared.options import READ, WRITE, AsJson, FileWorkers, OutputFolder, Overwrite, Plane, Resume, Time
-from flowseg.io._kinds import COCO, MasksOfFiles, Result, complete_kinds, parse_kinds, result_files, write_results
+from flowseg.io._results import COCO, MasksOfFiles, Result, complete_kinds, parse_kinds, result_files, write_results
 
 # Kinds of files that can be made of masks.
 TO = ("tif", "png", "roi", "geojson", COCO, "csv", "parquet")

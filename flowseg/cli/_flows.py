@@ -16,7 +16,7 @@ from flowseg.cli._batch.run_record import describe_run
 from flowseg.cli._shared.find_inputs import find_masks
 from flowseg.cli._shared.options import AsJson, FileWorkers, MaskFiles, OutputFolder, Overwrite, Resume
 from flowseg.io._flow_stacks import labels_to_flows
-from flowseg.io._kinds import Result, write_results
+from flowseg.io._results import Result, write_results
 
 KINDS = ("flow_picture", "flows")
 

@@ -26,7 +26,7 @@ from flowseg.cli._shared.options import WRITE, AsJson, Axes, Channel, FileWorker
 from flowseg.cli._shared.output_file import check_output_file
 from flowseg.cli._shared.swapped_inputs import check_not_swapped
 from flowseg.cli._shared.terminal import print_json, print_lines
-from flowseg.io._kinds import NEEDS
+from flowseg.io._results import NEEDS
 
 SUFFIXES = (".csv", ".parquet")
 

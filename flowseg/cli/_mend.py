@@ -8,7 +8,7 @@ import typer
 from numpy.typing import NDArray
 
 from flowseg import io
-from flowseg._image_files.names import bare_name
+from flowseg._image_files.file_names import bare_name
 from flowseg._labels.mend import Mended, mend_masks
 from flowseg._labels.overlaps import count_objects
 from flowseg.cli._batch.file_stream import Stages
@@ -20,7 +20,7 @@ from flowseg.cli._shared.annotation_files import read_raw_masks
 from flowseg.cli._shared.find_inputs import find_masks
 from flowseg.cli._shared.options import RUN, AsJson, FileWorkers, MaskFiles, OutputFolder, Overwrite, Resume
 from flowseg.cli._shared.terminal import print_lines
-from flowseg.io._kinds import Result, write_results
+from flowseg.io._results import Result, write_results
 
 
 def mend(

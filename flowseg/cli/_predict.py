@@ -35,7 +35,7 @@ from flowseg.cli._shared.options import (
     Resume,
     Scene,
 )
-from flowseg.io._kinds import COCO, MasksOfFiles, parse_kinds, result_file
+from flowseg.io._results import COCO, MasksOfFiles, parse_kinds, result_file
 
 if TYPE_CHECKING:
     from flowseg import BoundarySegmenter, FlowSegmenter

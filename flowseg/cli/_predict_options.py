@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from flowseg.cli._shared.options import READ, SEGMENT, WRITE
-from flowseg.io._kinds import COCO, complete_kinds
+from flowseg.io._results import COCO, complete_kinds
 
 # Kinds of results that can be written beside the masks.
 ALSO = ("roi", "geojson", COCO, "png", "csv", "parquet", "flows")

@@ -13,11 +13,12 @@ import tifffile
 from numpy.typing import NDArray
 
 from flowseg import io
-from flowseg._image_files.parts import name_axes, open_image
+from flowseg._image_files.opening import open_image
+from flowseg._image_files.selection import name_axes
 from flowseg._labels.measure import Table
 from flowseg._system import files
 from flowseg.cli._shared.image_reading import Reading
-from flowseg.io._kinds import result_file
+from flowseg.io._results import result_file
 
 # The word for every plane.
 ALL = "all"
@@ -154,4 +155,4 @@ def _write_masks(path: Path, masks: StackMasks) -> None:
             photometric="minisblack",
         )
 
-    files.write_whole(path, write)
+    files.write_atomically(path, write)

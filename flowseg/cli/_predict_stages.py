@@ -20,7 +20,7 @@ from flowseg.cli._predict_stacks import Stack, StackMasks, open_stack, segment_s
 from flowseg.cli._shared.image_reading import Reading
 from flowseg.cli._shared.models import check_channels
 from flowseg.cli._shared.progress import TileBar
-from flowseg.io._kinds import Result, write_results
+from flowseg.io._results import Result, write_results
 
 if TYPE_CHECKING:
     from flowseg import BoundarySegmenter, FlowSegmenter

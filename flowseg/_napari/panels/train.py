@@ -187,7 +187,7 @@ class TrainPanel(QWidget):
                 raise ValueError("Train a model to save it; none has been trained yet.")
             target = Path(path) if path.endswith(SUFFIX) else Path(path + SUFFIX)
             source = self._trained.path
-            files.write_whole(target, lambda beside: shutil.copyfile(source, beside))
+            files.write_atomically(target, lambda beside: shutil.copyfile(source, beside))
             show_info(f"Saved as {target}")
 
 

@@ -18,7 +18,8 @@ from flowseg._nets.safetensors_header import read_metadata
 from flowseg._nets.training.best_weights import KeepBest
 from flowseg._nets.training.keras_callback import Callback
 from flowseg._system import files, locks
-from flowseg._system.strict_json import read_strictly, shorten
+from flowseg._system.printable import LONGEST, one_line
+from flowseg._system.strict_json import read_strictly
 
 METADATA_KEY = "flowseg_checkpoint"
 N_SEEDS = 3  # of the split, the weights and the batches
@@ -112,7 +113,9 @@ class Checkpoint(Callback):
                     self.best.weights = [opened.get_tensor(name) for name in names]
                     _check_shapes(self.best.weights, network)
         except (SafetensorError, ValueError, TypeError) as error:
-            raise ValueError(f"checkpoint must hold the whole training; {path} does not: {shorten(error)}") from None
+            raise ValueError(
+                f"checkpoint must hold the whole training; {path} does not: {one_line(str(error), LONGEST)}"
+            ) from None
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Update the state, and write the file atomically."""

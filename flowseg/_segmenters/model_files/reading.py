@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 
 from flowseg import _checks
 from flowseg._intensities import DEFAULT
-from flowseg._nets.safetensors_header import read_metadata
+from flowseg._nets.safetensors_header import damaged, read_metadata
 from flowseg._nets.sizes import Sizes, read_sizes, scale_factor
 from flowseg._segmenters.fitted import Fitted, FixedParameters
 from flowseg._segmenters.fitting.new_network import find_grid, make_network
@@ -19,7 +19,8 @@ from flowseg._segmenters.model_files.document_checks import CUSTOM_NETWORK, META
 from flowseg._segmenters.model_files.weights import check_size, read_weights
 from flowseg._segmenters.noise_check import read_least_sharpness
 from flowseg._segmenters.pipeline import PredictionSettings
-from flowseg._system.strict_json import shorten
+from flowseg._system.invalid_file import InvalidFileError
+from flowseg._system.printable import LONGEST, one_line
 
 
 def read_document(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -32,13 +33,10 @@ def read_document(path: str | os.PathLike[str]) -> dict[str, Any]:
         metadata = read_metadata(file)
         with safe_open(file, framework="numpy"):  # checks shapes and types
             pass
-    except (SafetensorError, OSError, ValueError) as error:
-        raise ValueError(
-            f"{file} must be a flowseg model in .safetensors format; it is damaged, cut short or of another format "
-            f"({shorten(error)})."
-        ) from None
+    except (SafetensorError, OSError) as error:
+        raise damaged(file, one_line(str(error), LONGEST)) from None
     if METADATA_KEY not in metadata:
-        raise ValueError(f"{file} must be a flowseg model; got a .safetensors file without flowseg's metadata.")
+        raise InvalidFileError(f"{file} must be a flowseg model; got a .safetensors file without flowseg's metadata.")
     return check_document(metadata[METADATA_KEY], file)
 
 
@@ -57,7 +55,9 @@ def read_parameters(
     known = set(cls().get_params(deep=False))
     if set(parameters) != known:
         odd = sorted(set(parameters) ^ known)
-        raise ValueError(f"{path} must have the parameters of {cls.__name__}; these do not pair up: {', '.join(odd)}.")
+        raise InvalidFileError(
+            f"{path} must have the parameters of {cls.__name__}; these do not pair up: {', '.join(odd)}."
+        )
     if parameters["network"] == CUSTOM_NETWORK:
         if network is None:
             raise ValueError(
@@ -73,11 +73,11 @@ def read_parameters(
 
 @contextmanager
 def naming(path: str | os.PathLike[str], what: str) -> Iterator[None]:
-    """Add the file to errors about values that it holds."""
+    """Name the file in errors about values that it holds."""
     try:
         yield
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{path} must hold {what}; {shorten(error)}") from None
+        raise InvalidFileError(f"{path} must hold {what}; {one_line(str(error), LONGEST)}") from None
 
 
 def read_fitted(

@@ -13,13 +13,14 @@ from safetensors import safe_open
 
 from flowseg._segmenters.fitted import FixedParameters
 from flowseg._system import files
+from flowseg._system.invalid_file import InvalidFileError
 
 # Bytes of a 3 x 3 kernel of float32 from one channel to one.
 KERNEL_BYTES = 4 * 3 * 3
 
 
 def check_size(path: str | os.PathLike[str], fixed: FixedParameters) -> None:
-    """Raise ValueError if the file is too small for the network of its parameters, before it is built."""
+    """Raise InvalidFileError if the file is too small for the network of its parameters, before it is built."""
     n_channels, widths = fixed.n_channels, list(fixed.filters)
     if not fixed.is_custom:
         # Per level two 3 x 3 kernels: from the channels of the level before, and from its own.
@@ -29,7 +30,7 @@ def check_size(path: str | os.PathLike[str], fixed: FixedParameters) -> None:
         least = n_channels  # at least a byte for each, whatever the network
     size = Path(path).stat().st_size
     if least > size:
-        raise ValueError(f"{path} must hold the weights of its network, at least {least} bytes; got {size}.")
+        raise InvalidFileError(f"{path} must hold the weights of its network, at least {least} bytes; got {size}.")
 
 
 def name_weights(network: Any) -> dict[str, NDArray[Any]]:
@@ -44,7 +45,7 @@ def read_weights(path: str | os.PathLike[str], network: Any) -> None:
         found = set(opened.keys())
         missing = sorted(set(map(_core_name, expected)) ^ set(map(_core_name, found)))
         if missing or len(found) != len(expected):
-            raise ValueError(
+            raise InvalidFileError(
                 f"{path} must hold the {len(expected)} weights of this network; got {len(found)}, and these do not "
                 f"pair up: {', '.join(missing[:4])}{' ...' if len(missing) > 4 else ''}."
             )
@@ -54,12 +55,12 @@ def read_weights(path: str | os.PathLike[str], network: Any) -> None:
             view = opened.get_slice(by_core[_core_name(name)])
             shape = tuple(view.get_shape())
             if shape != array.shape:
-                raise ValueError(f"{path}: weight {name} must have shape {array.shape}; got {shape}.")
+                raise InvalidFileError(f"{path}: weight {name} must have shape {array.shape}; got {shape}.")
             if not files.fits(view.get_dtype(), array.dtype.name):
-                raise ValueError(f"{path}: weight {name} must have dtype {array.dtype}; got {view.get_dtype()}.")
+                raise InvalidFileError(f"{path}: weight {name} must have dtype {array.dtype}; got {view.get_dtype()}.")
             value = opened.get_tensor(by_core[_core_name(name)])
             if not np.all(np.isfinite(value)):
-                raise ValueError(f"{path}: weight {name} must be finite; got NaN or infinite values.")
+                raise InvalidFileError(f"{path}: weight {name} must be finite; got NaN or infinite values.")
             values.append(value)
     network.set_weights(values)
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from flowseg import _checks
-from flowseg._image_files.names import stem_of
+from flowseg._image_files.file_names import stem_of
 from flowseg.cli._batch.input_snapshots import Snapshot
 from flowseg.cli._batch.output_folder import check_output_folder
 from flowseg.cli._batch.result_names import name_results
 from flowseg.cli._batch.resume import compare_runs, find_finished
 from flowseg.cli._batch.run_record import RECORD_NAME, Entry, Run, hash_record, read_record
-from flowseg.io._kinds import COCO_NAME, result_files
+from flowseg.io._results import COCO_NAME, result_files
 
 
 @dataclass(frozen=True)

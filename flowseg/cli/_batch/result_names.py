@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from flowseg._image_files.names import stem_of
+from flowseg._image_files.file_names import stem_of
 
 
 def name_results(files: Sequence[Path], bare: Callable[[Path], str] = stem_of) -> list[str]:

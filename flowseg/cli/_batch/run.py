@@ -18,7 +18,7 @@ from flowseg.cli._batch.plan import Batch, Task
 from flowseg.cli._batch.run_record import RECORD_NAME, Entry, Record, hash_record
 from flowseg.cli._shared.errors import FAULTS, sentence_of
 from flowseg.cli._shared.progress import advising
-from flowseg.io._kinds import COCO_NAME, MasksOfFiles, result_files
+from flowseg.io._results import COCO_NAME, MasksOfFiles, result_files
 
 RESUME = "finished results stay in the output folder; the same command with --resume continues"
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from flowseg import __version__
 from flowseg._system import files, locks
+from flowseg._system.invalid_file import StoredFile
 from flowseg._system.strict_json import read_strictly
 from flowseg.cli._batch.input_snapshots import Snapshot
 
@@ -67,19 +68,34 @@ def read_record(folder: Path) -> tuple[Run | None, dict[str, Entry]]:
     file = folder / RECORD_NAME
     if not file.is_file():
         return None, {}
-    with files.naming_what_is_damaged(file, "record of a flowseg command"):
+    stored = StoredFile(file, "record of a flowseg command")
+    with stored.parsing(UnicodeDecodeError):
         lines = file.read_text(encoding="ascii").split("\n")[:-1]
-        documents = [read_strictly(line) for line in lines]
-        if not documents:
-            return None, {}
-        first = documents[0]
-        options = tuple((str(name), str(value)) for name, value in first["options"])
-        run = Run(str(first["command"]), str(first["model"]), options, str(first["flowseg"]))
-        entries = [
-            Entry(str(d["name"]), str(d["file"]), str(d["sha256"]), int(d["objects"]), str(d.get("note", "")))
-            for d in documents[1:]
-        ]
+    documents = [read_strictly(line, stored.invalid) for line in lines]
+    if not documents:
+        return None, {}
+    run = _as_run(documents[0], stored)
+    entries = [_as_entry(document, stored) for document in documents[1:]]
     return run, {entry.name: entry for entry in entries}
+
+
+def _as_run(document: Any, stored: StoredFile) -> Run:
+    options = document.get("options") if isinstance(document, dict) else None
+    if not isinstance(options, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in options):
+        raise stored.invalid("a first line that describes no run")
+    if not document.keys() >= {"command", "model", "flowseg"}:
+        raise stored.invalid("a run without its command, model or version")
+    pairs = tuple((str(name), str(value)) for name, value in options)
+    return Run(str(document["command"]), str(document["model"]), pairs, str(document["flowseg"]))
+
+
+def _as_entry(document: Any, stored: StoredFile) -> Entry:
+    if not isinstance(document, dict) or not document.keys() >= {"name", "file", "sha256", "objects"}:
+        raise stored.invalid("a line that describes no finished file")
+    if type(document["objects"]) is not int:
+        raise stored.invalid("a finished file whose number of objects is no whole number")
+    name, source, digest = (str(document[key]) for key in ("name", "file", "sha256"))
+    return Entry(name, source, digest, document["objects"], str(document.get("note", "")))
 
 
 class Record:
@@ -128,7 +144,7 @@ class Record:
     def write(self) -> None:
         """Write the whole record again, files in the order of their names; a link is replaced, not followed."""
         lines = [_line(asdict(self.run)), *(_line(asdict(self.entries[name])) for name in sorted(self.entries))]
-        files.write_whole(self.file, lambda beside: beside.write_bytes(b"".join(lines)), through_links=False)
+        files.write_atomically(self.file, lambda beside: beside.write_bytes(b"".join(lines)), through_links=False)
 
 
 def _line(document: dict[str, Any]) -> bytes:

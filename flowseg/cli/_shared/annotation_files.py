@@ -13,17 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowseg import io
-from flowseg._image_files.names import bare_name
-from flowseg._image_files.paths import SUFFIXES, identity, keep_kind, list_files
-from flowseg._image_files.reading import read_array
+from flowseg._image_files.file_names import bare_name
+from flowseg._image_files.find_and_pair import SUFFIXES, identity, keep_kind, list_files
+from flowseg._image_files.reading import read_labels
 from flowseg._labels.from_binary import masks_from_binary
 from flowseg._labels.from_rgb import masks_from_rgb
-from flowseg._system import files
+from flowseg._system.invalid_file import StoredFile
 from flowseg.io._annotations import read_mat, read_object_files
 from flowseg.io._cellpose import read_cellpose
 from flowseg.io._coco import read_coco
 from flowseg.io._cvat import read_cvat
-from flowseg.io._entries import name_kind, read_json
+from flowseg.io._documents import name_kind, read_json
 from flowseg.io._geojson import read_geojson
 from flowseg.io._labkit import read_labkit
 from flowseg.io._roi import read_roi
@@ -157,8 +157,7 @@ def _find_kind(file: Path) -> str:
     for endings, kind in BY_NAME:
         if file.name.lower().endswith(endings):
             return kind
-    with files.naming_what_is_damaged(file, "JSON file"):
-        document = read_json(file)
+    document = read_json(StoredFile(file, "JSON file"))
     first = document[0] if isinstance(document, list) and document else document
     for key, kind in BY_KEY:
         if isinstance(first, Mapping) and key in first:
@@ -211,7 +210,7 @@ def _read(file: Path, kind: str, selection: Selection, shape: tuple[int, int] | 
 
 def read_foreground(file: Path) -> NDArray[np.bool_]:
     """Read the foreground of a binary image, which may be stored in color."""
-    array, axes = read_array(file, palette=False)
+    array, axes = read_labels(file)
     colors = array[..., :3] if axes.endswith("S") else array[..., np.newaxis]
     if (colors != colors[..., :1]).any() or np.unique(colors).size > 2:
         raise ValueError(f"{file} must be a binary image, of two values; got more.")
@@ -220,7 +219,7 @@ def read_foreground(file: Path) -> NDArray[np.bool_]:
 
 def read_raw_masks(file: Path) -> NDArray[Any]:
     """Read a label image unchanged, errors included; an RGB annotation becomes masks."""
-    array, axes = read_array(file, palette=False)
+    array, axes = read_labels(file)
     if axes.endswith("S") and array.shape[-1] in (3, 4) and np.issubdtype(array.dtype, np.integer):
         return masks_from_rgb(array)
     return array

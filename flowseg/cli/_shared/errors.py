@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from traceback import walk_tb
 
-from flowseg._system.shown import one_line
+from flowseg._system.printable import one_line
 
 # Errors that a file or the machine may cause; any other is a bug.
 FAULTS = (ValueError, TypeError, OSError, MemoryError, ImportError)

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from flowseg import io
-from flowseg._image_files.names import is_masks_name
-from flowseg._image_files.paths import glob_files, identity, list_files, match_files
+from flowseg._image_files.file_names import is_masks_name
+from flowseg._image_files.find_and_pair import Kind, glob_files, identity, list_files, match_files
 from flowseg.cli._shared.terminal import print_message
 
 Pairs = list[tuple[Path, Path]]
 
 # One input of a command: where it is, the kind of its files, and the name of its argument.
-Side = tuple[str, str, str]
+Side = tuple[str, Kind, str]
 
 
 def find_images(where: Sequence[str], earlier_results: Sequence[Path] = ()) -> list[Path]:
@@ -31,7 +31,7 @@ def find_masks(where: Sequence[str]) -> list[Path]:
     return _find(where, "masks")
 
 
-def _find(where: Sequence[str], kind: str) -> list[Path]:
+def _find(where: Sequence[str], kind: Kind) -> list[Path]:
     """Find files of one kind; a note names the files of the other kind that are left out."""
     files = io.find_files(where, kind=kind)
     taken = {identity(file) for file in files}
@@ -57,7 +57,7 @@ def find_masks_with_masks(true: str, predicted: str) -> Pairs:
     return _find_pairs((true, "masks", "TRUE"), (predicted, "masks", "PREDICTED"))
 
 
-def find_partners(files: Sequence[Path], where: str, kind: str, names: tuple[str, str]) -> dict[Path, Path]:
+def find_partners(files: Sequence[Path], where: str, kind: Kind, names: tuple[str, str]) -> dict[Path, Path]:
     """Find the partner of each file; ``names`` are the arguments of both sides."""
     return dict(match_files(files, io.find_files(_tree(where) if _is_tree(where) else where, kind=kind), names))
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +9,7 @@ from numpy.typing import NDArray
 
 from flowseg import _checks, io
 from flowseg._image_files.reading import check_image_memory
+from flowseg._image_files.selection import Selection
 from flowseg.cli._shared.option_values import parse_channel
 
 # Bytes per pixel that segmenting an image takes beside the image itself, at least: outputs of the network (three
@@ -18,15 +17,8 @@ from flowseg.cli._shared.option_values import parse_channel
 BYTES_PER_PIXEL = 40
 
 
-@dataclass(frozen=True)
-class Reading:
+class Reading(Selection):
     """The axes of the files, and the part of them to take; see `flowseg.io.read_image`."""
-
-    axes: str | None = None
-    channel: int | Sequence[int] | None = None
-    z: int | None = None
-    t: int | None = None
-    scene: int | str | None = None
 
     def read(self, file: Path, *, keep_color: bool = False) -> NDArray[Any]:
         """Read the image of a file."""
@@ -47,15 +39,7 @@ class Reading:
 
     def check_memory(self, file: Path) -> None:
         """Refuse, before it is read, an image that this machine has not the memory to segment."""
-        check_image_memory(
-            file,
-            BYTES_PER_PIXEL,
-            axes=self.axes,
-            channel=self.channel,
-            z=self.z,
-            t=self.t,
-            scene=self.scene,
-        )
+        check_image_memory(file, BYTES_PER_PIXEL, self)
 
 
 def make_reading(axes: str | None, channel: str | None, z: int | None, t: int | None, scene: str | None) -> Reading:

@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from flowseg._system.shown import shown
+from flowseg._system.printable import shown
 
 
 def print_lines(*lines: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
 
-from flowseg._system.shown import shown
+from flowseg._system.printable import shown
 from flowseg.cli._shared.options import RUN
 
 

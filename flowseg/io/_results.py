@@ -1,4 +1,4 @@
-"""The files that are made of a label image, for flowseg and for other programs."""
+"""The files that commands write for a label image, for flowseg and for other programs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from flowseg._labels.measure import measure
 from flowseg._system import files
 from flowseg._system.optional import need
 
-# Kind of result -> what is put after the image's name.
+# Kind of result -> ending of its file's name, after the image's name.
 ENDINGS = {
     "tif": "_masks.tif",
     "overlay": "_overlay.png",
@@ -30,7 +30,7 @@ ENDINGS = {
 }
 # One file for all images.
 COCO, COCO_NAME = "coco", "coco.json"
-# Kinds that need a package which not everybody has.
+# Kinds that need an optional package.
 NEEDS = {"roi": "roifile", COCO: "pycocotools.mask", "parquet": "pyarrow"}
 # The largest label that a PNG holds.
 PNG_LABELS = np.iinfo(np.uint16).max
@@ -38,7 +38,7 @@ PNG_LABELS = np.iinfo(np.uint16).max
 
 @dataclass(frozen=True)
 class Result:
-    """A label image and what goes with it, as far as what is to be written needs it: image, objects, flows."""
+    """A label image with its image, objects and flows, as far as the files to write need them."""
 
     masks: NDArray[Any]
     image: Any = None
@@ -48,7 +48,7 @@ class Result:
 
 
 def parse_kinds(text: Sequence[str], choices: Sequence[str], option: str) -> tuple[str, ...]:
-    """Kinds of results from texts such as "roi,geojson", each once, in the order of ``choices``."""
+    """Return kinds of results from texts such as "roi,geojson", each once, in the order of ``choices``."""
     given = [kind.strip() for part in text for kind in part.split(",")]
     for kind in given:
         if kind not in choices:
@@ -61,24 +61,24 @@ def parse_kinds(text: Sequence[str], choices: Sequence[str], option: str) -> tup
 
 
 def complete_kinds(incomplete: str, choices: Sequence[str]) -> list[str]:
-    """What a shell may put for the last of several kinds with commas between."""
+    """Return completions for the last of several kinds with commas between."""
     before, comma, last = incomplete.rpartition(",")
     return [f"{before}{comma}{kind}" for kind in choices if kind.startswith(last) and kind not in before.split(",")]
 
 
 def result_file(folder: Path, name: str, kind: str) -> Path:
-    """The file of one kind that is made of the image of this name."""
+    """Return the file of one kind for the image of this name."""
     return folder / f"{name}{ENDINGS[kind]}"
 
 
 def result_files(folder: Path, name: str, kinds: Sequence[str] = tuple(ENDINGS)) -> tuple[Path, ...]:
-    """Files of several kinds, label images last; by default all that any command could have made."""
+    """Return the files of several kinds, label images last; by default all that any command could have made."""
     ordered = sorted((kind for kind in kinds if kind in ENDINGS), key=lambda kind: kind == "tif")
     return tuple(result_file(folder, name, kind) for kind in ordered)
 
 
 def write_results(folder: Path, name: str, kinds: Sequence[str], result: Result) -> None:
-    """Write files of several kinds, each whole or not at all, the label image last."""
+    """Write files of several kinds, each atomically, the label image last."""
     for kind in sorted((kind for kind in kinds if kind in ENDINGS), key=lambda kind: kind == "tif"):
         _write(result_file(folder, name, kind), kind, result)
 
@@ -107,7 +107,7 @@ def _write(path: Path, kind: str, result: Result) -> None:
 
 
 def write_labels(path: Path, masks: NDArray[Any], pixel_size: tuple[float, float] | None = None) -> None:
-    """Write a label image; one with pixels to ignore, which are negative, as int32."""
+    """Write a label image, as int32 if it has pixels to ignore, which are negative."""
     if masks.min() < 0 and masks.max() <= np.iinfo(np.int32).max:
         files.write_tiff(path, masks.astype(np.int32), pixel_size)
     else:
@@ -121,16 +121,16 @@ def _write_png(path: Path, masks: NDArray[Any]) -> None:
             f"{masks.shape}, labels {masks.min()} to {masks.max()}."
         )
     array = masks.astype(np.min_scalar_type(int(masks.max())))
-    files.write_whole(path, lambda beside: Image.fromarray(array).save(beside))
+    files.write_atomically(path, lambda beside: Image.fromarray(array).save(beside))
 
 
 class MasksOfFiles(Mapping[str, NDArray[Any]]):
-    """Label images by the names of their images, each read when it is asked for: one at a time is in memory.
+    """Label images by the names of their images, each read on access: one at a time is in memory.
 
     Parameters
     ----------
     readers : sequence of (str, callable)
-        Names, and what reads the label image.
+        Names, and the function that reads each label image.
     """
 
     def __init__(self, readers: Sequence[tuple[str, Callable[[], NDArray[Any]]]]) -> None:

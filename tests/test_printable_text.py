@@ -10,8 +10,8 @@ import pytest
 from cli_tools import contents, run_here
 
 from flowseg import cli, io
-from flowseg._system.files import naming_what_is_damaged
-from flowseg._system.shown import one_line, shown
+from flowseg._system.invalid_file import StoredFile
+from flowseg._system.printable import LONGEST, one_line, shown
 from flowseg.cli._shared.errors import sentence_of
 
 # Names, and how they are shown.
@@ -35,7 +35,7 @@ NAMES = {
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_shown(name):
+def test_printable_text(name):
     assert shown(name) == NAMES[name]
 
 
@@ -50,16 +50,18 @@ def test_every_character():
 def test_sentences():
     """Breaks in a sentence of ours are those of a name; a library's are none."""
     assert one_line("a  b \n   c\r\nd\n") == "a  b c d"
+    assert one_line("x" * LONGEST, LONGEST) == "x" * LONGEST
+    assert one_line("x" * (LONGEST + 1), LONGEST) == "x" * LONGEST + " ..."
     with pytest.raises(ValueError, match="must be a readable") as ours:
         _raise_in_package()
-    assert sentence_of(ours.value) == "a\nb  c must be a readable thing; got: x y"
+    assert sentence_of(ours.value) == "a\nb  c must be a readable thing; got: x y."
     with pytest.raises(ValueError, match="a") as other:
         raise ValueError("a  b\n  c")
     assert sentence_of(other.value) == "a  b c"
 
 
 def _raise_in_package():
-    with naming_what_is_damaged(Path("a\nb  c"), "thing"):
+    with StoredFile(Path("a\nb  c"), "thing").parsing():
         raise ValueError("x\n  y")
 
 
@@ -94,7 +96,7 @@ COMMANDS = {
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_commands_say_no_raw_name(name, folder, tmp_path):
+def test_commands_print_no_raw_name(name, folder, tmp_path):
     output = tmp_path / "out\x1b[7m\n"
     words = [word.replace("{in}", str(folder)).replace("{out}", str(output)) for word in COMMANDS[name]]
     result = run_here(*words, status=None)

@@ -1,4 +1,4 @@
-"""Files found, and paired by name."""
+"""Find files, and pair them by name."""
 
 from __future__ import annotations
 
@@ -8,31 +8,33 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from itertools import takewhile
 from pathlib import Path
+from typing import Literal, get_args
 
 from flowseg import _checks
-from flowseg._image_files.names import Folder, names_of
-from flowseg._image_files.vendor import READERS
+from flowseg._image_files.bioio_formats import READERS
+from flowseg._image_files.file_names import Folder, names_of
 
 SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", *READERS)
-# Files that one sentence names.
+# Files that one message names.
 NAMED = 5
-# What can be asked for.
-KINDS = ("images", "masks")
+# Kinds of files to find.
+Kind = Literal["images", "masks"]
+KINDS = get_args(Kind)
 
 StrPath = str | os.PathLike[str]
 
 
-def find_files(where: StrPath | Sequence[StrPath], *, kind: str | None = None) -> list[Path]:
+def find_files(where: StrPath | Sequence[StrPath], *, kind: Kind | None = None) -> list[Path]:
     """List image files.
 
     Parameters
     ----------
     where : path or sequence of path
-        One file, a folder (its image files, not those of folders inside), or a glob pattern of files or folders; or
+        One file, a folder (its image files, without folders inside), or a glob pattern of files or folders; or
         several of these.
     kind : {"images", "masks"}, optional
-        What to take of a folder that holds images together with their masks, such as ``a.tif`` and ``a_masks.tif``; by
-        default both. A file that `where` names outright is taken in any case.
+        Files to take of a folder that holds images together with their masks, such as ``a.tif`` and ``a_masks.tif``; by
+        default both. A file given by its own path is always taken.
 
     Returns
     -------
@@ -46,7 +48,7 @@ def find_files(where: StrPath | Sequence[StrPath], *, kind: str | None = None) -
     FileNotFoundError
         If there is no such file, or no image file in the folder or for the pattern.
     TypeError, ValueError
-        If an argument is none of these.
+        If an argument is of another kind.
 
     Examples
     --------
@@ -75,7 +77,7 @@ def find_files(where: StrPath | Sequence[StrPath], *, kind: str | None = None) -
 
 
 def _find(where: str) -> list[Path]:
-    """Files that one path or pattern names; at least one."""
+    """Return the files of one path or pattern; at least one."""
     found = glob_files(where)
     if not found and Path(where).is_dir():
         _refuse_empty(Path(where))
@@ -87,7 +89,7 @@ def _find(where: str) -> list[Path]:
 
 
 def glob_files(where: str) -> list[Path]:
-    """Image files that one path or pattern names; a file that is named outright need not be called one."""
+    """Return the image files of one path or pattern; a file given by its own path may have any name."""
     path = Path(where)
     if path.is_file():
         return [path]
@@ -103,7 +105,7 @@ def _list_folder(folder: Path) -> list[Path]:
 
 
 def _refuse_empty(folder: Path) -> None:
-    """Say what there is in a folder without image files."""
+    """Raise FileNotFoundError for a folder without image files; the message names those in folders inside it."""
     deeper = folder / "*" / "*"
     inside = [name for name in glob.glob(str(Path(glob.escape(str(folder))) / "*" / "*")) if _is_image_name(Path(name))]
     if inside:
@@ -122,14 +124,14 @@ def _is_image_name(path: Path) -> bool:
 
 
 def identity(file: Path) -> Path:
-    """The same for all ways to write the path of a file; a link is another file than what it points to."""
+    """Return the same for all ways to write the path of a file; a link is another file than its target."""
     return Path(os.path.realpath(file.parent)) / file.name
 
 
-def keep_kind(files: Iterable[Path], kind: str | None, among: Iterable[Path] = ()) -> list[Path]:
-    """Each file once, without pictures; of folders that hold images together with their masks only one kind.
+def keep_kind(files: Iterable[Path], kind: Kind | None, among: Iterable[Path] = ()) -> list[Path]:
+    """Return each file once, without pictures; of folders that hold images together with their masks only one kind.
 
-    What a folder holds is seen from the disk, and from these files and the others ``among`` which they are.
+    A folder's content counts as it is on the disk, together with these files and those ``among`` which they are.
     """
     once = list({identity(file): file for file in files}.values())
     folders: dict[Path, list[Path]] = defaultdict(list)
@@ -155,7 +157,7 @@ def pair_files(first: Sequence[StrPath], second: Sequence[StrPath]) -> list[tupl
     ----------
     first, second : sequence of path
         For example images and masks, in one folder or two. Of files on both sides (the same folder given twice) images
-        count in `first` and their masks in `second`. Suffixes do not count, ``.ome.tif`` is one; where there is no
+        count in `first` and their masks in `second`. Suffixes do not count, ``.ome.tif`` is one; without a
         partner of the same name, words for masks (``_masks``, ``_cp_masks``, ``_label``, ``_seg``, ``_gt``, ``mask_``
         and others) and for images (``_img``, ``_image``, ``_raw``, ``img_``) do not count either. Files of the same
         name in several folders pair by the names of their folders as well.
@@ -168,7 +170,7 @@ def pair_files(first: Sequence[StrPath], second: Sequence[StrPath]) -> list[tupl
     Raises
     ------
     ValueError
-        If a file has no partner or several; five of them are named. If both sides are the same files.
+        If a file has no partner or several; the message names five. If both sides are the same files.
 
     Examples
     --------
@@ -182,7 +184,7 @@ def pair_files(first: Sequence[StrPath], second: Sequence[StrPath]) -> list[tupl
 
 
 def match_files(first: Sequence[StrPath], second: Sequence[StrPath], names: tuple[str, str]) -> list[tuple[Path, Path]]:
-    """As `pair_files`; an error calls the sides by these names."""
+    """Pair files as `pair_files` does; an error calls the sides by these names."""
     a, b = [Path(file) for file in first], [Path(file) for file in second]
     same = {os.path.realpath(file) for file in a} & {os.path.realpath(file) for file in b}
     if same:
@@ -198,9 +200,9 @@ def match_files(first: Sequence[StrPath], second: Sequence[StrPath], names: tupl
 
 
 def nearest_files(first: Sequence[Path], second: Sequence[Path], name: str) -> dict[Path, Path]:
-    """For each of the first the one of the second whose name is nearest; others of the second are allowed.
+    """Return for each first file the second one whose name is nearest; second files may be left over.
 
-    An error calls the second ``name``.
+    An error calls the second files ``name``.
     """
     if len(first) == len(second) == 1:
         return {first[0]: second[0]}
@@ -222,7 +224,7 @@ def nearest_files(first: Sequence[Path], second: Sequence[Path], name: str) -> d
 
 
 def _match(first: list[Path], second: list[Path]) -> list[tuple[Path, Path]]:
-    """Pairs of the nearest names; a pair is nearer the fewer words of either name do not count."""
+    """Return pairs of the nearest names: the fewer words of both names are ignored, the nearer is a pair."""
     partners: dict[Path, Path] = {}
     taken: set[Path] = set()
     several: list[Path] = []
@@ -242,7 +244,7 @@ def _match(first: list[Path], second: list[Path]) -> list[tuple[Path, Path]]:
 
 
 def _rank(first: list[Path], second: list[Path]) -> list[list[tuple[Path, Path]]]:
-    """All pairs that share a name, in groups, the nearest first."""
+    """Return all pairs that share a name, in groups, the nearest first."""
     places = _places(first), _places(second)
     if any(len(set(side.values())) < 2 for side in places) or not set(places[0].values()) & set(places[1].values()):
         places = dict.fromkeys(first, ()), dict.fromkeys(second, ())
@@ -264,7 +266,7 @@ def _rank(first: list[Path], second: list[Path]) -> list[list[tuple[Path, Path]]
 
 
 def _places(files: Iterable[Path]) -> dict[Path, tuple[str, ...]]:
-    """Folders of the files, less what they all begin and end with."""
+    """Return the folders of the files without their common beginning and end."""
     parts = {file: Path(os.path.abspath(file.parent)).parts for file in files}
     begin = _count_same(parts.values())
     end = _count_same([part[begin:][::-1] for part in parts.values()])
@@ -272,11 +274,11 @@ def _places(files: Iterable[Path]) -> dict[Path, tuple[str, ...]]:
 
 
 def _count_same(parts: Iterable[tuple[str, ...]]) -> int:
-    """With how many folders all paths begin."""
+    """Return with how many folders all paths begin."""
     return sum(1 for _ in takewhile(lambda names: len(set(names)) == 1, zip(*parts, strict=False)))
 
 
 def list_files(files: Sequence[StrPath]) -> str:
-    """Files for a sentence: five, and how many more."""
+    """Return five files for a message, and how many more there are."""
     named = ", ".join(str(file) for file in files[:NAMED])
     return named if len(files) <= NAMED else f"{named} and {len(files) - NAMED} more"

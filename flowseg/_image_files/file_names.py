@@ -1,4 +1,4 @@
-"""What the name of a file says: of which image it is, and whether it is that image, its masks or a picture of them."""
+"""What the name of a file shows: its image, and whether it is that image, its masks or a picture of them."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ MASK_WORDS = (
 IMAGE_WORDS = r"img|images?|im|raw|orig|original"
 # Pictures and flows that flowseg and Cellpose write beside masks.
 PICTURE_WORDS = r"overlay|flows|cp_output|(?:cp_)?outlines|cp_ncolor_masks|dP"
-# Annotations that are no images: results of `flowseg convert` among them.
+# Annotations in other forms, such as results of `flowseg convert`.
 OTHER_WORDS = r"rois|objects"
 
 GAP = r"[ _.-]+"
 # The Cell Tracking Challenge: t012.tif with man_seg012.tif.
 FRAME = re.compile(r"^t(\d{3,4})$")
-# QuPath: a.tif.geojson is of a.tif.
+# QuPath: a.tif.geojson belongs to a.tif.
 INNER = re.compile(r"^(.+)\.(?:tiff?|png|jpe?g|bmp|czi|nd2|lif|svs|ndpi)$", re.IGNORECASE)
 
 
@@ -43,7 +43,7 @@ OF_ANNOTATIONS = (_after(f"{PICTURE_WORDS}|{OTHER_WORDS}"),)
 
 
 def stem_of(path: Path) -> str:
-    """Name without suffix; ``.ome.tif`` is one suffix."""
+    """Return the name without suffix; ``.ome.tif`` is one suffix."""
     return _without_ome(path.stem)
 
 
@@ -52,18 +52,18 @@ def _without_ome(stem: str) -> str:
 
 
 def _strip(stem: str, patterns: tuple[re.Pattern[str], ...]) -> str | None:
-    """What is left without a word of these; None where there is none."""
+    """Return the rest without a word of these; None where there is none."""
     found = next((match for pattern in patterns if (match := pattern.match(stem))), None)
     return None if found is None else _without_ome(found.group(1))
 
 
 def is_masks_name(path: Path) -> bool:
-    """Whether the name says that the file holds masks."""
+    """Return whether a file has the name of masks."""
     return _strip(stem_of(path), OF_MASKS) is not None
 
 
 def names_of(path: Path) -> list[str]:
-    """Names of images that a file may belong to, the likeliest first: its own, then without the words of its kind."""
+    """Return names of images that a file may belong to, the likeliest first: its own, then without words for kinds."""
     names = [stem_of(path)]
     while names[-1] and (rest := _strip(names[-1], (INNER, *OF_MASKS, *OF_ANNOTATIONS, *OF_IMAGES))) is not None:
         names.append(rest)
@@ -71,14 +71,14 @@ def names_of(path: Path) -> list[str]:
 
 
 def bare_name(path: Path) -> str:
-    """Name of the image that masks or another annotation are of."""
+    """Return the name of the image that masks or another annotation belong to."""
     stem = stem_of(path)
     bare = _strip(stem, (*OF_ANNOTATIONS, OF_MASKS[0])) or stem
     return _strip(bare, (INNER,)) or bare
 
 
 def picture_of(path: Path) -> str | None:
-    """Name of what a picture or flows are of; None if the name is not that of one."""
+    """Return the name of the image that a picture or flows belong to; None for other names."""
     return _strip(stem_of(path), OF_PICTURES)
 
 
@@ -87,13 +87,13 @@ def _picture_word(path: Path, of: str) -> str:
 
 
 def image_names(stem: str) -> set[str]:
-    """Names that an image has, with and without the word for images."""
+    """Return the names of an image, with and without the word for images."""
     rest = _strip(stem, OF_IMAGES)
     return {stem} if rest is None else {stem, rest}
 
 
 class Folder:
-    """What the names of the image files in one folder say of one another.
+    """How the image files in one folder belong together, by their names.
 
     Parameters
     ----------
@@ -113,24 +113,24 @@ class Folder:
 
     @property
     def is_mixed(self) -> bool:
-        """Whether it holds images together with their masks."""
+        """Return whether it holds images together with their masks."""
         return bool(self._images & self._masks)
 
     def is_picture(self, file: Path) -> bool:
-        """Whether a file shows or repeats another: outlines or flows beside masks, masks as PNG beside TIFF.
+        """Return whether a file shows or repeats another: outlines or flows beside masks, masks as PNG beside TIFF.
 
-        Where one file is a picture of another, so are those of the same word whose masks are missing.
+        Where one file is a picture of another, files with the same word whose masks are missing are pictures, too.
         """
         of = picture_of(file)
         repeated = file.suffix.lower() == ".png" and is_masks_name(file) and stem_of(file) in self._tiffs
         return repeated or (of is not None and _picture_word(file, of) in self._words)
 
     def is_masks(self, file: Path) -> bool:
-        """Whether a file holds the masks of another."""
+        """Return whether a file holds the masks of another."""
         rest = _strip(stem_of(file), OF_MASKS)
         return rest is not None and not image_names(rest).isdisjoint(self._images)
 
     def is_image(self, file: Path) -> bool:
-        """Whether a file is an image in a folder of images and masks, and so no masks."""
+        """Return whether a file is an image in a folder of images and masks, and so no masks."""
         has_masks = not image_names(stem_of(file)).isdisjoint(self._masks)
         return self.is_mixed and not self.is_masks(file) and (has_masks or not is_masks_name(file))

@@ -1,56 +1,52 @@
-"""Parts of images: what of a file's image is asked for, by the names of its axes."""
+"""Which part of an image is read: its scene, planes and channels, by the names of the axes."""
 
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
 from flowseg import _checks
-from flowseg._image_files.paths import SUFFIXES
-from flowseg._image_files.pictures import is_picture, open_picture
 from flowseg._image_files.source import EVERYTHING, TRANSPOSED, Index, Source, orient, picked_shape
-from flowseg._image_files.tiff import is_tiff, open_tiff
-from flowseg._image_files.vendor import is_vendor_file, open_scene
 from flowseg._system import memory
+from flowseg._system.invalid_file import InvalidFileError
 
-# What axes may be called: time, planes, channels, rows, columns, samples of color.
+# Names of axes: time, planes, channels, rows, columns, samples of color.
 AXES = "TZCYXS"
 
 
-@contextmanager
-def open_image(path: Path, scene: int | str | None, *, labels: bool = False) -> Iterator[Source]:
-    """Open an image of any format; nothing is read but what its axes are."""
-    if path.is_dir():
-        raise ValueError(f"{path} must be an image file; it is a folder.")
-    memory.check_regular(path)
-    if not path.exists():
-        raise FileNotFoundError(f"{path} must be an image file; there is none.")
-    if not os.access(path, os.R_OK):
-        raise PermissionError(f"{path} must be readable; it is not: Permission denied.")
-    if is_vendor_file(path):
-        opened = open_scene(path, scene)
-    elif is_tiff(path):
-        opened = open_tiff(path, scene, labels=labels)
-    elif is_picture(path):
-        opened = open_picture(path, scene, labels=labels)
-    else:
-        raise ValueError(
-            f"{path} must be an image file, whose name ends in one of {', '.join(SUFFIXES)}. Save the image as TIFF."
-        )
-    with memory.naming(path), opened as source:
-        yield source
+@dataclass(frozen=True)
+class Selection:
+    """Which part of a file's image to read, as the parameters of `flowseg.io.read_image` give it; by default all.
+
+    Parameters
+    ----------
+    axes : str, optional
+        Names of the axes in the file, if the file does not name them.
+    channel : int or sequence of int, optional
+        Channels.
+    z, t : int, optional
+        Plane and time.
+    scene : int or str, optional
+        Image of a file that holds several.
+    """
+
+    axes: str | None = None
+    channel: int | Sequence[int] | None = None
+    z: int | None = None
+    t: int | None = None
+    scene: int | str | None = None
+
+
+ALL = Selection()
 
 
 @dataclass(frozen=True)
 class Part:
-    """What is chosen of an image: its index in the file's order, and the axes that are left."""
+    """The selected part of an image: its index in the order of the file, and the axes that are left."""
 
     source: Source
     axes: str
@@ -58,7 +54,7 @@ class Part:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Lengths of the axes, rows and columns as viewers show them."""
+        """Return the lengths of the axes, rows and columns as viewers show them."""
         shape = list(picked_shape(self.source.shape, self.index))
         if self.source.orientation in TRANSPOSED:
             rows, columns = self.axes.index("Y"), self.axes.index("X")
@@ -67,41 +63,39 @@ class Part:
 
     @property
     def n_rows(self) -> int:
-        """Rows as viewers show them."""
+        """Return the rows as viewers show them."""
         return self.shape[self.axes.index("Y")]
 
     @property
     def n_columns(self) -> int:
-        """Columns as viewers show them."""
+        """Return the columns as viewers show them."""
         return self.shape[self.axes.index("X")]
 
     def read(self) -> NDArray[Any]:
-        """The pixels."""
+        """Read the pixels."""
         memory.check_image(self.source.path, self.shape, math.prod(self.shape) * self.source.dtype.itemsize)
         return orient(self.source.read(self.index), self.axes, self.source.orientation)
 
 
-def choose_part(
-    source: Source,
-    *,
-    axes: str | None = None,
-    channel: int | Sequence[int] | None = None,
-    z: int | None = None,
-    t: int | None = None,
-    keep: str = "",
-) -> Part:
-    """What is asked for of an image.
+def choose_part(source: Source, selection: Selection, *, keep: str = "") -> Part:
+    """Return the part of an image that is selected; its scene is chosen already.
 
-    Axes of length 1 are left out, but for rows and columns, and for the first if it is the one to ``keep``.
+    Axes of length 1 are left out, except rows and columns, and the first axis if its name is the one to ``keep``.
     """
-    names = name_axes(source, axes)
+    names = name_axes(source, selection.axes)
     if names.count("Y") != 1 or names.count("X") != 1:
-        raise ValueError(f"{source.path} must have rows and columns; it has axes {names} of shape {source.shape}.")
-    index: list[Any] = [
+        raise InvalidFileError(
+            f"{source.path} must have rows and columns; it has axes {names} of shape {source.shape}."
+        )
+    index: list[int | list[int] | slice] = [
         0 if n == 1 and name not in "YX" + keep * (i == 0) else EVERYTHING
         for i, (n, name) in enumerate(zip(source.shape, names, strict=True))
     ]
-    for letters, option, value in (("Z", "z", z), ("T", "t", t), ("CS", "channel", channel)):
+    for letters, option, value in (
+        ("Z", "z", selection.z),
+        ("T", "t", selection.t),
+        ("CS", "channel", selection.channel),
+    ):
         if value is None:
             continue
         places = [names.index(letter) for letter in letters if letter in names]
@@ -119,16 +113,16 @@ def choose_part(
 
 
 def _as_numbers(value: Any, option: str) -> list[int]:
-    """Numbers of planes, times or channels, each once."""
+    """Return numbers of planes, times or channels; none may come twice."""
     several = option == "channel" and isinstance(value, Sequence) and not isinstance(value, str)
     chosen = [_checks.as_integer(one, option, minimum=0) for one in (value if several else [value])]
     if not chosen or len(set(chosen)) != len(chosen):
-        raise ValueError(f"{option} must name at least one, and each once; got {value}.")
+        raise ValueError(f"{option} must hold at least one number, and none twice; got {value}.")
     return chosen
 
 
 def name_axes(source: Source, axes: str | None) -> str:
-    """The axes that are given for an image, or those that its file names."""
+    """Return the axes that are given for an image, or those that its file names."""
     if axes is None:
         return source.axes
     if not isinstance(axes, str):

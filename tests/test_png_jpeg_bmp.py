@@ -9,7 +9,7 @@ from PIL import Image, ImageOps
 import flowseg
 from flowseg import io
 from flowseg._image_files.reading import read_shape
-from flowseg.io._kinds import Result, write_results
+from flowseg.io._results import Result, write_results
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_sixteen_bits(samples, tmp_path):
     assert np.array_equal(io.read_image(tmp_path / "a.png", channel=0), array.reshape(9, 7, samples)[..., 0])
 
 
-def test_grey_in_three_channels(labels, tmp_path):
+def test_gray_in_three_channels(labels, tmp_path):
     Image.fromarray(labels).convert("RGB").save(tmp_path / "a.png")
     Image.fromarray(labels).convert("RGBA").save(tmp_path / "b.png")
     for name in ("a.png", "b.png"):
@@ -97,7 +97,7 @@ def test_grey_in_three_channels(labels, tmp_path):
         io.read_image(tmp_path / "a.png", keep_color=3)
 
 
-def test_color_models_get_their_channels_of_grey_pictures(tmp_path):
+def test_color_models_get_three_channels_of_gray_pictures(tmp_path):
     (tmp_path / "images").mkdir()
     (tmp_path / "masks").mkdir()
     for seed in range(3):
@@ -123,7 +123,7 @@ def test_color_models_get_their_channels_of_grey_pictures(tmp_path):
 def test_only_what_the_name_promises_is_opened(tmp_path):
     file = tmp_path / "a.png"
     for content, sentence in (
-        (b"", "must be a PNG file, as its name says; it is empty"),
+        (b"", "must be a PNG file to match its name; it is empty"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "it is a PostScript file"),
         (b"GIF89a", "it is a GIF file. Save the image as TIFF or PNG"),
         (b"\xff\xd8\xff\xe0", r"it is a JPEG file. Let its name end in \.jpg"),
@@ -134,7 +134,7 @@ def test_only_what_the_name_promises_is_opened(tmp_path):
             with pytest.raises(ValueError, match=sentence):
                 read(file)
     Image.new("CMYK", (8, 8)).save(tmp_path / "a.jpg")
-    with pytest.raises(ValueError, match=r"a\.jpg must be grey or RGB; its colors are CMYK"):
+    with pytest.raises(ValueError, match=r"a\.jpg must be gray or RGB; its colors are CMYK"):
         io.read_image(tmp_path / "a.jpg")
     frames = [Image.new("L", (8, 8), value) for value in (0, 99)]
     frames[0].save(file, save_all=True, append_images=frames[1:])
@@ -171,7 +171,7 @@ def test_a_jpeg_of_several_pictures_is_not_cut_down_to_one(tmp_path):
     assert content[place : place + 4] == bytes(4)
     for kind in (0x020001, 0x020002, 0x020003):  # panorama, disparity, angle
         file.write_bytes(content[:place] + kind.to_bytes(4, "little") + content[place + 4 :])
-        with pytest.raises(ValueError, match=r"a\.jpg must hold one picture; it holds 2\. Save the one you mean\."):
+        with pytest.raises(ValueError, match=r"a\.jpg must hold one picture; it holds 2\. Save the one to read\."):
             io.read_image(file)
 
 

@@ -46,6 +46,7 @@ def main() -> None:
     """Run the command; a user's error is one line on standard error and exit status 1."""
     hush_native_libraries()
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what is wrong with a file is said once, as an error
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of images of many shapes, which are usual
     logging.getLogger("matplotlib").setLevel(
         logging.ERROR
     )  # Keras loads it; where it may keep files is not our concern

@@ -65,6 +65,6 @@ def nuclei() -> Nuclei:
     """
     with open(FOLDER / "crops.csv", newline="", encoding="utf-8") as file:
         fields = [row["field"] for row in csv.DictReader(file)]
-    images = [io.read_image(FOLDER / "images" / f"{field}.png") for field in fields]
+    images = [np.array(io.read_image(FOLDER / "images" / f"{field}.png")) for field in fields]  # writable
     masks = [io.read_masks(FOLDER / "masks" / f"{field}.png").astype(np.int32) for field in fields]
     return Nuclei(images, masks, fields)

@@ -2,8 +2,8 @@
 
 python benchmarks/crop_nuclei.py DATA
 
-DATA holds ``dsb2018/test_open``: the fluorescence images (BBBC038v1, CC0) of the fields that ``train_nuclei.py`` neither
-trains on nor chooses by. `samples.csv` names the field of every image.
+DATA holds ``dsb2018/test_open``: the fluorescence images (BBBC038v1, CC0) of the fields that ``train_nuclei.py``
+neither trains on nor chooses by. ``dsb2018/samples.csv`` names the field of every image.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from skimage.segmentation import relabel_sequential
 from flowseg import io
 
 FOLDER = Path(__file__).parents[1] / "flowseg" / "datasets" / "dsb2018"
-# Image, first row, first column, rows, columns. One image per field; the last four are those that `flowseg demo` tests on.
+# Image, first row, first column, rows, columns. One image per field; `flowseg demo` tests on the last four.
 CROPS = (
     ("dsb_d5295810", 124, 60, 256, 320),
     ("dsb_7d40ea6e", 0, 0, 360, 360),

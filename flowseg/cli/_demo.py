@@ -22,7 +22,7 @@ N_TRAIN = 8
 SHOWN = 1
 # A network small enough to learn on two cores while one waits. Four levels, so that it sees large nuclei whole.
 FILTERS, CROP_SIZE = (16, 32, 64, 128), 128
-IOU_THRESHOLDS = (0.5, 0.75)
+THRESHOLDS = (0.5, 0.75)
 # Magnification of the panels of the picture, and the gray gap between them in pixels.
 ZOOM, GAP = 2, 4
 
@@ -44,13 +44,13 @@ def run(folder: Path, epochs: int, make_progress: Callable[[], Any]) -> list[str
     io.write_picture(picture, draw(unseen[SHOWN], true[SHOWN], flows, predicted[SHOWN]))
     copy_images(folder / "train", fields[:N_TRAIN])
     copy_images(folder / "test", fields[N_TRAIN:])
-    own, other = (
-        metrics.average_precision(true, found, thresholds=IOU_THRESHOLDS) for found in (predicted, pretrained)
+    own, other = (metrics.average_precision(true, found, thresholds=THRESHOLDS) for found in (predicted, pretrained))
+        metrics.average_precision(true, found, thresholds=THRESHOLDS) for found in (predicted, pretrained)
     )
     return [
         f"Trained on {N_TRAIN} images with {count(masks[:N_TRAIN])} nuclei. Average precision on {len(true)} images of "
         f"unseen fields, with {count(true)} nuclei:",
-        f"  IoU {IOU_THRESHOLDS[0]}   IoU {IOU_THRESHOLDS[1]}",
+        f"  IoU {THRESHOLDS[0]}   IoU {THRESHOLDS[1]}",
         f"  {own[0]:7.2f}   {own[1]:8.2f}   this model",
         f"  {other[0]:7.2f}   {other[1]:8.2f}   nuclei, which ships with flowseg (363 training images, none of these "
         "fields)",

@@ -30,7 +30,7 @@ from flowseg._segmenters.summary import describe_fit
 from flowseg._segmenters.thresholds import Thresholds
 from flowseg._system.shown import one_line
 
-# The network of `flowseg demo`.
+# The small network that a training may start from.
 SMALL_FILTERS, SMALL_CROP = (16, 32, 64), 96
 # Steps after which the time that is left can be told: the first ones take longer.
 STEPS_TO_TELL = 10

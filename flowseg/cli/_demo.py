@@ -45,8 +45,6 @@ def run(folder: Path, epochs: int, make_progress: Callable[[], Any]) -> list[str
     copy_images(folder / "train", fields[:N_TRAIN])
     copy_images(folder / "test", fields[N_TRAIN:])
     own, other = (metrics.average_precision(true, found, thresholds=THRESHOLDS) for found in (predicted, pretrained))
-        metrics.average_precision(true, found, thresholds=THRESHOLDS) for found in (predicted, pretrained)
-    )
     return [
         f"Trained on {N_TRAIN} images with {count(masks[:N_TRAIN])} nuclei. Average precision on {len(true)} images of "
         f"unseen fields, with {count(true)} nuclei:",

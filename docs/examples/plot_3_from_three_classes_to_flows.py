@@ -12,7 +12,7 @@ from skimage.measure import label
 from skimage.segmentation import find_boundaries, watershed
 
 import flowseg
-from flowseg import datasets, metrics, plot
+from flowseg import datasets, metrics, plot, synthetic
 
 # %%
 # Three classes
@@ -23,8 +23,14 @@ from flowseg import datasets, metrics, plot
 images, annotations, _ = datasets.nuclei()
 part = np.s_[90:256, 60:256]
 image, true_masks = images[2][part], label(annotations[2][part])
-boundary = find_boundaries(true_masks, mode="inner")
-classes = np.where(boundary, 2, np.where(true_masks > 0, 1, 0))
+
+
+def make_classes(masks):
+    """0 is background, 1 interior, 2 boundary."""
+    return np.where(find_boundaries(masks, mode="inner"), 2, np.where(masks > 0, 1, 0))
+
+
+classes = make_classes(true_masks)
 
 # %%
 # Back to objects
@@ -63,16 +69,19 @@ for ax in axes[0]:
 # What flows are for
 # ------------------
 #
-# No network is right everywhere. Here one boundary pixel in seven is taken for interior, and the flows of exactly the
-# same pixels point in random directions. A gap of two pixels is enough to join two interiors. Nuclei that were merged
-# have one color on the left. With flows the neighbors outvote a wrong pixel: to merge two nuclei, the directions of
-# whole regions would have to be wrong.
+# No network is right everywhere. Here are drawn cells that touch more than the nuclei above. One boundary pixel in
+# seven is taken for interior, and the flows of exactly the same pixels point in random directions. A gap of two pixels
+# is enough to join two interiors. Cells that were merged have one color on the left. With flows the neighbors outvote a
+# wrong pixel: to merge two cells, the directions of whole regions would have to be wrong.
+_, true_masks = synthetic.cells((170, 230), 45, rng=4)
+classes, flows = make_classes(true_masks), flowseg.masks_to_flows(true_masks)
+boundary = classes == 2
 
 
 def spoil(share, seed=0):
     """Masks by classes and by flows, with this share of the boundary pixels wrong in both."""
     rng = np.random.default_rng(seed)
-    wrong = boundary & (true_masks > 0) & (rng.random(boundary.shape) < share)
+    wrong = boundary & (rng.random(boundary.shape) < share)
     by_classes = label((classes == 1) | wrong, connectivity=1)
     by_classes = watershed(np.zeros(classes.shape), by_classes, mask=classes > 0)
     angle = rng.uniform(0, 2 * np.pi, np.count_nonzero(wrong))
@@ -89,10 +98,10 @@ percent_found = 100 * np.mean(matched, axis=1) / true_masks.max()
 figure, axes = plt.subplots(1, 3, figsize=(9, 2.7), layout="constrained", width_ratios=[1, 1, 0.9])
 for ax, name, found in zip(axes[:2], ("three classes", "flows"), spoil(1 / 7), strict=True):
     plot.show_masks(found, ax=ax)
-    ax.set_title(f"{name}: {found.max()} objects for {true_masks.max()} nuclei", fontsize=10)
+    ax.set_title(f"{name}: {found.max()} objects for {true_masks.max()} cells", fontsize=10)
 axes[2].plot(100 * shares, percent_found[:, 0], "s--", label="three classes")
 axes[2].plot(100 * shares, percent_found[:, 1], "o-", label="flows")
-axes[2].set(xlabel="boundary pixels wrong, %", ylabel="nuclei found, %", ylim=(0, 105))
+axes[2].set(xlabel="boundary pixels wrong, %", ylabel="cells found, %", ylim=(0, 105))
 axes[2].legend(frameon=False)
 
 # %%

@@ -46,8 +46,8 @@ rings[~np.isin(rings, whole)] = 0
 print(f"{masks.max()} nuclei, {np.unique(whole).size - 1} of them not cut by the border")
 
 figure, axes = plt.subplots(1, 2, figsize=(9, 3.8), layout="constrained")
-color = np.stack([np.zeros_like(protein), protein, nuclei], axis=-1) / np.percentile(nuclei, 99.5)
-axes[0].imshow(color.clip(0, 1))
+blue, green = (channel / np.percentile(channel, 99.5) for channel in (nuclei, protein))
+axes[0].imshow(np.stack([0 * green, green, blue], axis=-1).clip(0, 1))
 axes[0].set_axis_off()
 axes[0].set_title("nuclei (blue), protein (green)")
 plot.show_outlines(protein, rings, linewidth=0.8, ax=axes[1]).set_title("rings of cytoplasm, on the protein")

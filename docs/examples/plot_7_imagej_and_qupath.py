@@ -44,10 +44,10 @@ print(len(features), features[0]["geometry"]["type"], features[0]["properties"])
 # What the other programs see
 # ---------------------------
 #
-# Regions as a library for ImageJ's format reads them, drawn over the image. Seen from close up, outlines are steps: each
-# corner is the corner of a pixel. In ImageJ the corner of the first pixel is at (0, 0) and its center at (0.5, 0.5);
-# Matplotlib has the center at (0, 0), hence the half. An export that forgets this half pixel shifts every outline,
-# which shows at small objects first.
+# Regions as a library for ImageJ's format reads them, drawn over the image. Seen from close up, outlines are steps:
+# each corner is the corner of a pixel. In ImageJ the corner of the first pixel is at (0, 0) and its center at
+# (0.5, 0.5). Matplotlib has the center at (0, 0), hence the half. An export that forgets this half pixel shifts every
+# outline, which shows at small objects first.
 regions = roifile.roiread(folder / "nuclei.zip")
 figure, axes = plt.subplots(1, 2, figsize=(9, 3.7), layout="constrained", width_ratios=[1.3, 1])
 for ax in axes:

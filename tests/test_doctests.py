@@ -11,7 +11,7 @@ import pytest
 
 import flowseg
 
-SUBMODULES = ("io", "metrics", "plot", "synthetic")
+SUBMODULES = ("datasets", "io", "metrics", "plot", "synthetic")
 
 
 def public_things():

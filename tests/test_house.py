@@ -26,6 +26,7 @@ MAY_IMPORT = {
     "_segmenters": {"_checks", "_flows", "_intensities", "_labels", "_nets", "_system", "metrics"},
     "plot": {"_checks", "_images", "_labels", "_system", "metrics"},
     "io": {"_checks", "_flows", "_image_files", "_labels", "_system", "plot"},
+    "datasets": {"io"},
     "_report": {"_images", "_labels", "_system", "metrics"},
 }
 ALL = {*MAY_IMPORT, "_diffusion"}

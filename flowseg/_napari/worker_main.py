@@ -40,7 +40,7 @@ from flowseg._segmenters.pipeline import pipeline_of
 from flowseg._system.printable import one_line
 from flowseg._system.rescue import save_somewhere
 
-# The network of `flowseg demo`.
+# The small network that a training may start from.
 SMALL_FILTERS, SMALL_CROP = (16, 32, 64), 96
 # Steps before the remaining time is estimated: the first ones take longer.
 FIRST_STEPS = 10

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -85,6 +86,9 @@ def _messages_kept() -> Iterator[None]:
         os.write(2, FINE)
     finally:
         if sys.stderr is not python_writes:
+            for handler in logging.getLogger(NOISY).handlers:  # made during the import, with this stream
+                if isinstance(handler, logging.StreamHandler) and handler.stream is sys.stderr:
+                    handler.setStream(python_writes)
             sys.stderr.close()
             sys.stderr = python_writes
         os.dup2(own, 2)

@@ -55,6 +55,7 @@ def main() -> None:
     """Run the command; an error is one line on standard error and exit status 1."""
     suppress_startup_messages()
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # faults of files are reported once, as errors
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of images of many shapes, which are usual
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # Keras loads it, and its cache folder does not matter here
     warnings.showwarning = _show_warning
     if isinstance(sys.stdout, TextIOWrapper):

@@ -66,7 +66,7 @@ def jobs_of(results: Results, data: str) -> dict[str, tuple[str, dict[str, Any]]
 
 def write_scores(results: Results, data: str, file: Path) -> None:
     """One row per tool; intervals at IoU 0.5 and 0.75."""
-    rows = [("true masks, there and back", results[f"{data} | ceiling"])]
+    rows = [("true masks, to flows and back", results[f"{data} | ceiling"])]
     rows += [(name + _by_length(result), result) for name, (_, result) in jobs_of(results, data).items()]
     with open(file, "w", newline="") as stream:
         writer = csv.writer(stream)
@@ -80,7 +80,7 @@ def write_scores(results: Results, data: str, file: Path) -> None:
 
 def _by_length(result: dict[str, Any]) -> str:
     """What marks a training whose minutes did not count."""
-    return ", by its length" if result.get("epochs_given") else ""
+    return ", by epochs" if result.get("epochs_given") else ""
 
 
 def write_differences(ours: Results, others: Results, groups: np.ndarray, file: Path) -> None:
@@ -88,7 +88,7 @@ def write_differences(ours: Results, others: Results, groups: np.ndarray, file: 
     with open(file, "w", newline="") as stream:
         writer = csv.writer(stream)
         seeds = [job.rpartition(", ")[2] for job in ours]
-        writer.writerow(["flows less", *(f"at IoU {THRESHOLDS[i]:g}, {seed}" for seed in seeds for i in AT)])
+        writer.writerow(["flows minus", *(f"at IoU {THRESHOLDS[i]:g}, {seed}" for seed in seeds for i in AT)])
         for name, other in others.items():
             found = [difference(result, other, groups) for result in ours.values()]
             writer.writerow([name, *(say_difference(d, i) for d in found for i in AT)])
@@ -100,7 +100,7 @@ def draw_scores(results: Results, sets: list[str], file: Path) -> None:
     lines: dict[str, Any] = {}
     for ax, data in zip(np.atleast_1d(axes), sets, strict=True):
         ceiling = pooled(results[f"{data} | ceiling"])
-        (lines["true masks, there and back"],) = ax.plot(THRESHOLDS, ceiling, color="0.6", ls=":")
+        (lines["true masks, to flows and back"],) = ax.plot(THRESHOLDS, ceiling, color="0.6", ls=":")
         seen = set()
         for name, result in jobs_of(results, data).values():
             (lines[name],) = ax.plot(THRESHOLDS, pooled(result), color=COLORS[name], marker="o", ms=3)

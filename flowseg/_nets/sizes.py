@@ -14,7 +14,7 @@ from flowseg._checks import is_auto
 from flowseg._labels.diameters import diameters
 
 # Bounds in pixels of the working diameter that "auto" chooses. Smaller objects are enlarged, because outlines come out
-# no finer than the pixels that the network sees; larger ones cost time, and no gain was seen (docs/recipe.rst).
+# no finer than the pixels that the network sees; larger ones cost time and gain nothing (docs/explanation/recipe.rst).
 LEAST_WORKING, MOST_WORKING = 24.0, 40.0
 
 # Below this factor between the working and an image's diameter an image would hardly be an image any more.

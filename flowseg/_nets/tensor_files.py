@@ -1,4 +1,4 @@
-"""What the header of a .safetensors file says, checked before anything is made of it; see docs/model_file.rst."""
+"""Check the header of a .safetensors file before anything is made of it; see docs/reference/model_file.rst."""
 
 from __future__ import annotations
 

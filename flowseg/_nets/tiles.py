@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from flowseg._nets.scaled import ScaledView
 
 # Pixels along a tile's side, margins included: large enough to make margins cheap, small enough for any memory
-# (about 0.65 GB for the default network, docs/speed.rst).
+# (about 0.65 GB for the default network, docs/benchmarks/speed.rst).
 TILE_SIZE = 1024
 
 # Read from, read to, keep from, keep to.

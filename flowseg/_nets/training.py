@@ -36,7 +36,7 @@ OWN_SIZE_SHOWN = 3
 WARM_UP = 0.05
 FINAL_RATE = 0.01
 # Peak learning rates that "auto" means: of new weights, and of those of a trained model, for which lower rates gain
-# less (benchmarks/training_further.py, docs/models.rst).
+# less (benchmarks/training_further.py, docs/benchmarks/models.rst).
 RATE_FROM_SCRATCH, RATE_FROM_TRAINED = 1e-3, 1e-3
 # Pulls the weights towards 0 (AdamW), per step and relative to the learning rate.
 WEIGHT_DECAY = 1e-4

@@ -28,13 +28,19 @@ extensions = [
     "numpydoc",
     "sphinx_gallery.gen_gallery",
 ]
-exclude_patterns = ["_build", "examples", "generated/command_line.rst"]  # the last is part of another page
+exclude_patterns = ["_build", "examples", "generated/*.rst"]  # the last are parts of other pages
 rst_prolog = ".. currentmodule:: flowseg\n"  # so that `predict_flows` and the like are links
 default_role = "autolink"
 autosummary_generate = True
 numpydoc_show_class_members = False
+autodoc_typehints = "none"  # docstrings have the types, in words
 html_theme = "pydata_sphinx_theme"
-html_theme_options = {"show_prev_next": False, "navigation_with_keys": False, "header_links_before_dropdown": 7}
+html_theme_options = {
+    "show_prev_next": False,
+    "navigation_with_keys": False,
+    "header_links_before_dropdown": 7,
+    "secondary_sidebar_items": {"**": ["page-toc"], "index": []},
+}
 html_title = "flowseg"
 html_static_path = ["_static"]
 html_css_files = ["flowseg.css"]

@@ -44,6 +44,8 @@ COLORS = {
     "Cellpose 3.1.1.3": "tab:red",
     "Cellpose 3.1.1.3, diameters estimated": "tab:pink",
 }
+# Panels beside each other.
+COLUMNS = 2
 AT = AT_HALF, AT_THREE_QUARTERS = THRESHOLDS.index(0.5), THRESHOLDS.index(0.75)
 
 # What others are compared with: all trainings; image by image the first.
@@ -96,9 +98,20 @@ def write_differences(ours: Results, others: Results, groups: np.ndarray, file: 
 
 def draw_scores(results: Results, sets: list[str], file: Path) -> None:
     """Average precision against IoU, one panel per set."""
-    figure, axes = plt.subplots(1, len(sets), figsize=(3.4 * len(sets), 4.0), sharey=True, layout="constrained")
+    n_rows = -(-len(sets) // COLUMNS)
+    figure, axes = plt.subplots(
+        n_rows,
+        COLUMNS,
+        squeeze=False,
+        figsize=(4 * COLUMNS, 3 * n_rows + 1),
+        sharex=True,
+        sharey=True,
+        layout="constrained",
+    )
+    for ax in axes.flat[len(sets) :]:
+        ax.set_axis_off()
     lines: dict[str, Any] = {}
-    for ax, data in zip(np.atleast_1d(axes), sets, strict=True):
+    for ax, data in zip(axes.flat, sets, strict=False):
         ceiling = pooled(results[f"{data} | ceiling"])
         (lines["true masks, to flows and back"],) = ax.plot(THRESHOLDS, ceiling, color="0.6", ls=":")
         seen = set()
@@ -108,9 +121,11 @@ def draw_scores(results: Results, sets: list[str], file: Path) -> None:
                 ax.fill_between(THRESHOLDS, result["low"], result["high"], color=COLORS[name], alpha=0.1, lw=0)
             seen.add(name)
         marked = all(_by_length(result) for _, result in jobs_of(results, data).values())
-        ax.set(title=TITLES[data] + ", by length" * marked, xlabel="IoU", ylim=(0, 1.02))
-    np.atleast_1d(axes)[0].set_ylabel("average precision, pooled")
-    figure.legend(list(lines.values()), list(lines), fontsize=8, ncols=3, loc="outside lower center")
+        ax.set(title=TITLES[data] + ", by epochs" * marked, ylim=(0, 1.02))
+    for ax in axes[-1]:
+        ax.set_xlabel("IoU")
+    figure.supylabel("average precision, pooled")
+    figure.legend(list(lines.values()), list(lines), ncols=2, loc="outside lower center")
     figure.savefig(file, dpi=110)
     plt.close(figure)
 

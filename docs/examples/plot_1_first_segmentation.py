@@ -27,8 +27,8 @@ print(image.shape, image.dtype, f"{image.min():.2f} to {image.max():.2f}")
 # Segment it
 # ----------
 #
-# "nuclei" was trained on fluorescence nuclei of many experiments; :doc:`/benchmarks/models` says how good it is, and where
-# it fails. The result is a label image: 0 is background, and every other number is one nucleus.
+# "nuclei" was trained on fluorescence nuclei of many experiments; :doc:`/benchmarks/models` says how good it is and
+# where it fails. The result is a label image: 0 is background, and every other number is one nucleus.
 segmenter = FlowSegmenter.from_pretrained("nuclei")
 masks = segmenter.predict(image)
 print(masks.shape, masks.dtype, f"{masks.max()} nuclei")

@@ -50,7 +50,7 @@ def _draw_idea(folder: Path, image: np.ndarray, masks: np.ndarray) -> None:
         ("masks", plot.mask_colors(masks)),
         ("their flows", plot.flow_colors(flows)),
         ("key to the flows", plot.flow_key(120)),
-        ("masks from the flows", plot.mask_colors(found)),
+        ("masks again", plot.mask_colors(found)),
     ]
     _show(folder, "idea", panels)
 

@@ -100,8 +100,8 @@ KINDS: dict[str, Callable[[np.random.Generator, float], Array]] = {
     "uneven illumination": tilted,
     "vignetted": vignetted,
     "JPEG": compressed,
-    "five grey levels": lambda rng, width: bytes_of(white(rng, width), 10, 0.6),
-    "nine grey levels": lambda rng, width: bytes_of(white(rng, width), 10, 1.1),
+    "five gray levels": lambda rng, width: bytes_of(white(rng, width), 10, 0.6),
+    "nine gray levels": lambda rng, width: bytes_of(white(rng, width), 10, 1.1),
     "1/f": fractal,
 }
 

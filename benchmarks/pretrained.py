@@ -3,7 +3,7 @@
 python benchmarks/pretrained.py DATA --json benchmarks/pretrained.json [--docs docs]
 
 Every image is predicted in all ways one after the other, so that a busy machine does not count in the ratios. On the
-images to choose on, which chose the thresholds of the defaults, and on those to report. ``--docs`` only writes table
+validation images, which chose the thresholds of the defaults, and on those to report. ``--docs`` only writes table
 and picture.
 """
 
@@ -26,7 +26,7 @@ from scores import SHOWN, difference, format_precision, format_thresholds, poole
 from flowseg import FlowSegmenter, plot
 
 MODEL = "nuclei"
-SPLITS = {"choose": "images to choose on", "report": "images to report"}
+SPLITS = {"choose": "validation images", "report": "test images"}
 DEFAULTS = "defaults"
 WAYS: dict[str, dict[str, Any]] = {
     DEFAULTS: {},
@@ -88,7 +88,7 @@ def write_table(results: dict[str, Any], file: Path) -> None:
 
 
 def draw(results: dict[str, Any], file: Path) -> None:
-    """Scores against the share that matches, on the images to report, all objects kept."""
+    """Scores against the share that matches, on the test images, all objects kept."""
     import matplotlib as mpl
 
     mpl.use("agg")

@@ -1,4 +1,4 @@
-"""Objects from 8 to 300 pixels across: what the model that ships finds if it is told their size, and if it is not.
+"""Objects from 8 to 300 pixels across: what the model that ships finds if their size is given, and if it is not.
 
 python benchmarks/sizes.py DATA --json benchmarks/sizes.json [--table docs/tables/sizes.csv]
 
@@ -60,10 +60,10 @@ def resized(pair: Pair, diameter: float) -> Pair:
 
 
 def measure(segmenter: FlowSegmenter, pairs: list[Pair], diameter: float) -> dict[str, list[float]]:
-    """Pooled average precision when told, by default, and when asked to estimate."""
+    """Pooled average precision with the diameter given, by default, and estimated."""
     images, true = zip(*[resized(pair, diameter) for pair in pairs], strict=True)
     result = {}
-    for name, given in (("told", diameter), ("default", None), ("estimated", "estimate")):
+    for name, given in (("given", diameter), ("default", None), ("estimated", "estimate")):
         found = segmenter.predict(list(images), diameters=given)
         result[name] = pooled_precision(true, found)
     return result

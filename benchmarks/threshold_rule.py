@@ -41,10 +41,10 @@ DEFAULTS = "defaults"
 SIZES_AS_THEY_WERE = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4)
 # Constants of flowseg that each rule replaces.
 RULES: dict[str, dict[str, Any]] = {
-    "as it was": {"IOU_THRESHOLDS": (0.5, 0.75), "SIZE_SHARES": SIZES_AS_THEY_WERE},
-    "IoU 0.9 counts, too": {"SIZE_SHARES": SIZES_AS_THEY_WERE},
-    "and min_size up to a tenth: the rule": {},
-    "the same, but the best one": {"standard_error": lambda below: 0 * below[..., 0]},
+    "IoU 0.5 and 0.75 only, any min_size": {"IOU_THRESHOLDS": (0.5, 0.75), "SIZE_SHARES": SIZES_AS_THEY_WERE},
+    "any min_size": {"SIZE_SHARES": SIZES_AS_THEY_WERE},
+    "the rule": {},
+    "the best choice": {"standard_error": lambda below: 0 * below[..., 0]},
 }
 
 

@@ -20,7 +20,7 @@ def write_ahead(ours: dict[str, Any], others: dict[str, dict[str, Any]], at: tup
     a = np.array(ours["counts"])
     with open(file, "w", newline="") as stream:
         writer = csv.writer(stream)
-        heads = ("ahead / equal / behind at {:g}", "errors fewer there, at most")
+        heads = ("ahead / equal / behind at {:g}", "fewer errors than flows, at most")
         writer.writerow(["flows (seed 0) beside", *(head.format(THRESHOLDS[i]) for i in at for head in heads)])
         for name, other in others.items():
             b, cells = np.array(other["counts"]), []

@@ -29,8 +29,8 @@ print(image.shape, image.dtype, f"{image.min()} to {image.max()}")
 # ----------
 #
 # The model "nuclei" was trained on fluorescence images of many experiments, but on none of this field of view.
-# :doc:`/models` shows how good it is, and where it fails. The result is a label image: 0 is background, and every other
-# number is one nucleus.
+# :doc:`/benchmarks/models` shows how good it is, and where it fails. The result is a label image: 0 is background, and
+# every other number is one nucleus.
 segmenter = FlowSegmenter.from_pretrained("nuclei")
 masks = segmenter.predict(image)
 print(masks.shape, masks.dtype, f"{masks.max()} nuclei")

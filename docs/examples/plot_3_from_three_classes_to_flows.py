@@ -107,4 +107,4 @@ axes[2].legend(frameon=False)
 # %%
 # This is an illustration, not a measurement: the errors of a real network are not scattered pixel by pixel. To know
 # which is better on your images, train both with the same network and measure: ``BoundarySegmenter(random_state=0)``
-# and ``FlowSegmenter(random_state=0)`` take the same images and masks. See :doc:`/three_class`.
+# and ``FlowSegmenter(random_state=0)`` take the same images and masks. :doc:`/explanation/three_classes` says more.

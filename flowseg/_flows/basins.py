@@ -14,7 +14,8 @@ from flowseg._system.threads import check_canceled
 
 # Two basins that touch are joined if their affinity is larger than this (no unit). It is 1 where flows pass through the
 # common border, 2 where they point straight at each other, and negative where they part. At a border of two objects
-# networks are unsure and predict short flows, which have no affinity either. Source: measured, see docs/design.rst.
+# networks are unsure and predict short flows, which have no affinity either. Source: measured, see
+# docs/explanation/flows.rst.
 MIN_AFFINITY = 0.5
 
 # Pairs with at least this share of the largest affinity of the image are joined in the same round. Source: chosen, so

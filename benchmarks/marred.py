@@ -21,7 +21,7 @@ from scipy import ndimage
 sys.path.insert(0, str(Path(__file__).parent / "accuracy"))
 
 from data import pack, read
-from scores import SHOWN, pooled_precision, say_precision, say_thresholds, write_results
+from scores import SHOWN, format_precision, format_thresholds, pooled_precision, write_results
 
 from flowseg import FlowSegmenter
 
@@ -108,9 +108,9 @@ def write_table(results: dict[str, dict[str, list[float]]], file: Path) -> None:
     """A row per change."""
     with open(file, "w", newline="") as stream:
         writer = csv.writer(stream)
-        writer.writerow([f"AP at IoU {say_thresholds(SHOWN)}", "plain percentiles", "default"])
+        writer.writerow([f"AP at IoU {format_thresholds(SHOWN)}", "plain percentiles", "default"])
         for name, result in results.items():
-            writer.writerow([name, *(say_precision(result[key], SHOWN) for key in ("plain", "default"))])
+            writer.writerow([name, *(format_precision(result[key], SHOWN) for key in ("plain", "default"))])
 
 
 def main() -> None:

@@ -3,7 +3,7 @@
 python benchmarks/noise.py DATA > docs/tables/noise.csv
 
 Noise of many kinds, smoothed by Gaussians: objects per megapixel, at most and on average over the widths, and how many
-of them come without a warning. Then the real images of DATA: how many are warned of, and the least sharpness. In DSB
+of them come without a warning. Then the real images of DATA: how many have a warning, and the least sharpness. In DSB
 2018 to choose on and to report the model looks for objects; the other masks are the true ones, as of a perfect model.
 """
 
@@ -21,7 +21,7 @@ from PIL import Image
 from scipy import ndimage
 
 from flowseg import FlowSegmenter, io
-from flowseg._segmenters.noise import LEAST_SHARPNESS, sharpness
+from flowseg._segmenters.noise_check import LEAST_SHARPNESS, sharpness
 
 Array = NDArray[np.generic]
 SIDE = 256
@@ -97,11 +97,11 @@ KINDS: dict[str, Callable[[np.random.Generator, float], Array]] = {
     "log-normal": lambda rng, width: np.exp(0.5 * white(rng, width)),
     "lower half cut off": lambda rng, width: np.clip(white(rng, width), 0, None),
     "camera with offset": camera,
-    "uneven light": tilted,
+    "uneven illumination": tilted,
     "vignetted": vignetted,
     "JPEG": compressed,
-    "five grey levels": lambda rng, width: bytes_of(white(rng, width), 10, 0.6),
-    "nine grey levels": lambda rng, width: bytes_of(white(rng, width), 10, 1.1),
+    "five gray levels": lambda rng, width: bytes_of(white(rng, width), 10, 0.6),
+    "nine gray levels": lambda rng, width: bytes_of(white(rng, width), 10, 1.1),
     "1/f": fractal,
 }
 
@@ -120,7 +120,7 @@ def measure_noise(segmenter: FlowSegmenter) -> Iterator[tuple[str, float, float,
 
 
 def measure_real(segmenter: FlowSegmenter, data: Path) -> Iterator[tuple[str, int, int, float]]:
-    """Name, images with objects, how many of them are warned of, least sharpness."""
+    """Name, images with objects, how many of them have a warning, least sharpness."""
     for name in SETS:
         with open(data / name / "samples.csv", newline="") as stream:
             rows = list(csv.DictReader(stream))
@@ -146,7 +146,7 @@ def main() -> None:
     writer.writerow(["objects per megapixel in noise", "at most", "mean", "without a warning"])
     for name, most, mean, silent in measure_noise(segmenter):
         writer.writerow([name, f"{most:.0f}", f"{mean:.0f}", f"{silent:.1f}"])
-    writer.writerow(["real images", "with objects", "warned of", "least sharpness"])
+    writer.writerow(["real images", "with objects", "with a warning", "least sharpness"])
     for name, n_images, n_warned, least in measure_real(segmenter, options.data):
         writer.writerow([name, n_images, n_warned, f"{least:.2f}"])
 

@@ -3,7 +3,7 @@
 python benchmarks/pretrained.py DATA --json benchmarks/pretrained.json [--docs docs]
 
 Every image is predicted in all ways one after the other, so that a busy machine does not count in the ratios. On the
-images to choose on, which chose the thresholds of the defaults, and on those to report. ``--docs`` only writes table
+validation images, which chose the thresholds of the defaults, and on those to report. ``--docs`` only writes table
 and picture.
 """
 
@@ -21,12 +21,12 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent / "accuracy"))
 
 from data import pack, read
-from scores import SHOWN, difference, pooled, say_difference, say_precision, say_thresholds, score, write_results
+from scores import SHOWN, difference, format_precision, format_thresholds, pooled, say_difference, score, write_results
 
 from flowseg import FlowSegmenter, plot
 
 MODEL = "nuclei"
-SPLITS = {"choose": "images to choose on", "report": "images to report"}
+SPLITS = {"choose": "validation images", "report": "test images"}
 DEFAULTS = "defaults"
 WAYS: dict[str, dict[str, Any]] = {
     DEFAULTS: {},
@@ -71,7 +71,7 @@ def write_table(results: dict[str, Any], file: Path) -> None:
     with open(file, "w", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow(
-            ["", f"AP at IoU {say_thresholds(SHOWN)}", "gain at 0.5", "gain at 0.75", "gain at 0.9", "time", "ECE"]
+            ["", f"AP at IoU {format_thresholds(SHOWN)}", "gain at 0.5", "gain at 0.75", "gain at 0.9", "time", "ECE"]
         )
         for split, said in SPLITS.items():
             base = results[f"{split} | {DEFAULTS}"]
@@ -81,14 +81,14 @@ def write_table(results: dict[str, Any], file: Path) -> None:
                 if result is not base:
                     d = difference(result, base, np.array(result["groups"]))
                     gains = [say_difference(d, i) for i in SHOWN]
-                reached = say_precision(pooled(result), SHOWN)
+                reached = format_precision(pooled(result), SHOWN)
                 times = f"{result['seconds'] / base['seconds']:.1f}"
                 error = f"{result['expected_calibration_error']:.3f}"
                 writer.writerow([f"{said}: {name}", reached, *gains, times, error])
 
 
 def draw(results: dict[str, Any], file: Path) -> None:
-    """Scores against the share that matches, on the images to report, all objects kept."""
+    """Scores against the share that matches, on the test images, all objects kept."""
     import matplotlib as mpl
 
     mpl.use("agg")

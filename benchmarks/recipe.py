@@ -15,6 +15,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from queue import Queue
 from typing import Any
@@ -35,36 +36,36 @@ TRIALS = 3
 SECOND_SEED = (
     "base",
     "quarter turns and flips only",
-    "no change of light",
-    "no change of light but noise",
+    "no intensity augmentation",
+    "noise as the only intensity augmentation",
     "blur",
     "stretched up to 1.25",
-    "uneven light",
+    "uneven illumination",
     "learning rate 3e-3",
     "crops of 96, batches of 14",
     "batches of 4",
     "resunet",
-    "foreground weighs 3",
-    "flows turned with the crop",
+    "foreground weighted by 3",
+    "flows rotated with the crop",
     "percentiles 0.1 and 99.9",
     "filters 16, 32, 64, 128",
     "filters 24, 48, 96, 192",
     "no warm-up",
     "crops of 192, batches of 4",
     "blur, stretched",
-    "blur, stretched, uneven light",
-    "learning rate stays",
+    "blur, stretched, uneven illumination",
+    "constant learning rate",
     "no weight decay",
     "weight decay 1e-2",
     "mean of weights (EMA)",
     "diameter 32",
     "scales up to 1.6",
-    "interpolated cubically",
-    "neither turned, scaled nor lit",
+    "cubic interpolation",
+    "no augmentation",
     "crowded images more often",
     "own size once",
     "own size once: crowded images more often",
-    "own size once: light of other images, blurred",
+    "own size once: intensities of other images, blurred",
     "cells",
     "cells: diameter 36",
     "large nuclei",
@@ -94,8 +95,8 @@ def run_one(name: str, seed: int, file: Path, core: int) -> None:
         if key in PATCHES:
             stack.enter_context(PATCHES[key](value))
         else:
-            module, constant = key.split(".")
-            stack.enter_context(patch.object(getattr(__import__(f"flowseg.{module}"), module), constant, value))
+            module, constant = key.rsplit(".", 1)
+            stack.enter_context(patch.object(import_module(f"flowseg._nets.{module}"), constant, value))
     sets = {s: (data.read(file, s, "image"), data.read(file, s, "mask")) for s in ("train", "choose")}
     if n_images is not None:
         drawn = np.random.default_rng(seed).permutation(len(sets["train"][0]))[:n_images]
@@ -124,17 +125,14 @@ def relative_price(changed: Any, base: Any) -> float:
     import keras
 
     from flowseg._nets import losses
-    from flowseg._segmenters.fitted import FixedParameters
-    from flowseg._segmenters.training import make_network
+    from flowseg._segmenters.fitting.new_network import new_network
 
     parts = ("network", "filters", "crop_size", "batch_size")
     if all(getattr(changed, name) == getattr(base, name) for name in parts):
         return 1.0
     steps = []
     for segmenter in (changed, base):
-        network = make_network(
-            FixedParameters.of(segmenter), segmenter._prediction_settings(), seed=0, crop_size=segmenter.crop_size
-        )
+        network = new_network(segmenter, seed=0)
         network.compile(keras.optimizers.AdamW(1e-3), loss=losses.flow_loss, jit_compile=False)
         shape = (segmenter.batch_size, segmenter.crop_size, segmenter.crop_size)
         steps.append(
@@ -156,9 +154,9 @@ def write_table(results: dict[str, Any], file: Path) -> None:
 
     Trainings of one seed are compared with each other: they saw the same chance.
     """
-    from scores import SHOWN, THRESHOLDS, difference, pooled, say_difference, say_precision, say_thresholds
+    from scores import SHOWN, THRESHOLDS, difference, format_precision, format_thresholds, pooled, say_difference
 
-    heads = ["change", "seed", "steps", f"one size, {say_thresholds(SHOWN)}", "estimated"]
+    heads = ["change", "seed", "steps", f"one size, {format_thresholds(SHOWN)}", "estimated"]
     order = [f"{name} | seed {seed}" for name in CHANGES for seed in (0, 1)]
     with open(file, "w", newline="") as stream:
         writer = csv.writer(stream)
@@ -172,7 +170,7 @@ def write_table(results: dict[str, Any], file: Path) -> None:
             if reference not in (None, result):
                 d = difference(result["estimated"], reference["estimated"], np.array(result["groups"]))
                 gains = [say_difference(d, i) for i in SHOWN]
-            reached = [say_precision(pooled(result[way]), SHOWN) for way in ("plain", "estimated")]
+            reached = [format_precision(pooled(result[way]), SHOWN) for way in ("plain", "estimated")]
             writer.writerow([name, seed, result["steps"], *reached, *gains])
 
 

@@ -22,7 +22,7 @@ from scipy import ndimage
 sys.path.insert(0, str(Path(__file__).parent / "accuracy"))
 
 from data import pack, read
-from scores import SHOWN, pooled_precision, say_precision, say_thresholds, write_results
+from scores import SHOWN, format_precision, format_thresholds, pooled_precision, write_results
 
 from flowseg import FlowSegmenter, load_segmenter, normalize
 
@@ -51,9 +51,9 @@ def write_table(results: dict[str, dict[str, list[float]]], file: Path) -> None:
     """A row per change, a column per model."""
     with open(file, "w", newline="") as stream:
         writer = csv.writer(stream)
-        writer.writerow([f"AP at IoU {say_thresholds(SHOWN)}", *results])
+        writer.writerow([f"AP at IoU {format_thresholds(SHOWN)}", *results])
         for name in CHANGES:
-            writer.writerow([name, *(say_precision(r[name], SHOWN) for r in results.values())])
+            writer.writerow([name, *(format_precision(r[name], SHOWN) for r in results.values())])
 
 
 def main() -> None:

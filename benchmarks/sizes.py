@@ -1,4 +1,4 @@
-"""Objects from 8 to 300 pixels across: what the model that ships finds if it is told their size, and if it is not.
+"""Objects from 8 to 300 pixels across: what the model that ships finds if their size is given, and if it is not.
 
 python benchmarks/sizes.py DATA --json benchmarks/sizes.json [--table docs/tables/sizes.csv]
 
@@ -21,7 +21,7 @@ from skimage.transform import resize
 sys.path.insert(0, str(Path(__file__).parent / "accuracy"))
 
 from data import pack, read
-from scores import SHOWN, pooled_precision, say_precision, say_thresholds, write_results
+from scores import SHOWN, format_precision, format_thresholds, pooled_precision, write_results
 
 from flowseg import FlowSegmenter, diameters
 
@@ -60,10 +60,10 @@ def resized(pair: Pair, diameter: float) -> Pair:
 
 
 def measure(segmenter: FlowSegmenter, pairs: list[Pair], diameter: float) -> dict[str, list[float]]:
-    """Pooled average precision when told, by default, and when asked to estimate."""
+    """Pooled average precision with the diameter given, by default, and estimated."""
     images, true = zip(*[resized(pair, diameter) for pair in pairs], strict=True)
     result = {}
-    for name, given in (("told", diameter), ("default", None), ("estimated", "estimate")):
+    for name, given in (("given", diameter), ("default", None), ("estimated", "estimate")):
         found = segmenter.predict(list(images), diameters=given)
         result[name] = pooled_precision(true, found)
     return result
@@ -73,9 +73,9 @@ def write_table(results: dict[str, dict[str, list[float]]], file: Path) -> None:
     """A row per size, a column per way."""
     with open(file, "w", newline="") as stream:
         writer = csv.writer(stream)
-        writer.writerow([f"pixels across; AP at IoU {say_thresholds(SHOWN)}", *next(iter(results.values()))])
+        writer.writerow([f"pixels across; AP at IoU {format_thresholds(SHOWN)}", *next(iter(results.values()))])
         for size, ways in results.items():
-            writer.writerow([size, *(say_precision(values, SHOWN) for values in ways.values())])
+            writer.writerow([size, *(format_precision(values, SHOWN) for values in ways.values())])
 
 
 def main() -> None:

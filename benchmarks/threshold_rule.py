@@ -25,8 +25,10 @@ from scores import write_results
 
 from flowseg import FlowSegmenter
 from flowseg._labels.overlaps import count_objects
-from flowseg._segmenters import thresholds, validation_scores
-from flowseg._segmenters.candidates import Candidates
+from flowseg._segmenters.learned_decoding import choose_thresholds as rule_of_flowseg
+from flowseg._segmenters.learned_decoding import jackknife_scores
+from flowseg._segmenters.learned_decoding.candidates import Candidates
+from flowseg._segmenters.learned_decoding.thresholds import GivenThresholds, Thresholds
 
 MODEL = "nuclei"
 # The splits to draw from: what is reported is not looked at.
@@ -39,10 +41,10 @@ DEFAULTS = "defaults"
 SIZES_AS_THEY_WERE = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4)
 # Constants of flowseg that each rule replaces.
 RULES: dict[str, dict[str, Any]] = {
-    "as it was": {"IOU_THRESHOLDS": (0.5, 0.75), "SIZE_SHARES": SIZES_AS_THEY_WERE},
-    "IoU 0.9 counts, too": {"SIZE_SHARES": SIZES_AS_THEY_WERE},
-    "and min_size up to a tenth: the rule": {},
-    "the same, but the best one": {"standard_error": lambda below: 0 * below[..., 0]},
+    "IoU 0.5 and 0.75 only, any min_size": {"IOU_THRESHOLDS": (0.5, 0.75), "SIZE_SHARES": SIZES_AS_THEY_WERE},
+    "any min_size": {"SIZE_SHARES": SIZES_AS_THEY_WERE},
+    "the rule": {},
+    "the best choice": {"standard_error": lambda below: 0 * below[..., 0]},
 }
 
 
@@ -56,20 +58,20 @@ def find(file: Path, splits: tuple[str, ...]) -> tuple[list[np.ndarray], list[fl
         caught.extend((levels, found))
         return found
 
-    find_candidates = thresholds.find_candidates
-    with patch.object(thresholds, "find_candidates", catch):
+    find_candidates = rule_of_flowseg.find_candidates
+    with patch.object(rule_of_flowseg, "find_candidates", catch):
         FlowSegmenter.from_pretrained(MODEL).fit_thresholds(images, masks)
     return masks, *caught
 
 
-def choose(masks: list[np.ndarray], found: list[Candidates], rule: dict[str, Any]) -> thresholds.Thresholds:
+def choose(masks: list[np.ndarray], found: list[Candidates], rule: dict[str, Any]) -> Thresholds:
     """What `choose_thresholds` says of objects that have been found already."""
     with ExitStack() as stack:
-        stack.enter_context(patch.object(thresholds, "find_candidates", lambda *_, **__: found))
+        stack.enter_context(patch.object(rule_of_flowseg, "find_candidates", lambda *_, **__: found))
         for name, value in rule.items():
-            module = validation_scores if name == "IOU_THRESHOLDS" else thresholds
+            module = jackknife_scores if name == "IOU_THRESHOLDS" else rule_of_flowseg
             stack.enter_context(patch.object(module, name, value))
-        return thresholds.choose_thresholds([], masks, {}, n_iter=None, workers=1)[0]
+        return rule_of_flowseg.choose_thresholds([], masks, GivenThresholds(), n_iter=None, workers=1)[0]
 
 
 def part(found: list[Candidates], images: np.ndarray) -> list[Candidates]:
@@ -77,9 +79,9 @@ def part(found: list[Candidates], images: np.ndarray) -> list[Candidates]:
     return [Candidates([c.tables[i] for i in images], [c.iou[i] for i in images]) for c in found]
 
 
-def precision(found: Candidates, n_true: int, thresholds: thresholds.Thresholds) -> list[float]:
+def precision(found: Candidates, n_true: int, thresholds: Thresholds) -> list[float]:
     """Pooled TP / (TP + FP + FN)."""
-    iou = np.concatenate(found.kept_iou(thresholds._as_limit(thresholds.flow_threshold), thresholds.min_size))
+    iou = np.concatenate(found.kept_iou(thresholds.max_flow_error, thresholds.min_size))
     hits = np.array([np.count_nonzero(iou >= t) for t in SCORED_AT])
     return (hits / (n_true + iou.size - hits)).tolist()
 
@@ -97,7 +99,7 @@ def measure(file: Path, splits: tuple[str, ...]) -> dict[str, Any]:
             drawn, left = np.split(rng.permutation(len(masks)), [n])
             to_choose, to_score = part(found, drawn), part(found, left)
             for name in precisions:
-                chosen = default = thresholds.Thresholds()
+                chosen = default = Thresholds()
                 if name != DEFAULTS:
                     chosen = choose([masks[i] for i in drawn], to_choose, RULES[name])
                 level = levels.index(chosen.cellprob_threshold)

@@ -3,7 +3,7 @@
 python benchmarks/training_further.py DATA --json benchmarks/training_further.json [--set SET] [--rate RATE]
 
 DATA is the folder that holds the sets that ``benchmarks/accuracy/data.py`` reads. Training images and those to choose
-on are of different fields; scores are those of the images to report. What is in the JSON file is not done again. One
+on are of different fields; scores are those of the test images. What is in the JSON file is not done again. One
 thread: side by side, several take no longer.
 """
 
@@ -26,7 +26,7 @@ import scores
 
 RATES = (1e-3, 3e-4, 1e-4, 3e-5)
 EPOCHS, STEPS, SEED = 4, 30, 0
-# Name: set, split that images are drawn from, training images, images to choose on. `nuclei` was trained on the train
+# Name: set, split that images are drawn from, training images, validation images. `nuclei` was trained on the train
 # split of DSB 2018, so there the new images are of those that were only chosen on.
 SETS = {
     "large nuclei": ("aitslab/nuclei", "train", 4, 3),
@@ -90,7 +90,7 @@ def main() -> None:
             if key not in results:
                 results[key] = measure(options.data, name, rate)
                 scores.write_results(results, options.json)
-            shown = [scores.say_precision(results[key][when], (0, 3)) for when in ("before", "after")]
+            shown = [scores.format_precision(results[key][when], (0, 3)) for when in ("before", "after")]
             print(f"{key}: AP at IoU 0.5 / 0.75 {shown[0]} before, {shown[1]} after", flush=True)
 
 

@@ -1,4 +1,4 @@
-"""Sphinx configuration; pictures are drawn (make_pictures.py) and examples run (examples/) at every build."""
+"""Sphinx configuration. Every build draws the figures, lists the commands and runs the examples."""
 
 import logging
 import os
@@ -10,6 +10,7 @@ sys.path.insert(0, str(HERE))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's messages are not the examples'
 logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
+import make_command_reference  # noqa: E402
 import make_pictures  # noqa: E402
 
 import flowseg  # noqa: E402
@@ -23,18 +24,27 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.mathjax",
+    "myst_parser",
     "numpydoc",
     "sphinx_gallery.gen_gallery",
 ]
-exclude_patterns = ["_build", "examples"]
+exclude_patterns = ["_build", "examples", "generated/*.rst"]  # the last are parts of other pages
+rst_prolog = ".. currentmodule:: flowseg\n"  # so that `predict_flows` and the like are links
 default_role = "autolink"
 autosummary_generate = True
 numpydoc_show_class_members = False
+autodoc_typehints = "none"  # docstrings have the types, in words
 html_theme = "pydata_sphinx_theme"
-html_theme_options = {"show_prev_next": False, "navigation_with_keys": False}
+html_theme_options = {
+    "show_prev_next": False,
+    "navigation_with_keys": False,
+    "header_links_before_dropdown": 7,
+    "secondary_sidebar_items": {"**": ["page-toc"], "index": []},
+}
 html_title = "flowseg"
-# Pages beside the start page have no pages below them: no empty column for these, but room for tables.
-html_sidebars = {"*": []}
+html_static_path = ["_static"]
+html_css_files = ["flowseg.css"]
+html_sidebars = {"index": []}  # the start page belongs to no section
 sphinx_gallery_conf = {
     "examples_dirs": "examples",
     "gallery_dirs": "generated/examples",
@@ -50,3 +60,4 @@ sphinx_gallery_conf = {
 }
 
 make_pictures.draw_all(HERE / "generated")
+make_command_reference.write(HERE / "generated" / "command_line.rst")

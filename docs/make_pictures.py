@@ -1,4 +1,4 @@
-"""Draw the pictures of the documentation, on drawn cells, with the package itself."""
+"""Draw the figures of the documentation, on drawn cells, with the package itself."""
 
 from pathlib import Path
 
@@ -17,6 +17,8 @@ from flowseg import plot, synthetic
 
 # Standard deviation of the error, smooth over a pixel, that stands for a network's: flows have length 1.
 PREDICTION_ERROR = 0.3
+# Least side of a panel in pixels of the screen: smaller ones are enlarged by a whole factor.
+PANEL_SIDE = 240
 
 
 def draw_all(folder: Path) -> None:
@@ -30,13 +32,14 @@ def draw_all(folder: Path) -> None:
 
 
 def _show(folder: Path, name: str, panels: list[tuple[str, np.ndarray]]) -> None:
-    figure, axes = plt.subplots(1, len(panels), figsize=(2.6 * len(panels), 2.9), layout="constrained")
-    for ax, (title, picture) in zip(axes, panels, strict=True):
-        ax.imshow(picture, interpolation="nearest")
-        ax.set_title(title, fontsize=9)
-        ax.set_axis_off()
-    figure.savefig(folder / f"{name}.png", dpi=110)
-    plt.close(figure)
+    """Write a picture per panel, and NAME.rst, which shows them side by side or, on a phone, below each other."""
+    lines = [".. container:: panels", ""]
+    for k, (title, picture) in enumerate(panels):
+        factor = -(-PANEL_SIDE // picture.shape[0])
+        file = f"{name}_{k}.png"
+        plt.imsave(folder / file, picture.repeat(factor, axis=0).repeat(factor, axis=1))
+        lines += [f"   .. figure:: /{folder.name}/{file}", f"      :alt: {title}", "", f"      {title}", ""]
+    (folder / f"{name}.rst").write_text("\n".join(lines), encoding="utf-8")
 
 
 def _draw_idea(folder: Path, image: np.ndarray, masks: np.ndarray) -> None:
@@ -44,10 +47,10 @@ def _draw_idea(folder: Path, image: np.ndarray, masks: np.ndarray) -> None:
     found = flowseg.flows_to_masks(flows, np.where(masks > 0, 5.0, -5.0))
     panels = [
         ("image", plot.outlines(image, np.zeros_like(masks))),
-        ("annotated masks", plot.mask_colors(masks)),
+        ("masks", plot.mask_colors(masks)),
         ("their flows", plot.flow_colors(flows)),
-        ("key: direction to color", plot.flow_key(120)),
-        ("followed: masks again", plot.mask_colors(found)),
+        ("key to the flows", plot.flow_key(120)),
+        ("masks again", plot.mask_colors(found)),
     ]
     _show(folder, "idea", panels)
 
@@ -62,12 +65,12 @@ def _draw_eight_bits(folder: Path, masks: np.ndarray) -> None:
     signed = np.where(masks > 0, flows + error, 0)
     unsigned = np.where(masks > 0, np.maximum(np.clip(flows, 0, 1) + error, 0), 0)
     panels = []
-    for name, predicted in (("signed flows", signed), ("8 bits, or a ReLU", unsigned)):
+    for name, predicted in (("signed flows, predicted", signed), ("8 bits or a ReLU, predicted", unsigned)):
         found = flowseg.flows_to_masks(predicted, cellprob, flow_threshold=None)
         score = flowseg.metrics.match(masks, found).average_precision
         panels += [
-            (f"{name}, predicted", plot.flow_colors(predicted)),
-            (f"masks: average precision {score:.2f}", plot.mask_colors(found)),
+            (name, plot.flow_colors(predicted)),
+            (f"masks from them: AP {score:.2f}", plot.mask_colors(found)),
         ]
     _show(folder, "eight_bits", panels)
 
@@ -94,9 +97,9 @@ def _draw_losses(folder: Path) -> None:
     unsquashed = -np.log(np.clip(output, 1e-7, 1 - 1e-7))
     thresholded = -np.log(np.clip((output > 0).astype(float), 1e-7, 1 - 1e-7))
     figure, ax = plt.subplots(figsize=(6.4, 3), layout="constrained")
-    ax.plot(output, right, label="from logits: always a slope to follow", lw=2.5)
-    ax.plot(output, unsquashed, label="on outputs that nothing has squashed: flat below 0 and above 1", ls="--")
-    ax.plot(output, thresholded, label="with the threshold inside: flat everywhere", ls=":")
+    ax.plot(output, right, label="from logits: a slope everywhere", lw=2.5)
+    ax.plot(output, unsquashed, label="from outputs without a sigmoid: flat below 0 and above 1", ls="--")
+    ax.plot(output, thresholded, label="with a threshold inside: flat everywhere", ls=":")
     ax.set(xlabel="output of the network at a foreground pixel", ylabel="loss")
     ax.legend(fontsize=8)
     figure.savefig(folder / "losses.png", dpi=110)

@@ -3,15 +3,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-def diffuse(
+def compute_flows(
     components: NDArray[np.int32],
     boxes: NDArray[np.intp],
     order: NDArray[np.intp],
-    ndim: int,
     spacing: NDArray[np.float64],
     n_iter: int,
     flows: NDArray[np.float32],
-    reference: NDArray[np.float32],
+    interrupt: NDArray[np.int32],
+) -> int: ...
+def compute_flow_errors(
+    components: NDArray[np.int32],
+    boxes: NDArray[np.intp],
+    order: NDArray[np.intp],
+    flows: NDArray[np.float32],
     errors: NDArray[np.float64],
     interrupt: NDArray[np.int32],
 ) -> int: ...

@@ -105,49 +105,85 @@ cdef Status _object_flows(
     return status
 
 
-def diffuse(
-    const int[:, :, ::1] components, const Py_ssize_t[:, ::1] boxes, const Py_ssize_t[::1] order, Py_ssize_t ndim,
-    const double[::1] spacing, Py_ssize_t n_iter, float[:, :, :, ::1] flows, const float[:, :, :, ::1] reference,
-    double[::1] errors, const int[::1] interrupt
-):
-    """Write the flows of objects into ``flows`` or, if that has no room, compare them with ``reference``.
-
-    ``components`` holds connected objects 1..n and ``boxes[k]`` the first and the past-the-end coordinates of object
-    k + 1. ``order`` lists the objects k to work on. ``spacing`` is the distance between pixels per axis in units of the
-    smallest. ``n_iter`` is the number of iterations, or -1 for twice the object's extent. ``errors[k]`` becomes the
-    mean squared distance between the flows of object k + 1 and the reference, where these are compared. Returns
-    FINISHED, OUT_OF_MEMORY or INTERRUPTED.
-    """
-    cdef Py_ssize_t i, axis
-    cdef Job job
-    cdef Status status = FINISHED
-    cdef double error = 0.0
-    cdef bint compare = flows.shape[0] == 0
-    if order.shape[0] == 0:
-        return FINISHED
+cdef void _set_job(
+    Job *job, const int[:, :, ::1] components, Py_ssize_t ndim, const double *spacing, Py_ssize_t n_iter,
+    const int[::1] interrupt
+) noexcept nogil:
+    # Set all of a job but the flows. `spacing` holds three distances, or is NULL where all are 1.
+    cdef Py_ssize_t axis
+    cdef double d
     job.components = &components[0, 0, 0]
     job.ndim = ndim
     job.n_iter = n_iter
     job.scale = 1.0
     for axis in range(3):
+        d = 1.0 if spacing == NULL else spacing[axis]
         job.shape[axis] = components.shape[axis]
-        job.spacing[axis] = spacing[axis]
-        job.per_distance[axis] = 1.0 / (spacing[axis] * spacing[axis])
+        job.spacing[axis] = d
+        job.per_distance[axis] = 1.0 / (d * d)
         # A neighbor gets the share 1 / (3 d^2), which leaves 1 - 2 / (3 d^2): 3 d^2 - 2 times as much.
-        job.ratio[axis] = 3.0 * spacing[axis] * spacing[axis] - 2.0
+        job.ratio[axis] = 3.0 * d * d - 2.0
         if axis >= 3 - ndim:
-            job.scale /= 3.0 * spacing[axis] * spacing[axis]
-    job.flows = NULL if compare else &flows[0, 0, 0, 0]
-    job.reference = &reference[0, 0, 0, 0] if compare else NULL
+            job.scale /= 3.0 * d * d
+    job.flows = NULL
+    job.reference = NULL
     job.plane = job.shape[0] * job.shape[1] * job.shape[2]
     job.interrupt = &interrupt[0]
+
+
+cdef Status _run_job(
+    const Job *job, const Py_ssize_t[:, ::1] boxes, const Py_ssize_t[::1] order, double *errors
+) noexcept nogil:
+    # Work on the objects k + 1 for all k in `order`, and write their errors, unless `errors` is NULL.
+    cdef Py_ssize_t i
+    cdef Status status
+    cdef double error = 0.0
+    for i in range(order.shape[0]):
+        status = _object_flows(job, boxes, order[i], &error)
+        if status != FINISHED:
+            return status
+        if errors != NULL:
+            errors[order[i]] = error
+    return FINISHED
+
+
+def compute_flows(
+    const int[:, :, ::1] components, const Py_ssize_t[:, ::1] boxes, const Py_ssize_t[::1] order,
+    const double[::1] spacing, Py_ssize_t n_iter, float[:, :, :, ::1] flows, const int[::1] interrupt
+):
+    """Write the flows of the objects k + 1, for all k in ``order``, into ``flows``.
+
+    ``components`` holds connected objects 1..n and ``boxes[k]`` the first and the past-the-end coordinates of object
+    k + 1. ``spacing`` is the distance between pixels along three axes in units of the smallest. ``n_iter`` is the
+    number of iterations, or -1 for twice the object's extent. Returns FINISHED, OUT_OF_MEMORY or INTERRUPTED.
+    """
+    cdef Job job
+    cdef Status status
+    if order.shape[0] == 0:
+        return FINISHED
+    _set_job(&job, components, flows.shape[0], &spacing[0], n_iter, interrupt)
+    job.flows = &flows[0, 0, 0, 0]
     with nogil:
-        for i in range(order.shape[0]):
-            status = _object_flows(&job, boxes, order[i], &error)
-            if status != FINISHED:
-                break
-            if compare:
-                errors[order[i]] = error
+        status = _run_job(&job, boxes, order, NULL)
+    return status
+
+
+def compute_flow_errors(
+    const int[:, :, ::1] components, const Py_ssize_t[:, ::1] boxes, const Py_ssize_t[::1] order,
+    const float[:, :, :, ::1] flows, double[::1] errors, const int[::1] interrupt
+):
+    """Compare ``flows`` with the flows of the objects k + 1, for all k in ``order``.
+
+    ``errors[k]`` becomes the mean squared distance over the pixels of object k + 1. Otherwise as `compute_flows`.
+    """
+    cdef Job job
+    cdef Status status
+    if order.shape[0] == 0:
+        return FINISHED
+    _set_job(&job, components, flows.shape[0], NULL, -1, interrupt)
+    job.reference = &flows[0, 0, 0, 0]
+    with nogil:
+        status = _run_job(&job, boxes, order, &errors[0])
     return status
 
 

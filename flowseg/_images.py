@@ -1,4 +1,4 @@
-"""Intensities to a common range, images and masks to a common size."""
+"""Stretch intensities to a common range, resize images and masks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def normalize(
     low, high : float
         Percentiles that become 0 and 1. Values beyond them are kept, below 0 and above 1.
     channel_axis : int, optional
-        Axis of channels that are stretched one by one; by default the image is stretched as a whole.
+        Axis of channels to stretch one by one; by default all are stretched together.
 
     Returns
     -------
@@ -37,12 +37,12 @@ def normalize(
     Notes
     -----
     Padding and saturated strips are left out of the percentiles and become 0. A channel's smallest or largest value
-    counts as such if at least one pixel in 500 has it and most of its outline is straight. So that rotated images and
-    round fields of view are recognized, too, it also counts if it surrounds the rest, lies apart from its values by at
-    least half of their range, and is not just next to the nearest of them, as in the rim of a nucleus.
+    counts as such if at least one pixel in 500 has it and most of its outline is straight. It also counts if it
+    surrounds the other pixels (rotated images, round fields of view), differs from their values by at least half of
+    their range, and does not only adjoin the nearest of these values, as in the rim of a nucleus.
 
-    Where both percentiles are the same number (few bright spots on a flat background) the smallest and the
-    largest value take their place. A constant channel beside others that are not becomes 0.
+    Where both percentiles are equal (few bright spots on a flat background) the smallest and the largest value take
+    their place. A constant channel beside others becomes 0.
 
     Examples
     --------
@@ -70,27 +70,27 @@ def normalize(
 
 
 def scaled_shape(shape: tuple[int, ...], factor: float) -> tuple[int, int]:
-    """Rows and columns of an image after scaling by ``factor``, at least 1."""
+    """Return rows and columns of an image after scaling by ``factor``, at least 1."""
     return max(1, round(shape[0] * factor)), max(1, round(shape[1] * factor))
 
 
 def resize(array: NDArray[Any], shape: tuple[int, int]) -> NDArray[np.float32]:
-    """Resize (rows, columns, channels) linearly; average where it shrinks."""
+    """Resize (rows, columns, channels) linearly; average where the image shrinks."""
     if array.shape[:2] == shape:
         return array.astype(np.float32, copy=False)
     shrinks = shape[0] < array.shape[0] or shape[1] < array.shape[1]
     resized = transform.resize(
         array, shape + array.shape[2:], order=1, mode="edge", anti_aliasing=shrinks, preserve_range=True
     )
-    return resized.astype(np.float32, copy=False)
+    return np.asarray(resized, dtype=np.float32)
 
 
 def resize_masks(masks: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:
-    """Resize a label image: each new pixel takes the label at its centre."""
+    """Resize a label image: each new pixel takes the label at its center."""
     if masks.shape == shape:
         return masks
     rows, columns = (
         np.minimum(((np.arange(new) + 0.5) * old / new).astype(np.intp), old - 1)
         for new, old in zip(shape, masks.shape, strict=True)
     )
-    return masks[rows[:, None], columns[None, :]]
+    return np.asarray(masks[rows[:, None], columns[None, :]])

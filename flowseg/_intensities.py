@@ -1,4 +1,4 @@
-"""Which intensities become 0 and 1, and which are no part of the picture: padding, saturated strips."""
+"""The intensities that become 0 and 1, and those outside of the picture: padding, saturated strips."""
 
 from __future__ import annotations
 
@@ -11,38 +11,38 @@ from scipy import ndimage
 
 from flowseg import _checks
 
-# A rule, as the segmenters' parameter `normalize` has it, by its first word.
+# Kinds of rules, the first word of the segmenters' parameter `normalize`.
 PERCENTILES, LIMITS = "percentiles", "limits"
-# Percentiles that become 0 and 1 where nothing else is said.
+# The default rule.
 DEFAULT = (PERCENTILES, 1.0, 99.0)
 
-# The smallest or the largest value is no part of the picture (padding, saturation) if this share of the pixels has it,
-# fewer would not move the percentiles ...
+# The smallest or the largest value is outside of the picture (padding, saturation) if at least this share of the pixels
+# has it (fewer would not move the percentiles) ...
 LEAST_SHARE = 0.002
-# ... the others are no image of a few classes ...
+# ... the other pixels have at least this many values, so that they are no image of a few classes ...
 LEAST_LEVELS = 8
-# ... and either its outline is straight: this share of it lies in runs of this many pixels along an axis. In 890 real
-# images it is 0.2 at most.
+# ... and either its outline is straight: at least this share of it lies in runs of this many pixels along an axis. In
+# 890 real images the share is at most 0.2.
 STRAIGHT_SHARE, STRAIGHT_RUN = 0.8, 32
-# Or, where padding is not along the axes (a rotated image, a round field of view), what it leaves is one connected
-# component with this share of the pixels ...
+# Or, where padding is not along the axes (a rotated image, a round field of view), the other pixels form one connected
+# component of at least this share of the image ...
 LEAST_PICTURE = 0.3
-# ... all but this share of what it leaves and of itself, which reaches the border ...
+# ... except for this share of them, and except for this share of the padding, which must reach the border ...
 MOST_LOOSE = 0.1
-# ... it lies this far from the others, in shares of the range between their percentiles ...
+# ... the value differs from the others by at least this share of the range between their percentiles ...
 LEAST_GAP = 0.5
-# ... and those beside it are like any others (mean rank from its own end, 0 to 1). Beside a dark background or in the
-# rim of saturated nuclei they are the nearest to it that there are: 0.01 to 0.1 in images of nuclei.
+# ... and the pixels beside it are like any others: their mean rank from its own end (0 to 1) is at least this. Beside a
+# dark background or in the rim of saturated nuclei their values are the nearest: ranks of 0.01 to 0.1.
 LEAST_RANK = 0.3
-# Values that are compared at most.
+# Values to compare at most.
 MOST_VALUES = 1_000_000
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Per channel the values that become 0 and 1, and those beyond which there is no picture: what is there becomes 0.
+    """Per channel the values that become 0 and 1, and the range of the picture; values outside of it become 0.
 
-    All are arrays of shape (channels,); without anything filled in ``bottom`` and ``top`` are infinite.
+    All are arrays of shape (channels,); without padding ``bottom`` and ``top`` are infinite.
     """
 
     low: NDArray[np.float64]
@@ -86,7 +86,7 @@ def _as_pair(pair: Any, kind: str, low: float, high: float) -> tuple[float, floa
 
 
 def find_limits(image: NDArray[Any], normalize: Any = DEFAULT) -> Limits:
-    """Limits of (..., channels) by a rule that `as_rule` takes."""
+    """Return the limits of (..., channels) by a rule as in `as_rule`."""
     n = image.shape[-1]
     rule = as_rule(normalize, n)
     if rule is not None and rule[0] == PERCENTILES:
@@ -98,7 +98,7 @@ def find_limits(image: NDArray[Any], normalize: Any = DEFAULT) -> Limits:
 
 
 def find_channel_limits(channel: NDArray[Any], low: float, high: float) -> tuple[float, float, float, float]:
-    """Percentiles of one channel, twice the same where it is constant, and where the picture ends."""
+    """Return the percentiles of one channel, equal where it is constant, and the range of the picture."""
     inside = find_picture(channel)
     if inside is None:
         return (*percentiles(channel, low, high), -np.inf, np.inf)
@@ -107,14 +107,14 @@ def find_channel_limits(channel: NDArray[Any], low: float, high: float) -> tuple
 
 
 def percentiles(values: NDArray[Any], low: float, high: float) -> tuple[float, float]:
-    """Two percentiles; where they are the same, the smallest and the largest value."""
+    """Return two percentiles; where they are equal, the smallest and the largest value."""
     exact = values if values.dtype.kind == "u" else values.astype(np.float64)  # differences may not fit a signed type
     bottom, top = (float(value) for value in np.percentile(exact, [low, high]))
     return (bottom, top) if bottom < top else (float(values.min()), float(values.max()))
 
 
 def stretch(values: NDArray[Any], limits: Limits) -> NDArray[np.float32]:
-    """Values of (..., channels) with the limits at 0 and 1; what is no part of the picture becomes 0."""
+    """Return values of (..., channels) with the limits at 0 and 1; pixels outside of the picture become 0."""
     largest = np.finfo(np.float32).max
     span = np.where(limits.high > limits.low, limits.high - limits.low, np.inf)  # a constant channel becomes 0
     exact = values.astype(np.float64)
@@ -125,7 +125,7 @@ def stretch(values: NDArray[Any], limits: Limits) -> NDArray[np.float32]:
 
 
 def find_picture(channel: NDArray[Any]) -> NDArray[np.bool_] | None:
-    """Pixels that are not filled in with the smallest or the largest value, nor next to such; None for all."""
+    """Return the pixels that are neither padding (the smallest or largest value) nor next to it; None for all."""
     picture = None
     for sign in (1, -1):
         found = _find_inside(channel, sign, picture)
@@ -134,7 +134,7 @@ def find_picture(channel: NDArray[Any]) -> NDArray[np.bool_] | None:
 
 
 def _find_inside(channel: NDArray[Any], sign: int, picture: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
-    """The same for one end: the smallest value for ``sign`` 1, the largest for -1."""
+    """Return the same for one end: the smallest value for ``sign`` 1, the largest for -1."""
     value = channel.min() if sign > 0 else channel.max()
     filled = channel == value
     n = np.count_nonzero(filled)
@@ -143,7 +143,7 @@ def _find_inside(channel: NDArray[Any], sign: int, picture: NDArray[np.bool_] | 
     box = np.ones((3,) * channel.ndim, dtype=bool)
     near = ndimage.binary_dilation(filled, box)  # may be mixed with it where the image was rotated or resized
     sharp, soft = (~outside if picture is None else picture & ~outside for outside in (filled, near))
-    inside = soft if soft.any() else sharp
+    inside: NDArray[np.bool_] = soft if soft.any() else sharp
     others = _sample(channel[inside])
     if others.size == 0 or np.unique(others).size < LEAST_LEVELS:
         return None
@@ -157,12 +157,12 @@ def _find_inside(channel: NDArray[Any], sign: int, picture: NDArray[np.bool_] | 
 
 
 def _sample(values: NDArray[Any]) -> NDArray[np.float64]:
-    """Some of many values, in order."""
+    """Return a sorted sample of values."""
     return np.sort(values[:: 1 + values.size // MOST_VALUES].astype(np.float64))
 
 
 def _straight_share(filled: NDArray[np.bool_]) -> float:
-    """Share of the outline of an area that lies in long runs along an axis."""
+    """Return the share of the outline of an area that lies in long runs along an axis."""
     n_all = n_straight = 0
     for axis in range(filled.ndim):
         edge = np.diff(filled, axis=axis)
@@ -178,7 +178,7 @@ def _straight_share(filled: NDArray[np.bool_]) -> float:
 
 
 def _stands_apart(value: float, others: NDArray[np.float64], beside: NDArray[Any], sign: int) -> bool:
-    """Whether a value lies far from all others, which are in order, and those beside it are not the nearest of them."""
+    """Return whether a value is far from all others, which are sorted, and its neighbors are not the nearest."""
     if not beside.size:
         return False
     bottom, top = (others[int(share * (others.size - 1))] for share in (0.01, 0.99))
@@ -191,7 +191,7 @@ def _stands_apart(value: float, others: NDArray[np.float64], beside: NDArray[Any
 
 
 def _surrounds(filled: NDArray[np.bool_], rest: NDArray[np.bool_], box: NDArray[np.bool_]) -> bool:
-    """Whether nearly all of an area reaches the image's border and nearly all of the rest is one large component."""
+    """Return whether nearly all of an area reaches the border and nearly all of the rest is one large component."""
     labels, n = ndimage.label(rest, box)
     sizes = np.bincount(labels.ravel(), minlength=n + 1)[1:]
     if sizes.max() < max(LEAST_PICTURE * rest.size, (1 - MOST_LOOSE) * sizes.sum()):

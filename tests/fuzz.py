@@ -18,7 +18,7 @@ import flowseg
 from flowseg import _diffusion, metrics
 from flowseg._labels.components import find_components
 
-# Images of at most so many pixels are compared with the slow reference as well.
+# Images of at most this many pixels are compared with the slow reference as well.
 SMALL = 300
 
 DTYPES = ["u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", ">i4", ">u2"]
@@ -90,9 +90,9 @@ def check_flows(masks: np.ndarray, flows: np.ndarray) -> None:
     norm = np.linalg.norm(flows, axis=0)
     check(bool(np.all((np.abs(norm - 1) < 1e-5) | (norm == 0))), "flows are of length 1 or 0")
     check(not flows[:, masks <= 0].any(), "no flow in the background")
-    pieces = find_components(masks)
-    without = np.bincount(pieces.image.reshape(masks.shape)[(masks > 0) & (norm == 0)], minlength=pieces.n + 1)
-    check(without.max(initial=0) <= 1, "only a centre has no flow")
+    components = find_components(masks)
+    without = np.bincount(components.image.reshape(masks.shape)[(masks > 0) & (norm == 0)], minlength=components.n + 1)
+    check(without.max(initial=0) <= 1, "only a center has no flow")
     if masks.size <= SMALL:
         expected, _, _ = reference.whole_flows(masks)
         check(bool(np.abs(flows - expected).max() < 1e-4), "flows are those of the reference")
@@ -104,7 +104,7 @@ def check_masks(found: np.ndarray, inside: np.ndarray, smallest: int) -> None:
     check(bool(np.all(np.diff(first) > 0)), "labels are in raster order")
     check(bool(np.all(sizes >= smallest)), "no object is too small")
     check(not found[~inside].any(), "no object outside the foreground")
-    check(find_components(found).n == len(labels), "every object is one piece")
+    check(find_components(found).n == len(labels), "every object is one component")
 
 
 def one_round(rng: np.random.Generator) -> None:
@@ -142,8 +142,8 @@ def one_round(rng: np.random.Generator) -> None:
     if masks.max() < 1 << 63 and found.any():
         check(0 <= metrics.aggregated_jaccard(masks, found) <= 1, "an index is from 0 to 1")
     check(all(np.array_equal(a, b) for a, b in zip(before, (masks, flows), strict=True)), "inputs are as they were")
-    _, held, damaged = _diffusion.count_allocations()
-    check((held, damaged) == (0, 0), "the kernels' memory is given back as it was taken")
+    _, in_use, damaged = _diffusion.count_allocations()
+    check((in_use, damaged) == (0, 0), "the kernels' memory is given back as it was taken")
 
 
 def main() -> None:

@@ -15,9 +15,23 @@ from pathlib import Path
 import numpy as np
 
 import flowseg
+from flowseg.io import InvalidFileError
 
 PACKAGE = str(Path(flowseg.__file__).parent)
-ALLOWED = (ValueError, TypeError, OSError, MemoryError, ImportError)
+# Readers raise InvalidFileError; where the file is right and an argument is not, the sentence begins with its name.
+ALLOWED = (InvalidFileError, MemoryError)
+ARGUMENTS = (
+    "key must ",
+    "scene must ",
+    "z must ",
+    "t must ",
+    "channel must ",
+    "axes must ",
+    "classes must ",
+    "z, t and ",
+)
+# Model files hold parameters, which are checked as those that a user gives.
+OF_PARAMETERS = (ValueError, TypeError, OSError, MemoryError)
 SHAPE = (64, 48)  # of images that annotations do not tell the size of
 MASKS = np.kron(np.array([[0, 1, 1], [2, 0, 3]]), np.ones((6, 5), int)).astype(np.uint16)
 IMAGE = (np.arange(12 * 15).reshape(12, 15) * 7 % 251).astype(np.uint8)
@@ -31,6 +45,7 @@ class Target:
     suffix: str
     read: Callable[[Path], object]
     seeds: Callable[[], list[bytes]]
+    errors: tuple[type[BaseException], ...] = ALLOWED
 
 
 @dataclass(frozen=True)
@@ -47,10 +62,11 @@ def judge(target, path):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             target.read(path)
-    except ALLOWED as error:
+    except OF_PARAMETERS as error:
         frame = traceback.extract_tb(error.__traceback__)[-1]
         said = str(error)
         ours = frame.filename.startswith(PACKAGE)
+        ours = ours and (isinstance(error, target.errors) or said.startswith(ARGUMENTS))
         if ours and said.strip() and "\n" not in said and (not isinstance(error, MemoryError) or len(said) > 30):
             return None
         return _as_fault(error)
@@ -254,29 +270,29 @@ def read_images(path):
     for read in (flowseg.io.read_image, flowseg.io.read_masks, flowseg.io.read_pixel_size):
         try:
             read(path)
-        except ALLOWED as error:
+        except (ValueError, MemoryError) as error:
             faults.append(error)
     for error in faults:
-        if not traceback.extract_tb(error.__traceback__)[-1].filename.startswith(PACKAGE):
+        if not isinstance(error, ALLOWED) and not str(error).startswith(ARGUMENTS):
             raise error
     if faults:
         raise faults[0]
 
 
 def read_model(path):
-    from flowseg._segmenters.model_file import read_document
+    from flowseg._segmenters.model_files.reading import read_document
 
     return read_document(path)
 
 
 def read_checkpoint(path):
-    from flowseg._nets.checkpoint import read_state
+    from flowseg._nets.training.checkpoint import read_state
 
     return read_state(path)
 
 
 def read_run(path):
-    from flowseg.cli._shared.record import RECORD_NAME, read_record
+    from flowseg.cli._batch.run_record import RECORD_NAME, read_record
 
     path.replace(path.with_name(RECORD_NAME))
     return read_record(path.parent)
@@ -292,7 +308,7 @@ class Loading:
         from safetensors.numpy import save_file
 
         if self.weights is None:
-            from flowseg._segmenters.model_file import name_weights
+            from flowseg._segmenters.model_files.weights import name_weights
 
             self.weights = name_weights(flowseg.build_unet(1, 3, filters=(2,)))
         try:
@@ -324,9 +340,9 @@ MADE = [
         lambda: texts("1,2,9,2,9,8\n3,3,4,4\n"),
     ),
     Target("mat", ".mat", lambda p: flowseg.io.read_mat(p), mats),
-    Target("record", ".jsonl", read_run, records),
-    Target("model", ".safetensors", read_model, models),
-    Target("checkpoint", ".safetensors", read_checkpoint, checkpoints),
-    Target("load", ".json", Loading(), documents),
+    Target("record", ".jsonl", read_run, records, OF_PARAMETERS),
+    Target("model", ".safetensors", read_model, models, OF_PARAMETERS),
+    Target("checkpoint", ".safetensors", read_checkpoint, checkpoints, OF_PARAMETERS),
+    Target("load", ".json", Loading(), documents, OF_PARAMETERS),
 ]
 TARGETS = {target.name: target for target in MADE}

@@ -76,7 +76,7 @@ def kill_saves(n, rng):
             n_left += bool(left)
             most_left = max(most_left, len(left))
         for each in NAMES:
-            files.write_whole(folder / each, lambda beside: beside.write_text("x"))
+            files.write_atomically(folder / each, lambda beside: beside.write_text("x"))
         n_after = len(list(folder.iterdir())) - len(NAMES)
     print(  # noqa: T201
         f"saves: {n} kills, {n_left} of them during a save; files lost or damaged: {n_bad}; unfinished files at a time: "

@@ -59,7 +59,7 @@ def said(viewer):
 def finish(qtbot, widget):
     """Wait for the end of the work, and of what changed thresholds ask for."""
     segment = widget.segment
-    qtbot.waitUntil(lambda: not (widget.child.is_busy or segment._timer.isActive()), timeout=LONG)
+    qtbot.waitUntil(lambda: not (widget.worker.is_busy or segment._timer.isActive()), timeout=LONG)
 
 
 def set_threshold(widget, name, value):

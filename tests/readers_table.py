@@ -17,7 +17,7 @@ import numpy as np
 
 import flowseg
 from flowseg import io
-from flowseg.cli._shared.annotations import find_annotations
+from flowseg.cli._shared.annotation_files import find_annotations
 
 IMAGES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", ".czi", ".lif", ".nd2")
 ANNOTATIONS = (".roi", ".zip", ".geojson", ".json", ".xml", ".labeling")

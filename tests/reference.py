@@ -6,14 +6,14 @@ from collections import deque
 import numpy as np
 from scipy import ndimage
 
-# A gradient below this part of the potential is taken for rounding.
+# A gradient below this part of the potential is rounding.
 STATIONARY = 1e-13
 
 # Means of unit vectors shorter than this are 0.
 CANCEL = 1e-9
 
 
-def centre_of(coordinates, spacing=None):
+def center_of(coordinates, spacing=None):
     """The object pixel nearest to the per-axis median; ties: first in raster order."""
     spacing = np.ones(coordinates.shape[1]) if spacing is None else np.asarray(spacing)
     distance = np.sum(((coordinates - np.median(coordinates, axis=0)) * spacing) ** 2, axis=1)
@@ -23,12 +23,12 @@ def centre_of(coordinates, spacing=None):
 def object_flow(inside, n_iter=None):
     """Flow of one object, given as a boolean image with a rim of background; steps 1 to 3 of the recipe."""
     coordinates = np.argwhere(inside)
-    centre = centre_of(coordinates)
+    center = center_of(coordinates)
     if n_iter is None:
         n_iter = 2 * int(np.sum(coordinates.max(axis=0) - coordinates.min(axis=0)))
     heat = np.zeros(inside.shape)
     for _ in range(n_iter):
-        heat[centre] += 1
+        heat[center] += 1
         total = np.zeros_like(heat)
         for shift in itertools.product((-1, 0, 1), repeat=heat.ndim):
             total += np.roll(heat, shift, axis=tuple(range(heat.ndim)))
@@ -41,14 +41,14 @@ def object_flow(inside, n_iter=None):
     return np.where(known, gradient / np.where(known, norm, 1), 0)
 
 
-def count_steps(inside, centre):
-    """Steps from the centre to every pixel of the object, breadth first; -1 elsewhere."""
+def count_steps(inside, center):
+    """Steps from the center to every pixel of the object, breadth first; -1 elsewhere."""
     steps = np.full(inside.shape, -1)
-    steps[centre] = 0
-    queue = deque([centre])
+    steps[center] = 0
+    queue = deque([center])
     while queue:
         here = queue.popleft()
-        for step in neighbours(inside.ndim):
+        for step in neighbors(inside.ndim):
             there = tuple(np.add(here, step))
             if inside[there] and steps[there] < 0:
                 steps[there] = steps[here] + 1
@@ -56,27 +56,27 @@ def count_steps(inside, centre):
     return steps
 
 
-def neighbours(ndim):
-    """Steps to all neighbours, in raster order."""
+def neighbors(ndim):
+    """Steps to all neighbors, in raster order."""
     return [step for step in itertools.product((-1, 0, 1), repeat=ndim) if any(step)]
 
 
 def whole_object_flow(inside):
     """Step 4 as well: the flow of one object with a rim, and where it depends on the order of the pixels.
 
-    That is where the shortest ways to the centre cancel: the first of them in raster order is taken.
+    There the shortest paths to the center cancel, and the first of them in raster order is taken.
     """
     flow = object_flow(inside)
-    centre = centre_of(np.argwhere(inside))
-    steps = count_steps(inside, centre)
+    center = center_of(np.argwhere(inside))
+    steps = count_steps(inside, center)
     tied = np.zeros(inside.shape, dtype=bool)
     for pixel in map(tuple, np.argwhere(inside & ~flow.any(axis=0))):
-        if pixel == centre:
+        if pixel == center:
             continue
-        ways = [w for w in neighbours(inside.ndim) if steps[tuple(np.add(pixel, w))] == steps[pixel] - 1]
-        mean = np.mean([np.array(w) / np.linalg.norm(w) for w in ways], axis=0)
+        directions = [w for w in neighbors(inside.ndim) if steps[tuple(np.add(pixel, w))] == steps[pixel] - 1]
+        mean = np.mean([np.array(w) / np.linalg.norm(w) for w in directions], axis=0)
         tied[pixel] = np.linalg.norm(mean) < CANCEL
-        mean = np.array(ways[0]) if tied[pixel] else mean
+        mean = np.array(directions[0]) if tied[pixel] else mean
         flow[(slice(None), *pixel)] = mean / np.linalg.norm(mean)
     return flow, tied
 
@@ -88,9 +88,9 @@ def whole_flows(masks):
     objects = np.zeros(masks.shape, dtype=int)
     done = {}  # the small objects of noise come again and again
     for label in np.unique(masks[masks > 0]):
-        pieces, n = ndimage.label(masks == label, structure=np.ones((3,) * masks.ndim))
-        for k, box in enumerate(ndimage.find_objects(pieces), start=1):
-            inside = pieces[box] == k
+        components, n = ndimage.label(masks == label, structure=np.ones((3,) * masks.ndim))
+        for k, box in enumerate(ndimage.find_objects(components), start=1):
+            inside = components[box] == k
             key = inside.shape, inside.tobytes()
             if key not in done:
                 core = (slice(1, -1),) * masks.ndim
@@ -102,20 +102,20 @@ def whole_flows(masks):
     return flows, tied, objects
 
 
-def has_one_centre(coordinates):
-    """Whether one pixel is nearest to the median, so that no flip or turn can move the centre."""
+def has_one_center(coordinates):
+    """Whether one pixel is nearest to the median, so that flips and rotations keep the center."""
     distance = np.sum((coordinates - np.median(coordinates, axis=0)) ** 2, axis=1)
     return np.count_nonzero(distance <= distance.min() + 1e-9) == 1
 
 
 def masks_to_flows(masks):
-    """Flows of a whole label image, object by object."""
+    """Return the flows of a label image, object by object."""
     flows = np.zeros((masks.ndim, *masks.shape))
     full = np.ones((3,) * masks.ndim)
     for label in np.unique(masks[masks > 0]):
-        pieces, n = ndimage.label(masks == label, structure=full)
+        components, n = ndimage.label(masks == label, structure=full)
         for k in range(1, n + 1):
-            inside = np.pad(pieces == k, 1)
+            inside = np.pad(components == k, 1)
             crop = (slice(None),) + (slice(1, -1),) * masks.ndim
             flows += object_flow(inside)[crop]
     return flows

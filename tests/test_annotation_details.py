@@ -2,15 +2,19 @@
 
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import flowseg
 from flowseg import io
+from flowseg._system.invalid_file import StoredFile
 from flowseg.io import _coco, _coco_segments
+from flowseg.io._entries import UnreadableEntryError
 
 MASKS = np.array([[0, 7, 7, 0, 0], [0, 7, 0, 3, 0], [0, 7, 7, 3, 7]])  # 3 is a column, 7 has two parts
+COCO = StoredFile(Path("a.json"), "COCO file")
 
 
 def square(low, high, top=2):
@@ -25,7 +29,7 @@ class TestGeoJson:
     def feature(self, low, high, top=2, plane=None, **said):
         return {"type": "Feature", "geometry": {"type": "Polygon", "coordinates": [square(low, high, top)]}} | said
 
-    def test_what_is_written(self, tmp_path):
+    def test_written_files(self, tmp_path):
         for name in ("a.geojson", "a.JSON"):
             io.write_geojson(tmp_path / name, MASKS)
         document = json.loads((tmp_path / "a.JSON").read_text())
@@ -43,7 +47,7 @@ class TestGeoJson:
         assert seven["geometry"]["type"] == "MultiPolygon"
         assert [len(polygon) for polygon in seven["geometry"]["coordinates"]] == [1, 1]
 
-    def test_where_a_plane_is_said(self, tmp_path):
+    def test_keys_of_a_plane(self, tmp_path):
         plane = {"c": 0, "z": 2, "t": 3}
         said = [{"plane": plane}, {"properties": {"plane": plane}}]
         said += [{"geometry": self.feature(0, 9)["geometry"] | {"plane": plane}, "plane": {"z": 7}}]
@@ -57,7 +61,7 @@ class TestGeoJson:
         assert self.read(tmp_path, *features, channel=0) == [81, 9]
         assert self.read(tmp_path, *features, channel=1) == [16, 9]
 
-    def test_what_an_object_is_called(self, tmp_path):
+    def test_names_of_types_of_objects(self, tmp_path):
         cell, other = self.feature(0, 9), self.feature(10, 14)
         for kind in ({"properties": {"object_type": "cell"}}, {"id": "PathDetectionObject"}):
             with pytest.warns(UserWarning, match="1 of 2 entries .*an annotation beside detections or cells"):
@@ -100,12 +104,12 @@ class TestGeoJson:
             ([[[1], [2], [3]]], "not made of rings of corners"), ([square(0, 9)[:2]], "of fewer than three corners"),
             ([square(0, 9), square(0, 9)[:2]], "of fewer than three corners"),
         ):  # fmt: skip
-            with pytest.raises(ValueError, match=f"got: a Polygon (that is )?{words}$"):
+            with pytest.raises(ValueError, match=f"got: a Polygon (that is )?{words}.$"):
                 self.read(tmp_path, {"type": "Polygon", "coordinates": rings})
 
 
 class TestCoco:
-    def test_what_is_written(self, tmp_path):
+    def test_written_files(self, tmp_path):
         io.write_coco(tmp_path / "a.JSON", {"a.png": MASKS, "none": MASKS * 0, "b": MASKS[1:]}, category="nucleus")
         back = flowseg.io.read_coco(tmp_path / "a.JSON")
         assert back["a.png"].tolist() == [[0, 1, 1, 0, 0], [0, 1, 0, 2, 0], [0, 1, 1, 2, 1]]
@@ -120,7 +124,7 @@ class TestCoco:
         assert document["categories"] == [{"id": 1, "name": "nucleus"}]
         found = document["annotations"]
         runs = [one["segmentation"]["counts"] for one in found]
-        assert [_coco_segments.unpack(text).tolist() for text in runs] == [
+        assert [_coco_segments.unpack_runs(text).tolist() for text in runs] == [
             [10, 2, 3], [3, 4, 1, 1, 5, 1, 0], [6, 2, 2], [2, 2, 1, 1, 3, 1, 0],
         ]  # fmt: skip
         assert [one.pop("segmentation")["size"] for one in found] == [[3, 5], [3, 5], [2, 5], [2, 5]]
@@ -137,13 +141,13 @@ class TestCoco:
             io.write_coco(tmp_path / "b.json", {"a": np.ones((2, 2, 2), int)})
 
     def test_sizes_of_images(self, monkeypatch):
-        assert _coco._shape_of({"height": 4.0, "width": 5}) == (4, 5)
+        assert _coco._shape_of({"height": 4.0, "width": 5}, COCO) == (4, 5)
         assert _coco.MAX_PIXELS == 2**31 - 1
         monkeypatch.setattr(_coco, "MAX_PIXELS", 20)
-        assert _coco._shape_of({"height": 4, "width": 5}) == (4, 5)
+        assert _coco._shape_of({"height": 4, "width": 5}, COCO) == (4, 5)
         for height, width in ((3, 7), (4.5, 4), (4, 4.5)):
             with pytest.raises(ValueError, match=f"an image of {height} rows and {width} columns"):
-                _coco._shape_of({"height": height, "width": width})
+                _coco._shape_of({"height": height, "width": width}, COCO)
 
     def test_all_images_together_must_fit(self, tmp_path, monkeypatch):
         io.write_coco(tmp_path / "a.json", {"a": MASKS, "b": MASKS[1:]})
@@ -160,7 +164,7 @@ class TestCoco:
         with pytest.raises(ImportError, match="pip install pycocotools"):
             io.write_coco(tmp_path / "b.json", {"a": MASKS})
 
-    def test_what_a_document_lacks(self, tmp_path):
+    def test_missing_parts_of_a_document(self, tmp_path):
         for document, words in (
             ([], "something without a list of images"), ({}, "something without a list of images"),
             ({"images": {}}, "something without a list of images"),
@@ -174,23 +178,29 @@ class TestCoco:
         assert flowseg.io.read_coco(tmp_path / "a.json") == {}
 
     def test_run_lengths(self):
-        assert _coco_segments.unpack("52203").tolist() == [5, 2, 2, 2, 5]  # from the fourth on less the last but one
-        assert _coco_segments.unpack("P1").tolist() == [32]
-        assert _coco_segments.unpack("OO").tolist() == [-1, -1]
-        assert _coco_segments.unpack("PPPPPP1").tolist() == [1 << 30]
+        assert _coco_segments.unpack_runs("52203").tolist() == [
+            5,
+            2,
+            2,
+            2,
+            5,
+        ]  # from the fourth on less the last but one
+        assert _coco_segments.unpack_runs("P1").tolist() == [32]
+        assert _coco_segments.unpack_runs("OO").tolist() == [-1, -1]
+        assert _coco_segments.unpack_runs("PPPPPP1").tolist() == [1 << 30]
         for text in ("PPPPPPP1", "", "p", "/", "0P"):
-            with pytest.raises(ValueError, match=r"of more than 32 bits|cut off or no text of COCO's"):
-                _coco_segments.unpack(text)
+            with pytest.raises(UnreadableEntryError, match=r"of more than 32 bits|cut off or no text of COCO's"):
+                _coco_segments.unpack_runs(text)
 
     @pytest.mark.parametrize("shape", [(1, 1), (1, 6), (6, 1), (5, 4)])
-    def test_boxes_are_as_small_as_what_is_in_them(self, shape):
+    def test_boxes_are_as_small_as_their_content(self, shape):
         rng = np.random.default_rng(1)
         for share in (0.1, 0.3, 0.7, 0.7, 1.0, 0.0):
             mask = rng.random(shape) < share
             steps = np.flatnonzero(np.diff(mask.T.ravel(), prepend=False, append=False))
             edges = [0, *steps.tolist(), mask.size]
             counts = np.diff(edges).tolist()
-            box, (top, left) = _coco_segments.decode({"size": list(shape), "counts": counts}, shape)
+            box, (top, left) = _coco_segments.decode_segmentation({"size": list(shape), "counts": counts}, shape)
             rows, columns = np.nonzero(mask)
             if rows.size:
                 assert (top, left) == (rows.min(), columns.min())
@@ -202,32 +212,34 @@ class TestCoco:
         "counts", [[6, 1, 13], [3, 0, 3, 1, 13], [6, 1, 0, 0, 13], [0, 0, 6, 1, 5, 0, 8], [6, 1, 13, 0]]
     )
     def test_runs_of_no_pixel(self, counts):
-        box, corner = _coco_segments.decode({"size": [4, 5], "counts": counts}, (4, 5))
+        box, corner = _coco_segments.decode_segmentation({"size": [4, 5], "counts": counts}, (4, 5))
         assert (box.tolist(), corner) == ([[True]], (2, 1))
 
     def test_segmentations_of_other_kinds(self):
         for bad, kind in (("abc", "str"), (5, "int"), (None, "NoneType")):
             words = f"^a segmentation that is neither polygons nor run lengths but {kind}$"
-            with pytest.raises(ValueError, match=words):
-                _coco_segments.decode(bad, (4, 5))
+            with pytest.raises(UnreadableEntryError, match=words):
+                _coco_segments.decode_segmentation(bad, (4, 5))
         for bad in ([21], [19], [0, 21], [-1, 21], [[20]], [2.5, 17.5], 20, []):
-            with pytest.raises(ValueError, match="^run lengths that are not those of an image of shape"):
-                _coco_segments.decode({"size": [4, 5], "counts": bad}, (4, 5))
-        assert _coco_segments.decode({"size": [4, 5], "counts": [0, 20]}, (4, 5))[0].shape == (4, 5)
+            with pytest.raises(
+                UnreadableEntryError, match="^run lengths that are (not those of an image of shape|no list)"
+            ):
+                _coco_segments.decode_segmentation({"size": [4, 5], "counts": bad}, (4, 5))
+        assert _coco_segments.decode_segmentation({"size": [4, 5], "counts": [0, 20]}, (4, 5))[0].shape == (4, 5)
 
     def test_how_far_and_how_long(self, monkeypatch):
         monkeypatch.setattr(_coco_segments, "MAX_COORDINATE", 50)
-        box, corner = _coco_segments.decode([[-50, 0, 50, 0, 50, 3, -50, 3]], (4, 5))
+        box, corner = _coco_segments.decode_segmentation([[-50, 0, 50, 0, 50, 3, -50, 3]], (4, 5))
         assert (box.shape, corner) == ((3, 5), (0, 0))
         for bad in (51, -51, np.nan):
-            with pytest.raises(ValueError, match="not three or more corners x, y near its image"):
-                _coco_segments.decode([[bad, 0, 50, 0, 50, 3, -50, 3]], (4, 5))
+            with pytest.raises(UnreadableEntryError, match="not three or more corners x, y near its image"):
+                _coco_segments.decode_segmentation([[bad, 0, 50, 0, 50, 3, -50, 3]], (4, 5))
         monkeypatch.setattr(_coco_segments, "MAX_SIDES", 10)  # 4 * 5 + 10 * (4 + 5) pixels in all
-        assert _coco_segments.decode([[0, 0, 50, 0, 50, 5, 0, 5]], (4, 5))[0].all()  # 110 pixels
-        _coco_segments.decode([[0, 0, 50, 0, 50, 2, 0, 2], [0, 0, 1, 0, 0, 2]], (4, 5))  # 109
-        with pytest.raises(ValueError, match=r"polygons 111 pixels long in an image of shape \(4, 5\)"):
-            _coco_segments.decode([[0, 0, 50, 0, 50, 2, 0, 2], [0, 0, 1, 0, 0, 3]], (4, 5))
+        assert _coco_segments.decode_segmentation([[0, 0, 50, 0, 50, 5, 0, 5]], (4, 5))[0].all()  # 110 pixels
+        _coco_segments.decode_segmentation([[0, 0, 50, 0, 50, 2, 0, 2], [0, 0, 1, 0, 0, 2]], (4, 5))  # 109
+        with pytest.raises(UnreadableEntryError, match=r"polygons 111 pixels long in an image of shape \(4, 5\)"):
+            _coco_segments.decode_segmentation([[0, 0, 50, 0, 50, 2, 0, 2], [0, 0, 1, 0, 0, 3]], (4, 5))
         asked = []
         monkeypatch.setattr(_coco_segments.memory, "check", lambda n, _: asked.append(n))
-        _coco_segments.decode([[0, 0, 3, 0, 3, 2, 0, 2]], (4, 5))
+        _coco_segments.decode_segmentation([[0, 0, 3, 0, 3, 2, 0, 2]], (4, 5))
         assert asked == [1000, 4 * 3 * 3]  # a row more than the object has

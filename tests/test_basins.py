@@ -167,7 +167,7 @@ def join_from_scratch(flows, labels, n):
 
 
 @pytest.mark.parametrize("sd", [0.6, 2.0])
-def test_joins_round_by_round_are_those_counted_from_scratch(sd):
+def test_joining_agrees_with_a_count_from_scratch_in_every_round(sd):
     _, masks = synthetic.cells((120, 120), 30, rng=5)
     flows, state = start(noisy(masks, sd, seed=2), np.where(masks > 0, 5.0, -5.0))
     n = slow_basins(flows, state)
@@ -215,9 +215,9 @@ def test_an_image_without_foreground_has_no_basin(n_iter):
     assert not state.any()
 
 
-def test_joining_checks_in_every_round_whether_it_is_still_wanted(monkeypatch):
+def test_joining_can_be_interrupted_in_every_round(monkeypatch):
     asked = []
-    monkeypatch.setattr(basins, "check_wanted", lambda: asked.append(1))
+    monkeypatch.setattr(basins, "check_canceled", lambda: asked.append(1))
     flows, state = split_in_three()
     join_basins(flows, state, 3)
     assert len(asked) == 1
@@ -226,7 +226,7 @@ def test_joining_checks_in_every_round_whether_it_is_still_wanted(monkeypatch):
     assert len(asked) > 1
 
 
-def test_only_the_direction_of_flows_counts():
+def test_the_length_of_flows_has_no_effect_on_joining():
     # Networks are unsure at borders and predict short flows there, which part as well.
     flows, state = split_in_three()
     assert join_basins(0.05 * flows, state, 3).tolist() == [0, 1, 1, 3]

@@ -3,10 +3,15 @@ import pytest
 
 import flowseg
 from flowseg import synthetic
-from flowseg._nets import batches as crop_batches
-from flowseg._nets.batches import CropBatches, Sample, _cut
-from flowseg._segmenters.codecs import BoundaryCodec, FlowCodec, Outputs
-from flowseg._segmenters.decoding import Decoding
+from flowseg._nets.training import augmentation
+from flowseg._nets.training import batches as crop_batches
+from flowseg._nets.training.augmentation import cut_crop
+from flowseg._nets.training.batches import CropBatches
+from flowseg._nets.training.samples import Sample
+from flowseg._segmenters.codecs.boundary_codec import BoundaryCodec
+from flowseg._segmenters.codecs.codec import Outputs
+from flowseg._segmenters.codecs.flow_codec import FlowCodec
+from flowseg._segmenters.learned_decoding.find_objects import Decoding
 
 
 @pytest.fixture(scope="module")
@@ -61,29 +66,29 @@ def test_validation_crops_stay_the_same(samples):
 
 @pytest.mark.parametrize("angle", [0, np.pi / 2, 0.7])
 @pytest.mark.parametrize("flip", [False, True])
-def test_masks_turn_with_the_image(angle, flip):
+def test_masks_rotate_with_the_image(angle, flip):
     rows, columns = np.ogrid[:101, :101]
     masks = (((rows - 50) / 30) ** 2 + ((columns - 50) / 14) ** 2 < 1).astype(np.int32)
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     if flip:
-        turn[:, 1] *= -1
+        rotation[:, 1] *= -1
 
     class Middle:
         def uniform(self, low, high):
             return np.array([50.5, 50.5])
 
-    image, cut = _cut(Sample(masks[..., None].astype(np.float32), masks), turn, 1.0, 81, Middle())
+    image, cut = cut_crop(Sample(masks[..., None].astype(np.float32), masks), rotation, 1.0, 81, Middle())
     assert 0.95 < (cut > 0).sum() / masks.sum() < 1.05
     assert np.mean((image[..., 0] > 0.5) == (cut > 0)) > 0.98
 
 
 def test_targets_are_those_of_the_crop(samples):
-    # An object that the crop cuts has flows that lead to the centre of its visible part.
+    # An object that the crop cuts has flows that lead to the center of its visible part.
     _, targets = batches(samples).make(0, 0)
     for target in targets:
         inside = target[..., 1] > 0
         length = np.linalg.norm(target[..., 2:], axis=-1)
-        lone = inside & (length == 0)  # all that is seen of an object, or its centre
+        lone = inside & (length == 0)  # all that is seen of an object, or its center
         assert np.allclose(length[inside & ~lone], 1, atol=1e-5)
         assert lone.sum() <= 0.01 * inside.sum()
         assert not target[~inside][:, 2:].any()
@@ -115,7 +120,7 @@ def test_ignored_pixels_have_no_weight():
     assert np.array_equal(BoundaryCodec().encode(masks, workers=1)[..., 1:].sum(axis=-1), np.ones((10, 10)))
 
 
-def test_an_object_that_goes_on_where_nobody_knows_has_no_boundary_there():
+def test_an_object_cut_by_unknown_pixels_has_no_boundary_there():
     masks = np.zeros((8, 12), int)
     masks[1:4, 2:8], masks[5:, 2:] = 1, 2
     seen = BoundaryCodec().encode(masks[:, :8], workers=1)
@@ -173,7 +178,7 @@ def test_a_crop_as_large_as_the_image_is_the_image(shape):
 def test_an_image_of_one_row(axis):
     masks = np.arange(1, 10, dtype=np.int32).reshape((1, 9) if axis == 0 else (9, 1))
     sample = Sample(masks[..., None].astype(np.float32), masks)
-    image, cut = _cut(sample, np.eye(2), 1.0, 9, np.random.default_rng(0))
+    image, cut = cut_crop(sample, np.eye(2), 1.0, 9, np.random.default_rng(0))
     assert np.array_equal(np.take(cut, 4, axis), np.arange(1, 10))
     assert np.count_nonzero(cut >= 0) == 9
     assert np.allclose(image[..., 0], np.broadcast_to(masks, (9, 9)))
@@ -184,7 +189,7 @@ def test_a_scaled_crop_has_the_same_middle(scale):
     masks = np.arange(24 * 24).reshape(24, 24).astype(np.int32)
     sample = Sample(masks[..., None].astype(np.float32), masks)
     size = int(24 * scale)
-    image, cut = _cut(sample, np.eye(2), scale, size, np.random.default_rng(0))
+    image, cut = cut_crop(sample, np.eye(2), scale, size, np.random.default_rng(0))
     if scale == 2:  # but for the outer halves of the outermost pixels, which lie beyond all pixels' middles
         expected = np.full((size, size), -1)
         expected[1:-1, 1:-1] = np.kron(masks, np.ones((2, 2), int))[1:-1, 1:-1]
@@ -199,7 +204,7 @@ def test_crops_come_from_everywhere():
     masks = np.broadcast_to(np.arange(1, 201)[:, None], (200, 60)).astype(np.int32)
     sample = Sample(masks[..., None].astype(np.float32), masks)
     rng = np.random.default_rng(0)
-    first = np.array([_cut(sample, np.eye(2), 1.0, 40, rng)[0][0, 0, 0] for _ in range(400)])
+    first = np.array([cut_crop(sample, np.eye(2), 1.0, 40, rng)[0][0, 0, 0] for _ in range(400)])
     assert 1 <= first.min() < 4
     assert 158 < first.max() <= 161
     assert np.median(first) == pytest.approx(81, abs=12)
@@ -209,11 +214,11 @@ class TestLight:
     """Every channel has a gamma, a gain and an offset of its own."""
 
     @staticmethod
-    def relight(value, monkeypatch, channels=3, n=300, noise=(0.0, 0.0)):
-        monkeypatch.setattr(crop_batches, "NOISE", noise)
+    def change_intensities(value, monkeypatch, channels=3, n=300, noise=(0.0, 0.0)):
+        monkeypatch.setattr(augmentation, "NOISE", noise)
         rng = np.random.default_rng(0)
         image = np.full((4, 4, channels), value, np.float32)
-        made = np.stack([crop_batches._relight(image, rng) for _ in range(n)])
+        made = np.stack([augmentation.change_intensities(image, rng) for _ in range(n)])
         assert made.dtype == np.float32
         return made
 
@@ -221,7 +226,7 @@ class TestLight:
         ("value", "low", "high"), [(0.0, -0.15, 0.15), (1.0, 0.55, 1.45), (0.25, 0.25**1.4 * 0.7 - 0.15, 0.66)]
     )
     def test_ranges(self, value, low, high, monkeypatch):
-        made = self.relight(value, monkeypatch)[:, 0, 0]
+        made = self.change_intensities(value, monkeypatch)[:, 0, 0]
         assert low <= made.min() < low + 0.08 * (high - low) + 0.02
         assert high - 0.08 * (high - low) - 0.02 < made.max() <= high
 
@@ -230,40 +235,40 @@ class TestLight:
         still = {"GAIN": (1.0, 1.0), "OFFSET": (0.0, 0.0), "GAMMA": (1.0, 1.0)}
         for name, value in still.items():
             if name != ranges:
-                monkeypatch.setattr(crop_batches, name, value)
-        made = self.relight(0.5, monkeypatch)[:, 0, 0]
+                monkeypatch.setattr(augmentation, name, value)
+        made = self.change_intensities(0.5, monkeypatch)[:, 0, 0]
         assert all(abs(np.corrcoef(made[:, a], made[:, b])[0, 1]) < 0.3 for a, b in ((0, 1), (0, 2), (1, 2)))
         assert (np.ptp(made, axis=1) > 0).all()
 
     def test_all_pixels_of_a_channel_alike(self, monkeypatch):
-        made = self.relight(0.5, monkeypatch)
+        made = self.change_intensities(0.5, monkeypatch)
         assert np.ptp(made.reshape(300, 16, 3), axis=1).max() < 1e-6
 
     def test_values_below_nought_stay_below(self, monkeypatch):
-        monkeypatch.setattr(crop_batches, "OFFSET", (0.0, 0.0))
-        assert (self.relight(-0.5, monkeypatch) < 0).all()
+        monkeypatch.setattr(augmentation, "OFFSET", (0.0, 0.0))
+        assert (self.change_intensities(-0.5, monkeypatch) < 0).all()
 
     def test_noise(self, monkeypatch):
-        made = self.relight(0.0, monkeypatch, n=400, noise=crop_batches.NOISE)
+        made = self.change_intensities(0.0, monkeypatch, n=400, noise=augmentation.NOISE)
         spread = (made - made.mean(axis=(1, 2), keepdims=True)).std(axis=(1, 2, 3))
         assert 0.002 < np.quantile(spread, 0.1) < 0.012
         assert 0.045 < spread.max() < 0.08
 
 
-def test_turns_are_of_any_angle_and_flipped_half_of_the_time():
+def test_rotations_have_any_angle_and_a_flip_half_of_the_time():
     rng = np.random.default_rng(0)
-    turns = np.stack([crop_batches._random_turn(rng) for _ in range(4000)])
-    assert np.allclose(turns @ turns.transpose(0, 2, 1), np.eye(2))
-    flipped = np.linalg.det(turns) < 0
+    rotations = np.stack([augmentation.random_rotation(rng) for _ in range(4000)])
+    assert np.allclose(rotations @ rotations.transpose(0, 2, 1), np.eye(2))
+    flipped = np.linalg.det(rotations) < 0
     assert 1850 < flipped.sum() < 2150
-    angles = np.arctan2(turns[:, 1, 0], turns[:, 0, 0])
+    angles = np.arctan2(rotations[:, 1, 0], rotations[:, 0, 0])
     n = np.histogram(angles, 8, (-np.pi, np.pi))[0]
     assert 400 < n.min() < n.max() < 600
 
 
 def test_scales_are_as_often_up_as_down(samples, monkeypatch):
     seen = []
-    monkeypatch.setattr(crop_batches, "_cut", lambda *a: seen.append(a[2]) or _cut(*a))
+    monkeypatch.setattr(crop_batches, "cut_crop", lambda *a: seen.append(a[2]) or cut_crop(*a))
     batches(samples, batch_size=200).make(0, 0)
     assert 1 / 1.3 <= min(seen) < 0.79
     assert 1.28 < max(seen) <= 1.3
@@ -272,7 +277,7 @@ def test_scales_are_as_often_up_as_down(samples, monkeypatch):
 
 def test_every_sample_comes(samples, monkeypatch):
     seen = []
-    monkeypatch.setattr(crop_batches, "_cut", lambda *a: seen.append(id(a[0])) or _cut(*a))
+    monkeypatch.setattr(crop_batches, "cut_crop", lambda *a: seen.append(id(a[0])) or cut_crop(*a))
     batches(samples, batch_size=60).make(0, 0)
     assert len(set(seen)) == 3
 

@@ -79,8 +79,8 @@ def test_booleans_are_binary(nuclei):
 
 
 @pytest.mark.parametrize("bits", [8, 16])
-def test_numbers_that_began_anew(nuclei, bits):
-    # 255 labels fit into 8 bits: what has a higher number gets a lower one's, as in a careless astype.
+def test_labels_that_wrapped_around(nuclei, bits):
+    # 255 labels fit into 8 bits. Higher ones wrap around in astype.
     _, masks = nuclei
     if bits == 8:
         tiled = np.tile(masks[:128, :128].astype(np.int64), (10, 10))
@@ -114,7 +114,7 @@ def test_a_cleft_that_opens_at_a_corner_is_no_hole():
     assert kinds(volume) == {"holes"}
 
 
-def test_pinholes_are_no_finding():
+def test_holes_of_up_to_three_pixels_are_no_finding():
     masks = np.full((12, 12), 7)
     masks[5, 5:8] = 0
     assert kinds(masks) == set()
@@ -130,13 +130,13 @@ def test_pinholes_are_no_finding():
         (lambda image: np.zeros((*image.shape, 0)), "for an image of shape"),
     ],
 )
-def test_images_that_are_none(change, sentence):
+def test_arrays_that_are_no_image(change, sentence):
     image, masks = synthetic.cells((64, 64), 5, rng=0)
     (finding,) = check_masks(masks, change(image)).findings
     assert sentence in finding.message
 
 
-def test_reports_read_well(nuclei):
+def test_the_printed_report(nuclei):
     _, masks = nuclei
     text = str(check_masks(damage_reused_label(masks)))
     assert text.splitlines()[0] == f"{len(np.unique(masks)) - 2} objects"
@@ -144,7 +144,7 @@ def test_reports_read_well(nuclei):
 
 
 @pytest.mark.parametrize("kind", ["binary", "reused label", "disconnected", "specks", "holes", "small", "dtype"])
-def test_what_can_be_mended_is(nuclei, kind):
+def test_faults_are_repaired(nuclei, kind):
     image, masks = nuclei
     damaged = ONE_WAY[kind](masks)
     mended, done = mend_masks(damaged)
@@ -155,7 +155,7 @@ def test_what_can_be_mended_is(nuclei, kind):
         assert flowseg.metrics.average_precision([masks], [mended], thresholds=(0.999,))[0] == 1
 
 
-def test_mending_what_is_whole_does_nothing(nuclei):
+def test_sound_masks_are_not_changed(nuclei):
     _, masks = nuclei
     mended, _ = mend_masks(masks)
     again, done = mend_masks(mended)
@@ -163,13 +163,13 @@ def test_mending_what_is_whole_does_nothing(nuclei):
     assert np.array_equal(again, mended)
 
 
-def test_mending_keeps_what_is_to_be_ignored():
+def test_ignored_pixels_are_kept():
     masks = np.array([[-3, 1, 1, 1], [0, 1, -2, 1], [0, 1, 1, 1]])
     assert mend_masks(masks).masks.tolist() == [[-1, 1, 1, 1], [0, 1, -1, 1], [0, 1, 1, 1]]
 
 
 @pytest.mark.parametrize("masks", [np.zeros((4, 4, 3), np.uint8), np.full((4, 4), 0.5), np.full((4, 4), np.nan)])
-def test_what_cannot_be_mended(masks):
+def test_arrays_that_cannot_be_repaired(masks):
     with pytest.raises(TypeError, match="masks must be a label image of integers"):
         mend_masks(masks)
 
@@ -178,11 +178,11 @@ def test_fit_warns_in_one_line(pairs, small):
     images, masks = zip(*pairs)
     broken = [m.copy() for m in masks]
     broken[2][broken[2] == broken[2].max()] = 1
-    with pytest.warns(UserWarning, match=r"masks hold 1 label in several pieces \(in 1 of 8 images\)"):
+    with pytest.warns(UserWarning, match=r"masks hold 1 label of several connected components \(in 1 of 8 images\)"):
         flowseg.FlowSegmenter(**{**small, "epochs": 1, "steps_per_epoch": 1}).fit(images, broken)
 
 
-def test_fit_does_not_warn_of_what_is_whole(pairs, small, recwarn):
+def test_fit_does_not_warn_of_sound_masks(pairs, small, recwarn):
     images, masks = zip(*pairs)
     flowseg.FlowSegmenter(**{**small, "epochs": 1, "steps_per_epoch": 1}).fit(images, masks)
     assert not [w for w in recwarn if "pieces" in str(w.message)]

@@ -121,7 +121,7 @@ def test_one_damage_one_finding_in_a_volume(embryo, kind):
     assert kinds(ONE_WAY[kind](masks), image) == {kind}
 
 
-def test_more_labels_than_numbers(crowd):
+def test_more_labels_than_the_dtype_holds(crowd):
     image, masks = crowd
     assert check_masks(masks, image).findings == ()
     assert kinds(masks.astype(np.uint8), image) == {"overflow"}  # 256 is 0 now, 257 is 1
@@ -131,7 +131,7 @@ def test_more_labels_than_numbers(crowd):
     assert kinds(cut_off, image) == {"overflow"} | (kinds(cut_off) & enclosed)
 
 
-def test_forms(nuclei, embryo):
+def test_shapes_and_dtypes(nuclei, embryo):
     image, masks = nuclei
     assert kinds(plot.mask_colors(masks), image) == {"color"}
     assert kinds(masks > 0, image) == {"binary"}
@@ -166,13 +166,13 @@ def test_shifted(nuclei, embryo, shift):
 
 
 def test_every_kind_is_demonstrated_here():
-    said = set(re.findall(r"``([a-z ]+)``", check_masks.__doc__.split("Notes\n")[1].split("Examples\n")[0]))
+    documented = set(re.findall(r"``([a-z ]+)``", check_masks.__doc__.split("Notes\n")[1].split("Examples\n")[0]))
     shown = {*ONE_WAY, "cut", "overflow", "color", "shape", "picture", "labels as image", "shifted", "image"}
-    assert said == shown
+    assert documented == shown
 
 
 # What the README of the real data names: specks that the decoding of colors lost, and a cell that the border cuts
-# (its list of multi_component_objects); objects of two pieces, and with holes (its counts, and samples.csv).
+# (its list of multi_component_objects); objects of two components, and with holes (its counts, and samples.csv).
 ODDITIES = {
     "MFGTMPcx7_170702000001_B14f07d1": {("cut", (34,))},
     "MFGTMPcx7_170702090001_A08f09d1": {("specks", (10,))},
@@ -190,7 +190,7 @@ ODDITIES = {
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_none_fires_on_clean_labels(shared, name):
+def test_clean_labels_have_no_finding(shared, name):
     folder, rows = rows_of(shared, name)
     found, digests = {}, []
     for row in rows:
@@ -199,10 +199,10 @@ def test_none_fires_on_clean_labels(shared, name):
         if findings:
             found[row["id"]] = findings
             counted = "objects_with_holes" if findings.copy().pop()[0] == "holes" else "multi_component_objects"
-            assert int(row[counted]) > 0, row["id"]  # said by those who made the labels
+            assert int(row[counted]) > 0, row["id"]  # reported by the authors of the labels
         if masks.ndim == 2:
             digests.append(fingerprint(image))
-    assert found == {key: said for key, said in ODDITIES.items() if key in {row["id"] for row in rows}}
+    assert found == {key: kind for key, kind in ODDITIES.items() if key in {row["id"] for row in rows}}
     assert len(set(digests)) == len(digests)  # none is there twice, nor in two splits
 
 

@@ -7,11 +7,11 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from flowseg import BoundarySegmenter, FlowSegmenter
-from flowseg._nets import training
-from flowseg._nets.checkpoint import METADATA_KEY, read_state
+from flowseg._nets.training import learning_rate, loop
+from flowseg._nets.training.checkpoint import METADATA_KEY, read_state
 
 
-def test_a_folder_that_cannot_be_written_to_is_said_before_training(pairs, small, tmp_path, monkeypatch):
+def test_a_folder_that_cannot_be_written_to_raises_before_training(pairs, small, tmp_path, monkeypatch):
     monkeypatch.setattr("os.access", lambda path, mode: str(path) != str(tmp_path))  # tests may run as root
     with pytest.raises(PermissionError, match="must lie in a folder that can be written to"):
         FlowSegmenter(**small).fit(*zip(*pairs), checkpoint=tmp_path / "c.safetensors")
@@ -81,7 +81,7 @@ def test_what_callbacks_change_is_kept(options, pairs, tmp_path):
 
 
 @pytest.mark.parametrize("chance", [None, np.random.RandomState(3)], ids=["none", "generator"])
-def test_chance_is_kept_when_nobody_gave_a_seed(chance, options, pairs, tmp_path):
+def test_a_random_seed_is_kept_in_the_checkpoint(chance, options, pairs, tmp_path):
     images, masks = zip(*pairs)
     file = tmp_path / "training.safetensors"
     model = FlowSegmenter(**(options | {"random_state": chance}))
@@ -131,7 +131,7 @@ def test_patience_is_not_forgotten_over_a_kill(options, pairs, tmp_path, monkeyp
         done.append(losses[len(done)])
         return done[-1]
 
-    monkeypatch.setattr(training, "_validate", validate)
+    monkeypatch.setattr(loop, "_validate", validate)
     whole = FlowSegmenter(**options).fit(images, masks, **known)
     assert whole.history_["val_loss"] == losses[:5]
     for epoch in (2, 3, 4):
@@ -149,12 +149,12 @@ def test_patience_is_not_forgotten_over_a_kill(options, pairs, tmp_path, monkeyp
 
 def test_the_learning_rate_rises_and_falls_to_a_hundredth(options, pairs, tmp_path):
     """In every step, also over a kill, as written: a rise over a twentieth of the steps, then half a cosine."""
-    assert training.learning_rate_at(0, 400, 2.0) == pytest.approx(2.0 / 21)
-    assert training.learning_rate_at(19, 400, 2.0) == pytest.approx(2.0 * 20 / 21)
-    assert training.learning_rate_at(20, 400, 2.0) == 2.0
-    assert training.learning_rate_at(210, 400, 2.0) == pytest.approx(2.0 * (1 + 0.01) / 2)
-    assert training.learning_rate_at(399, 400, 2.0) == pytest.approx(0.02, rel=2e-3)
-    assert training.learning_rate_at(400, 400, 2.0) == pytest.approx(0.02)
+    assert learning_rate.learning_rate_at(0, 400, 2.0) == pytest.approx(2.0 / 21)
+    assert learning_rate.learning_rate_at(19, 400, 2.0) == pytest.approx(2.0 * 20 / 21)
+    assert learning_rate.learning_rate_at(20, 400, 2.0) == 2.0
+    assert learning_rate.learning_rate_at(210, 400, 2.0) == pytest.approx(2.0 * (1 + 0.01) / 2)
+    assert learning_rate.learning_rate_at(399, 400, 2.0) == pytest.approx(0.02, rel=2e-3)
+    assert learning_rate.learning_rate_at(400, 400, 2.0) == pytest.approx(0.02)
     images, masks = zip(*pairs)
     file, rates = tmp_path / "training.safetensors", {}
 

@@ -10,24 +10,31 @@ import pytest
 
 from flowseg._nets.sizes import Sizes
 from flowseg._nets.tiles import Grid
-from flowseg._segmenters import choices, thresholds, training
-from flowseg._segmenters.choices import choose_decoding, keep_the_better, warn_of_no_comparison
-from flowseg._segmenters.codecs import Codec, Outputs
-from flowseg._segmenters.decoding import LEAST_OBJECTS, Decoding
+from flowseg._segmenters.codecs.codec import Codec, Outputs
 from flowseg._segmenters.fitted import Fitted, FixedParameters
-from flowseg._segmenters.pipeline import Pipeline, PredictionSettings
-from flowseg._segmenters.thresholds import (
+from flowseg._segmenters.fitting import choose_decoding as choices
+from flowseg._segmenters.fitting import train_and_choose as training
+from flowseg._segmenters.fitting.choose_decoding import choose_decoding
+from flowseg._segmenters.fitting.compare_models import REPORTED_THRESHOLDS, keep_the_better, warn_of_no_comparison
+from flowseg._segmenters.fitting.train_and_choose import Plan
+from flowseg._segmenters.learned_decoding import choose_thresholds as thresholds
+from flowseg._segmenters.learned_decoding.choose_thresholds import (
     SCORE_FOLDS,
     SCORE_THRESHOLDS,
-    Thresholds,
     _nearest_of_the_best,
-    check_thresholds,
     choose_score_threshold,
     choose_thresholds,
+)
+from flowseg._segmenters.learned_decoding.find_objects import Decoding
+from flowseg._segmenters.learned_decoding.jackknife_scores import best_iou, is_judged, score_found, standard_error
+from flowseg._segmenters.learned_decoding.learn_decoding import LEAST_OBJECTS
+from flowseg._segmenters.learned_decoding.thresholds import (
+    GivenThresholds,
+    Thresholds,
+    check_thresholds,
     read_thresholds,
 )
-from flowseg._segmenters.training import Plan
-from flowseg._segmenters.validation_scores import best_iou, is_judged, score_found, standard_error
+from flowseg._segmenters.pipeline import Pipeline, PredictionSettings
 
 
 def with_each_left_out(values):
@@ -233,16 +240,16 @@ def test_what_a_training_started_from_is_kept_unless_it_is_beaten(start_ap, end_
     assert (start.history, end.validation_ap) == ({"loss": [3.0]}, end_ap)  # neither is changed
 
 
-@pytest.mark.parametrize(("goes_on", "n", "warned"), [(True, 0, True), (True, 1, False), (False, 0, False)])
-def test_a_training_further_that_nobody_looks_at(goes_on, n, warned):
+@pytest.mark.parametrize(("warm_start", "n", "warned"), [(True, 0, True), (True, 1, False), (False, 0, False)])
+def test_a_further_training_without_validation_images(warm_start, n, warned):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        warn_of_no_comparison(goes_on, n)
+        warn_of_no_comparison(warm_start, n)
     assert len(caught) == warned
 
 
-def test_average_precision_is_told_at_these():
-    assert choices.TOLD_THRESHOLDS == (0.5, 0.75)
+def test_average_precision_is_reported_at_these():
+    assert REPORTED_THRESHOLDS == (0.5, 0.75)
 
 
 def tables(scores_by_image):
@@ -260,7 +267,7 @@ def tables(scores_by_image):
 
 class TestScoreThreshold:
     @pytest.mark.parametrize("right", [0.95, 0.5])
-    def test_false_objects_that_can_be_told(self, right):
+    def test_false_positives_with_low_logits(self, right):
         logits = [[4.0] * 10 + [-4.0] * 10] * 6
         iou = [np.array([right] * 10 + [0.0] * 10)] * 6
         chosen = choose_score_threshold(tables(logits), iou, np.full(6, 10), 20.0)
@@ -327,7 +334,7 @@ def test_each_threshold_is_chosen_where_it_counts():
             cellprob[r : r + 4, c : c + 5] = 5
         masks.append(true)
         outputs.append((flowseg.masks_to_flows(found), cellprob))
-    chosen, kept = choose_thresholds(outputs, masks, {}, n_iter=None, workers=1)
+    chosen, kept = choose_thresholds(outputs, masks, GivenThresholds(), n_iter=None, workers=1)
     median = np.median(np.concatenate([np.unique(m[m > 0], return_counts=True)[1] for m in masks]))
     assert chosen.min_size > 15
     assert chosen.min_size in {int(0.05 * median), int(0.1 * median)}
@@ -345,14 +352,14 @@ def test_what_is_tried():
 
 
 def test_those_nearest_to_the_default_are_tried_first():
-    tried = thresholds._choices({}, "cellprob_threshold", thresholds.CELLPROB_THRESHOLDS, 0.0)
+    tried = thresholds._choices("auto", thresholds.CELLPROB_THRESHOLDS, 0.0)
     assert tried == [0, -0.5, 0.5, -1, 1, -1.5, 1.5, -2, 2, -3, 3]
-    assert thresholds._choices({"flow_threshold": None}, "flow_threshold", (0.1,), 0.4) == [np.inf]
-    assert thresholds._choices({"flow_threshold": 0.7}, "flow_threshold", (0.1,), 0.4) == [0.7]
+    assert thresholds._choices(None, (0.1,), 0.4) == [np.inf]
+    assert thresholds._choices(0.7, (0.1,), 0.4) == [0.7]
 
 
 def test_the_gain_of_estimates(monkeypatch):
-    """Passes find what they are told; the second is not looked at where it is the first."""
+    """Passes return given masks; the second is not scored where it equals the first."""
     true = np.array([[1, 1, 1, 0, 2, 2, 2]])
     poor = np.array([[1, 1, 0, 0, 2, 2, 0]])
 
@@ -363,7 +370,8 @@ def test_the_gain_of_estimates(monkeypatch):
         on_first(Outputs(first, 2.0))
         return Outputs(first if second is None else second, factor)
 
-    monkeypatch.setattr(Pipeline, "estimate", estimate)
+    monkeypatch.setattr(choices, "estimate_outputs", estimate)
+    monkeypatch.setattr(Pipeline, "prepare", lambda _, image: image)
     images = [(poor, true, 1.0), (true, None, 2.0), (poor, true, 2.0)]
     gain = choices.gain_of_estimates(Pipeline(trained(decoding=KNOWN), settings()), images, [true] * 3)
     scores = [
@@ -382,9 +390,9 @@ class TestTrain:
     @pytest.fixture(autouse=True)
     def quick(self, monkeypatch):
         machine = types.SimpleNamespace(describe_machine=lambda: {"keras": "3"})  # the real ones load Keras
-        monkeypatch.setitem(sys.modules, "flowseg._nets.machine", machine)
+        monkeypatch.setitem(sys.modules, "flowseg._nets.training.machine", machine)
         forgetting = types.SimpleNamespace(forget_training=lambda network: None)
-        monkeypatch.setitem(sys.modules, "flowseg._nets.training", forgetting)
+        monkeypatch.setitem(sys.modules, "flowseg._nets.network_copies", forgetting)
         monkeypatch.setattr(training, "_train_network", lambda *_: ("new", {"loss": [1.0]}))
         monkeypatch.setattr(training, "find_grid", lambda fixed, network: f"grid of {network}")
         monkeypatch.setattr(training, "learn_least_sharpness", lambda *_: 1.8)

@@ -1,4 +1,4 @@
-"""From groups of pixels to objects, step by step: strays, what is dropped, what is at the border."""
+"""From basins to objects: stray components, dropped objects, objects at the border."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from flowseg._flows.cleanup import _most_touched, keep_largest_components, keep_
 from flowseg._labels.components import find_components, touches_border
 
 
-def test_a_stray_goes_where_it_has_most_faces_and_of_equals_to_the_first():
+def test_a_stray_is_merged_into_the_object_of_most_faces_and_of_equals_the_first():
     main = np.array([False, True, False, True, False, True, True])  # 2 and 4 are strays
     faces = [(1, 2), (2, 3), (3, 2), (4, 6), (4, 5), (0, 2), (0, 2), (0, 2), (2, 4), (2, 4), (2, 4), (1, 3), (1, 3)]
     pairs = np.array(faces, np.int32).T
@@ -22,7 +22,7 @@ def one_each(rows):
     return keep_largest_components(np.zeros((2, *labels.shape), np.float32), labels)
 
 
-def test_the_largest_piece_stays_and_of_equals_the_first():
+def test_the_largest_component_stays_and_of_equals_the_first():
     objects = one_each([[1, 0, 1, 1], [0, 0, 0, 0], [2, 2, 0, 2]])
     assert objects.image[0].tolist() == [[0, 0, 1, 1], [0, 0, 0, 0], [2, 2, 0, 0]]
     assert objects.n == 2
@@ -35,7 +35,7 @@ def test_the_largest_piece_stays_and_of_equals_the_first():
 
 
 @pytest.mark.parametrize("shape", [(1, 4, 9), (1, 2, 9), (1, 1, 9), (3, 4, 9), (2, 4, 9)])
-def test_what_reaches_the_border(shape):
+def test_objects_at_the_border(shape):
     for place in np.ndindex(shape):
         image = np.zeros(shape, np.int32)
         image[place] = 5
@@ -43,10 +43,10 @@ def test_what_reaches_the_border(shape):
         assert found == any(n > 1 and p in (0, n - 1) for p, n in zip(place, shape, strict=True)), place
 
 
-def test_what_is_kept_is_numbered_in_raster_order():
+def test_kept_objects_are_numbered_in_raster_order():
     image = np.array([[0, 4, 0, 3], [2, 0, 1, 0]], np.int32)
-    pieces = find_components(image)
-    found = keep_objects(pieces, pieces.image[pieces.image > 0] != pieces.image[0, 0, 3])
+    components = find_components(image)
+    found = keep_objects(components, components.image[components.image > 0] != components.image[0, 0, 3])
     assert found.n == 3
     assert found.image[0].tolist() == [[0, 1, 0, 0], [2, 0, 3, 0]]
     assert keep_objects(found, np.zeros(3, bool)).n == 0

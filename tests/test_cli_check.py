@@ -27,7 +27,7 @@ def data(tmp_path):
 def test_nothing_wrong(data):
     train, val = data / "train", data / "val"
     result = run("check", train / "masks", train / "images", "--against", val / "images")
-    assert result.stdout == "72 objects in 6 files, no files with faults\n"
+    assert result.stdout == "72 objects in 6 files, no files with errors\n"
 
 
 def test_faults_are_named_and_the_other_files_checked(data):
@@ -42,7 +42,7 @@ def test_faults_are_named_and_the_other_files_checked(data):
     assert lines[1].startswith(f"{second}: unreadable: ")
     assert lines[2].startswith(f"{third}: ")
     assert any("shifted" in line for line in lines)
-    assert lines[-1].endswith("objects in 6 files, 3 files with faults")
+    assert lines[-1].endswith("objects in 6 files, 3 files with errors")
 
 
 def test_an_image_in_two_splits(data):
@@ -50,7 +50,7 @@ def test_an_image_in_two_splits(data):
     leaked = io.read_image(train / "images" / "Zelle ä 3.png")
     imsave(val / "images" / "other name.png", np.rot90(leaked), check_contrast=False)
     result = run_here("check", train / "masks", train / "images", "--against", val / "images", status=1)
-    assert "leak: the same image, perhaps turned: " in result.stdout
+    assert "leak: the same image, perhaps rotated or flipped: " in result.stdout
     assert "Zelle ä 3.png" in result.stdout
     assert "other name.png" in result.stdout
 
@@ -95,14 +95,14 @@ def test_mended_masks_replace_nothing(data):
         assert (contents(masks), contents(images), sorted(other.iterdir())) == before
 
 
-def test_memory_that_runs_out_is_said_of_the_file(data, monkeypatch):
+def test_an_error_of_memory_names_the_file(data, monkeypatch):
     def fail(file):
         raise MemoryError
 
-    monkeypatch.setattr("flowseg.cli._check.read_loose_masks", fail)
+    monkeypatch.setattr("flowseg.cli._check.read_raw_masks", fail)
     first = sorted((data / "train" / "masks").iterdir())[0]
     line = invoke("check", first, status=1).stdout.splitlines()[0]
-    assert line == f"{first}: unreadable: what is worked on must fit into memory; it does not."
+    assert line == f"{first}: unreadable: the file and its results must fit into memory; they do not."
 
 
 def test_mended_masks_keep_pixels_to_ignore(data):

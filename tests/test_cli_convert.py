@@ -59,7 +59,7 @@ def test_there_and_back(masks, tmp_path):
     assert "--images must be given for" in result.output
     assert "3 of 3 files failed" in result.output
     message = str(invoke("convert", every, "-o", tmp_path / "x", status=1).exception)
-    assert "--from must say which annotations" in message
+    assert "--from must be given to choose among annotations" in message
     assert "geojson, labels, roi" in message
 
 
@@ -130,7 +130,7 @@ def test_classes_and_planes_are_chosen(tmp_path):
     assert convert("--z", "0") == [9, 4]
     assert convert("--z", "1", "--t", "0") == [1]
     assert convert("--classes", "nucleus", "--z", "0") == [4]
-    assert "classes must be of those in" in convert("--classes", "nuclei", status=1)
+    assert "classes must be among those in" in convert("--classes", "nuclei", status=1)
     assert "--classes must be one or more names" in convert("--classes", " , ", status=1)
     assert "--z must be left out for annotations of labels" in convert("--z", "0", source="a.tif", status=1)
     labelme = {"shapes": [], "imageHeight": 3}

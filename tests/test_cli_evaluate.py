@@ -97,10 +97,10 @@ def test_every_file_that_cannot_be_compared_is_named_once(data):
     options = ("--images", data / "images", "--report", report)
     one, two, three, four, five = fails("evaluate", data / "masks", data / "found", *options)
     assert "found/Zelle ä 1_masks.tif must have the shape of" in one
-    assert "found/Zelle ä 2_masks.tif must be a TIFF file, as its name says" in two
+    assert "found/Zelle ä 2_masks.tif must be a TIFF file to match its name" in two
     assert "masks/Zelle ä 3_masks.tif must be an integer label image" in three
     assert "images/Zelle ä 4.png must have the rows and columns of" in four
-    assert "images/Zelle ä 5.png must be a PNG file, as its name says" in five
+    assert "images/Zelle ä 5.png must be a PNG file to match its name" in five
     assert not report.exists()
     assert run("evaluate", data / "masks", data / "found", status=1).stderr.count("\n") == 3
     assert len(fails("evaluate", data / "masks", data / "found")) == 3
@@ -113,7 +113,7 @@ def test_memory_that_runs_out(data, monkeypatch):
     monkeypatch.setattr("flowseg.io.read_masks", fail)
     lines = fails("evaluate", data / "masks", data / "found")
     assert len(lines) == 6
-    assert lines[0].endswith("Zelle ä 0_masks.tif: what is worked on must fit into memory; it does not.")
+    assert lines[0].endswith("Zelle ä 0_masks.tif: the file and its results must fit into memory; they do not.")
 
 
 def test_missing_partners_are_named(data):
@@ -154,8 +154,8 @@ def test_options_that_cannot_be(data):
 
 def test_channels_of_the_images(data):
     for file in (data / "images").iterdir():
-        grey = imread(file)
-        tifffile.imwrite(file.with_suffix(".tif"), np.stack([np.zeros_like(grey), grey]), metadata={"axes": "CYX"})
+        gray = imread(file)
+        tifffile.imwrite(file.with_suffix(".tif"), np.stack([np.zeros_like(gray), gray]), metadata={"axes": "CYX"})
         file.unlink()
     report = data / "report.html"
     command = ("evaluate", data / "masks", data / "found", "--images", data / "images", "--report", report)

@@ -12,7 +12,7 @@ from skimage.io import imsave
 
 from flowseg import io, synthetic
 from flowseg._image_files.reading import read_shape
-from flowseg.cli._shared.inputs import part_place
+from flowseg.cli._batch.result_names import name_part
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def test_one_folder_for_both(one, model):
     short = ("--epochs", 1, "--steps-per-epoch", 1, "--filters", "4,8")
     assert "3 images, 18 objects" in run_here("train", "d", "d", "-o", "m.safetensors", *short, cwd=one).stdout
     assert "18 objects of 3 files" in run_here("measure", "d", "d", "-o", "x.csv", cwd=one).stdout
-    assert "in 3 files, no files with faults" in run_here("check", "d", "d", cwd=one).stdout
+    assert "in 3 files, no files with errors" in run_here("check", "d", "d", cwd=one).stdout
     for command in (("predict", "d", "-m", model), ("predict", *sorted((one / "d").iterdir()), "-m", model)):
         shutil.rmtree(one / "out", ignore_errors=True)
         said = run_here(*command, "-o", "out", "--no-overlay", cwd=one)
@@ -155,7 +155,7 @@ def test_names_of_images_in_a_coco_file(tmp_path):
     "part", ["/a/x.png", "../../a/x.png", "C:\\a\\x.png", "a\\..\\x.png", "\\\\host\\share\\a\\x.png"]
 )
 def test_parts_stay_inside(part, tmp_path):
-    folder, name = part_place(tmp_path, "coco", part)
+    folder, name = name_part(tmp_path, "coco", part)
     assert name == "x"
     assert os.path.normpath(folder).startswith(str(tmp_path))
 
@@ -194,7 +194,7 @@ def test_the_same_folder_as_another_split(one):
         draw(k, images / f"w{k}.png", one / "masks" / f"w{k}.tif")
     lines = run_here("check", "masks", "images", "--against", "images", status=1, cwd=one).stdout.splitlines()
     assert "leak: every image of IMAGES is in --against, too, the same file: images/w0.png" in lines[-2]
-    assert lines[-1] == "18 objects in 3 files, 1 fault of the whole set"
+    assert lines[-1] == "18 objects in 3 files, 1 error of the whole set"
 
 
 def test_nothing_that_could_be_done(one, model):

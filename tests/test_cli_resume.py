@@ -14,9 +14,9 @@ from cli_tools import ENVIRONMENT, command, contents, invoke, start
 from skimage.io import imsave
 
 from flowseg import __version__, io, synthetic
-from flowseg._system.files import unfinished, write_whole
-from flowseg.cli._shared.record import RECORD_NAME, read_record
-from flowseg.cli._shared.stream import MOST_FINISHING, Failure, Stages, stream
+from flowseg._system.files import unfinished, write_atomically
+from flowseg.cli._batch.file_stream import MOST_FINISHING, Failure, Stages, stream_files
+from flowseg.cli._batch.run_record import RECORD_NAME, read_record
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def leave_half(path):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Path, "unlink", lambda *args, **options: None)  # nobody is left to clear up
         with pytest.raises(KeyboardInterrupt):
-            write_whole(path, write)
+            write_atomically(path, write)
     assert unfinished(path, 0).read_bytes() == b"half"
 
 
@@ -134,7 +134,7 @@ def test_two_runs_are_not_mixed(model, tmp_path):
     assert len(entries) == 4
 
 
-def test_without_a_record_only_what_is_written_anew_is_replaced(model, tmp_path):
+def test_without_a_record_only_new_results_replace_files(model, tmp_path):
     images, output = write_images(tmp_path / "in", 1), tmp_path / "out"
     output.mkdir()
     mine = {"image 000.geojson": b"mine", "coco.json": b"mine", "image 000_masks.tif": b"old"}
@@ -154,7 +154,7 @@ def test_more_images_of_the_same_run(model, tmp_path):
     assert contents(tmp_path / "one by one") == contents(tmp_path / "at once")
 
 
-def test_what_is_not_whole_or_not_the_same_is_done_again(model, tmp_path):
+def test_incomplete_or_different_files_are_done_again(model, tmp_path):
     images, output = write_images(tmp_path / "in", 4), tmp_path / "out"
     arguments = ("predict", images, "--model", model, "--output", output, "--resume")
     invoke(*arguments)
@@ -198,7 +198,7 @@ def test_json(model, tmp_path):
     assert said["files"][1]["results"][-1] == str(tmp_path / "out" / "image 001_masks.tif")
     (failure,) = said["failures"]
     assert failure["file"] == str(images / "broken.png")
-    assert "must be a PNG file, as its name says" in failure["reason"]
+    assert "must be a PNG file to match its name" in failure["reason"]
     said = json.loads(invoke(*arguments, "--resume", status=1).stdout)
     assert [file["kept"] for file in said["files"]] == [True] * 3
 
@@ -242,7 +242,7 @@ def test_stream_is_in_order_and_bounded(n_threads):
         return working.pop()
 
     working = []
-    results = list(stream(range(50), Stages(read, work, lambda k, worked: worked, finish), n_threads))
+    results = list(stream_files(range(50), Stages(read, work, lambda k, worked: worked, finish), n_threads))
     assert [k for k, _ in results] == list(range(50))
     for k, result in results:
         expected = {3: Failure(f"no {k}"), 7: Failure(f"full at {k}")}.get(k % 10, 2 * k)
@@ -256,4 +256,4 @@ def test_stream_lets_our_own_faults_through():
 
     for n_threads in (1, 2):
         with pytest.raises(RuntimeError, match="ours"):
-            list(stream([1, 2], Stages(lambda k: k, work, lambda k, w: w, lambda k, w: 0), n_threads))
+            list(stream_files([1, 2], Stages(lambda k: k, work, lambda k, w: w, lambda k, w: 0), n_threads))

@@ -14,7 +14,7 @@ import tifffile
 from cli_tools import invoke, run, run_here
 
 from flowseg import BoundarySegmenter, FlowSegmenter
-from flowseg._nets.progress_bar import TrainingProgress
+from flowseg._nets.training.progress import ProgressBar
 from flowseg.cli._shared.progress import FEW_TILES, TileBar
 
 TINY = ("--filters", "8,16", "--crop-size", 64, "--batch-size", 2, "--steps-per-epoch", 2)
@@ -144,7 +144,7 @@ def test_without_a_terminal_a_line_per_epoch(folders, tmp_path):
     assert run_here(*arguments, *checkpoint, "--json").stderr == ""  # nothing was left to train
 
 
-class Steps(TrainingProgress):
+class Steps(ProgressBar):
     """Driven by hand."""
 
     def drive(self, first, epochs, steps):
@@ -198,7 +198,7 @@ def test_a_bar_over_tiles_only_on_a_terminal_and_of_many(is_terminal, monkeypatc
 
 
 @pytest.mark.parametrize("checkpoint", [True, False])
-def test_ctrl_c_says_how_to_be_safe(checkpoint, folders, tmp_path, monkeypatch):
+def test_ctrl_c_prints_advice(checkpoint, folders, tmp_path, monkeypatch):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
@@ -206,9 +206,9 @@ def test_ctrl_c_says_how_to_be_safe(checkpoint, folders, tmp_path, monkeypatch):
     options = ("--checkpoint", tmp_path / "state") if checkpoint else ()
     result = run_here("train", *folders, "-o", tmp_path / "m.safetensors", *options, status=130)
     advice = (
-        "the same command goes on after the last whole epoch in"
+        "the same command continues after the last complete epoch in"
         if checkpoint
-        else "with --checkpoint FILE the next one can go on"
+        else "with --checkpoint FILE the next one can continue"
     )
     assert advice in result.stderr
     assert result.stderr.endswith("flowseg: interrupted\n")
@@ -220,10 +220,10 @@ def test_ctrl_c_in_many_files_names_resume(folders, tmp_path, monkeypatch):
 
     monkeypatch.setattr("flowseg.io.read_masks", interrupt)
     result = run_here("flows", folders[1], "--output", tmp_path / "flows", "--workers", 1, status=130)
-    assert "the same command with --resume goes on\nflowseg: interrupted\n" in result.stderr
+    assert "the same command with --resume continues\nflowseg: interrupted\n" in result.stderr
 
 
-def test_tune_says_before_and_after(fitted, folders, tmp_path):
+def test_tune_reports_before_and_after(fitted, folders, tmp_path):
     fitted["FlowSegmenter"].save(tmp_path / "m.safetensors")
     arguments = ("tune", *folders, "--model", tmp_path / "m.safetensors", "--output", tmp_path / "t.safetensors")
     before, after, last = invoke(*arguments).stdout.splitlines()
@@ -234,7 +234,7 @@ def test_tune_says_before_and_after(fitted, folders, tmp_path):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
-def test_a_terminal_that_does_not_say_how_large_it_is_has_a_bar(tmp_path):
+def test_a_terminal_of_unknown_size_has_a_bar(tmp_path):
     """Those of containers and of `script` have no size."""
     import pty
 

@@ -5,18 +5,13 @@ import pytest
 
 import flowseg
 from flowseg._nets.encoder import FLOW_SCALE
-from flowseg._segmenters.calibration import Calibration
-from flowseg._segmenters.codecs import (
-    BACKGROUND,
-    BOUNDARY,
-    BOUNDARY_WIDTH,
-    INTERIOR,
-    BoundaryCodec,
-    FlowCodec,
-    Outputs,
-)
-from flowseg._segmenters.decoding import LEAST_OBJECTS, Decoding
-from flowseg._segmenters.thresholds import Thresholds
+from flowseg._segmenters.codecs.boundary_codec import BACKGROUND, BOUNDARY, BOUNDARY_WIDTH, INTERIOR, BoundaryCodec
+from flowseg._segmenters.codecs.codec import Outputs
+from flowseg._segmenters.codecs.flow_codec import FlowCodec
+from flowseg._segmenters.learned_decoding.find_objects import Decoding
+from flowseg._segmenters.learned_decoding.learn_decoding import LEAST_OBJECTS
+from flowseg._segmenters.learned_decoding.object_scores import Calibration
+from flowseg._segmenters.learned_decoding.thresholds import GivenThresholds, Thresholds
 
 MASKS = np.zeros((9, 16), int)
 MASKS[2:6, 1:6], MASKS[2:6, 6:9], MASKS[8, 12:] = 1, 3, -1
@@ -56,7 +51,7 @@ class TestFlows:
         assert (outputs[..., 2] == -100).all()
         assert all(outputs[..., k].flags.c_contiguous for k in range(3))
 
-    def test_what_they_say_of_themselves(self):
+    def test_constants(self):
         assert (FlowCodec.n_outputs, FlowCodec.vectors) == (3, slice(0, 2))
         assert (BoundaryCodec.n_outputs, BoundaryCodec.vectors) == (3, None)
         assert (FLOW_SCALE, BOUNDARY_WIDTH) == (5, 1)
@@ -73,18 +68,19 @@ class TestGivenThresholds:
     def test_those_of_a_segmenter(self):
         segmenter = flowseg.FlowSegmenter(flow_threshold=None, min_size=7, n_iter=9, workers=1)
         codec = FlowCodec.of(segmenter)
-        assert codec == FlowCodec({"flow_threshold": None, "min_size": 7}, 9, 1)
+        assert codec == FlowCodec(GivenThresholds(flow_threshold=None, min_size=7), 9, 1)
         learned = Decoding(Thresholds(-1.0, 0.2, 30, 0.5))
         assert codec.thresholds(learned) == Thresholds(-1.0, None, 7, 0.5)
         assert codec.thresholds(Decoding()) == Thresholds(0.0, None, 7, None)
 
     @pytest.mark.parametrize("given", [{}, {"score_threshold": None}, {"min_size": 3}])
     def test_without_a_threshold_no_scores_are_needed(self, given):
-        FlowCodec(given).check_learned(Decoding())
-        FlowCodec(given).check_can_learn(0, Decoding())
+        codec = FlowCodec(GivenThresholds(**given))
+        codec.check_learned(Decoding())
+        codec.check_can_learn(0, Decoding())
 
     def test_a_threshold_needs_scores(self):
-        codec = FlowCodec({"score_threshold": 0.25})
+        codec = FlowCodec(GivenThresholds(score_threshold=0.25))
         codec.check_learned(Decoding(calibration=self.SCORES))
         codec.check_can_learn(0, Decoding(calibration=self.SCORES))
         codec.check_can_learn(LEAST_OBJECTS, Decoding())
@@ -97,9 +93,9 @@ class TestGivenThresholds:
     def test_what_is_not_learned_stays(self, scores, n, score_threshold, monkeypatch):
         """Given thresholds are as before, and a score's with too few images; without scores there is none."""
         learned = Decoding(Thresholds(1.0, 0.1, 7, 0.1), scores)
-        monkeypatch.setattr("flowseg._segmenters.codecs.learn_decoding", lambda *_, **__: learned)
+        monkeypatch.setattr("flowseg._segmenters.codecs.flow_codec.learn_decoding", lambda *_, **__: learned)
         before = Decoding(Thresholds(-1.0, 0.2, 30, 0.5), self.SCORES)
-        found = FlowCodec({"min_size": 7}).learn([], [MASKS] * n, before, diameter=20.0)
+        found = FlowCodec(GivenThresholds(min_size=7)).learn([], [MASKS] * n, before, diameter=20.0)
         assert found == Decoding(Thresholds(1.0, 0.1, 30, score_threshold), scores)
 
 
@@ -143,7 +139,7 @@ class TestBoundary:
         assert np.flatnonzero(found[15]).tolist() == list(range(15 - width, 26 + width))
         assert np.flatnonzero(found[:, 20]).tolist() == list(range(10 - width, 21 + width))
 
-    def test_pieces_that_share_a_corner_are_two(self):
+    def test_components_that_share_a_corner_are_two(self):
         outputs = classes(
             """.........
                .ooo.....

@@ -25,14 +25,14 @@ def in_raster_order(labels):
 @settings(max_examples=150, deadline=None)
 @given(st.sampled_from(DTYPES).flatmap(images))
 def test_agrees_with_scikit_image(masks):
-    pieces = find_components(masks)
+    components = find_components(masks)
     expected = in_raster_order(label(np.maximum(masks.astype(np.int64), 0), connectivity=masks.ndim))
-    assert np.array_equal(pieces.image.reshape(masks.shape), expected)
-    assert pieces.n == expected.max()
-    for k, region in enumerate(regionprops(pieces.image)):
-        assert pieces.boxes[k].tolist() == list(region.bbox)
-        assert pieces.sizes[k] == region.area
-        assert pieces.first[k] == np.flatnonzero(pieces.image == k + 1)[0]
+    assert np.array_equal(components.image.reshape(masks.shape), expected)
+    assert components.n == expected.max()
+    for k, region in enumerate(regionprops(components.image)):
+        assert components.boxes[k].tolist() == list(region.bbox)
+        assert components.sizes[k] == region.area
+        assert components.first[k] == np.flatnonzero(components.image == k + 1)[0]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -45,7 +45,7 @@ def test_the_largest_labels(dtype):
         assert find_components(masks).image[0].tolist() == [[0, 1, 0, 2], [0, 0, 0, 3]]
 
 
-def test_many_pieces_that_join_late():
+def test_components_that_join_in_the_last_row():
     # Teeth of a comb that only the last row connects, and a checkerboard whose corners connect everything.
     comb = np.zeros((40, 401), np.uint16)
     comb[:, ::2] = 7

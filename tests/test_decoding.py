@@ -6,9 +6,11 @@ import pytest
 
 import flowseg
 from flowseg import FlowSegmenter
-from flowseg._segmenters.calibration import Calibration
-from flowseg._segmenters.decoding import Decoding, find_masks, find_objects, learn_decoding, read_decoding
-from flowseg._segmenters.thresholds import SCORE_THRESHOLDS, Thresholds, choose_score_threshold
+from flowseg._segmenters.learned_decoding.choose_thresholds import SCORE_THRESHOLDS, choose_score_threshold
+from flowseg._segmenters.learned_decoding.find_objects import Decoding, find_masks, find_objects, read_decoding
+from flowseg._segmenters.learned_decoding.learn_decoding import learn_decoding
+from flowseg._segmenters.learned_decoding.object_scores import Calibration
+from flowseg._segmenters.learned_decoding.thresholds import GivenThresholds, Thresholds
 
 # Of the features only the mean logit counts: the score is 0 where it is 0, 1 where it is 5.
 BY_CELLPROB = Calibration(10.0, (1.0, 0.0, 0.0, 0.0, 0.0, 0.0), (0.0, 1.0), (0.0, 1.0))
@@ -22,7 +24,7 @@ def outputs(voronoi):
     return flowseg.masks_to_flows(masks), logits[masks].astype(np.float32), masks
 
 
-def test_objects_below_the_score_are_dropped_and_the_others_numbered_anew(outputs):
+def test_objects_below_the_score_are_dropped_and_the_others_numbered_again(outputs):
     flows, cellprob, masks = outputs
     decoding = Decoding(Thresholds(flow_threshold=None), BY_CELLPROB)
     all_masks, all_objects = find_objects(flows, cellprob, decoding, n_iter=None, workers=1)
@@ -63,16 +65,16 @@ class TestChoice:
         tables, iou = [], []
         for _ in range(n_images):
             real = rng.random(40) < 0.6
-            centre = np.where(real, 4.0, 1.0) if informative else 3.0
-            tables.append(table(rng.normal(centre, 0.8, 40)))
+            center = np.where(real, 4.0, 1.0) if informative else 3.0
+            tables.append(table(rng.normal(center, 0.8, 40)))
             iou.append(np.where(real, 0.9, 0.0))
         return tables, iou, np.array([np.count_nonzero(v) for v in iou])
 
-    def test_where_scores_tell_they_are_used(self):
+    def test_informative_scores_are_used(self):
         chosen = choose_score_threshold(*self.draw(informative=True), 10.0)
         assert chosen in SCORE_THRESHOLDS[1:]
 
-    def test_where_they_tell_nothing_all_objects_stay(self):
+    def test_uninformative_scores_drop_no_object(self):
         assert choose_score_threshold(*self.draw(informative=False), 10.0) is None
 
     def test_few_images_are_not_enough(self):
@@ -80,7 +82,7 @@ class TestChoice:
 
     def test_given_ones_are_not_chosen(self, outputs):
         flows, cellprob, masks = outputs
-        given = {"cellprob_threshold": 0.25, "flow_threshold": None, "min_size": 3, "score_threshold": 0.7}
+        given = GivenThresholds(0.25, None, 3, 0.7)
         learned = learn_decoding([(flows, cellprob)], [masks], given, diameter=10.0, n_iter=None, workers=1)
         assert learned.thresholds == Thresholds(0.25, None, 3, 0.7)
         assert learned.calibration is not None
@@ -97,7 +99,7 @@ class TestSegmenter:
         assert masks_found.max() == objects["score"].size
         assert np.array_equal(model.predict(images[0]), masks_found)
 
-    def test_attributes_say_what_predict_uses(self, fitted, pairs):
+    def test_attributes_are_the_values_that_predict_uses(self, fitted, pairs):
         model = deepcopy(fitted["FlowSegmenter"]).set_params(cellprob_threshold=2.5, flow_threshold=None)
         assert (model.cellprob_threshold_, model.flow_threshold_) == (2.5, None)
         before = model.set_params(cellprob_threshold="auto").cellprob_threshold_
@@ -166,7 +168,7 @@ USUAL = {"cellprob_threshold": 0.0, "flow_threshold": 0.4, "min_size": 15, "scor
         (None, "score must be there where score_threshold is a number; got null"),
     ],
 )
-def test_what_a_file_says_of_scores_is_checked(change, sentence):
+def test_scores_in_a_file_are_checked(change, sentence):
     assert read_decoding({"thresholds": USUAL, "score": KNOWN}).calibration.diameter == 10.0
     with pytest.raises(ValueError, match=sentence):
         read_decoding({"thresholds": USUAL, "score": None if change is None else KNOWN | change})

@@ -10,7 +10,7 @@ import roifile
 import tifffile
 
 import flowseg
-from flowseg.io._entries import KINDS
+from flowseg.io._documents import KINDS
 
 SHAPE = (20, 20)
 
@@ -147,7 +147,9 @@ def test_ignored_classes_and_a_choice(geojson):
     assert "2 of 3 entries" in said
     assert "an object of another class (2)" in said
     assert sizes(read_and_say(flowseg.io.read_geojson, file, SHAPE, classes=["Region*"])[0]) == [324]
-    with pytest.raises(ValueError, match=r"classes must be of those in .*, 'Region\*', 'Tumor: Positive'; got 'tumor'"):
+    with pytest.raises(
+        ValueError, match=r"classes must be among those in .*, 'Region\*', 'Tumor: Positive'; got 'tumor'"
+    ):
         flowseg.io.read_geojson(file, SHAPE, classes=["tumor"])
     for bad in (3, [], [3]):
         with pytest.raises(TypeError, match="classes must be one or more names, or None"):
@@ -156,7 +158,7 @@ def test_ignored_classes_and_a_choice(geojson):
     assert not masks.any()
 
 
-def test_outlines_of_regions_are_told(geojson):
+def test_outlines_of_regions_are_reported(geojson):
     file = geojson(feature(square(0, 18, 0)), feature(square(2, 6)), feature(square(8, 12)))
     masks, said = read_and_say(flowseg.io.read_geojson, file, SHAPE)
     assert len(sizes(masks)) == 3
@@ -179,7 +181,7 @@ def test_odd_entries_of_geojson(geojson):
     assert sizes(masks) == [64]
     for part in ("5 of 6 entries", "an object without a geometry (2)", "a Point, which has no area (1)", "corners (1)"):
         assert part in said
-    with pytest.raises(ValueError, match="must be a readable GeoJSON file; got: an object without a geometry$"):
+    with pytest.raises(ValueError, match="must be a readable GeoJSON file; got: an object without a geometry.$"):
         flowseg.io.read_geojson(geojson(nothing), SHAPE)
     assert not read_quietly(flowseg.io.read_geojson, geojson(), SHAPE).any()
     for encoding in ("utf-8-sig", "utf-16"):
@@ -222,7 +224,7 @@ def test_odd_entries_of_coco(coco):
         assert part in said
     assert "a crowd" in flowseg_warning(coco(outline(3, 6, iscrowd=1), outline(2, 10)))
     for entry, reason in ((odd[0], "a box"), (odd[2], "keypoints"), (odd[3], "an annotation")):
-        with pytest.raises(ValueError, match=rf"must be a readable COCO file; got: {reason} without an outline$"):
+        with pytest.raises(ValueError, match=rf"must be a readable COCO file; got: {reason} without an outline.$"):
             flowseg.io.read_coco(coco(entry))
 
 
@@ -237,7 +239,7 @@ def test_images_of_coco_keep_their_folders_and_their_categories(coco):
     found, said = read_and_say(flowseg.io.read_coco, file, classes=["debris"])
     assert {name: sizes(masks) for name, masks in found.items()} == {"a/x.png": [], "b/x.png": [9]}
     assert "1 of 2 entries" in said
-    with pytest.raises(ValueError, match=r"classes must be of those in .*a\.json, 'cell', 'debris'; got 'Cell'"):
+    with pytest.raises(ValueError, match=r"classes must be among those in .*a\.json, 'cell', 'debris'; got 'Cell'"):
         flowseg.io.read_coco(file, classes="Cell")
 
 
@@ -258,7 +260,7 @@ def test_odd_entries_of_cvat(tmp_path):
     assert sizes(found["a.png"]) == [16]
     two = [image.format(f'subset="{name}"', box.format("cell", 10)) for name in ("Train", "Test")]
     assert list(read_quietly(flowseg.io.read_cvat, cvat(tmp_path, *two))) == ["Train/a.png", "Test/a.png"]
-    with pytest.raises(ValueError, match="got: tracks of a video: export it as 'CVAT for images 1.1'$"):
+    with pytest.raises(ValueError, match="got: tracks of a video: export it as 'CVAT for images 1.1'.$"):
         flowseg.io.read_cvat(cvat(tmp_path, '<track id="0"/>'))
 
 
@@ -271,7 +273,7 @@ def test_labels_of_labkit(tmp_path):
     assert sizes(masks) == [1, 1, 1]
     assert said == f"1 of 3 entries in {file} are left out: the label 'background'."
     assert sizes(read_and_say(flowseg.io.read_labkit, file, classes=["background"])[0]) == [1]
-    with pytest.raises(ValueError, match="classes must be of those in .*, 'background', 'cell', 'nucleus'; got 'x'"):
+    with pytest.raises(ValueError, match="classes must be among those in .*, 'background', 'cell', 'nucleus'; got 'x'"):
         flowseg.io.read_labkit(file, classes="x")
     tifffile.imwrite(tmp_path / "b.tif", np.eye(3, dtype=np.uint8))
     with pytest.raises(ValueError, match=r"classes must be None for .*b\.tif, which holds no names of labels"):
@@ -326,7 +328,7 @@ def test_real_regions_have_an_area_or_are_refused(shared):
         try:
             found[file.stem] = int((flowseg.io.read_roi(file, (300, 300)) > 0).sum())
         except ValueError as error:
-            assert str(error).endswith("which has no area"), error  # noqa: PT017
+            assert str(error).endswith("which has no area."), error  # noqa: PT017
     assert found == IMAGEJ
 
 

@@ -14,12 +14,12 @@ from skimage.io import imsave
 from typer.testing import CliRunner
 
 from flowseg import io, synthetic
-from flowseg._nets.checkpoint import Checkpoint, State
+from flowseg._nets.training.checkpoint import Checkpoint, State
 from flowseg._system import files
 from flowseg.cli import _predict, app
-from flowseg.cli._shared.record import RECORD_NAME
-from flowseg.cli._shared.rescue import save_or_rescue
-from flowseg.cli._shared.stream import FAULTS, sentence_of
+from flowseg.cli._batch.run_record import RECORD_NAME
+from flowseg.cli._shared.errors import FAULTS, sentence_of
+from flowseg.cli._shared.rescue_model import save_or_rescue
 
 pytestmark = [
     # what could not be written when it was to be is tried again when Python drops the file

@@ -18,7 +18,8 @@ from skimage.io import imread
 from flowseg import FlowSegmenter, masks_to_flows, metrics, plot, synthetic
 from flowseg._labels.overlaps import number_objects
 from flowseg.plot._axes import find_edges
-from flowseg.plot._figures import COMPARISON_OPACITY, FALSE_FIND, HIT, MASK_OPACITY, MISS
+from flowseg.plot._show_comparison import COMPARISON_OPACITY, FALSE_NEGATIVE, FALSE_POSITIVE, TRUE_POSITIVE
+from flowseg.plot._show_image import MASK_OPACITY
 
 # Canvas pixels per image pixel, and per line: lines then cover two pixels on each side of an edge.
 SCALE, LINE = 12, 4
@@ -107,10 +108,12 @@ def test_axes(drawn, function):
         function(*values, ax=ax.figure)
 
 
-@pytest.mark.parametrize("module", ["_charts", "_colors", "_figures", "_reliability"])
+@pytest.mark.parametrize(
+    "module", ["_pictures", "_reliability", "_show_comparison", "_show_history", "_show_image", "_show_scores"]
+)
 def test_examples(module):
     result = doctest.testmod(importlib.import_module(f"flowseg.plot.{module}"))
-    assert result.attempted > 4
+    assert result.attempted >= 3
     assert result.failed == 0
 
 
@@ -173,9 +176,9 @@ def test_masks(drawn):
     picture = canvas(plot.show_masks(masks, ax=exact_axes(masks.shape)).figure)
     assert np.array_equal(picture, np.kron(plot.mask_colors(masks), np.ones((SCALE, SCALE, 1), int)))
     over = canvas(plot.show_masks(masks, image=image, ax=exact_axes(masks.shape)).figure)[INSIDE]
-    grey = plot.outlines(image, np.zeros_like(masks)).astype(float)
-    mixed = (1 - MASK_OPACITY) * grey + MASK_OPACITY * plot.mask_colors(masks)
-    assert np.array_equal(over, np.where(masks[..., None] > 0, np.rint(mixed), grey))
+    gray = plot.outlines(image, np.zeros_like(masks)).astype(float)
+    mixed = (1 - MASK_OPACITY) * gray + MASK_OPACITY * plot.mask_colors(masks)
+    assert np.array_equal(over, np.where(masks[..., None] > 0, np.rint(mixed), gray))
 
 
 def test_flows_and_their_key(drawn):
@@ -207,7 +210,7 @@ def mix(below, color):
 
 
 def spoil(masks, seed=0):
-    """A prediction with objects lost, invented, shrunk, split and merged."""
+    """A prediction with objects removed, added, shrunk, split and merged."""
     rng = np.random.default_rng(seed)
     predicted = masks.copy()
     kind = rng.integers(0, 5, masks.max() + 1)[masks] * (masks > 0)
@@ -228,17 +231,17 @@ def check_comparison(true, predicted, threshold):
     result = metrics.match(true, predicted, threshold=threshold)
     counts = metrics.splits_merges(true, predicted)
     ax = plot.show_comparison(true, predicted, threshold=threshold, linewidth=LINE, ax=exact_axes(true.shape))
-    expected = [say(result.tp, "hit"), say(result.fn, "miss", "misses"), say(result.fp, "false find")]
+    expected = [say(result.tp, "true positive"), say(result.fn, "false negative"), say(result.fp, "false positive")]
     expected += [say(n, name) for n, name in ((counts.splits, "split"), (counts.merges, "merge")) if n]
     assert sorted(texts(ax)) == sorted(expected)
     title = f"IoU {threshold:g}, average precision {result.average_precision:.2f}"
     assert ax.get_legend().get_title().get_text() == title
 
-    hit, found = np.isin(predicted, result.pairs[:, 1]), np.isin(true, result.pairs[:, 0])
+    matched, found = np.isin(predicted, result.pairs[:, 1]), np.isin(true, result.pairs[:, 0])
     expected = np.zeros((*true.shape, 3))
-    expected[(predicted > 0) & hit] = mix((0, 0, 0), HIT)
-    expected[(predicted > 0) & ~hit] = mix((0, 0, 0), FALSE_FIND)
-    expected[(true > 0) & ~found & (predicted == 0)] = mix((0, 0, 0), MISS)
+    expected[(predicted > 0) & matched] = mix((0, 0, 0), TRUE_POSITIVE)
+    expected[(predicted > 0) & ~matched] = mix((0, 0, 0), FALSE_POSITIVE)
+    expected[(true > 0) & ~found & (predicted == 0)] = mix((0, 0, 0), FALSE_NEGATIVE)
     places = np.concatenate([line.get_xydata() for line in ax.lines]) if ax.lines else np.empty((0, 2))
     assert len(places) == counts.splits + counts.merges
     for line in ax.lines:
@@ -246,13 +249,15 @@ def check_comparison(true, predicted, threshold):
     picture = canvas(ax.figure)
     assert np.array_equal(picture[INSIDE], expected)
     edges = {
-        HIT: near_edges(np.where(hit, predicted, 0), LINE // 2),
-        FALSE_FIND: near_edges(np.where(hit, 0, predicted), LINE // 2),
-        MISS: near_edges(np.where(found, 0, true), LINE // 2),
+        TRUE_POSITIVE: near_edges(np.where(matched, predicted, 0), LINE // 2),
+        FALSE_POSITIVE: near_edges(np.where(matched, 0, predicted), LINE // 2),
+        FALSE_NEGATIVE: near_edges(np.where(found, 0, true), LINE // 2),
     }
-    assert np.array_equal((picture == MISS).all(axis=2), edges[MISS])  # drawn last, on top
-    assert np.array_equal((picture == FALSE_FIND).all(axis=2), edges[FALSE_FIND] & ~edges[MISS])
-    assert np.array_equal((picture == HIT).all(axis=2), edges[HIT] & ~edges[MISS] & ~edges[FALSE_FIND])
+    assert np.array_equal((picture == FALSE_NEGATIVE).all(axis=2), edges[FALSE_NEGATIVE])  # drawn last, on top
+    assert np.array_equal((picture == FALSE_POSITIVE).all(axis=2), edges[FALSE_POSITIVE] & ~edges[FALSE_NEGATIVE])
+    assert np.array_equal(
+        (picture == TRUE_POSITIVE).all(axis=2), edges[TRUE_POSITIVE] & ~edges[FALSE_NEGATIVE] & ~edges[FALSE_POSITIVE]
+    )
     return result, counts
 
 
@@ -273,9 +278,17 @@ def test_comparison_of_real_masks(shared):
 
 def test_comparison_with_nothing_in_it():
     nothing, one = np.zeros((3, 4), int), np.eye(3, 4, dtype=int)
-    assert texts(plot.show_comparison(nothing, nothing)) == ["0 hits", "0 misses", "0 false finds"]
-    assert texts(plot.show_comparison(one, nothing)) == ["0 hits", "1 miss", "0 false finds"]
-    assert texts(plot.show_comparison(nothing, one - 2 * (one == 0))) == ["0 hits", "0 misses", "1 false find"]
+    assert texts(plot.show_comparison(nothing, nothing)) == [
+        "0 true positives",
+        "0 false negatives",
+        "0 false positives",
+    ]
+    assert texts(plot.show_comparison(one, nothing)) == ["0 true positives", "1 false negative", "0 false positives"]
+    assert texts(plot.show_comparison(nothing, one - 2 * (one == 0))) == [
+        "0 true positives",
+        "0 false negatives",
+        "1 false positive",
+    ]
 
 
 def test_comparison_marks_splits_and_merges():
@@ -294,8 +307,8 @@ def test_comparison_marks_splits_and_merges():
 def test_comparison_over_an_image(drawn):
     image, masks = drawn
     picture = canvas(plot.show_comparison(masks, masks, image=image, ax=exact_axes(masks.shape)).figure)[INSIDE]
-    grey = plot.outlines(image, np.zeros_like(masks))
-    assert np.array_equal(picture, np.where(masks[..., None] > 0, mix(grey, HIT), grey))
+    gray = plot.outlines(image, np.zeros_like(masks))
+    assert np.array_equal(picture, np.where(masks[..., None] > 0, mix(gray, TRUE_POSITIVE), gray))
 
 
 def test_history():

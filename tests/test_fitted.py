@@ -55,10 +55,10 @@ def test_a_pipeline_has_the_parameters_of_when_it_was_made(fitted, pairs):
     assert np.array_equal(pipeline.decode(pipeline.run(image)), expected)
 
 
-def test_tiles_are_told_of(fitted, pairs):
-    told = []
-    pipeline_of(fitted["FlowSegmenter"], on_tile=lambda *n: told.append(n)).run(pairs[0][0])
-    assert told == [(1, 1)]
+def test_tiles_are_reported(fitted, pairs):
+    done = []
+    pipeline_of(fitted["FlowSegmenter"], on_tile=lambda *n: done.append(n)).run(pairs[0][0])
+    assert done == [(1, 1)]
 
 
 def test_three_classes_have_neither_flows_nor_thresholds_nor_tables(fitted, pairs):

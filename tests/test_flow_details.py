@@ -1,4 +1,4 @@
-"""Targets of training and flow errors: every kind of array and file that is taken, and the next one that is not."""
+"""Flows of masks and flow errors: arrays and files that are accepted, and those that are refused."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ VOLUME = np.stack([MASKS, MASKS])
 
 
 @pytest.mark.parametrize("masks", [MASKS, VOLUME])
-def test_stacks_of_floats_are_passed_on(masks):
+def test_stacks_of_floats_are_returned(masks):
     (stack,) = flowseg.labels_to_flows([masks])
     assert stack.shape == (2 + masks.ndim, *masks.shape)
     for dtype in (np.float32, np.float64, np.float16):
@@ -39,7 +39,7 @@ def test_stacks_of_other_shapes(shape, tmp_path):
 
 
 @pytest.mark.parametrize("masks", [MASKS, VOLUME])
-def test_files_hold_what_was_made(masks, tmp_path):
+def test_files_hold_the_stacks(masks, tmp_path):
     file = tmp_path / "a.tif"
     (stack,) = flowseg.labels_to_flows([masks], files=[file])
     assert np.array_equal(tifffile.imread(file), stack)
@@ -55,7 +55,7 @@ def test_files_hold_what_was_made(masks, tmp_path):
         flowseg.labels_to_flows([masks], files=[file])
 
 
-def test_files_are_a_sequence_and_named_by_their_place(tmp_path):
+def test_files_must_be_a_sequence_and_errors_name_the_item(tmp_path):
     for files in ("a.tif", tmp_path / "a.tif"):
         with pytest.raises(TypeError, match="files must be a sequence of paths, one per label image; got "):
             flowseg.labels_to_flows([MASKS], files=files)
@@ -74,8 +74,8 @@ def test_the_largest_label():
         flowseg.labels_to_flows([np.array([[0, _checks.MAX_FLOAT32_LABEL + 1]])])
 
 
-def test_errors_of_a_label_in_pieces_are_means_over_pixels():
-    masks = np.where(MASKS == 2, 7, MASKS)  # 7 has pieces of one pixel and of four
+def test_the_error_of_a_label_in_components_is_a_mean_over_pixels():
+    masks = np.where(MASKS == 2, 7, MASKS)  # 7 has components of one pixel and of four
     flows = flowseg.masks_to_flows(masks)
     assert flowseg.flow_errors(masks, flows).tolist() == pytest.approx([0, 0], abs=1e-9)
     changed = flows.copy()
@@ -87,26 +87,26 @@ def test_errors_of_a_label_in_pieces_are_means_over_pixels():
             flowseg.flow_errors(masks, bad)
 
 
-def test_only_chosen_pieces_are_compared():
-    pieces = find_components(MASKS)
-    flows = np.ones((2, *pieces.image.shape), np.float32)
-    every = compare_flows(pieces, np.arange(pieces.n), flows, 1)
+def test_only_chosen_components_are_compared():
+    components = find_components(MASKS)
+    flows = np.ones((2, *components.image.shape), np.float32)
+    every = compare_flows(components, np.arange(components.n), flows, 1)
     assert (every > 0).all()
-    for k in range(pieces.n):
-        errors = compare_flows(pieces, np.array([k]), flows, 2)
-        assert errors.tolist() == [every[j] if j == k else 0 for j in range(pieces.n)]
+    for k in range(components.n):
+        errors = compare_flows(components, np.array([k]), flows, 2)
+        assert errors.tolist() == [every[j] if j == k else 0 for j in range(components.n)]
 
 
-def test_parts_hold_every_piece_once():
+def test_parts_hold_every_component_once():
     masks = np.arange(1, 20 * 30 + 1).reshape(20, 30)
     masks = np.kron(masks, np.ones((3, 3), int))
-    pieces = find_components(masks)
-    parts, seconds = targets.split_objects(pieces, np.arange(3, pieces.n), None)
-    assert np.concatenate(parts).tolist() == list(range(3, pieces.n))
+    components = find_components(masks)
+    parts, seconds = targets.split_objects(components, np.arange(3, components.n), None)
+    assert np.concatenate(parts).tolist() == list(range(3, components.n))
     assert len(parts) == 1 or len(parts) <= targets.N_PARTS
     assert 0 < seconds < 1
-    assert targets.split_objects(pieces, np.arange(3, pieces.n), 1000)[1] > 10 * seconds
-    many, _ = targets.split_objects(pieces, np.arange(pieces.n), 10**9)
+    assert targets.split_objects(components, np.arange(3, components.n), 1000)[1] > 10 * seconds
+    many, _ = targets.split_objects(components, np.arange(components.n), 10**9)
     assert len(many) == targets.N_PARTS
 
 
@@ -120,17 +120,17 @@ def test_only_the_ratio_of_spacings_counts():
     assert np.array_equal(targets.masks_to_flows_unchecked(masks * 255, 1), flowseg.masks_to_flows(masks))
 
 
-def test_work_that_was_called_off_ends_before_it_is_shared_out(monkeypatch):
-    class CalledOffError(Exception):
+def test_interrupted_work_ends_before_it_is_split(monkeypatch):
+    class CanceledError(Exception):
         pass
 
     def check():
-        raise CalledOffError
+        raise CanceledError
 
-    monkeypatch.setattr(targets, "check_wanted", check)
-    pieces = find_components(MASKS)
-    with pytest.raises(CalledOffError):
-        targets.split_objects(pieces, np.arange(pieces.n), None)
+    monkeypatch.setattr(targets, "check_canceled", check)
+    components = find_components(MASKS)
+    with pytest.raises(CanceledError):
+        targets.split_objects(components, np.arange(components.n), None)
 
 
 def test_diameters_are_those_of_disks_and_balls():

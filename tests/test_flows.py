@@ -41,7 +41,7 @@ def test_golden_flows(shared):
             assert np.array_equal(np.any(found != 0, axis=0), np.any(golden["flows"] != 0, axis=0)), file.name
 
 
-def test_old_flow_pictures_are_reproduced_from_the_colored_annotation(shared):
+def test_published_flow_images_are_reproduced_from_the_colored_annotation(shared):
     from skimage.io import imread
 
     seed = shared / "data" / "aitslab" / "seed_example"
@@ -64,15 +64,15 @@ def test_every_pixel_of_every_object_has_a_unit_flow(masks):
     flows = flowseg.masks_to_flows(masks)
     assert unit_or_zero(flows)
     assert not flows[:, masks == 0].any()
-    pieces = find_components(masks).image.reshape(masks.shape)
+    components = find_components(masks).image.reshape(masks.shape)
     without = (masks > 0) & ~flows.any(axis=0)
-    # Only a centre may be without: at most one pixel per object.
-    assert np.bincount(pieces[without], minlength=1).max(initial=0) <= 1
+    # Only a center may have no flow: at most one pixel per object.
+    assert np.bincount(components[without], minlength=1).max(initial=0) <= 1
 
 
 @settings(max_examples=40, deadline=None)
 @given(label_images, st.integers(1, 7))
-def test_layout_dtype_and_workers_do_not_matter(masks, workers):
+def test_layout_dtype_and_workers_have_no_effect(masks, workers):
     before = masks.copy()
     expected = flowseg.masks_to_flows(masks, workers=1)
     frozen = masks.copy()
@@ -83,7 +83,7 @@ def test_layout_dtype_and_workers_do_not_matter(masks, workers):
     assert np.array_equal(masks, before)
 
 
-def test_relabelling_does_not_matter(voronoi):
+def test_relabeling_has_no_effect(voronoi):
     masks = voronoi((50, 50), 20)
     new = np.random.default_rng(0).permutation(2**31 - 1 - np.arange(masks.max() + 1))
     assert np.array_equal(flowseg.masks_to_flows(masks), flowseg.masks_to_flows(new[masks]))
@@ -93,7 +93,7 @@ def test_relabelling_does_not_matter(voronoi):
 
 @pytest.mark.parametrize("axis", [0, 1])
 def test_flipping_the_image_flips_the_flows(axis):
-    # One object whose median coordinates are whole numbers, so that its centre is the same after a flip.
+    # One object whose median coordinates are integers, so that its center is the same after a flip.
     masks = np.zeros((31, 33), dtype=int)
     rows, columns = np.ogrid[:31, :33]
     masks[(rows - 15) ** 2 + ((columns - 16) / 1.1) ** 2 < 150] = 1
@@ -104,8 +104,8 @@ def test_flipping_the_image_flips_the_flows(axis):
     assert reference.angles(flows, flipped).max() < 0.01
 
 
-def cells_with_one_centre():
-    """Drawn cells whose median coordinates are those of one of their pixels: no flip can move their centres."""
+def cells_with_one_center():
+    """Return drawn cells whose median coordinates are those of one of their pixels, so that flips keep their centers."""
     _, masks = synthetic.cells((150, 160), 30, rng=3)
     for k in range(1, masks.max() + 1):
         coordinates = np.argwhere(masks == k)
@@ -117,22 +117,22 @@ def cells_with_one_centre():
 
 
 @pytest.mark.parametrize("axes", [(0,), (1,), (0, 1)])
-def test_flipped_flows_are_the_same_bits(axes):
-    masks = cells_with_one_centre()
+def test_flipped_flows_are_identical(axes):
+    masks = cells_with_one_center()
     flipped = np.flip(flowseg.masks_to_flows(np.flip(masks, axes)), [a + 1 for a in axes])
     for axis in axes:
         flipped[axis] *= -1
     assert np.array_equal(flipped, flowseg.masks_to_flows(masks))
 
 
-def test_turned_flows_are_the_same_but_for_rounding():
-    masks = cells_with_one_centre()
+def test_rotated_flows_are_the_same_except_for_rounding():
+    masks = cells_with_one_center()
     turned = np.rot90(flowseg.masks_to_flows(np.rot90(masks)), -1, axes=(1, 2))
     back = np.stack([turned[1], -turned[0]])  # a quarter turn takes (row, column) to (-column, row)
     assert np.abs(back - flowseg.masks_to_flows(masks)).max() < 1e-6
 
 
-def test_turning_the_image_turns_the_flows():
+def test_transposing_the_image_transposes_the_flows():
     masks = np.zeros((25, 25), dtype=int)
     masks[5:12, 4:21] = 1
     flows = flowseg.masks_to_flows(masks)
@@ -140,7 +140,7 @@ def test_turning_the_image_turns_the_flows():
     assert reference.angles(flows, turned).max() < 1e-3
 
 
-def test_objects_do_not_see_each_other():
+def test_objects_exchange_no_heat():
     masks = np.zeros((20, 30), dtype=int)
     masks[2:18, 2:15] = 1
     alone = flowseg.masks_to_flows(masks)
@@ -149,7 +149,7 @@ def test_objects_do_not_see_each_other():
     assert np.array_equal(alone[:, :, :15], together[:, :, :15])
 
 
-def test_detached_pieces_of_a_label_have_a_centre_each():
+def test_every_component_of_a_label_has_a_center():
     masks = np.zeros((10, 30), dtype=int)
     masks[2:8, 2:8] = masks[2:8, 20:26] = 5
     flows = flowseg.masks_to_flows(masks)
@@ -197,7 +197,7 @@ def rod(width, length):
 @pytest.mark.parametrize(
     "masks", [snake(), spiral(), ring(), rod(3, 2000), rod(1, 1500)], ids=["snake", "spiral", "ring", "rod", "line"]
 )
-def test_no_pixel_is_left_behind(masks):
+def test_every_pixel_has_a_flow(masks):
     flows = flowseg.masks_to_flows(masks)
     assert np.sum((masks > 0) & ~flows.any(axis=0)) <= 1
     found = flowseg.flows_to_masks(flows, np.where(masks > 0, 5.0, -5.0))
@@ -239,7 +239,7 @@ def test_large_objects_agree_with_slow_reference(masks):
     assert np.mean(reference.angles(found, expected) < 0.01) > 0.9999
 
 
-def test_thin_diagonal_objects_are_quick():
+def test_thin_diagonal_objects_are_fast():
     # A whole box per iteration would be 1.4e10 updates, a quarter of a minute; along the object there are 1e8.
     masks = np.zeros((1200, 1200), dtype=int)
     for shift in range(3):
@@ -255,14 +255,14 @@ def test_many_iterations_of_a_small_object():
     assert flows[:, 0, 1].tolist() == [0, -1]
 
 
-def test_iterations_given():
+def test_n_iter():
     masks = rod(5, 41)
     expected = reference.object_flow(masks > 0, n_iter=30)
     assert reference.angles(flowseg.masks_to_flows(masks, n_iter=30), expected).max() < 0.01
 
 
 def test_spacing():
-    # A ball in a volume with planes twice as far apart: flows must point to its centre in pixels as well.
+    # A ball in a volume with planes twice as far apart: flows must point to its center in pixels as well.
     planes, rows, columns = np.ogrid[-10:11, -20:21, -20:21]
     masks = (((2 * planes) ** 2 + rows**2 + columns**2) < 18**2).astype(int)
     flows = flowseg.masks_to_flows(masks, spacing=(2, 1, 1))
@@ -328,10 +328,10 @@ class TestLabelsToFlows:
             flowseg.labels_to_flows([changed], files=[file])
         assert np.array_equal(tifffile.imread(file), marked)
 
-    def test_a_file_that_is_none_of_ours(self, pairs, tmp_path):
+    def test_a_file_of_another_kind(self, pairs, tmp_path):
         file = tmp_path / "a.tif"
         file.write_bytes(b"no tiff")
-        with pytest.raises(ValueError, match="must be a TIFF file, as its name says"):
+        with pytest.raises(ValueError, match="must be a TIFF file to match its name"):
             flowseg.labels_to_flows([pairs[0][1]], files=[file])
         import tifffile
 
@@ -369,7 +369,7 @@ class TestLabelsToFlows:
         (np.array([["a"]]), TypeError, "got dtype <U1"),
     ],
 )
-def test_what_is_no_label_image(masks, error, sentence):
+def test_refuses_arrays_that_are_no_label_image(masks, error, sentence):
     for function in (flowseg.masks_to_flows, flowseg.diameters, lambda m: flowseg.flow_errors(m, np.zeros((2, 4, 4)))):
         with pytest.raises(error, match=sentence):
             function(masks)
@@ -400,7 +400,7 @@ def test_smallest_images():
     assert flowseg.masks_to_flows(one_object_of_255).any()
 
 
-def test_rings_as_large_as_the_image_cost_what_their_length_does():
+def test_the_cost_of_rings_is_proportional_to_their_length():
     # A frame one pixel wide: two pixels in most rows, 4 million in its box. It would take minutes to sweep the box.
     masks = np.ones((2000, 2000), np.uint8)
     masks[1:-1, 1:-1] = 0
@@ -412,6 +412,6 @@ def test_rings_as_large_as_the_image_cost_what_their_length_does():
     assert np.array_equal(found > 0, inside)
 
 
-def test_a_line_longer_than_heat_gets():
+def test_a_line_longer_than_the_reach_of_heat():
     flows = flowseg.masks_to_flows(np.ones((1, 20001), np.uint8))
     assert np.array_equal(np.sign(flows[1, 0]), np.sign(10000 - np.arange(20001)))

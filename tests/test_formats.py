@@ -105,7 +105,9 @@ def test_regions_drawn_in_imagej(tmp_path):
     roifile.ImagejRoi.frompoints([[2, 3]]).tofile(tmp_path / "c.roi")
     line = roifile.ImagejRoi(roitype=roifile.ROI_TYPE.LINE, left=12, top=1, right=15, bottom=6)
     line.tofile(tmp_path / "c.roi")
-    with pytest.raises(ValueError, match=r"c\.roi must be a readable ImageJ ROI file; got: a line, which has no area$"):
+    with pytest.raises(
+        ValueError, match=r"c\.roi must be a readable ImageJ ROI file; got: a line, which has no area.$"
+    ):
         flowseg.io.read_roi(tmp_path / "c.roi", (24, 20))
     roifile.ImagejRoi.frompoints([[2.5, np.nan], [8.5, 3.5], [8.5, 7.5]]).tofile(tmp_path / "d.roi")
     with pytest.raises(ValueError, match=r"d\.roi must be a readable ImageJ ROI file; got: corners"):

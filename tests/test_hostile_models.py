@@ -8,16 +8,18 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from flowseg import FlowSegmenter, build_unet, load_segmenter
-from flowseg._nets.checkpoint import METADATA_KEY, read_state
-from flowseg._nets.machine import describe_machine
-from flowseg._nets.tensor_files import MOST_HEADER, read_metadata
-from flowseg._segmenters import model_file
-from flowseg._segmenters.document_checks import check_document
+from flowseg._nets.safetensors_header import MAX_HEADER, read_metadata
+from flowseg._nets.training.checkpoint import METADATA_KEY, read_state
+from flowseg._nets.training.machine import describe_machine
 from flowseg._segmenters.fitted import FixedParameters
-from flowseg._segmenters.model_file import MOST_DOCUMENT, check_size, name_weights, read_document, write_document
+from flowseg._segmenters.model_files import reading
+from flowseg._segmenters.model_files.document_checks import MAX_DOCUMENT, check_document
+from flowseg._segmenters.model_files.reading import read_document
+from flowseg._segmenters.model_files.weights import check_size, name_weights
+from flowseg._segmenters.model_files.writing import write_document
 from flowseg._segmenters.pretrained import pretrained_file
 from flowseg._system.strict_json import MOST_LEVELS, read_strictly
-from flowseg.cli._shared.record import RECORD_NAME, read_record
+from flowseg.cli._batch.run_record import RECORD_NAME, read_record
 
 STATE = {"fingerprint": "", "seeds": [1, 2, 3]}
 
@@ -124,8 +126,8 @@ class TestDocument:
             ("[-Infinity]", "the number -inf"),
             ("9" * 5000, "got|digits"),
             ("9" * 400, "a number too large for one"),
-            ("{", "what is no JSON"),
-            ("", "what is no JSON"),
+            ("{", "text that is no JSON"),
+            ("", "text that is no JSON"),
         ],
     )
     def test_json(self, text, sentence):
@@ -163,7 +165,7 @@ class TestDocument:
             model.save(tmp_path / "m", card=deep)
 
     def test_a_document_that_is_just_short_enough(self, tmp_path, monkeypatch):
-        monkeypatch.setattr("flowseg._segmenters.model_file.MOST_DOCUMENT", len('{"a": 1, "b": 2}'))
+        monkeypatch.setattr("flowseg._segmenters.model_files.writing.MAX_DOCUMENT", len('{"a": 1, "b": 2}'))
         write_document(tmp_path / "m", {"b": 2, "a": 1}, {})
         assert read_metadata(tmp_path / "m")["flowseg"] == '{"a": 1, "b": 2}'  # sorted: the same bytes every time
         with pytest.raises(ValueError, match="must have at most 16 characters with the rest .*; got 17"):
@@ -171,7 +173,7 @@ class TestDocument:
 
     def test_a_document_that_is_too_long_is_not_saved(self, tmp_path):
         with pytest.raises(ValueError, match="card and history must have at most 5000000 characters"):
-            write_document(tmp_path / "m", {"card": "x" * MOST_DOCUMENT}, {})
+            write_document(tmp_path / "m", {"card": "x" * MAX_DOCUMENT}, {})
         assert not list(tmp_path.iterdir())
 
 
@@ -217,10 +219,10 @@ class TestHeader:
             read_document(tmp_path / "m")
 
     def test_a_header_too_large_for_any_model(self, tmp_path):
-        put_together(tmp_path / "m", " ", b"", MOST_HEADER + 1)
+        put_together(tmp_path / "m", " ", b"", MAX_HEADER + 1)
         with open(tmp_path / "m", "r+b") as stream:
             stream.truncate(10**10)  # takes no room on the disk
-        with pytest.raises(ValueError, match=f"declares a header of {MOST_HEADER + 1} bytes; {MOST_HEADER} are"):
+        with pytest.raises(ValueError, match=f"declares a header of {MAX_HEADER + 1} bytes; {MAX_HEADER} are"):
             read_document(tmp_path / "m")
 
     def test_no_text(self, tmp_path):
@@ -239,13 +241,13 @@ class TestSize:
     @pytest.mark.parametrize("filters", [[300], [1, 300], [1, 1, 1, 1, 300], [50_000], [10**12, 1], [1, 10**12]])
     @pytest.mark.parametrize("network", ["unet", "resunet"])
     def test_filters(self, filters, network, file, monkeypatch):
-        monkeypatch.setattr(model_file, "make_network", lambda *_, **__: pytest.fail("it was built"))
+        monkeypatch.setattr(reading, "make_network", lambda *_, **__: pytest.fail("it was built"))
         size = file.stat().st_size
 
         def change(text):
-            said = json.loads(text)
-            said["parameters"] |= {"filters": filters, "network": network, "crop_size": 64}
-            return json.dumps(said)
+            document = json.loads(text)
+            document["parameters"] |= {"filters": filters, "network": network, "crop_size": 64}
+            return json.dumps(document)
 
         with_text(file, change)
         assert file.stat().st_size < size + 1000
@@ -262,7 +264,7 @@ class TestSize:
             (tmp_path / "m").write_bytes(bytes(n_bytes))
             check_size(tmp_path / "m", FixedParameters(network, 5, filters, "auto"))
 
-    def test_channels_of_a_network_of_ones_own(self, file):
+    def test_channels_of_a_custom_network(self, file):
         fixed = FixedParameters(lambda *_: pytest.fail("it was built"), 10**9, (8, 16), "auto")
         with pytest.raises(ValueError, match="at least 1000000000 bytes"):
             check_size(file, fixed)
@@ -385,15 +387,15 @@ class TestState:
             read_state(tmp_path / "c")
 
     def test_what_is_read(self, tmp_path):
-        said = {"best": np.inf, "history": {"loss": [np.nan, 1]}, "epochs_done": 2}
-        self.write(tmp_path / "c", json.dumps(STATE | said))
+        change = {"best": np.inf, "history": {"loss": [np.nan, 1]}, "epochs_done": 2}
+        self.write(tmp_path / "c", json.dumps(STATE | change))
         assert read_state(tmp_path / "c").epochs_done == 2
 
 
-def change_metadata(path, **said):
+def change_metadata(path, **changes):
     header, data = take_apart(path)
     header = json.loads(header)
-    state = json.loads(header["__metadata__"][METADATA_KEY]) | said
+    state = json.loads(header["__metadata__"][METADATA_KEY]) | changes
     put_together(path, json.dumps(header | {"__metadata__": {METADATA_KEY: json.dumps(state)}}), data)
 
 
@@ -421,16 +423,16 @@ def test_a_record_that_is_none(line, tmp_path):
 class TestTrainedWith:
     def test_it_is_kept(self, model, tmp_path):
         model.save(tmp_path / "a")
-        said = read_document(tmp_path / "a")["trained_with"]
-        assert said == {"keras": "3.15.1", "cores": 2, "threads": 2, "onednn": "default"}
+        machine = read_document(tmp_path / "a")["trained_with"]
+        assert machine == {"keras": "3.15.1", "cores": 2, "threads": 2, "onednn": "default"}
         FlowSegmenter.load(tmp_path / "a").save(tmp_path / "b")
         assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
-    def test_what_is_said(self, fitted, monkeypatch):
-        said = fitted["FlowSegmenter"].fitted_.trained_with
-        assert {"flowseg", "keras", "backend", "numpy", "python", "platform"} <= set(said)
-        assert {"instructions", "devices", "cores", "threads", "onednn"} <= set(said)
-        assert json.loads(json.dumps(said)) == said == describe_machine()  # or other bytes would come every time
+    def test_machine_of_a_training(self, fitted, monkeypatch):
+        machine = fitted["FlowSegmenter"].fitted_.trained_with
+        assert {"flowseg", "keras", "backend", "numpy", "python", "platform"} <= set(machine)
+        assert {"instructions", "devices", "cores", "threads", "onednn"} <= set(machine)
+        assert json.loads(json.dumps(machine)) == machine == describe_machine()  # or other bytes would come every time
         monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
         assert describe_machine()["onednn"] == "0"
 
@@ -441,9 +443,9 @@ class TestTrainedWith:
 
     def test_files_of_before(self, file, tmp_path):
         def change(text):
-            said = json.loads(text)
-            del said["trained_with"]
-            return json.dumps(said)
+            document = json.loads(text)
+            del document["trained_with"]
+            return json.dumps(document)
 
         with_text(file, change)
         FlowSegmenter.load(file).save(tmp_path / "again")

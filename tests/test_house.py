@@ -26,6 +26,7 @@ MAY_IMPORT = {
     "_segmenters": {"_checks", "_flows", "_intensities", "_labels", "_nets", "_system", "metrics"},
     "plot": {"_checks", "_images", "_labels", "_system", "metrics"},
     "io": {"_checks", "_flows", "_image_files", "_labels", "_system", "plot"},
+    "datasets": {"io"},
     "_report": {"_images", "_labels", "_system", "metrics"},
 }
 ALL = {*MAY_IMPORT, "_diffusion"}
@@ -129,11 +130,30 @@ def test_pictures_and_matlab_files_have_one_reader(module):
         assert not re.search(name, text), name
 
 
-@pytest.mark.parametrize("module", [name for name in MODULES if name.startswith("cli/") and "/say" not in name])
-def test_commands_say_things_in_one_place(module):
-    """There names of files are shown so that they do nothing to a terminal."""
+@pytest.mark.parametrize(
+    "module", [name for name in MODULES if name.startswith("cli/") and not name.endswith("/terminal.py")]
+)
+def test_commands_print_in_one_place(module):
+    """There text from files is escaped, so that it cannot control the terminal."""
     called = {ast.unparse(node.func) for node in ast.walk(tree(module)) if isinstance(node, ast.Call)}
     assert not called & {"typer.echo", "typer.secho", "print", "sys.stdout.write", "sys.stderr.write"}
+
+
+STEPS = ("parse", "find", "plan", "run", "report")
+COMMANDS = ("check", "mend", "convert", "train", "tune", "predict", "evaluate", "measure", "flows", "info")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_take_the_same_steps(command):
+    """Parse, find, plan, run, report: as the names of the functions that a command calls show."""
+    (body,) = [
+        node for node in tree(f"cli/_{command}.py").body if isinstance(node, ast.FunctionDef) and node.name == command
+    ]
+    calls = [node for node in ast.walk(body) if isinstance(node, ast.Call)]
+    named = [(node.lineno, ast.unparse(node.func).split(".")[-1].lstrip("_").split("_")[0]) for node in calls]
+    steps = [STEPS.index(name) for _, name in sorted(named) if name in STEPS]
+    assert steps == sorted(steps), [STEPS[step] for step in steps]
+    assert {STEPS.index("find"), STEPS.index("report")} <= {*steps}
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -98,7 +98,7 @@ def test_masks_keep_their_pixel_size(tmp_path):
     assert not (tmp_path / "n.tif").exists()
 
 
-def test_a_size_that_no_pixel_has_is_not_known(tmp_path):
+def test_implausible_pixel_sizes_are_ignored(tmp_path):
     metres = {"axes": "YX", "PhysicalSizeX": 6.5e-07, "PhysicalSizeY": 6.5e-07}
     tifffile.imwrite(tmp_path / "a.ome.tif", np.zeros((4, 4), np.uint8), metadata=metres)
     assert io.read_pixel_size(tmp_path / "a.ome.tif") is None

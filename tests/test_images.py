@@ -171,6 +171,6 @@ class TestNormalizeArguments:
         with pytest.raises(ValueError, match=sentence):
             flowseg.normalize(self.IMAGE, low=low, high=high)
 
-    def test_whole_range(self):
+    def test_full_range(self):
         found = flowseg.normalize(self.IMAGE, low=0, high=100)
         assert (found.min(), found.max()) == (0, 1)

@@ -53,7 +53,7 @@ MARRED = {
 
 
 @pytest.mark.parametrize("name", MARRED)
-def test_what_is_filled_in_is_left_out(name, image):
+def test_padding_is_left_out(name, image):
     marred = MARRED[name](image + OFFSET)
     expected = find_limits((image + OFFSET)[..., None])
     found = find_limits(marred[..., None])
@@ -89,7 +89,7 @@ SOUND = {
 
 
 @pytest.mark.parametrize("name", SOUND)
-def test_whole_images_are_stretched_to_their_percentiles(name, image):
+def test_images_without_padding_are_stretched_to_their_percentiles(name, image):
     sound = SOUND[name](image)
     limits = find_limits(sound[..., None])
     low, high = np.percentile(sound, [1, 99])

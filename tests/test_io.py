@@ -149,7 +149,7 @@ def test_masks_files(tmp_path):
     imsave(tmp_path / "rgb.png", colors, check_contrast=False)
     assert io.read_masks(tmp_path / "rgb.png")[0, :2].tolist() == [1, 2]
     tifffile.imwrite(tmp_path / "float.tif", np.full((3, 3), 0.5, np.float32))
-    with pytest.raises(TypeError, match=r"float.tif must be an integer label image"):
+    with pytest.raises(io.InvalidFileError, match=r"float.tif must be an integer label image"):
         io.read_masks(tmp_path / "float.tif")
 
 
@@ -163,7 +163,7 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path, error):
         raise error
 
     with pytest.raises(type(error)):
-        files.write_whole(file, fail)
+        files.write_atomically(file, fail)
     assert file.read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["result.tif"]
 
@@ -190,7 +190,7 @@ def test_written_files_have_the_usual_permissions(tmp_path):
         ("a.jpg", np.zeros((4, 4, 3), np.uint8), ValueError, "path must end in .png; got .*a.jpg"),
     ],
 )
-def test_what_is_no_picture_is_not_written(tmp_path, name, picture, error, sentence):
+def test_arrays_that_are_no_pictures_are_refused(tmp_path, name, picture, error, sentence):
     with pytest.raises(error, match=sentence):
         io.write_picture(tmp_path / name, picture)
     assert not list(tmp_path.iterdir())

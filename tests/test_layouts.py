@@ -66,7 +66,7 @@ def watched(monkeypatch):
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_layouts_do_not_matter(name, arrays, watched):
+def test_layouts_have_no_effect(name, arrays, watched):
     expected = CALLS[name](arrays)
     for layout, change in layouts.LAYOUTS.items():
         changed = {key: change(value) for key, value in arrays.items()}
@@ -85,7 +85,7 @@ def test_masks_of_every_dtype_in_every_layout(dtype, arrays, watched):
         assert np.array_equal(flowseg.masks_to_flows(change(arrays["masks"].astype(dtype))), expected)
 
 
-def test_layouts_are_what_they_say():
+def test_layouts():
     array = np.arange(12, dtype=np.int32).reshape(3, 4)
     for name, change in layouts.LAYOUTS.items():
         changed = change(array)

@@ -12,7 +12,7 @@ from cli_tools import contents, invoke, start
 
 from flowseg import io
 from flowseg._system import files, locks
-from flowseg.cli._shared import batch
+from flowseg.cli._batch import run as batch_run
 
 HOLD = """
 import sys, time
@@ -24,7 +24,7 @@ def stay(*_):
 if sys.argv[1] == "lock":
     with locks.holding(Path(sys.argv[2]), "a test", "this"):
         stay()
-files.write_whole(Path(sys.argv[2]), stay)
+files.write_atomically(Path(sys.argv[2]), stay)
 """
 
 
@@ -105,7 +105,7 @@ def test_where_there_are_no_locks(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
     left = files.unfinished(tmp_path / "a", 0)
     left.touch()
-    files.write_whole(tmp_path / "a", lambda beside: beside.touch())
+    files.write_atomically(tmp_path / "a", lambda beside: beside.touch())
     assert sorted(tmp_path.iterdir()) == sorted([left, tmp_path / "a"])
 
 
@@ -161,7 +161,7 @@ def test_a_file_is_flushed_before_it_is_renamed_and_its_folder_after(tmp_path, m
     assert done == [("flushed", number), ("renamed", number), *([("flushed", folder)] if os.name != "nt" else [])]
 
 
-def test_what_a_killed_save_leaves_is_removed_by_the_next(other, tmp_path):
+def test_leftovers_of_a_killed_save_are_removed_by_the_next(other, tmp_path):
     file = tmp_path / "a.tif"
     process = other("write", file)
     (left,) = tmp_path.iterdir()
@@ -176,13 +176,13 @@ def test_what_a_killed_save_leaves_is_removed_by_the_next(other, tmp_path):
     assert sorted(file.name for file in tmp_path.iterdir()) == ["a.tif", "b.tif"]
 
 
-def test_leftovers_of_several(tmp_path):
+def test_leftovers_of_several_processes(tmp_path):
     file = tmp_path / f"{'long ' * 30}é.tif"
     for number in range(files.AT_ONCE):
         files.unfinished(file, number).touch()
     other = files.unfinished(tmp_path / f"{'long ' * 30}e.tif", 0)  # a name that begins as the other does
     other.touch()
-    files.write_whole(file, lambda beside: beside.write_text("x"))
+    files.write_atomically(file, lambda beside: beside.write_text("x"))
     assert sorted(tmp_path.iterdir()) == sorted([other, file])
     for number in (0, 7, 77):
         files.unfinished(file, number).touch()
@@ -196,7 +196,7 @@ def test_many_write_the_same_file(tmp_path):
     def write(number):
         try:
             for _ in range(20):
-                files.write_whole(file, lambda beside: beside.write_bytes(bytes([number]) * 5000))
+                files.write_atomically(file, lambda beside: beside.write_bytes(bytes([number]) * 5000))
         except OSError as error:
             errors.append(error)
 
@@ -211,7 +211,7 @@ def test_many_write_the_same_file(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["link", "folder", "pipe", "file"])
-def test_what_has_the_name_of_an_unfinished_file(kind, tmp_path):
+def test_other_things_with_the_name_of_an_unfinished_file(kind, tmp_path):
     (tmp_path / "mine").write_text("mine")
     beside = files.unfinished(tmp_path / "a", 0)
     if kind == "link":
@@ -223,7 +223,7 @@ def test_what_has_the_name_of_an_unfinished_file(kind, tmp_path):
         os.mkfifo(beside)
     else:
         os.link(tmp_path / "mine", beside)
-    files.write_whole(tmp_path / "a", lambda file: file.write_text("new"))
+    files.write_atomically(tmp_path / "a", lambda file: file.write_text("new"))
     assert (tmp_path / "a").read_text() == "new"
     assert (tmp_path / "mine").read_text() == "mine"
 
@@ -240,7 +240,7 @@ def test_a_link_that_is_named_stays_one(tmp_path):
 def test_names_are_not_too_long(tmp_path):
     for name in ("é" * 120 + ".tif", "x" * 255, "a." + "s" * 250):
         file = tmp_path / name
-        files.write_whole(file, lambda beside: beside.write_text("x"))
+        files.write_atomically(file, lambda beside: beside.write_text("x"))
         assert file.read_text() == "x"
         with locks.holding_file(file, "me", "this"):
             pass
@@ -320,13 +320,16 @@ def test_a_folder_in_use_is_refused(name, other, tmp_path):
 
 
 def test_a_model_that_is_being_made(other, tmp_path):
-    from flowseg._nets.checkpoint import holding
+    from flowseg._nets.training.checkpoint import hold_checkpoint
 
     file = tmp_path / "model.safetensors"
     other("lock", locks.name_beside(file, ".lock"))
-    with pytest.raises(BlockingIOError, match=f"checkpoint {file} must not be in use by another run"), holding(file):
+    with (
+        pytest.raises(BlockingIOError, match=f"checkpoint {file} must not be in use by another run"),
+        hold_checkpoint(file),
+    ):
         pass
-    with holding(None):
+    with hold_checkpoint(None):
         pass
 
 
@@ -347,27 +350,46 @@ def test_three_trials_of_two_runs_at_once(tmp_path):
         errors = {name: process.communicate(timeout=120)[1] for name, process in both.items()}
         (won,) = [name for name, process in both.items() if process.returncode == 0]
         (lost,) = both.keys() - {won}
-        assert "must not be in use by another run" in errors[lost] or "--resume goes on" in errors[lost]
+        assert "must not be in use by another run" in errors[lost] or "--resume continues" in errors[lost]
         assert contents(output) == contents(tmp_path / won)
 
 
 def test_a_run_that_another_one_came_between_is_refused(tmp_path, monkeypatch):
     """The plan was made before the folder was held."""
     source, output = masks(tmp_path / "in"), tmp_path / "out"
-    hold = batch.holding_folder
+    hold = batch_run.holding_output
 
-    def late(*arguments):
-        monkeypatch.setattr(batch, "holding_folder", hold)
+    def late(*arguments, **options):
+        monkeypatch.setattr(batch_run, "holding_output", hold)
         invoke("convert", source, "--output", output)
-        return hold(*arguments)
+        return hold(*arguments, **options)
 
-    monkeypatch.setattr(batch, "holding_folder", late)
+    monkeypatch.setattr(batch_run, "holding_output", late)
     result = invoke("convert", source, "--output", output, "--to", "png", status=1)
     assert "one has written to it just now" in str(result.exception)
     assert contents(output).keys() == {"a_masks.tif", "flowseg-run.jsonl"}
 
 
-def test_files_of_others_survive_a_failure(tmp_path):
+@pytest.mark.parametrize("held", ["out", "out/plate"])
+@pytest.mark.parametrize("output", ["out", "out/plate"])
+def test_runs_in_a_folder_and_in_one_below_it_exclude_each_other(held, output, other, tmp_path):
+    """Also the other way round, where the run would write to the folder below."""
+    (tmp_path / "in").mkdir()
+    for name in ("plate", "plate 2"):
+        masks(tmp_path / "in" / name)
+    pattern = tmp_path / "in" / ("**" if output == "out" else "plate") / "*.tif"
+    lock = tmp_path / held / locks.FOLDER_LOCK
+    lock.parent.mkdir(parents=True)
+    process = other("lock", lock)
+    result = invoke("convert", pattern, "--output", tmp_path / output, status=1)
+    assert f"--output {tmp_path / output} must not be in use by another run" in str(result.exception)
+    process.kill()
+    process.wait()
+    invoke("convert", pattern, "--output", tmp_path / output)  # what a kill left is removed
+    assert not lock.exists()
+
+
+def test_other_files_survive_a_failure(tmp_path):
     """Only what the command makes is taken back when a file fails."""
     source, output = masks(tmp_path / "in"), tmp_path / "out"
     output.mkdir()

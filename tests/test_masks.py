@@ -8,7 +8,7 @@ from flowseg._labels.components import find_components
 
 
 def test_exact_colors():
-    # The 63 colors of the CVAT palette: many share a lightness, all touch their neighbours.
+    # The 63 colors of the CVAT palette: many share a lightness, all touch their neighbors.
     palette = [c for c in itertools.product((0, 64, 128, 192), repeat=3) if any(c)]
     image = np.kron(np.array(palette, np.uint8).reshape(7, 9, 3), np.ones((4, 4, 1), np.uint8))
     masks = flowseg.masks_from_rgb(image)
@@ -16,7 +16,7 @@ def test_exact_colors():
     assert np.array_equal(masks, np.kron(np.arange(1, 64).reshape(7, 9), np.ones((4, 4), int)))
 
 
-def test_one_object_per_piece_and_opacity():
+def test_one_object_per_component_and_opacity():
     image = np.zeros((5, 9, 4), np.uint8)
     image[..., 3] = 255
     image[1:3, 1:3, :3] = image[1:3, 6:8, :3] = (10, 20, 30)
@@ -69,7 +69,7 @@ def rings():
     return masks, distance
 
 
-def test_holes_are_filled_and_nothing_in_them_is_lost():
+def test_holes_are_filled_and_objects_in_them_stay():
     masks, distance = rings()
     before = masks.copy()
     filled = flowseg.fill_holes(masks)
@@ -81,7 +81,7 @@ def test_holes_are_filled_and_nothing_in_them_is_lost():
     assert not filled[distance >= 28].any()
 
 
-def test_a_stray_piece_does_not_change_whose_hole_it_is():
+def test_a_stray_component_does_not_change_which_object_gets_a_hole():
     masks = np.zeros((20, 20), int)
     masks[1:12, 1:12], masks[2:11, 2:11] = 1, 0
     masks[4:9, 4:9], masks[5:8, 5:8] = 2, 0

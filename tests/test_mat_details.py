@@ -6,6 +6,7 @@ import zlib
 import numpy as np
 import pytest
 
+from flowseg._system.invalid_file import InvalidFileError, StoredFile
 from flowseg.io import _mat
 from flowseg.io._mat import read_matrices
 
@@ -18,7 +19,7 @@ ARRAY = np.arange(6).reshape(2, 3)
 def read(tmp_path):
     def work(*parts):
         (tmp_path / "a.mat").write_bytes(b"".join(parts))
-        return read_matrices(tmp_path / "a.mat")
+        return read_matrices(StoredFile(tmp_path / "a.mat", "MATLAB file"))
 
     return work
 
@@ -40,29 +41,29 @@ class TestVersion4:
         assert np.array_equal(second.read(), ARRAY * 2)
         assert first.read().dtype == np.dtype(CODES_4[code])
 
-    def test_what_is_no_array_of_real_numbers(self, read):
+    def test_arrays_that_are_not_of_real_numbers(self, read):
         found = read(old(0, is_complex=1), old(51), old(2), old(3), old(1003, order=">"), old(0, name=b"\0"), old(0))
         assert [one.kind for one in found] == ["complex array", "text", "sparse array", "class", "class", ""]
         assert np.array_equal(found[-1].read(), ARRAY)
         for one, words in zip(found[:-1], ("complex array", "text", "sparse array", "class", "class"), strict=True):
-            with pytest.raises(ValueError, match=f"^x, which is no array of real numbers but a {words}$"):
+            with pytest.raises(InvalidFileError, match=f"got: x, which is no array of real numbers but a {words}.$"):
                 one.read()
 
     def test_damage(self, read):
         for bad in (old(60), old(100), old(999), old(1060, order=">"), old(0, shape=(-2, 3)), old(0, shape=(2, -3)),
                     old(0, n_name=-1), old(0, is_complex=2), old(0, is_complex=-1)):  # fmt: skip
-            with pytest.raises(ValueError, match="^an array whose header is damaged$"):
+            with pytest.raises(InvalidFileError, match="got: an array whose header is damaged.$"):
                 read(bad)
         for kind, order in ((1000, "<"), (-1, "<"), (2000, ">"), (4052, ">"), (4053, ">"), (-1000, ">")):
-            with pytest.raises(ValueError, match="^something that does not begin as a MATLAB file$"):
+            with pytest.raises(InvalidFileError, match="got: something that does not begin as a MATLAB file.$"):
                 read(old(kind, order=order))
         whole = old(0)
-        with pytest.raises(ValueError, match=r"^an array of shape \(2, 3\) that is cut short$"):
+        with pytest.raises(InvalidFileError, match=r"got: an array of shape \(2, 3\) that is cut short.$"):
             read(whole[:-1])
-        with pytest.raises(ValueError, match=r"^an array of shape \(2, 3\) that is cut short$"):
+        with pytest.raises(InvalidFileError, match=r"got: an array of shape \(2, 3\) that is cut short.$"):
             read(old(0, is_complex=1)[:-1])
         for n in (1, 19):
-            with pytest.raises(ValueError, match="^an array that is cut short$"):
+            with pytest.raises(InvalidFileError, match="got: an array that is cut short.$"):
                 read(whole, whole[:n])
         (found,) = read(old(0, np.zeros(0), shape=(0, 3), name=b"e"))
         assert found.read().shape == (0, 3)
@@ -147,14 +148,14 @@ class TestVersion5:
             ({"label": element(5, b"x")}, "an element of type 5 and 1 bytes"),
             ({"label": small(1, b"abcd", length=5)}, "a small element that is none"),
         ):
-            with pytest.raises(ValueError, match=f"^{words}"):
+            with pytest.raises(InvalidFileError, match=f"got: {words}"):
                 read(file(element(14, parts(**more))))
         whole = file(element(14, parts()))
-        with pytest.raises(ValueError, match="^an element that is cut short$"):
+        with pytest.raises(InvalidFileError, match="got: an element that is cut short.$"):
             read(whole, b"1234567")
-        with pytest.raises(ValueError, match="^an element of type 14 and 104 bytes, where there are 103$"):
+        with pytest.raises(InvalidFileError, match="got: an element of type 14 and 104 bytes, where there are 103.$"):
             read(whole[:-1])
-        with pytest.raises(ValueError, match="^an element of type 14 and 9 bytes, where there are 8$"):
+        with pytest.raises(InvalidFileError, match="got: an element of type 14 and 9 bytes, where there are 8.$"):
             read(file(element(14, bytes(8), length=9)))
 
     @pytest.mark.parametrize("compressed", [False, True])
@@ -167,17 +168,17 @@ class TestVersion5:
         ):
             content = element(14, parts(**more))
             (found,) = read(file(packed(content) if compressed else content))
-            with pytest.raises(ValueError, match=f"^{words}$"):
+            with pytest.raises(InvalidFileError, match=f"got: {words}.$"):
                 found.read()
 
-    def test_what_is_compressed(self, read, monkeypatch):
+    def test_compressed_arrays(self, read, monkeypatch):
         content = element(14, parts())
         for bad in (packed(content, cut=1), packed(content + bytes(200))):
             (found,) = read(file(bad))
-            with pytest.raises(ValueError, match="^an array that is cut short, or longer than it says$"):
+            with pytest.raises(InvalidFileError, match="got: an array that is cut short, or longer than declared.$"):
                 found.read()
         asked = []
-        monkeypatch.setattr(_mat.memory, "check", lambda n, what: asked.append((n, what)))
+        monkeypatch.setattr(_mat.memory, "check", lambda n, what="it", path=None: asked.append((n, what)))
         (found,) = read(file(packed(content)))
         asked.clear()
         found.read()
@@ -186,11 +187,11 @@ class TestVersion5:
 
     def test_which_version(self, read):
         for before in (b"", bytes(512), b"MATLAB 7.3".ljust(512)):
-            with pytest.raises(ValueError, match="^version 7.3: save with "):
+            with pytest.raises(InvalidFileError, match="got: version 7.3: save with "):
                 read(before, b"\x89HDF\r\n\x1a\n")
         whole = file(element(14, parts()))
         assert len(read(whole)) == 1
         assert read(whole[:128]) == []
         for other in (whole[:127], b"MAT\0" + whole[4:], whole[:126] + b"XX" + whole[128:]):
-            with pytest.raises(ValueError, match="does not begin as a MATLAB file|header is damaged|cut short"):
+            with pytest.raises(InvalidFileError, match="does not begin as a MATLAB file|header is damaged|cut short"):
                 read(other)

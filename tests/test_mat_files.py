@@ -9,6 +9,7 @@ import pytest
 from scipy.io import loadmat, savemat
 
 import flowseg
+from flowseg._system.invalid_file import StoredFile
 from flowseg.io._mat import read_matrices
 
 FUZZ = Path(__file__).with_name("fuzz_mat.py")
@@ -27,7 +28,7 @@ def test_arrays_are_those_that_scipy_reads(dtype, version, tmp_path):
         others = {"s": {"q": 1}, "c": np.array([1, "a"], object), "t": "text"} if version == "5" else {}
         for compressed in (False, True)[: 2 if version == "5" else 1]:
             savemat(file, {"x": array, "inst_map": array} | others, format=version, do_compression=compressed)
-            right, found = loadmat(file), {one.name: one for one in read_matrices(file)}
+            right, found = loadmat(file), {one.name: one for one in read_matrices(StoredFile(file, "MATLAB file"))}
             assert set(found) == {"x", "inst_map", *others}
             for name in ("x", "inst_map"):
                 read = found[name].read()
@@ -51,7 +52,7 @@ def test_byte_order_and_small_elements(tmp_path):
     assert np.array_equal(flowseg.io.read_mat(file, key="key"), array)
 
 
-def test_what_is_no_such_file(tmp_path):
+def test_other_files(tmp_path):
     file = tmp_path / "a.mat"
     for content, words in ((b"\x89HDF\r\n\x1a\n", "version 7.3"), (b"MATLAB 7.3".ljust(512) + b"\x89HDF\r\n\x1a\n", "7.3"),
                            (b"text", "cut short"), (b"x" * 200, "does not begin as a MATLAB file")):  # fmt: skip

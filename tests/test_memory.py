@@ -10,19 +10,19 @@ pytestmark = pytest.mark.skipif(
     not _diffusion.checks_memory(), reason="the kernels are not built with FLOWSEG_CHECKED_MEMORY=1"
 )
 
-# NaN, -1 and 255; a number of steps to the centre; a label; the largest numbers.
+# NaN, -1 and 255; a number of steps to the center; a label; the largest numbers.
 POISONS = (0xFF, 0x00, 0x01, 0x7F)
 
 
 @pytest.fixture(autouse=True)
-def _nothing_left():
-    """After every test: no array is held or damaged, nothing fails any more."""
+def _no_memory_in_use():
+    """After every test: no array is in_use or damaged, nothing fails any more."""
     before = _diffusion.count_allocations()
     yield
     _diffusion.fail_allocation(0)
     _diffusion.use_poison(0xFF)
-    _, held, damaged = _diffusion.count_allocations()
-    assert (held, damaged) == before[1:]
+    _, in_use, damaged = _diffusion.count_allocations()
+    assert (in_use, damaged) == before[1:]
 
 
 def noise(shape, density, seed=0):
@@ -48,7 +48,7 @@ IMAGES = {
 
 
 @pytest.mark.parametrize("image", IMAGES)
-def test_nothing_depends_on_what_is_not_to_be_read(image):
+def test_results_do_not_depend_on_uninitialized_memory(image):
     masks = IMAGES[image]()
     noisy = np.random.default_rng(1).normal(0, 0.3, (masks.ndim, *masks.shape)).astype(np.float32)
     cellprob = np.where(masks > 0, 5.0, -5.0)

@@ -36,7 +36,9 @@ def test_the_least_limit_counts(groups):
     (groups / "v2" / "c" / "memory.max").write_text(f"{1 << 30}\n")
     assert memory.allowed() == 3 << 28
     memory.check(3 << 28, "it")
-    with pytest.raises(MemoryError, match=r"^it takes about 806 MB, this process may use 806 MB\.$"):
+    with pytest.raises(
+        MemoryError, match=r"^the image must fit into memory; it takes about 806 MB, this process may use 806 MB\.$"
+    ):
         memory.check((3 << 28) + 1, "it")
 
 
@@ -52,7 +54,7 @@ def test_limits_of_the_shell_count():
         assert 0 < after <= min(before, 0.75 * 2**31)
 
 
-def test_what_is_not_known_is_allowed(monkeypatch):
+def test_unknown_limits_do_not_count(monkeypatch):
     for name in ("_machine", "_groups", "_limits"):
         monkeypatch.setattr(memory, name, list)
     assert memory.allowed() is None
@@ -67,7 +69,7 @@ def test_memory_errors_name_their_file(tmp_path, monkeypatch):
     def fail(*_, **__):
         raise MemoryError
 
-    monkeypatch.setattr("flowseg._image_files.pictures._decode", fail)
+    monkeypatch.setattr("flowseg._image_files.png_jpeg_bmp._decode", fail)
     monkeypatch.setattr("flowseg._labels.canvas.Canvas.paint", fail)
     for read, name in (
         (flowseg.io.read_image, "a.png"),

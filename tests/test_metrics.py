@@ -14,7 +14,7 @@ masks_pairs = st.tuples(
 )
 
 
-def plain_judged(true, predicted):
+def plain_without_ignored(true, predicted):
     """Predicted masks without what lies on pixels to ignore, and without objects mostly there."""
     judged = predicted.copy()
     for k in np.unique(predicted[predicted > 0]):
@@ -26,7 +26,7 @@ def plain_judged(true, predicted):
 
 
 def plain_iou(true, predicted):
-    predicted = plain_judged(true, predicted)
+    predicted = plain_without_ignored(true, predicted)
     a, b = (np.unique(m[m > 0]) for m in (true, predicted))
     return np.array(
         [[np.sum((true == i) & (predicted == j)) / np.sum((true == i) | (predicted == j)) for j in b] for i in a]
@@ -52,7 +52,7 @@ def test_match_agrees_with_plain_assignment(pair, threshold):
 @settings(max_examples=100, deadline=None)
 @given(masks_pairs)
 def test_aggregated_jaccard_agrees_with_plain_loop(pair):
-    true, predicted = pair[0], plain_judged(*pair)
+    true, predicted = pair[0], plain_without_ignored(*pair)
     iou, used, inside, union = plain_iou(*pair), set(), 0, 0
     labels = np.unique(predicted[predicted > 0])
     for k, i in enumerate(np.unique(true[true > 0])):
@@ -80,7 +80,7 @@ def test_scores():
     assert found.panoptic_quality == pytest.approx(1.75 / 3)
 
 
-def test_numbers_do_not_matter():
+def test_the_values_of_labels_have_no_effect():
     rng = np.random.default_rng(0)
     true = np.kron(rng.integers(0, 5, (6, 6)), np.ones((4, 4), int))
     new = np.array([0, 2**40, 17, 3, 2**33])
@@ -106,7 +106,7 @@ def test_a_real_label_image_with_gaps_equals_itself(shared):
     assert (found.tp, found.fp, found.fn) == (125, 0, 0)
 
 
-def test_pixels_to_ignore():
+def test_ignored_pixels():
     true = np.array([[1, 1, 1, -1, -1, -1, 0, 0]])
     found = np.array([[1, 1, 1, 1, 2, 2, 2, 0]])  # 1 reaches onto them, 2 lies there mostly
     assert metrics.match(true, found, threshold=1.0).average_precision == 1.0
@@ -141,7 +141,7 @@ def test_pooled_and_per_image():
     )
 
 
-def test_matches_can_be_compared_and_pooled_as_they_come():
+def test_matches_can_be_compared_and_pooled():
     labels = [[1, 0], [0, 1]]
     one = metrics.match(labels, labels)
     assert one == one
@@ -200,7 +200,7 @@ def chains(n, length):
     return true, np.roll(true, length // 3, axis=1)
 
 
-def test_groups_give_what_one_table_gives(monkeypatch):
+def test_groups_agree_with_one_table(monkeypatch):
     rng = np.random.default_rng(0)
     for k in range(120):
         shape = tuple(rng.integers(1, 12, 2))
@@ -216,7 +216,7 @@ def test_groups_give_what_one_table_gives(monkeypatch):
         assert found.pair_iou.sum() == pytest.approx(100 * (chosen.sum() - found.tp), abs=1e-9)
 
 
-def test_matching_takes_room_for_the_overlaps_only():
+def test_matching_needs_memory_for_the_overlaps_only():
     true, predicted = chains(100, 6)
     for shift, threshold in ((0, 0.1), (2, 0.02)):  # rows of the grid are groups; all of it is one
         tracemalloc.start()
@@ -226,7 +226,7 @@ def test_matching_takes_room_for_the_overlaps_only():
 
 
 @pytest.mark.parametrize("parts", range(1, 20))
-def test_rounding_decides_nothing_at_a_threshold(parts):
+def test_rounding_has_no_effect_at_a_threshold(parts):
     """An IoU of k / 20 counts at each threshold up to k / 20, however that was made, and at none above."""
     true, predicted = np.zeros((2, 1, 40), int)
     true[0, : 10 + parts // 2], predicted[0, 10 + parts // 2 - parts : 20] = 1, 1
@@ -241,7 +241,7 @@ def test_rounding_decides_nothing_at_a_threshold(parts):
     assert metrics.match(true, predicted, threshold=parts / 20 + 1e-9).tp == 0
 
 
-def test_a_partner_has_more_than_the_overlap_asked_for():
+def test_a_partner_has_more_than_the_given_overlap():
     true = np.array([[1] * 10])
     predicted = np.array([[1] * 3 + [2] * 3 + [0] * 4])
     assert metrics.splits_merges(true, predicted, overlap=0.1 + 0.1 + 0.1).splits == 0  # 0.30000000000000004

@@ -25,14 +25,14 @@ def test_the_manifest_is_valid_and_complete():
     assert len(manifest.contributions.sample_data) == 2
 
 
-def test_segments_the_sample_and_says_how_good_objects_are(viewer, widget, qtbot, said):
+def test_segments_the_sample_with_scores(viewer, widget, qtbot, said):
     viewer.open_sample("flowseg", "cells")
     image, truth = viewer.layers
     image.scale = truth.scale = (0.5, 0.5)
     widget.segment.image.choose(image)
     widget.segment.flows.setChecked(True)
     widget.segment.run.click()
-    assert widget.child.is_busy
+    assert widget.worker.is_busy
     assert widget.cancel.isEnabled()
     finish(qtbot, widget)
     assert "tensorflow" not in sys.modules
@@ -150,12 +150,12 @@ def test_cancel_is_prompt_and_the_next_job_works(viewer, widget, qtbot, said):
     qtbot.waitUntil(lambda: "epoch 1" in widget.state.text(), timeout=LONG)
     assert "loss" in widget.state.text()
     assert widget.progress.maximum() == 50 * widget.train.epochs.value()
-    process = widget.child._process
+    process = widget.worker._process
     start = time.monotonic()
     widget.cancel.click()
     assert time.monotonic() - start < 2
     assert process.state() == process.ProcessState.NotRunning
-    assert not widget.child.is_busy
+    assert not widget.worker.is_busy
     assert widget.train.run.isEnabled()
     assert not widget.train.save.isEnabled()
     assert said() == []
@@ -261,38 +261,38 @@ def test_a_tool_is_put_down_for_napari_s_own(viewer, widget):
 
 
 def test_corrections_in_a_stack(viewer):
-    from flowseg._napari import edit
+    from flowseg._napari import label_edits
 
     layer = viewer.add_labels(np.stack([squares(), squares()]))
-    across = edit.pixels_on_line(layer, [np.array([1, 36, 25]), np.array([1, 58, 25])], (1, 2))
+    across = label_edits.pixels_on_line(layer, [np.array([1, 36, 25]), np.array([1, 58, 25])], (1, 2))
     assert set(across[0]) == {1}
-    edit.split(layer, across, (1, 2))
+    label_edits.split(layer, across, (1, 2))
     assert np.array_equal(layer.data[0], squares())
     assert np.unique(layer.data[1]).tolist() == [0, 1, 2, 5, 6]
-    edit.erase(layer, (np.array([1]), np.array([50]), np.array([20])))
+    label_edits.erase(layer, (np.array([1]), np.array([50]), np.array([20])))
     assert 6 not in layer.data
-    down = edit.pixels_on_line(layer, [np.array([0, 20, 20]), np.array([0, 50, 20])], (1, 2))
-    assert edit.merge(layer, down) == "Object 1 is in 2 pieces that do not touch: paint the gap."
+    down = label_edits.pixels_on_line(layer, [np.array([0, 20, 20]), np.array([0, 50, 20])], (1, 2))
+    assert label_edits.merge(layer, down) == "Object 1 has 2 parts that do not touch: paint the gap."
     assert np.unique(layer.data).tolist() == [0, 1, 2]
 
 
-def test_quality_is_that_of_objects_nobody_has_touched(viewer, qtbot):
-    from flowseg._napari import edit
-    from flowseg._napari.results import Found, Result
+def test_qualities_are_of_unchanged_objects(viewer, qtbot):
+    from flowseg._napari import label_edits
+    from flowseg._napari.result_layers import PlaneResult, ResultLayer
 
     image = viewer.add_image(np.random.default_rng(0).random((60, 80)), name="image")
     masks = np.where(squares() == 5, 3, squares()).astype(np.int32)
     objects = {"label": np.arange(1, 4), "area": np.array([400, 400, 900]), "score": np.array([0.9, 0.8, 0.7])}
-    result = Result(viewer, image, contour=2)
-    result.write([()], [Found(masks, objects, None)])
+    result = ResultLayer(viewer, image, contour=2)
+    result.write([()], [PlaneResult(masks, objects, None)])
     layer = result.layer
     assert layer.contour == 2
     assert not result.is_edited([()])
     assert layer.features.columns.tolist() == ["index", "score", "area"]
-    edit.erase(layer, (np.array([20]), np.array([20])))
+    label_edits.erase(layer, (np.array([20]), np.array([20])))
     assert layer.features["index"].tolist() == [2, 3]
     assert result.is_edited([()])
-    edit.merge(layer, edit.pixels_on_line(layer, [np.array([20, 40]), np.array([50, 40])], (0, 1)))
+    label_edits.merge(layer, label_edits.pixels_on_line(layer, [np.array([20, 40]), np.array([50, 40])], (0, 1)))
     assert layer.features["index"].tolist() == []
     layer.undo()
     with layer.block_history():
@@ -301,18 +301,18 @@ def test_quality_is_that_of_objects_nobody_has_touched(viewer, qtbot):
 
 
 def test_no_object_is_no_error(viewer):
-    from flowseg._napari import quality
-    from flowseg._napari.results import Found, Result
+    from flowseg._napari import doubtful_objects
+    from flowseg._napari.result_layers import PlaneResult, ResultLayer
 
     image = viewer.add_image(np.eye(16), name="image")
     nothing = {"label": np.array([], dtype=int), "score": np.array([])}
-    result = Result(viewer, image, contour=0)
-    result.write([()], [Found(np.zeros((16, 16), dtype=np.int32), nothing, None)])
+    result = ResultLayer(viewer, image, contour=0)
+    result.write([()], [PlaneResult(np.zeros((16, 16), dtype=np.int32), nothing, None)])
     layer = result.layer
     assert len(layer.features) == 0
     assert layer.get_status((2, 2), world=True)
     with pytest.raises(ValueError, match=r"must have a flow error for its objects; it has none"):
-        quality.doubtful_first(layer)
+        doubtful_objects.doubtful_first(layer)
 
 
 @pytest.mark.parametrize(
@@ -329,11 +329,11 @@ def test_no_object_is_no_error(viewer):
         ),
     ],
 )
-def test_what_cannot_be_segmented_is_said_in_a_sentence(viewer, widget, said, data, sentence):
+def test_refusals_to_segment_are_one_sentence(viewer, widget, said, data, sentence):
     viewer.add_image(data, name="x")
     widget.segment.run.click()
     assert said() == [("error", sentence)]
-    assert not widget.child.is_busy
+    assert not widget.worker.is_busy
 
 
 def test_errors_are_notifications(viewer, widget, qtbot, said, tmp_path):
@@ -360,7 +360,7 @@ def test_errors_are_notifications(viewer, widget, qtbot, said, tmp_path):
     assert "must have a score for its objects" in said()[-1][1]
     assert widget.correct.colors.currentIndex() == 0
 
-    # What the child says of a job, and the death of the child.
+    # Messages of the worker process, and its end.
     viewer.add_image(np.ones((32, 32)), name="flat")
     n_said = len(said())
     widget.segment.run.click()
@@ -368,7 +368,7 @@ def test_errors_are_notifications(viewer, widget, qtbot, said, tmp_path):
     assert said()[n_said:] == [("info", "flat: 0 objects, as all pixels have the same value")]
     assert not viewer.layers["flat masks"].data.any()
     widget.segment.run.click()
-    widget.child._process.kill()
+    widget.worker._process.kill()
     finish(qtbot, widget)
     assert said()[-1][1].startswith("The process that segments and trains has ended: ")
     assert widget.segment.run.isEnabled()
@@ -379,11 +379,11 @@ def test_color_layers_are_trained_on_in_color(viewer, widget, said):
     color = (np.clip(np.stack([image, image, image, np.ones_like(image)], axis=-1), 0, 1) * 255).astype(np.uint8)
     layer = viewer.add_image(color, name="color")
     viewer.add_labels(masks, name="color masks")
-    viewer.add_image(image, name="grey")
-    viewer.add_labels(masks, name="grey masks")
+    viewer.add_image(image, name="gray")
+    viewer.add_labels(masks, name="gray masks")
     assert len(widget.train.chosen()) == 2
     widget.train.run.click()
-    assert said() == [("error", "The images must all be grey or all be in color; there are some of each.")]
+    assert said() == [("error", "The images must all be gray or all be in color; there are some of each.")]
     from flowseg._napari import layers
 
     assert layers.channels(layer) == 3
@@ -405,8 +405,8 @@ def test_boxes_follow_layers_and_names(viewer, widget):
 
 @pytest.mark.parametrize("what", ["dock", "viewer"])
 def test_the_process_ends_with_the_panel(viewer, widget, qtbot, what):
-    widget.child._start()
-    process, running = widget.child._process, widget.child._running
+    widget.worker._start()
+    process, running = widget.worker._process, widget.worker._running
     qtbot.waitUntil(lambda: process.state() == process.ProcessState.Running, timeout=LONG)
     if what == "dock":
         viewer.window.remove_dock_widget("all")

@@ -94,7 +94,7 @@ def test_a_stack_is_one_file_or_one_for_each_plane_with_objects(viewer, export, 
         ]  # fmt: skip
 
 
-def test_what_cannot_be_exported_is_said_in_a_sentence(viewer, export, widget, said, tmp_path, monkeypatch):
+def test_refusals_to_export_are_one_sentence(viewer, export, widget, said, tmp_path, monkeypatch):
     assert export("tif") == []
     layer = viewer.add_labels(np.zeros((8, 8), dtype=np.uint8), name="none")
     assert export("tif") == []
@@ -116,7 +116,7 @@ def test_what_cannot_be_exported_is_said_in_a_sentence(viewer, export, widget, s
         "Layer 'none' must hold an object to be exported; it holds none.",
         "Choose one kind of file at least; none is chosen.",
         "A picture of outlines needs the image that was segmented; none of this shape is open.",
-        "The pixel size must have a height and a width, or neither of them; one is unknown.",
+        "The pixel size must have a height and a width, or neither of them; one is not known.",
         f"The folder to export to must exist; {tmp_path / 'absent'} does not.",
         f"The folder to export to must exist; {tmp_path / 'a file'} does not.",
         f"{tmp_path / 'none_masks.tif'} must lie in a folder that can be written to; {tmp_path} cannot.",

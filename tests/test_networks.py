@@ -7,9 +7,9 @@ import pytest
 from keras import layers
 
 import flowseg
-from flowseg._nets.custom import check_network, measure_receptive_radius
+from flowseg._nets.custom_networks import check_network, measure_receptive_radius
+from flowseg._nets.network_copies import make_network
 from flowseg._nets.networks import receptive_radius
-from flowseg._nets.training import make_network
 
 BUILDERS = [flowseg.build_unet, flowseg.build_resunet]
 
@@ -162,7 +162,7 @@ def test_settings_of_keras_that_a_user_has_changed(name, usual, other):
 
 
 def test_a_global_layer_is_found_out():
-    with pytest.raises(ValueError, match="depend on a bounded neighbourhood"):
+    with pytest.raises(ValueError, match="depend on a bounded neighborhood"):
         measure_receptive_radius(own_unet(global_layer=True), 1, step=16, largest=64)
 
 

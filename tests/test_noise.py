@@ -9,10 +9,10 @@ from scipy import ndimage
 from typer.testing import CliRunner
 
 from flowseg import FlowSegmenter, synthetic
-from flowseg._napari.child import work
-from flowseg._napari.jobs import SegmentJob
-from flowseg._segmenters.noise import LEAST_SHARPNESS, NoiseCheck, learn_least_sharpness, sharpness
-from flowseg._segmenters.thresholds import Thresholds
+from flowseg._napari.job_messages import SegmentJob
+from flowseg._napari.worker_main import work
+from flowseg._segmenters.learned_decoding.thresholds import Thresholds
+from flowseg._segmenters.noise_check import LEAST_SHARPNESS, NoiseCheck, learn_least_sharpness, sharpness
 from flowseg.cli import app
 
 
@@ -94,7 +94,7 @@ def test_it_depends_neither_on_units_nor_on_size(drawn):
 
 
 @pytest.mark.parametrize("shape", [(1, 50), (50, 1), (1, 1), (2, 2), (3, 9)])
-def test_nothing_is_said_where_there_is_little_to_see(shape):
+def test_no_sharpness_of_tiny_images(shape):
     image = np.arange(np.prod(shape), dtype=float).reshape(shape)
     masks = np.zeros(shape, dtype=int)
     assert np.isnan(sharpness(image, masks))  # no objects
@@ -102,7 +102,7 @@ def test_nothing_is_said_where_there_is_little_to_see(shape):
     assert not sharpness(image, masks) < LEAST_SHARPNESS
 
 
-def test_nothing_is_said_of_an_image_without_background():
+def test_no_sharpness_without_background():
     noise = smooth_noise(4)
     assert np.isnan(sharpness(noise, np.kron(np.arange(1, 17).reshape(4, 4), np.ones((32, 32), int))))
 
@@ -179,7 +179,7 @@ def test_no_warning_of_drawn_cells(nuclei, drawn):
 def test_three_classes_are_warned_of_too(fitted, monkeypatch):
     noise = smooth_noise(4)
     segmenter = fitted["BoundarySegmenter"]
-    monkeypatch.setattr("flowseg._segmenters.codecs.BoundaryCodec.decode", lambda *_: blobs(noise))
+    monkeypatch.setattr("flowseg._segmenters.codecs.boundary_codec.BoundaryCodec.decode", lambda *_: blobs(noise))
     with pytest.warns(UserWarning, match="probably false positives"):
         segmenter.predict(noise)
 

@@ -1,4 +1,4 @@
-"""Values of arrays numbered and counted part by part: as NumPy does it in one go, whichever way is taken."""
+"""Unique values and counts are those of NumPy, with a table and without, in one part or in several."""
 
 import numpy as np
 import pytest
@@ -34,7 +34,7 @@ def test_values_are_those_of_numpy(array, part, monkeypatch):
     assert np.array_equal(values_of(array), expected[0])
 
 
-def test_a_table_is_made_where_values_lie_close(monkeypatch):
+def test_a_table_is_used_for_values_close_together(monkeypatch):
     looked_up = []
     search = np.searchsorted
     monkeypatch.setattr(np, "searchsorted", lambda *args: looked_up.append(args) or search(*args))
@@ -47,7 +47,7 @@ def test_a_table_is_made_where_values_lie_close(monkeypatch):
 
 def test_parts(monkeypatch):
     called = []
-    monkeypatch.setattr(numbering, "check_wanted", lambda: called.append(1))
+    monkeypatch.setattr(numbering, "check_canceled", lambda: called.append(1))
     monkeypatch.setattr(numbering, "PART", 1)
     assert [len(list(parts_of(size))) for size in range(4)] == [1, 1, 2, 3]
     monkeypatch.setattr(numbering, "PART", 4)

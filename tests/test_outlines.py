@@ -16,7 +16,7 @@ from scipy.spatial import Delaunay
 import flowseg
 from flowseg._labels.canvas import Canvas
 from flowseg._labels.polygons import fill, pixels_of, unite
-from flowseg.io._coco_segments import decode
+from flowseg.io._coco_segments import decode_segmentation
 
 eighths = st.integers(-16, 96).map(lambda k: k / 8)
 corners = st.lists(st.tuples(eighths, eighths), min_size=3, max_size=9).map(np.array)
@@ -49,7 +49,7 @@ def test_outlines_are_filled_exactly(rings):
 
 @settings(deadline=None, max_examples=40)
 @given(st.lists(st.tuples(eighths, eighths), min_size=3, max_size=12, unique=True), st.data())
-def test_parts_of_the_plane_share_no_pixel_and_leave_none(inner, data):
+def test_polygons_that_tile_the_plane_cover_every_pixel_once(inner, data):
     frame = [(-3.0, -3.0), (-3.0, 14.0), (14.0, -3.0), (14.0, 14.0)]
     points = np.array(frame + inner)
     count = np.zeros((12, 13), int)
@@ -109,7 +109,7 @@ READERS = [roi_outlines, geojson_masks, coco_masks, cvat_masks]
 
 @pytest.mark.parametrize("read", READERS)
 @pytest.mark.parametrize("start", [2, 2.5])
-def test_squares_that_abut_have_their_pixels(read, start, tmp_path):
+def test_adjacent_squares_have_their_pixels(read, start, tmp_path):
     rings = [square(start + 8 * i, start + 8 * i + 8, start + 8 * j) for j in range(2) for i in range(2)]
     masks = read(tmp_path, *rings)
     assert np.bincount(masks.ravel()).tolist() == [24 * 24 - 256, 64, 64, 64, 64]
@@ -122,7 +122,7 @@ def test_coco_polygons_are_those_of_pycocotools():
         height, width = (int(n) for n in rng.integers(1, 40, 2))
         polygons = [(rng.uniform(-9, 49, 2 * rng.integers(3, 7)).round(k % 3)).tolist() for _ in range(1 + k % 2)]
         expected = coding.decode(coding.merge(coding.frPyObjects(polygons, height, width)))
-        box, (top, left) = decode(polygons, (height, width))
+        box, (top, left) = decode_segmentation(polygons, (height, width))
         found = np.zeros((height, width), int)
         found[top : top + box.shape[0], left : left + box.shape[1]] = box
         assert np.array_equal(found, expected)
@@ -150,7 +150,7 @@ def test_ovals_are_those_of_imagej(tmp_path):
         assert np.array_equal(roi_masks(tmp_path, oval, shape=(20, 20)), expected)
 
 
-def test_regions_between_pixels_have_whole_ones(tmp_path):
+def test_regions_between_pixels_have_integer_pixels(tmp_path):
     kinds = roifile.ROI_TYPE
     for kind in (kinds.RECT, kinds.OVAL):
         options = roifile.ROI_OPTIONS.SUB_PIXEL_RESOLUTION
@@ -194,7 +194,7 @@ def test_outlines_through_centers_hold_their_edges(places):
     assert np.array_equal(canvas.paint() > 0, inside)
 
 
-def test_outline_text_as_people_edit_it(tmp_path):
+def test_edited_outline_text(tmp_path):
     file = tmp_path / "a_cp_outlines.txt"
     file.write_text("1,1,6,1,6,4,1,4\n")
     expected = flowseg.io.read_cellpose(file, (9, 9))
@@ -214,7 +214,7 @@ def test_outline_text_as_people_edit_it(tmp_path):
 
 
 @pytest.mark.parametrize("read", READERS)
-def test_an_object_takes_room_for_its_rows_only(read, tmp_path):
+def test_an_object_needs_memory_for_its_rows_only(read, tmp_path):
     """A hundred large boxes: as indices of pixels they were 0.6 GB."""
     rings = [square(k, k + 900) for k in range(100)]
     tracemalloc.start()

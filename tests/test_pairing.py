@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from flowseg import io
-from flowseg._image_files.names import bare_name, is_masks_name, names_of
+from flowseg._image_files.file_names import bare_name, is_masks_name, names_of
 
 
 def touch(folder, *names):
@@ -61,7 +61,7 @@ def test_pairs(pairs):
         ("x/a_ch0.tif x/b_ch0.tif", "y/a_masks.tif y/b_masks.tif", "have none"),  # channels are not guessed
     ],
 )
-def test_what_does_not_pair(first, second, words):
+def test_files_that_do_not_pair(first, second, words):
     with pytest.raises(ValueError, match=words):
         io.pair_files(first.split(), second.split())
 
@@ -99,7 +99,7 @@ def test_a_side_that_is_not_there(tmp_path):
         io.find_files(tmp_path, kind="other")
 
 
-def test_pictures_are_left_out_only_beside_what_they_show(tmp_path):
+def test_pictures_are_left_out_only_beside_their_image(tmp_path):
     touch(tmp_path, "blood_flows.tif", "x_overlay.png", "x.tif", "masks_are_lost_overlay.png")
     assert names(io.find_files(tmp_path)) == ["blood_flows.tif", "x.tif"]
 

@@ -5,9 +5,9 @@ from skimage.io import imread
 from skimage.segmentation import expand_labels
 
 from flowseg import masks_from_rgb, masks_to_flows, plot, synthetic
-from flowseg.plot._coloring import color_graph, find_neighbours
-from flowseg.plot._colors import PALETTE, make_palette
-from flowseg.plot._figures import FALSE_FIND, HIT, MISS
+from flowseg.plot._graph_coloring import color_graph, find_neighbors
+from flowseg.plot._palette import PALETTE, make_palette
+from flowseg.plot._show_comparison import FALSE_NEGATIVE, FALSE_POSITIVE, TRUE_POSITIVE
 
 # Simulations of dichromats, in linear RGB: G. M. Machado et al., IEEE TVCG 15, 1291 (2009), severity 1.
 COLOR_BLIND = {
@@ -95,7 +95,7 @@ def test_flow_colors_refuses():
         plot.flow_colors(np.zeros((2, 4, 4), np.uint8))
 
 
-def test_mask_colors_differ_between_neighbours(voronoi):
+def test_mask_colors_differ_between_neighbors(voronoi):
     masks = voronoi((90, 110), 150)
     picture, n_touching = check_colors(masks)
     assert n_touching > 1000
@@ -161,21 +161,21 @@ def test_mask_colors_of_real_label_images(shared, name):
     assert n_touching > 5_000
 
 
-def test_neighbours_are_those_with_only_background_between():
+def test_neighbors_are_those_with_only_background_between():
     masks = np.zeros((9, 30), int)
     masks[4, 2], masks[4, 12], masks[4, 27] = 1, 2, 3  # in a row: the outer two have the third between them
-    assert find_neighbours(masks).tolist() == [[1, 2], [2, 3]]
-    assert find_neighbours(np.array([[1, 0], [0, 2]])).tolist() == [[1, 2]]
-    assert find_neighbours(np.array([[1, 2], [3, 4]])).tolist() == [[1, 2], [1, 3], [1, 4], [2, 3], [2, 4], [3, 4]]
-    assert find_neighbours(np.zeros((2, 2), int)).shape == (0, 2)
+    assert find_neighbors(masks).tolist() == [[1, 2], [2, 3]]
+    assert find_neighbors(np.array([[1, 0], [0, 2]])).tolist() == [[1, 2]]
+    assert find_neighbors(np.array([[1, 2], [3, 4]])).tolist() == [[1, 2], [1, 3], [1, 4], [2, 3], [2, 4], [3, 4]]
+    assert find_neighbors(np.zeros((2, 2), int)).shape == (0, 2)
 
 
-def test_neighbours_of_real_label_images(shared):
+def test_neighbors_of_real_label_images(shared):
     """Against the definition, pixel by pixel: the nearest object of every background pixel, by brute force."""
     from scipy.spatial import cKDTree
 
     masks = imread(sorted((shared / "data" / "dsb2018" / "val" / "labels").glob("*.tif"))[0]).astype(np.int64)
-    found = {tuple(pair) for pair in find_neighbours(masks).tolist()}
+    found = {tuple(pair) for pair in find_neighbors(masks).tolist()}
     places = np.argwhere(masks > 0)
     distance, nearest = cKDTree(places).query(np.argwhere(masks >= 0), k=2)
     regions = masks[tuple(places[nearest[:, 0]].T)].reshape(masks.shape)
@@ -199,7 +199,7 @@ def test_palette_is_distinct_to_the_color_blind():
     """All pairs differ at least five times more than what can just be seen; those of a comparison ten times."""
     for kind in ("none", *COLOR_BLIND):
         assert least_difference(kind, [(0, 0, 0), *PALETTE]) > 10, kind
-        assert least_difference(kind, [HIT, MISS, FALSE_FIND]) > 20, kind
+        assert least_difference(kind, [TRUE_POSITIVE, FALSE_NEGATIVE, FALSE_POSITIVE]) > 20, kind
     assert least_difference("deuteranopia", [(200, 60, 40), (90, 120, 30)]) < 10  # a red and a green
     for n in (1, 8, 9, 10, 40, 700):
         palette = make_palette(n)

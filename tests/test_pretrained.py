@@ -74,11 +74,11 @@ def test_it_is_a_start_for_training(nuclei, pairs):
 
 def test_unknown_name():
     assert pretrained_names() == ["nuclei"]
-    with pytest.raises(ValueError, match="name must be that of a pretrained model, 'nuclei'; got 'cyto'"):
+    with pytest.raises(ValueError, match="name must be one of the pretrained models, 'nuclei'; got 'cyto'"):
         FlowSegmenter.from_pretrained("cyto")
 
 
-def test_a_card_of_ones_own(nuclei, tmp_path):
+def test_a_custom_card(nuclei, tmp_path):
     nuclei.save(tmp_path / "own.safetensors", card={"licence": "mine"})
     FlowSegmenter.load(tmp_path / "own.safetensors")
     for card in ({"a": {1, 2}}, ["a"], {"a": float("nan")}):

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from flowseg._segmenters.calibration import Calibration, _features, calibrate, describe_objects, read_calibration
+from flowseg._segmenters.learned_decoding.object_scores import Calibration, _features, calibrate, read_calibration
+from flowseg._segmenters.learned_decoding.object_table import describe_objects
 
 PLAIN = {"cellprob": 5.0, "flow_error": 0.25, "touches_border": False, "diameter": 20.0}
 
@@ -113,7 +114,7 @@ class TestDocument:
 @pytest.mark.parametrize("shape", [(6, 7), (4, 6, 7), (1, 6, 7)])
 def test_objects_at_the_border(shape, chunk, monkeypatch):
     if chunk:
-        monkeypatch.setattr("flowseg._segmenters.calibration.CHUNK", chunk)
+        monkeypatch.setattr("flowseg._segmenters.learned_decoding.object_table.CHUNK", chunk)
     masks = np.zeros(shape, np.int32)
     masks[..., 2:4, 2:4], masks[..., 0, 0], masks[..., 3, 6] = 1, 2, 3
     flows = np.zeros((len(shape), *shape), np.float32)

@@ -15,17 +15,18 @@ from PIL import Image
 from flowseg import metrics, synthetic
 from flowseg._labels.overlaps import find_overlaps
 from flowseg._labels.polygons import fill
-from flowseg._report import picture as report_picture
-from flowseg._report.intervals import bootstrap
-from flowseg._report.objects import describe_objects
-from flowseg._report.page import FOLDER, SCRIPTS, Compared, read_part, write_page
-from flowseg._report.picture import find_factor, make_picture
-from flowseg._report.scores import CURVE, THRESHOLDS, as_document, as_table, curve, score_image, summarize
-from flowseg._system.shown import shown
+from flowseg._report import image_picture
+from flowseg._report.bootstrap import bootstrap
+from flowseg._report.html_page import FOLDER, SCRIPTS, Compared, read_part, write_page
+from flowseg._report.image_picture import find_factor, make_picture
+from flowseg._report.object_outlines import describe_objects
+from flowseg._report.score_table import as_document, as_table
+from flowseg._report.scores import IOU_THRESHOLDS, TABLE_THRESHOLDS, curve, score_image, summarize
+from flowseg._system.printable import shown
 
 
 def damage(masks, seed):
-    """A prediction: objects moved, lost, invented, cut and joined."""
+    """A prediction: objects moved, removed, added, cut and joined."""
     rng = np.random.default_rng(seed)
     found = np.roll(masks, tuple(rng.integers(-2, 3, 2)), (0, 1))
     labels = rng.permutation(np.unique(found[found > 0]))
@@ -51,16 +52,16 @@ def scores(masks):
     return [score_image(f"image {k}", a, b, find_overlaps(a, b)) for k, (a, b) in enumerate(masks)]
 
 
-def test_summary_is_what_metrics_says(masks, scores):
+def test_summary_agrees_with_metrics(masks, scores):
     true, predicted = zip(*masks)
     said = summarize(scores)
     pooled = metrics.pool([metrics.match(a, b) for a, b in masks])
     assert said["images"] == 9
     assert (said["true_objects"], said["predicted_objects"]) == (pooled.tp + pooled.fn, pooled.tp + pooled.fp)
-    assert said["thresholds"] == list(THRESHOLDS)
-    expected = metrics.average_precision(true, predicted, thresholds=THRESHOLDS)
+    assert said["thresholds"] == list(TABLE_THRESHOLDS)
+    expected = metrics.average_precision(true, predicted, thresholds=TABLE_THRESHOLDS)
     assert said["average_precision_pooled"] == pytest.approx(expected, abs=1e-12)
-    single = metrics.average_precision_per_image(true, predicted, thresholds=THRESHOLDS)
+    single = metrics.average_precision_per_image(true, predicted, thresholds=TABLE_THRESHOLDS)
     assert said["average_precision_mean"] == pytest.approx(single.mean(axis=0), abs=1e-12)
     for name in ("precision", "recall", "f1", "panoptic_quality"):
         assert said["at_0.5"][name] == pytest.approx(getattr(pooled, name), abs=1e-12)
@@ -72,14 +73,14 @@ def test_summary_is_what_metrics_says(masks, scores):
     assert said["merges"] > 0
 
 
-def test_rows_are_what_metrics_says_of_each_image(masks, scores):
+def test_rows_agree_with_metrics_of_each_image(masks, scores):
     for row, (a, b) in zip(summarize(scores)["per_image"], masks, strict=True):
         match, errors = metrics.match(a, b), metrics.splits_merges(a, b)
         assert (row["tp"], row["fp"], row["fn"]) == (match.tp, match.fp, match.fn)
         assert (row["splits"], row["merges"]) == errors
         for name in ("precision", "recall", "f1", "panoptic_quality"):
             assert row[name] == pytest.approx(getattr(match, name), abs=1e-12)
-        expected = metrics.average_precision([a], [b], thresholds=THRESHOLDS)
+        expected = metrics.average_precision([a], [b], thresholds=TABLE_THRESHOLDS)
         assert row["average_precision"] == pytest.approx(expected, abs=1e-12)
         assert row["aggregated_jaccard"] == pytest.approx(metrics.aggregated_jaccard(a, b), abs=1e-12)
 
@@ -113,7 +114,7 @@ def test_intervals_of_one_image_are_not_made_up(scores):
     assert all(low == high for low, high in same["intervals"]["average_precision_pooled"])
 
 
-def test_bootstrap_of_a_mean_is_as_wide_as_theory_says():
+def test_bootstrap_of_a_mean_is_as_wide_as_in_theory():
     values = np.random.default_rng(1).normal(0.5, 0.1, 200)
     found = bootstrap(lambda weights: {"mean": weights @ values / weights.sum(axis=1)}, values.size)
     low, high = found["mean"]
@@ -155,7 +156,7 @@ def test_errors_of_objects_are_what_metrics_counts(masks):
         splits, merges = metrics.splits_merges(true, predicted)
         assert sum(n > 1 for n in said["true"]["parts"]) == splits
         assert sum(n > 1 for n in said["predicted"]["parts"]) == merges
-        for threshold in CURVE:
+        for threshold in IOU_THRESHOLDS:
             match = metrics.match(true, predicted, threshold=threshold)
             assert sum(iou >= threshold for iou in said["true"]["iou"]) == match.tp
             assert sum(iou < threshold for iou in said["predicted"]["iou"]) == match.fp
@@ -166,9 +167,9 @@ def test_objects_of_a_split_and_a_merge():
     predicted = np.array([[5, 5, 6, 6, 0, 7, 7, 7, 7, 8, 0]])
     said = describe_objects(true, predicted, find_overlaps(true, predicted))
     assert said["true"]["parts"] == [2, 1, 1, 0]
-    assert said["true"]["shared"] == [0, 1, 1, 0]  # 2 and 3 are in a merge, 4 is missed
+    assert said["true"]["shared"] == [0, 1, 1, 0]  # 2 and 3 are in a merge, 4 is a false negative
     assert said["predicted"]["parts"] == [1, 1, 2, 0]
-    assert said["predicted"]["shared"] == [1, 1, 0, 0]  # 5 and 6 are parts of a split, 8 is invented
+    assert said["predicted"]["shared"] == [1, 1, 0, 0]  # 5 and 6 are parts of a split, 8 is a false positive
 
 
 def decode(picture):
@@ -180,10 +181,10 @@ def decode(picture):
 def test_pictures_keep_every_pixel():
     image = np.arange(0, 12 * 4000, 4000, dtype=np.uint16).reshape(3, 4)
     picture = make_picture(image, 1)
-    grey = decode(picture)[..., 0]
+    gray = decode(picture)[..., 0]
     assert (picture.factor, picture.note) == (1, "")
-    assert np.all(np.diff(grey.ravel().astype(int)) > 0)
-    assert (grey.min(), grey.max()) == (0, 255)
+    assert np.all(np.diff(gray.ravel().astype(int)) > 0)
+    assert (gray.min(), gray.max()) == (0, 255)
     color = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
     assert np.abs(decode(make_picture(color, 1)).astype(int) - color).max() < 8
     assert decode(make_picture(np.full((5, 6), 7.5), 1)).max() == 0
@@ -196,14 +197,14 @@ def test_channels_that_are_no_colors():
     assert np.array_equal(decode(picture)[..., 0] > 128, np.eye(8) > 0)
 
 
-def test_large_images_are_reduced_and_it_is_said(monkeypatch):
-    monkeypatch.setattr(report_picture, "IMAGE_PIXELS", 30)
+def test_large_images_are_reduced_with_a_note(monkeypatch):
+    monkeypatch.setattr(image_picture, "IMAGE_PIXELS", 30)
     image = np.kron(np.arange(24).reshape(4, 6), np.ones((3, 3)))
     picture = make_picture(image, 1)
     assert picture.factor == 3
     assert "1/3 of its resolution" in picture.note
     assert decode(picture).shape == (4, 6, 3)
-    monkeypatch.setattr(report_picture, "PAGE_PIXELS", 240)
+    monkeypatch.setattr(image_picture, "PAGE_PIXELS", 240)
     assert decode(make_picture(image, 20)).shape == (3, 4, 3)  # 12 pixels each
 
 
@@ -280,7 +281,7 @@ def test_the_page_asks_for_nothing(tmp_path, masks):
     assert "{{" not in text
 
 
-def test_written_whole_or_not_at_all(tmp_path, masks):
+def test_written_atomically(tmp_path, masks):
     path = tmp_path / "report.html"
     path.write_text("the one before")
 

@@ -12,8 +12,8 @@ from skimage.transform import resize
 
 from flowseg import synthetic
 from flowseg._labels.overlaps import find_overlaps
-from flowseg._report import picture as report_picture
-from flowseg._report.page import Compared, write_page
+from flowseg._report import image_picture
+from flowseg._report.html_page import Compared, write_page
 from flowseg._report.scores import score_image
 
 selenium = pytest.importorskip("selenium", reason="selenium, of the extra 'browser', is not installed")
@@ -43,7 +43,7 @@ NAMES = ["<script>alert(1)</script>", "b \"quoted' & <b>bold</b>", "c", "d"]
 
 
 def write(path, with_images):
-    """A report in which 2 k objects of image k are missed, and two of the second image are merged."""
+    """A report in which 2 k objects of image k are false negatives, and two of the second image are merged."""
     compared = []
     for k, name in enumerate(NAMES):
         image, true = synthetic.cells((90, 120), 12, rng=k)
@@ -74,7 +74,7 @@ def pages(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pages")
     found = {kind: write(folder / f"{kind}.html", kind == "images") for kind in ("images", "bare")}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(report_picture, "IMAGE_PIXELS", 90 * 120 // 15)  # 1/4, which does not divide 90 rows
+        patch.setattr(image_picture, "IMAGE_PIXELS", 90 * 120 // 15)  # 1/4, which does not divide 90 rows
         found["reduced"] = write(folder / "reduced.html", True)
     return found
 
@@ -122,7 +122,7 @@ def has(found, color):
     return bool((np.abs(found - color).max(axis=1) <= 6).any())
 
 
-def is_grey(found):
+def is_gray(found):
     return bool((np.ptp(found, axis=1) == 0).all())
 
 
@@ -157,7 +157,7 @@ def test_layers_change_what_is_seen(page):
         box = page.find_element(By.ID, f"layer-{name}")
         check_change(page, box.click)
     found = colors(page)
-    assert is_grey(found)
+    assert is_gray(found)
     assert np.unique(found).size > 50  # the image alone
     check_change(page, page.find_element(By.ID, "layer-image").click)
     assert not colors(page).any()
@@ -173,9 +173,9 @@ def test_layers_change_what_is_seen(page):
     press(page, "34")
     wait(page, lambda: not has(colors(page), PREDICTION) and colors(page).any())
     red, green, blue = colors(page).sum(axis=0)
-    assert red > 1.5 * green > 10 * blue  # vermillion: missed objects
+    assert red > 1.5 * green > 10 * blue  # vermillion: false negatives
     press(page, "14")
-    wait(page, lambda: np.unique(colors(page)).size > 3 and is_grey(colors(page)))
+    wait(page, lambda: np.unique(colors(page)).size > 3 and is_gray(colors(page)))
 
 
 def test_worst_first_and_sorting(page):
@@ -208,7 +208,10 @@ def test_images_by_keys(page):
         assert text(page, "name") == NAMES[name]
     assert page.find_element(By.CSS_SELECTOR, "[aria-current=true]").text.startswith(NAMES[2])
     label = page.find_element(By.ID, "canvas").get_attribute("aria-label")
-    assert label == f"{NAMES[2]}: 12 true and 8 predicted objects; 4 missed, 0 false finds, 0 splits, 0 merges"
+    assert (
+        label
+        == f"{NAMES[2]}: 12 true and 8 predicted objects; 4 false negatives, 0 false positives, 0 splits, 0 merges"
+    )
     row = page.find_elements(By.CSS_SELECTOR, "#images tbody button")[1]
     row.send_keys(Keys.ENTER)
     assert text(page, "name") == NAMES[2]
@@ -239,12 +242,12 @@ def test_zoom_and_move(page):
 
 def test_the_threshold_is_that_of_the_errors(page):
     page.find_element(By.XPATH, "//tbody//button[text()='c']").click()
-    assert text(page, "count-missed") == "4 missed"
+    assert text(page, "count-false-negative") == "4 false negatives"
     assert text(page, "unmatched").startswith("Without a match: 4 true and 0 predicted")
     page.find_element(By.XPATH, "//tbody//button[starts-with(text(), 'b')]").click()
     slider = page.find_element(By.ID, "threshold")
-    shown = [text(page, f"count-{kind}") for kind in ("missed", "invented", "split", "merge")]
-    assert shown == ["2 missed", "0 false finds", "0 splits", "1 merge"]
+    shown = [text(page, f"count-{kind}") for kind in ("false-negative", "false-positive", "split", "merge")]
+    assert shown == ["2 false negatives", "0 false positives", "0 splits", "1 merge"]
     slider.send_keys(Keys.END)
     assert text(page, "threshold-value") == "0.95"
     assert text(page, "unmatched").startswith("Without a match: 4 true and 1 predicted")
@@ -261,7 +264,7 @@ def test_brightness(page):
     gain = page.find_element(By.ID, "gain")
     check_change(page, lambda: gain.send_keys(Keys.ARROW_RIGHT * 6))
     assert colors(page).mean() > before + 10
-    assert is_grey(colors(page))
+    assert is_gray(colors(page))
 
 
 def test_every_control_is_reached_and_shows_the_focus(page):
@@ -282,7 +285,7 @@ def test_every_control_is_reached_and_shows_the_focus(page):
     assert unnamed == 0
 
 
-def test_pointing_tells_what_an_object_is(page):
+def test_pointing_describes_an_object(page):
     page.find_element(By.XPATH, "//tbody//button[text()='c']").click()
     canvas = page.find_element(By.ID, "canvas")
     page.execute_script("arguments[0].scrollIntoView({block: 'center'})", canvas)
@@ -292,7 +295,7 @@ def test_pointing_tells_what_an_object_is(page):
         "return [s, -60 * s, -45 * s];"
     )
     _, true = synthetic.cells((90, 120), 12, rng=2)
-    for label, words in ((9, "true object 9: matched"), (1, "true object 1: missed")):
+    for label, words in ((9, "true object 9: matched"), (1, "true object 1: false negative")):
         inside = np.argwhere(true == label)
         row, column = inside[np.abs(inside - inside.mean(axis=0)).sum(axis=1).argmin()] + 0.5
         place = ActionChains(page).move_to_element_with_offset(
@@ -322,7 +325,7 @@ def test_a_reduced_image_lies_where_it_should(reduced_page):
     assert has(colors(reduced_page), TRUTH)
     check_change(reduced_page, lambda: press(reduced_page, "2"))
     shown = colors(reduced_page)
-    assert is_grey(shown)
+    assert is_gray(shown)
     columns = round(np.sqrt(len(shown) * 120 / 90))
     rows = len(shown) // columns
     assert rows * columns == len(shown)  # the image, and nothing beyond it

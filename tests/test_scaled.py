@@ -3,7 +3,7 @@ import pytest
 
 from flowseg._images import normalize, resize
 from flowseg._intensities import find_limits
-from flowseg._nets.scaled import ScaledView, interpolate, mirror
+from flowseg._nets.scaled_view import ScaledView, interpolate, mirror
 
 
 @pytest.mark.parametrize("shape", [(40, 50), (25, 31), (97, 60), (7, 200), (1, 1)])
@@ -80,3 +80,19 @@ def test_interpolate_by_hand():
     place = np.array([5.0, 5.25, 6.5, 7.0])
     assert interpolate(array, place, 5, 1).tolist() == [[0.0, 2.5, 20.0, 30.0]]
     assert interpolate(array.T.copy(), place, 5, 0)[:, 0].tolist() == [0.0, 2.5, 20.0, 30.0]
+
+
+@pytest.mark.parametrize("shape", [(50, 60), (31, 90), (20, 25)])
+def test_of_an_array_in_a_file_only_windows_are_read(shape):
+    array, sizes = np.random.default_rng(0).random((50, 60, 2)).astype(np.float32), []
+
+    class InFile:
+        shape = array.shape
+
+        def __getitem__(self, key):
+            sizes.append(array[key].size)
+            return array[key]
+
+    window = (10, 14), (5, 9)
+    assert np.array_equal(ScaledView(InFile(), shape).read(*window), ScaledView(array, shape).read(*window))
+    assert max(sizes) < array.size / 4

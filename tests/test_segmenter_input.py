@@ -21,7 +21,7 @@ def test_binary_masks_of_several_objects(pairs, small):
     apart[0][:] = 0
     apart[0][[5, 30, 60, 90], [5, 40, 70, 20]] = 1
     with pytest.raises(
-        ValueError, match="got one label only in each of them, in up to . separate pieces: binary masks"
+        ValueError, match="got one label only in each of them, in up to . connected components: binary masks"
     ):
         FlowSegmenter(**small).fit(images, apart)
 

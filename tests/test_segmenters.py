@@ -135,7 +135,7 @@ class TestScikitLearn:
         assert search.predict(images[:1])[0].shape == (64, 70)
 
 
-def test_learned_sizes_of_nobody():
+def test_learned_sizes_of_an_unfitted_segmenter():
     for name in ("working_diameter_", "estimate_diameters_"):
         with pytest.raises(NotFittedError):
             getattr(FlowSegmenter(), name)

@@ -11,8 +11,8 @@ import pytest
 from cli_tools import contents, run_here, start
 
 from flowseg import io
+from flowseg.cli._batch.file_stream import Gate, Stages, stream_files
 from flowseg.cli._shared import signals
-from flowseg.cli._shared.stream import Gate, Stages, stream
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of this kind are POSIX")
 
@@ -37,10 +37,10 @@ def slow(path, write, **options):
         time.sleep(0.2)
     whole(path, fill, **options)
 if sys.argv[1] == "write":
-    whole = files.write_whole
-    files.write_whole = slow
+    whole = files.write_atomically
+    files.write_atomically = slow
 elif sys.argv[1] == "read":
-    _mend.read_loose_masks = stay
+    _mend.read_raw_masks = stay
 elif sys.argv[1] == "make":
     _mend.mend_masks = stay
 sys.argv = ["flowseg", *sys.argv[2:]]
@@ -78,7 +78,7 @@ def test_ctrl_c(where, workers, source, tmp_path):
     status, errors, seconds = interrupt(where, signal.SIGINT, source, output, workers)
     assert status == 130
     assert errors == (
-        "flowseg: what is done so far stays in the output folder; the same command with --resume goes on\n"
+        "flowseg: finished results stay in the output folder; the same command with --resume continues\n"
         "flowseg: interrupted\n"
     )
     assert seconds < SOON
@@ -119,17 +119,17 @@ def test_handlers_are_put_back():
     before = signal.getsignal(signal.SIGTERM)
     if before != signal.SIG_DFL:
         pytest.skip("whoever started the tests has them ignore SIGTERM")
-    with signals.clearing_up() as received, pytest.raises(KeyboardInterrupt):
+    with signals.cleaning_up() as received, pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGTERM)
     assert received == [signal.SIGTERM]
     assert signal.getsignal(signal.SIGTERM) == before
-    assert signals.say_interruption(received) == "interrupted by SIGTERM"
-    assert signals.say_interruption([]) == "interrupted"
+    assert signals.describe_interruption(received) == "interrupted by SIGTERM"
+    assert signals.describe_interruption([]) == "interrupted"
 
 
 def test_nothing_is_written_after_an_interruption():
     written = []
-    passing = stream(
+    passing = stream_files(
         range(9), Stages(lambda k: k, lambda k: k, lambda k, worked: worked, lambda k, made: written.append(k) or 0), 3
     )
     next(passing)

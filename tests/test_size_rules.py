@@ -5,11 +5,11 @@ import pytest
 
 from flowseg._nets.sizes import (
     EXTREME_SCALE,
-    LEAST_WORKING,
     MAX_ENLARGEMENT,
-    MOST_ENLARGED,
-    MOST_PASSES,
-    MOST_WORKING,
+    MAX_PASSES,
+    MAX_SCALE,
+    MAX_WORKING,
+    MIN_WORKING,
     SAME_SIZE,
     Sizes,
     bounds_of,
@@ -32,8 +32,8 @@ def square(side):
 
 
 def test_constants():
-    assert (LEAST_WORKING, MOST_WORKING, EXTREME_SCALE, MOST_ENLARGED) == (24, 40, 1 / 32, 12)
-    assert (MAX_ENLARGEMENT, SAME_SIZE, MOST_PASSES) == (4, 1.1, 8)
+    assert (MIN_WORKING, MAX_WORKING, EXTREME_SCALE, MAX_SCALE) == (24, 40, 1 / 32, 12)
+    assert (MAX_ENLARGEMENT, SAME_SIZE, MAX_PASSES) == (4, 1.1, 8)
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,13 @@ import pytest
 import flowseg
 from flowseg import BoundarySegmenter, FlowSegmenter
 from flowseg._nets.sizes import Sizes, bounds_of, choose_working, image_diameters, is_same_size, read_sizes
-from flowseg._segmenters.choices import choose_decoding
-from flowseg._segmenters.decoding import Decoding
+from flowseg._segmenters import size_estimate
+from flowseg._segmenters.codecs.codec import Outputs
+from flowseg._segmenters.fitting.choose_decoding import choose_decoding
+from flowseg._segmenters.learned_decoding.find_objects import Decoding
+from flowseg._segmenters.learned_decoding.jackknife_scores import best_iou, score_found, standard_error
+from flowseg._segmenters.learned_decoding.thresholds import Thresholds
 from flowseg._segmenters.pipeline import Pipeline, pipeline_of
-from flowseg._segmenters.thresholds import Thresholds
-from flowseg._segmenters.validation_scores import best_iou, score_found, standard_error
 
 
 def outputs_of(masks):
@@ -26,16 +28,21 @@ def model(fitted):
 
 
 def estimate_twice_the_size(model, monkeypatch, first, second):
-    """Let a first pass give one kind of outputs (by the identity of images) and say that objects are larger."""
+    """Let a first pass return given outputs (by the identity of images), and an estimate of twice the diameter."""
     typical = model.working_diameter_ / model.diameter_
     set_sizes(model, replace(model.fitted_.sizes, low=1.0, high=1000.0))
-    monkeypatch.setattr(Pipeline, "measure", lambda *_: 2 * model.diameter_)
+    monkeypatch.setattr(size_estimate, "measure_diameter", lambda *_: 2 * model.diameter_)
     known = {True: first, False: second}
-    monkeypatch.setattr(Pipeline, "run_network", lambda _, image, factor: known[factor == typical][address(image)])
+
+    def run_at(pipeline, image, size, *subject):
+        factor = pipeline.scale_factor(size, *subject)
+        return Outputs(known[factor == typical][address(image.array)], factor)
+
+    monkeypatch.setattr(Pipeline, "run_at", run_at)
 
 
 def address(image):
-    """Of its pixels, whatever views of it are made."""
+    """Return the address of the pixels, which views share."""
     return image.__array_interface__["data"][0]
 
 
@@ -50,24 +57,30 @@ def choose(model, images, masks):
 
 
 def watch_factors(monkeypatch):
-    """Gives the factors that images are scaled by."""
-    seen, run = [], Pipeline.run_network
-    monkeypatch.setattr(
-        Pipeline, "run_network", lambda self, image, factor: seen.append(factor) or run(self, image, factor)
-    )
+    """Return a list to which the factors that images are scaled by are added."""
+    seen, run = [], Pipeline.run_at
+
+    def run_at(self, image, size, *subject):
+        seen.append(self.scale_factor(size, *subject))
+        return run(self, image, size, *subject)
+
+    monkeypatch.setattr(Pipeline, "run_at", run_at)
     return seen
 
 
 def watch_passes(model, monkeypatch, found):
-    """Let passes find objects of these diameters, by the one that each is made for; gives those of the passes made."""
+    """Let passes find objects of given diameters, by the diameter of each pass; return the list of passes."""
     seen = []
 
-    def run(_, image, factor):
+    def run_at(pipeline, image, size, *subject):
+        factor = pipeline.scale_factor(size, *subject)
         seen.append(24.0 / factor)
-        return np.full((*image.shape[:2], 3), seen[-1], np.float32)
+        return Outputs(np.full((*image.array.shape[:2], 3), seen[-1], np.float32), factor)
 
-    monkeypatch.setattr(Pipeline, "run_network", run)
-    monkeypatch.setattr(Pipeline, "measure", lambda _, outputs: found[round(float(outputs.array[0, 0, 0]))])
+    monkeypatch.setattr(Pipeline, "run_at", run_at)
+    monkeypatch.setattr(
+        size_estimate, "measure_diameter", lambda _, outputs: found[round(float(outputs.array[0, 0, 0]))]
+    )
     set_sizes(model, Sizes(24.0, True, 10.0, 90.0), diameter=20.0)
     return seen
 
@@ -82,12 +95,12 @@ class TestSizes:
         one[:4, :4] = 7
         assert image_diameters([none, one, none]) == pytest.approx([2 * np.sqrt(16 / np.pi)])
 
-    def test_bounds_within_what_the_network_can_be_shown(self):
+    def test_bounds_within_the_possible_scales(self):
         # A stray pixel and an object as large as the image do not count for what they are.
         assert bounds_of(np.array([1.1, 20.0, 30.0]), 24.0) == (6.0, 30.0)
         assert bounds_of(np.array([5.0, 5.5, 5000.0]), 24.0) == (5.5, 24.0 * 32)
 
-    def test_same_size_either_way(self):
+    def test_same_size_is_symmetric(self):
         assert is_same_size(20.0, 22.0)
         assert is_same_size(22.0, 20.0)
         assert not is_same_size(20.0, 22.1)
@@ -180,7 +193,7 @@ class TestEstimates:
         assert model.estimate_diameters_ is (better == "second")
 
     def test_with_few_objects_it_stays_off(self, model, pairs, monkeypatch):
-        monkeypatch.setattr(Pipeline, "run_network", None)  # the network does not run
+        monkeypatch.setattr(Pipeline, "run_at", None)  # the network does not run
         image, masks = pairs[0]
         choose(model, [image[..., None]], [masks])
         assert model.estimate_diameters_ is False
@@ -188,13 +201,13 @@ class TestEstimates:
     def test_by_default_within_the_training_images(self, model, pairs, monkeypatch):
         image = pairs[0][0]
         seen = watch_factors(monkeypatch)
-        monkeypatch.setattr(Pipeline, "measure", lambda *_: 5000.0)
+        monkeypatch.setattr(size_estimate, "measure_diameter", lambda *_: 5000.0)
         set_sizes(model, Sizes(24.0, False, 5.0, 3 * model.diameter_))
         model.predict(image)
         assert seen == [24.0 / model.diameter_]
         model.set_params(estimate_diameters=True).predict(image)
         assert seen[1:] == [24.0 / model.diameter_, 24.0 / (3 * model.diameter_)]
-        model.predict(image, diameters=10.0)  # what is told is not estimated
+        model.predict(image, diameters=10.0)  # a given diameter is not estimated
         assert seen[3:] == [24.0 / 10.0]
         with pytest.raises(ValueError, match="the estimated diameter of an image must be from 2 to 768 pixels"):
             model.predict(image, diameters="estimate")
@@ -202,7 +215,7 @@ class TestEstimates:
     @pytest.mark.parametrize("factor", [1.05, float("nan")])
     def test_the_right_size_and_nothing_found_need_no_second_pass(self, factor, model, pairs, monkeypatch):
         seen = watch_factors(monkeypatch)
-        monkeypatch.setattr(Pipeline, "measure", lambda *_: factor * model.diameter_)
+        monkeypatch.setattr(size_estimate, "measure_diameter", lambda *_: factor * model.diameter_)
         model.predict(pairs[0][0], diameters="estimate")
         assert len(seen) == 1
 
@@ -261,14 +274,14 @@ class TestEstimates:
 
     def test_an_estimate_enlarges_no_image_beyond_measure(self, model, pairs, monkeypatch):
         seen = watch_factors(monkeypatch)
-        monkeypatch.setattr(Pipeline, "measure", lambda *_: 1.0)
+        monkeypatch.setattr(size_estimate, "measure_diameter", lambda *_: 1.0)
         model.predict(pairs[0][0], diameters="estimate")
         assert seen[1] == pytest.approx(4.0)
 
     def test_an_estimate_depends_on_nothing_that_is_chosen_by_it(self, model, pairs):
-        outputs = pipeline_of(model).run_at(pairs[0][0][..., None], model.diameter_)
-        before = pipeline_of(model).measure(outputs)
+        outputs = pipeline_of(model).run(pairs[0][0], model.diameter_)
+        before = size_estimate.measure_diameter(pipeline_of(model), outputs)
         model.fitted_ = replace(model.fitted_, decoding=Decoding(Thresholds(2.0, 0.1, 400, None)))
-        assert pipeline_of(model).measure(outputs) == before
+        assert size_estimate.measure_diameter(pipeline_of(model), outputs) == before
         model.set_params(min_size=10**6)  # what the user says counts
-        assert np.isnan(pipeline_of(model).measure(outputs))
+        assert np.isnan(size_estimate.measure_diameter(pipeline_of(model), outputs))

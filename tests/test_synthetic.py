@@ -10,7 +10,7 @@ def test_cells():
     assert image.shape == masks.shape == (128, 160)
     assert (image.dtype, masks.dtype) == (np.float32, np.int32)
     assert np.array_equal(np.unique(masks), np.arange(31))
-    assert label(masks, connectivity=1).max() == 30  # every cell is one piece
+    assert label(masks, connectivity=1).max() == 30  # every cell is one component
     assert np.median(image[masks > 0]) > 2 * np.median(image[masks == 0])
     touching = np.sum((masks[:, 1:] != masks[:, :-1]) & (masks[:, 1:] > 0) & (masks[:, :-1] > 0))
     assert touching > 50

@@ -11,7 +11,7 @@ import pytest
 import flowseg
 from flowseg import synthetic
 from flowseg._system.parallel import run_parts
-from flowseg._system.threads import CalledOff, Threads, check_wanted, interruptibly, results_of, size_of
+from flowseg._system.threads import Canceled, Threads, check_canceled, interruptibly, results_of, size_of
 
 # Seconds that an endless work lasts, and those within which it must have been left: much more than the promised one, for
 # machines that are busy.
@@ -43,7 +43,7 @@ def test_results_come_in_order_and_errors_at_once(endless):
         results_of([threads.submit(divmod, 1, 0), threads.submit(endless)])
 
 
-def test_what_is_part_of_a_work_is_called_off_with_it():
+def test_parts_are_canceled_with_their_task():
     log, inside = [], threading.Event()
 
     def kernel(part, stop):
@@ -55,22 +55,22 @@ def test_what_is_part_of_a_work_is_called_off_with_it():
     def work():
         try:
             run_parts(kernel, [1, 2], 2, seconds=1.0)
-        except CalledOff:
-            log.append("called off")
+        except Canceled:
+            log.append("canceled")
             raise
 
     with pytest.raises(KeyboardInterrupt), Threads(1) as threads:  # noqa: PT012
         threads.submit(work)
         inside.wait()
         raise KeyboardInterrupt
-    assert log == ["called off"]
+    assert log == ["canceled"]
 
 
-def test_an_error_in_a_part_does_not_call_off_the_whole():
+def test_an_error_in_a_part_does_not_cancel_the_task():
     def part():
         with pytest.raises(MemoryError), Threads(1) as threads:
             results_of([threads.submit(np.empty, 1 << 55)])
-        check_wanted()
+        check_canceled()
         return "goes on"
 
     with Threads(1) as threads:
@@ -83,13 +83,13 @@ def test_loops_end_where_they_ask():
     def loop():
         while True:
             begun.set()
-            check_wanted()
+            check_canceled()
 
     with pytest.raises(KeyboardInterrupt), Threads(1) as threads:  # noqa: PT012
         future = threads.submit(loop)
         begun.wait()
         raise KeyboardInterrupt
-    assert isinstance(future.exception(), CalledOff)
+    assert isinstance(future.exception(), Canceled)
 
 
 def test_context_goes_along():
@@ -193,7 +193,7 @@ threads.GRACE = 0.0  # leave at once
 def work():
     while True:
         np.unique(values)
-        threads.check_wanted()
+        threads.check_canceled()
 
 
 try:

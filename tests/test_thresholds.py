@@ -7,11 +7,14 @@ from skimage import segmentation
 import flowseg
 from flowseg import FlowSegmenter, metrics, synthetic
 from flowseg._labels.overlaps import count_objects
-from flowseg._segmenters.calibration import calibrate, describe_objects
-from flowseg._segmenters.decoding import Decoding, find_masks, learn_decoding
-from flowseg._segmenters.pipeline import Pipeline
-from flowseg._segmenters.thresholds import Thresholds, choose_thresholds
-from flowseg._segmenters.validation_scores import IOU_THRESHOLDS, best_iou, is_judged
+from flowseg._segmenters import size_estimate
+from flowseg._segmenters.learned_decoding.choose_thresholds import choose_thresholds
+from flowseg._segmenters.learned_decoding.find_objects import Decoding, find_masks
+from flowseg._segmenters.learned_decoding.jackknife_scores import IOU_THRESHOLDS, best_iou, is_judged
+from flowseg._segmenters.learned_decoding.learn_decoding import learn_decoding
+from flowseg._segmenters.learned_decoding.object_scores import calibrate
+from flowseg._segmenters.learned_decoding.object_table import describe_objects
+from flowseg._segmenters.learned_decoding.thresholds import GivenThresholds, Thresholds
 
 
 def predictions(n=3, shift=0.0):
@@ -33,7 +36,7 @@ def score(masks, outputs, thresholds):
 
 def test_the_chosen_thresholds_are_among_the_best_of_those_tried():
     masks, outputs = predictions(shift=2.5)  # a network that finds everything too large
-    chosen, _ = choose_thresholds(outputs, masks, {}, n_iter=None, workers=1)
+    chosen, _ = choose_thresholds(outputs, masks, GivenThresholds(), n_iter=None, workers=1)
     assert chosen.cellprob_threshold >= 1
     best = score(masks, outputs, chosen)
     assert best > score(masks, outputs, Thresholds()) + 0.05
@@ -50,7 +53,7 @@ def test_what_chance_may_have_done_changes_no_threshold():
     cellprobs[1][np.isin(masks[1], (1, 2))] = 0.4
     masks[0] = np.where(masks[0] <= 3, 0, masks[0])
     outputs = list(zip(flows, cellprobs, strict=True))
-    given = {"flow_threshold": None, "min_size": 0}
+    given = GivenThresholds(flow_threshold=None, min_size=0)
     assert choose_thresholds(outputs, masks, given, n_iter=None, workers=1)[0].cellprob_threshold == 0
     # Two images that agree decide; one tells nothing of others.
     assert choose_thresholds(outputs[:1] * 2, masks[:1] * 2, given, n_iter=None, workers=1)[0].cellprob_threshold > 0
@@ -66,14 +69,14 @@ def test_outlines_count():
         cellprob = np.where(tight > 0, 5, np.where(grown > 0, -0.3, -5)).astype(np.float32)
         cellprob[np.isin(grown, (1, 2))] = -0.2
         outputs.append((flowseg.masks_to_flows(grown), cellprob))
-    given = {"flow_threshold": None, "min_size": 0}
+    given = GivenThresholds(flow_threshold=None, min_size=0)
     assert choose_thresholds(outputs, masks, given, n_iter=None, workers=1)[0].cellprob_threshold == 0
     ious = np.concatenate([best_iou(*pair) for pair in zip(masks, wide, strict=True)])
     assert np.mean(ious > 0.5) == 1  # so that the wide one would be right if outlines did not count
     assert np.mean(ious > 0.9) < 0.1
 
 
-def test_large_objects_do_not_say_that_small_ones_are_not_real():
+def test_large_objects_do_not_lead_to_a_large_min_size():
     masks = [synthetic.cells((160, 160), 12, diameter=26, rng=seed)[1] for seed in range(3)]
     median = np.median(np.concatenate([np.unique(m[m > 0], return_counts=True)[1] for m in masks]))
     side = int(np.sqrt(0.15 * median))
@@ -84,20 +87,20 @@ def test_large_objects_do_not_say_that_small_ones_are_not_real():
             if not m[tuple(slice(max(c - 1, 0), c + side + 1) for c in corner)].any():
                 m[place] = m.max() + 1
     outputs = [(flowseg.masks_to_flows(m), np.where(m > 0, 5, -5).astype(np.float32)) for m in found]
-    given = {"flow_threshold": None, "cellprob_threshold": 0.0}
+    given = GivenThresholds(flow_threshold=None, cellprob_threshold=0.0)
     assert choose_thresholds(outputs, masks, given, n_iter=None, workers=1)[0].min_size <= 0.1 * median
 
 
 def test_given_thresholds_stay():
     masks, outputs = predictions(shift=2.5)
-    given = {"cellprob_threshold": -0.25, "flow_threshold": None, "min_size": 7}
+    given = GivenThresholds(cellprob_threshold=-0.25, flow_threshold=None, min_size=7)
     assert choose_thresholds(outputs, masks, given, n_iter=None, workers=1)[0] == Thresholds(-0.25, None, 7)
 
 
 def test_perfect_outputs_keep_the_defaults():
     masks, _ = predictions()
     outputs = [(flowseg.masks_to_flows(m), np.where(m > 0, 5, -5).astype(np.float32)) for m in masks]
-    chosen, _ = choose_thresholds(outputs, masks, {"min_size": 15}, n_iter=None, workers=1)
+    chosen, _ = choose_thresholds(outputs, masks, GivenThresholds(min_size=15), n_iter=None, workers=1)
     assert chosen == Thresholds()
 
 
@@ -122,8 +125,8 @@ def test_of_two_halves_one_matches():
 
 
 @pytest.mark.parametrize("chunk", [7, 1 << 20])
-def test_what_is_said_of_objects(chunk, monkeypatch):
-    monkeypatch.setattr("flowseg._segmenters.calibration.CHUNK", chunk)
+def test_table_of_objects(chunk, monkeypatch):
+    monkeypatch.setattr("flowseg._segmenters.learned_decoding.object_table.CHUNK", chunk)
     masks = np.zeros((30, 40), int)
     masks[5:15, 5:15], masks[20:30, 30:40] = 1, 2
     flows = flowseg.masks_to_flows(masks)
@@ -162,7 +165,7 @@ def test_scores_are_probabilities():
 
 
 @pytest.mark.parametrize("real", [True, False])
-def test_nothing_but_hits_or_misses(real):
+def test_all_objects_match_or_none(real):
     objects = table(np.random.default_rng(0), 9)
     calibration = calibrate([objects], [np.full(9, real)], 20.0)
     assert calibration.score(objects) == pytest.approx(0.95 if real else 0.05)
@@ -226,7 +229,7 @@ class TestSegmenter:
         model.fit([image], [masks], validation=([image] * 2, [masks] * 2))
         assert model.score_threshold_ == 0.5
         calibration = model.fitted_.decoding.calibration
-        with pytest.warns(UserWarning, match="one image teaches scores, but not which thresholds others need"):
+        with pytest.warns(UserWarning, match="one image is enough to learn scores, but not to choose thresholds"):
             model.fit_thresholds([image], [masks])
         assert model.score_threshold_ == 0.5
         assert model.fitted_.decoding.calibration != calibration
@@ -235,7 +238,9 @@ class TestSegmenter:
         model = FlowSegmenter.from_pretrained("nuclei")
         learned = model.fitted_.decoding
         model.set_params(cellprob_threshold=100.0, score_threshold=None)
-        with pytest.warns(UserWarning, match="the segmenter finds no object in the images: it learns nothing of them"):
+        with pytest.warns(
+            UserWarning, match="the segmenter finds no object in the images: nothing is learned from them"
+        ):
             model.fit_thresholds(*zip(*pairs[:2]))
         assert model.fitted_.decoding == learned
         model.save(tmp_path / "model.safetensors")
@@ -274,7 +279,7 @@ class TestSegmenter:
             model.predict(image, diameters="guess")
 
     def test_an_estimate_that_makes_no_sense(self, model, pairs, monkeypatch):
-        monkeypatch.setattr(Pipeline, "measure", lambda *_: 5000.0)
+        monkeypatch.setattr(size_estimate, "measure_diameter", lambda *_: 5000.0)
         with pytest.raises(
             ValueError,
             match="the estimated diameter of an image must be from .*; got 5e[+]03, which would reduce the image",
@@ -307,7 +312,8 @@ class TestPixelsToIgnore:
         blank = [np.where(np.arange(120) < 60, m, 0) for m in masks]
         options = {"diameter": 24.0, "n_iter": None, "workers": 1}
         right, same, wrong = (
-            learn_decoding(o, m, {}, **options) for o, m in ((cut, known), (outputs, hidden), (outputs, blank))
+            learn_decoding(o, m, GivenThresholds(), **options)
+            for o, m in ((cut, known), (outputs, hidden), (outputs, blank))
         )
         shares = [np.mean(learned.calibration.probabilities) for learned in (right, same, wrong)]
         assert same.thresholds == right.thresholds
@@ -343,5 +349,5 @@ def test_outputs_are_taken_one_by_one():
             del pair
             most.append(len(alive))
 
-    choose_thresholds(give(), masks, {}, n_iter=None, workers=1)
+    choose_thresholds(give(), masks, GivenThresholds(), n_iter=None, workers=1)
     assert most == [1] * 5

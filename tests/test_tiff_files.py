@@ -8,8 +8,9 @@ import tifffile
 from PIL import Image, ImageOps
 
 from flowseg import io
-from flowseg._image_files.parts import open_image
+from flowseg._image_files.opening import open_image
 from flowseg._image_files.reading import check_image_memory, read_shape
+from flowseg._image_files.selection import Selection
 from flowseg._system import memory
 
 ORIENTATIONS = range(1, 9)
@@ -90,7 +91,7 @@ def test_colors_by_jpeg_and_others(tmp_path):
     for photometric, samples in (("separated", 4), ("cielab", 3), ("ycbcr", 3)):
         array = np.zeros((8, 8, samples), np.uint8)
         tifffile.imwrite(tmp_path / "b.tif", array, photometric=photometric, planarconfig="contig")
-        with pytest.raises(ValueError, match=rf"b\.tif must be grey or RGB; its colors are {photometric.upper()}"):
+        with pytest.raises(ValueError, match=rf"b\.tif must be gray or RGB; its colors are {photometric.upper()}"):
             io.read_image(tmp_path / "b.tif")
 
 
@@ -115,7 +116,7 @@ def test_label_stacks_are_stacks(n, dtype, tmp_path):
     if n in (3, 4):
         tifffile.imwrite(file, labels, photometric="rgb", planarconfig="separate", metadata=None)
         if dtype == "u1":
-            with pytest.raises(ValueError, match="must say whether it holds a stack of labels or colors"):
+            with pytest.raises(ValueError, match="must hold a stack of labels or colors; its tags leave open which"):
                 io.read_masks(file)
             if n == 3:
                 assert io.read_masks(file, axes="SYX").shape == (6, 8)
@@ -161,7 +162,10 @@ def test_series_are_chosen(tmp_path):
         file.write(np.zeros((5, 6), np.uint8))
         file.write(np.ones((7, 9), np.uint16))
     for read in (io.read_image, io.read_masks, io.read_pixel_size):
-        with pytest.raises(ValueError, match=r"scene must say which image of .*; it holds '0: 5 x 6 uint8', '1: 7 x 9"):
+        with pytest.raises(
+            ValueError,
+            match=r"scene must be the name or number of one image of .*; it holds '0: 5 x 6 uint8', '1: 7 x 9",
+        ):
             read(tmp_path / "a.tif")
     assert io.read_image(tmp_path / "a.tif", scene=1).shape == (7, 9)
     assert io.read_masks(tmp_path / "a.tif", scene="1: 7 x 9 uint16").shape == (7, 9)
@@ -225,15 +229,15 @@ def test_one_plane_is_read_without_the_rest(tmp_path, monkeypatch):
         assert np.array_equal(io.read_image(file, z=17), stack[17])
         assert np.array_equal(io.read_masks(file, z=39), stack[39])
         assert len(decoded) <= 2
-        assert read_shape(file) == read_shape(file, z=3) == (32, 32)
+        assert read_shape(file) == read_shape(file, Selection(z=3)) == (32, 32)
 
 
-def test_memory_is_asked_for_the_plane_that_is_read(tmp_path, monkeypatch):
+def test_memory_is_checked_for_the_plane_that_is_read(tmp_path, monkeypatch):
     tifffile.imwrite(tmp_path / "a.ome.tif", np.zeros((40, 100, 100), np.uint16), metadata={"axes": "ZYX"})
     Image.new("L", (200, 100)).save(tmp_path / "b.png")
     monkeypatch.setattr(memory, "SMALL", 0)
     monkeypatch.setattr(memory, "allowed", lambda: 250_000)
-    check_image_memory(tmp_path / "a.ome.tif", 2, z=3)
+    check_image_memory(tmp_path / "a.ome.tif", 2, Selection(z=3))
     assert io.read_image(tmp_path / "a.ome.tif", z=3).shape == (100, 100)
     with pytest.raises(MemoryError, match=r"a\.ome\.tif must fit into memory; with shape \(40, 100, 100\)"):
         io.read_masks(tmp_path / "a.ome.tif")
@@ -246,8 +250,8 @@ def test_questions_out_of_range(tmp_path):
     for options, sentence in (
         ({"z": 3}, "z must be below 3 for .*; got 3"),
         ({"z": 0, "t": 1}, "t must be below 1 for .*; got 1"),
-        ({"z": 0, "channel": (0, 0)}, "channel must name at least one, and each once"),
-        ({"z": 0, "channel": ()}, "channel must name at least one"),
+        ({"z": 0, "channel": (0, 0)}, "channel must hold at least one number, and none twice"),
+        ({"z": 0, "channel": ()}, "channel must hold at least one number"),
         ({"z": -1}, "z must be an integer of at least 0"),
         ({"axes": "ZYX"}, "axes must name the 4 axes of"),
         ({"axes": "YXCS"}, "z must be below|must be one image|axes"),
@@ -257,7 +261,7 @@ def test_questions_out_of_range(tmp_path):
             io.read_image(tmp_path / "a.ome.tif", **options)
     assert read_shape(tmp_path / "a.ome.tif") == (5, 6)
     with pytest.raises(ValueError, match="z must be below 3"):
-        read_shape(tmp_path / "a.ome.tif", z=3)
+        read_shape(tmp_path / "a.ome.tif", Selection(z=3))
 
 
 @pytest.mark.parametrize("kind", ["strips", "tiles", "lzw", "imagej", "ome", "shaped"])
@@ -293,10 +297,10 @@ def test_truncated_files_are_refused_or_right(kind, tmp_path):
     assert count["refused"] >= 50
 
 
-def test_what_is_no_tiff(tmp_path):
+def test_files_that_are_no_tiff(tmp_path):
     file = tmp_path / "a.tif"
     for content, sentence in (
-        (b"", "must be a TIFF file, as its name says; it is empty"),
+        (b"", "must be a TIFF file to match its name; it is empty"),
         (b"some text", "it does not begin as one"),
         (b"\x89PNG\r\n\x1a\nrest", r"it is a PNG file. Let its name end in \.png"),
         (b"%!PS-Adobe-3.0 EPSF-3.0", "it is a PostScript file. Save the image as TIFF or PNG"),

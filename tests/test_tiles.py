@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from flowseg._nets.scaled import ScaledView
-from flowseg._nets.tiles import TILE_SIZE, Grid, assemble, cut_axis, make_grid, map_tiles
+from flowseg._nets.scaled_view import ScaledView
+from flowseg._nets.tiles import TILE_SIZE, Grid, assemble, cut_axis, list_tiles, make_grid, map_tiles, run_tile
 
 
 @pytest.mark.parametrize("n", [1, 5, 64, 65, 1023, 1024, 1025, 1136, 1137, 2049, 5000])
@@ -66,13 +66,13 @@ def test_up_to_the_grid_the_mirror_image_is_read():
 @pytest.mark.parametrize("shape", [(1100, 50), (50, 1100), (1100, 1101)])
 def test_what_lies_beyond_the_image_is_cut_off_everywhere(shape):
     image = np.random.default_rng(2).random((*shape, 1)).astype(np.float32)
-    said = []
+    done = []
     view = ScaledView(image, shape)
-    bands = list(map_tiles(lambda batch: batch, view, 1, Grid(16, 32), lambda *n: said.append(n)))
+    bands = list(map_tiles(lambda batch: batch, view, 1, Grid(16, 32), lambda *n: done.append(n)))
     assert np.array_equal(assemble(bands, image.shape), image)
     rows, columns = (len(cut_axis(n, Grid(16, 32))) for n in shape)
     assert [start for start, _ in bands] == [0, 992][:rows]
-    assert said == [(n, rows * columns) for n in range(1, rows * columns + 1)]
+    assert done == [(n, rows * columns) for n in range(1, rows * columns + 1)]
     assert all(band.dtype == np.float32 for _, band in bands)
 
 
@@ -83,6 +83,25 @@ def test_tiles_grow_with_their_margins():
     assert len(tiles) == 5
 
 
-def test_each_output_lies_in_one_piece():
+def test_the_tiles_of_a_region_are_those_of_the_image():
+    grid = Grid(16, 112)
+    tiles = list_tiles((2500, 1700), grid)
+    assert [(t.rows.core_start, t.columns.core_start) for t in tiles] == [
+        (r, c) for r in (0, 912, 1712) for c in (0, 912)
+    ]
+    assert list_tiles((2500, 1700), grid, rows=(0, 912), columns=(911, 913)) == tiles[:2]
+    assert list_tiles((2500, 1700), grid, rows=(911, 1713)) == tiles
+    assert list_tiles((2500, 1700), grid, rows=(912, 1712), columns=(912, 1700)) == [tiles[3]]
+    assert list_tiles((2500, 1700), grid, rows=(912, 912)) == []
+
+
+def test_one_tile_gives_its_core():
+    image = np.random.default_rng(3).random((1500, 1300, 1)).astype(np.float32)
+    view = ScaledView(image, (1500, 1300))
+    for tile in list_tiles((1500, 1300), Grid(16, 32)):
+        assert np.array_equal(run_tile(lambda batch: batch, view, tile), image[tile.rows.core, tile.columns.core])
+
+
+def test_each_output_is_contiguous():
     bands = list(map_tiles(lambda batch: batch, ScaledView(np.ones((5, 7, 3)), (5, 7)), 3, Grid(1, 2)))
     assert all(bands[0][1][..., k].flags.c_contiguous for k in range(3))

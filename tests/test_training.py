@@ -7,7 +7,7 @@ from sklearn.base import clone
 
 import flowseg
 from flowseg import BoundarySegmenter, FlowSegmenter
-from flowseg._segmenters.inputs import hold_out
+from flowseg._segmenters.fitting.pairs import hold_out
 
 BOTH = [FlowSegmenter, BoundarySegmenter]
 
@@ -63,7 +63,7 @@ def test_losses_are_means_over_all_batches(pairs, small):
     # Without learning, the loss of an epoch is that of its batches together.
     import keras
 
-    from flowseg._nets.batches import CropBatches
+    from flowseg._nets.training.batches import CropBatches
 
     images, masks = zip(*pairs)
     seen = []
@@ -123,7 +123,7 @@ def test_training_that_diverges(pairs, small):
 
 
 def test_a_stray_pixel_does_not_blow_the_image_up(pairs):
-    from flowseg._nets.training import make_samples
+    from flowseg._nets.training.samples import make_samples
 
     stray = np.zeros((96, 96), int)
     stray[5, 5] = 1
@@ -241,7 +241,7 @@ def test_an_interruption_after_the_training_changes_nothing(pairs, small, monkey
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("flowseg._segmenters.codecs.learn_decoding", interrupt)
+    monkeypatch.setattr("flowseg._segmenters.codecs.flow_codec.learn_decoding", interrupt)
     with pytest.raises(KeyboardInterrupt):
         model.fit(images, masks, validation=(images, masks))
     assert model.__dict__ == before

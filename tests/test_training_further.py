@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from flowseg import BoundarySegmenter, FlowSegmenter, metrics
-from flowseg._nets.training import RATE_FROM_SCRATCH, RATE_FROM_TRAINED
+from flowseg._nets.training.learning_rate import RATE_FROM_SCRATCH, RATE_FROM_TRAINED
 from flowseg._segmenters.fitted import check_fitted
-from flowseg._segmenters.training import check_training_settings
+from flowseg._segmenters.fitting.settings import check_training_settings
 
 KEYS = {"loss", "val_loss", "val_loss_before", "val_loss_after", "val_ap_before", "val_ap_after"}
 
@@ -82,7 +82,7 @@ def test_lower_loss_but_fewer_objects_found(start, small, pairs, monkeypatch):
     model = load(FlowSegmenter, start, small, epochs=6, steps_per_epoch=12, learning_rate=3e-3)
     whole = state(model)
     told = iter([(0.5, 0.3), (0.6, 0.1)])  # of the start, of the end
-    monkeypatch.setattr("flowseg._segmenters.training.measure_precision", lambda *_: next(told))
+    monkeypatch.setattr("flowseg._segmenters.fitting.train_and_choose.measure_precision", lambda *_: next(told))
     model.fit(images[:4], masks[:4], validation=(images[4:], masks[4:]))
     assert min(model.history_["val_loss"]) < model.history_["val_loss_before"][0]
     assert model.history_["val_loss_after"] == model.history_["val_loss_before"]
@@ -124,10 +124,10 @@ def test_killed_and_gone_on_with_it_is_the_same_file(rate, start, small, pairs, 
     assert (tmp_path / "again.safetensors").read_bytes() == (tmp_path / "whole.safetensors").read_bytes()
 
 
-def test_without_validation_images_it_is_said_that_nothing_is_compared(start, small, pairs):
+def test_without_validation_images_a_warning_says_that_nothing_is_compared(start, small, pairs):
     images, masks = zip(*pairs)
     model = load(FlowSegmenter, start, small, epochs=1)
-    with pytest.warns(UserWarning, match="without validation images nothing tells whether training further"):
+    with pytest.warns(UserWarning, match="without validation images it stays unknown whether training further"):
         model.fit(images[:4], masks[:4])
     assert set(model.history_) == {"loss"}
     assert model.validation_ap_ is None
@@ -155,9 +155,9 @@ def test_a_training_that_diverges_leaves_the_start(start, small, pairs):
 def test_the_default_rate(start, small):
     scratch = FlowSegmenter(**small)
     assert check_training_settings(scratch).learning_rate == RATE_FROM_SCRATCH == 1e-3
-    assert check_training_settings(scratch, goes_on=True).learning_rate == RATE_FROM_TRAINED == 1e-3
+    assert check_training_settings(scratch, warm_start=True).learning_rate == RATE_FROM_TRAINED == 1e-3
     assert FlowSegmenter.from_pretrained("nuclei").learning_rate == "auto"
-    assert check_training_settings(FlowSegmenter(learning_rate=0.5), goes_on=True).learning_rate == 0.5
+    assert check_training_settings(FlowSegmenter(learning_rate=0.5), warm_start=True).learning_rate == 0.5
     for wrong in (0, -1e-3, float("nan"), float("inf"), "fast", None, [1e-3]):
         with pytest.raises((TypeError, ValueError), match="learning_rate must be a number"):
             check_training_settings(FlowSegmenter(learning_rate=wrong))

@@ -9,7 +9,7 @@ import tifffile
 from vendor_formats import write_czi, write_lif, write_nd2
 
 from flowseg import io
-from flowseg._image_files.vendor import READERS
+from flowseg._image_files.bioio_formats import READERS
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def test_several_series_are_named(stack, tmp_path):
     write_lif(tmp_path / "a.lif", stack[:1], stack[1:2], names=("well A1", "well B2"))
     for read in (io.read_image, io.read_pixel_size):
         with pytest.raises(
-            ValueError, match=r"scene must say which image of .*a\.lif to read, .* 'well A1', 'well B2'"
+            ValueError, match=r"scene must be the name or number of one image of .*a\.lif; .* 'well A1', 'well B2'"
         ):
             read(tmp_path / "a.lif")
     for scene in (1, "well B2"):
@@ -105,7 +105,9 @@ def test_several_images_of_ome_are_named(stack, tmp_path):
             metadata = {"axes": "YX", "Name": f"well {k}", "PhysicalSizeX": size, "PhysicalSizeY": size}
             tiff.write(stack[k, 0], metadata=metadata)
     for read in (io.read_image, io.read_pixel_size):
-        with pytest.raises(ValueError, match=r"scene must say which .*; it holds 'well 0', 'well 1'"):
+        with pytest.raises(
+            ValueError, match=r"scene must be the name or number of one image of .*; it holds 'well 0', 'well 1'"
+        ):
             read(file)
     assert np.array_equal(io.read_image(file, scene="well 1"), stack[1, 0])
     assert np.array_equal(io.read_image(file, scene=0), stack[0, 0])
@@ -121,9 +123,9 @@ def test_times(stack, tmp_path):
         io.read_image(tmp_path / "a.ome.tif", t=3)
 
 
-def test_only_what_is_chosen_is_read(stack, tmp_path, monkeypatch):
+def test_only_the_selected_part_is_read(stack, tmp_path, monkeypatch):
     da = pytest.importorskip("dask.array", reason="dask is not installed")
-    from flowseg._image_files import parts
+    from flowseg._image_files import opening
     from flowseg._image_files.source import Source, pick
 
     def refuse(block):
@@ -132,7 +134,7 @@ def test_only_what_is_chosen_is_read(stack, tmp_path, monkeypatch):
     broken = da.from_array(stack, chunks=(1, 1, 8, 9)).map_blocks(refuse, dtype=stack.dtype, meta=np.array((), "u2"))
     lazy = da.concatenate([broken[:2], da.from_array(stack[2:], chunks=(1, 1, 8, 9))])
     source = Source(tmp_path / "a.nd2", "ZCYX", lazy.shape, lazy.dtype, lambda index: np.asarray(pick(lazy, index)))
-    monkeypatch.setattr(parts, "open_scene", lambda path, scene: nullcontext(source))
+    monkeypatch.setattr(opening, "open_scene", lambda path, scene: nullcontext(source))
     (tmp_path / "a.nd2").touch()
     assert np.array_equal(io.read_image(tmp_path / "a.nd2", z=2, channel=0), stack[2, 0])
     with pytest.raises(OSError, match="read too much"):
@@ -144,7 +146,7 @@ def test_damaged_files(suffix, tmp_path):
     pytest.importorskip(f"bioio_{suffix[1:]}", reason=f"bioio-{suffix[1:]} is not installed")
     file = tmp_path / f"a{suffix}"
     file.write_bytes(b"nothing of the kind" * 30)
-    with pytest.raises(ValueError, match=rf"a{suffix} must be a file that bioio-{suffix[1:]} can read; it says:"):
+    with pytest.raises(ValueError, match=rf"a{suffix} must be a file that bioio-{suffix[1:]} can read; it reports:"):
         io.read_image(file)
     with pytest.raises(FileNotFoundError, match="must be an image file; there is none"):
         io.read_image(tmp_path / f"b{suffix}")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scores import THRESHOLDS, precision, say_precision, say_thresholds
+from scores import THRESHOLDS, format_precision, format_thresholds, precision
 
 # Bounds in pixels of the classes of images, by their typical object.
 SIZES = (0.0, 12.0, 24.0, np.inf)
@@ -20,7 +20,7 @@ def write_ahead(ours: dict[str, Any], others: dict[str, dict[str, Any]], at: tup
     a = np.array(ours["counts"])
     with open(file, "w", newline="") as stream:
         writer = csv.writer(stream)
-        heads = ("ahead / equal / behind at {:g}", "errors fewer there, at most")
+        heads = ("ahead / equal / behind at {:g}", "fewer errors than flows, at most")
         writer.writerow(["flows (seed 0) beside", *(head.format(THRESHOLDS[i]) for i in at for head in heads)])
         for name, other in others.items():
             b, cells = np.array(other["counts"]), []
@@ -39,11 +39,11 @@ def write_sizes(jobs: dict[str, dict[str, Any]], diameters: list[float], at: tup
     with open(file, "w", newline="") as stream:
         writer = csv.writer(stream)
         heads = [f"{name} ({found.size} images)" for name, found in images.items()]
-        writer.writerow(["AP at IoU " + say_thresholds(at), *heads])
+        writer.writerow(["AP at IoU " + format_thresholds(at), *heads])
         for name, job in jobs.items():
             counts = np.array(job["counts"])
             values = [precision(counts[found]) for found in images.values()]
-            writer.writerow([name, *(say_precision(v, at) for v in values)])
+            writer.writerow([name, *(format_precision(v, at) for v in values)])
 
 
 def _precision_per_image(counts: np.ndarray) -> np.ndarray:

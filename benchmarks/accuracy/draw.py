@@ -44,6 +44,8 @@ COLORS = {
     "Cellpose 3.1.1.3": "tab:red",
     "Cellpose 3.1.1.3, diameters estimated": "tab:pink",
 }
+# Panels beside each other.
+COLUMNS = 2
 AT = AT_HALF, AT_THREE_QUARTERS = THRESHOLDS.index(0.5), THRESHOLDS.index(0.75)
 
 # What others are compared with: all trainings; image by image the first.
@@ -66,7 +68,7 @@ def jobs_of(results: Results, data: str) -> dict[str, tuple[str, dict[str, Any]]
 
 def write_scores(results: Results, data: str, file: Path) -> None:
     """One row per tool; intervals at IoU 0.5 and 0.75."""
-    rows = [("true masks, there and back", results[f"{data} | ceiling"])]
+    rows = [("true masks, to flows and back", results[f"{data} | ceiling"])]
     rows += [(name + _by_length(result), result) for name, (_, result) in jobs_of(results, data).items()]
     with open(file, "w", newline="") as stream:
         writer = csv.writer(stream)
@@ -80,7 +82,7 @@ def write_scores(results: Results, data: str, file: Path) -> None:
 
 def _by_length(result: dict[str, Any]) -> str:
     """What marks a training whose minutes did not count."""
-    return ", by its length" if result.get("epochs_given") else ""
+    return ", by epochs" if result.get("epochs_given") else ""
 
 
 def write_differences(ours: Results, others: Results, groups: np.ndarray, file: Path) -> None:
@@ -88,7 +90,7 @@ def write_differences(ours: Results, others: Results, groups: np.ndarray, file: 
     with open(file, "w", newline="") as stream:
         writer = csv.writer(stream)
         seeds = [job.rpartition(", ")[2] for job in ours]
-        writer.writerow(["flows less", *(f"at IoU {THRESHOLDS[i]:g}, {seed}" for seed in seeds for i in AT)])
+        writer.writerow(["flows minus", *(f"at IoU {THRESHOLDS[i]:g}, {seed}" for seed in seeds for i in AT)])
         for name, other in others.items():
             found = [difference(result, other, groups) for result in ours.values()]
             writer.writerow([name, *(say_difference(d, i) for d in found for i in AT)])
@@ -96,11 +98,22 @@ def write_differences(ours: Results, others: Results, groups: np.ndarray, file: 
 
 def draw_scores(results: Results, sets: list[str], file: Path) -> None:
     """Average precision against IoU, one panel per set."""
-    figure, axes = plt.subplots(1, len(sets), figsize=(3.4 * len(sets), 4.0), sharey=True, layout="constrained")
+    n_rows = -(-len(sets) // COLUMNS)
+    figure, axes = plt.subplots(
+        n_rows,
+        COLUMNS,
+        squeeze=False,
+        figsize=(4 * COLUMNS, 3 * n_rows + 1),
+        sharex=True,
+        sharey=True,
+        layout="constrained",
+    )
+    for ax in axes.flat[len(sets) :]:
+        ax.set_axis_off()
     lines: dict[str, Any] = {}
-    for ax, data in zip(np.atleast_1d(axes), sets, strict=True):
+    for ax, data in zip(axes.flat, sets, strict=False):
         ceiling = pooled(results[f"{data} | ceiling"])
-        (lines["true masks, there and back"],) = ax.plot(THRESHOLDS, ceiling, color="0.6", ls=":")
+        (lines["true masks, to flows and back"],) = ax.plot(THRESHOLDS, ceiling, color="0.6", ls=":")
         seen = set()
         for name, result in jobs_of(results, data).values():
             (lines[name],) = ax.plot(THRESHOLDS, pooled(result), color=COLORS[name], marker="o", ms=3)
@@ -108,9 +121,11 @@ def draw_scores(results: Results, sets: list[str], file: Path) -> None:
                 ax.fill_between(THRESHOLDS, result["low"], result["high"], color=COLORS[name], alpha=0.1, lw=0)
             seen.add(name)
         marked = all(_by_length(result) for _, result in jobs_of(results, data).values())
-        ax.set(title=TITLES[data] + ", by length" * marked, xlabel="IoU", ylim=(0, 1.02))
-    np.atleast_1d(axes)[0].set_ylabel("average precision, pooled")
-    figure.legend(list(lines.values()), list(lines), fontsize=8, ncols=3, loc="outside lower center")
+        ax.set(title=TITLES[data] + ", by epochs" * marked, ylim=(0, 1.02))
+    for ax in axes[-1]:
+        ax.set_xlabel("IoU")
+    figure.supylabel("average precision, pooled")
+    figure.legend(list(lines.values()), list(lines), ncols=2, loc="outside lower center")
     figure.savefig(file, dpi=110)
     plt.close(figure)
 

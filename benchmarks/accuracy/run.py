@@ -104,7 +104,7 @@ def run(job: Job, python: str, file: Path, folder: Path, epochs: int | None) -> 
 
 
 def describe_set(file: Path) -> dict[str, Any]:
-    """What the images to report are, and the score of their true masks, made flows and followed back."""
+    """What the test images are, and the score of their true masks, made flows and followed back."""
     true = read(file, "report", "mask")
     with np.load(file) as packed:
         groups = packed["report/groups"]

@@ -71,12 +71,12 @@ def difference(a: dict[str, Any], b: dict[str, Any], groups: np.ndarray) -> dict
     }
 
 
-def say_thresholds(at: Sequence[int]) -> str:
-    """Some of the thresholds, for the head of a column of `say_precision`."""
+def format_thresholds(at: Sequence[int]) -> str:
+    """Some of the thresholds, for the head of a column of `format_precision`."""
     return " / ".join(f"{THRESHOLDS[i]:g}" for i in at)
 
 
-def say_precision(values: Sequence[float] | np.ndarray, at: Sequence[int]) -> str:
+def format_precision(values: Sequence[float] | np.ndarray, at: Sequence[int]) -> str:
     """Average precision at some of the thresholds."""
     return " / ".join(f"{values[i]:.3f}" for i in at)
 

@@ -2,8 +2,8 @@
 First segmentation
 ==================
 
-From an image to numbered nuclei in three lines, with a model that ships with flowseg. How to look at the result
-takes the rest of this page.
+From an image to numbered nuclei in three lines, with a model that ships with flowseg. The rest of this page shows how
+to look at the result.
 """
 
 # sphinx_gallery_thumbnail_number = 2
@@ -11,24 +11,26 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import flowseg
-from flowseg import FlowSegmenter, plot, synthetic
+from flowseg import FlowSegmenter, datasets, plot
 
 # %%
 # An image
 # --------
 #
-# In real life it comes from a file: ``image = flowseg.io.read_image("nuclei.tif")``. Here it is drawn: touching
-# nuclei of about 24 pixels, of different brightness, in uneven light, with the noise of a camera. Any numeric type
-# and any range of grey values will do: images are stretched between their 1st and 99th percentiles.
-image, true_masks = synthetic.cells((256, 320), 75, rng=1)
-print(image.shape, image.dtype, f"{image.min():.2f} to {image.max():.2f}")
+# Your own image comes from a file: ``image = flowseg.io.read_image("nuclei.tif")``. This one ships with flowseg: nuclei
+# of about 27 pixels, of different brightness, some of them touching. Any numeric type and any range of gray values
+# will do, because flowseg stretches images between their 1st and 99th percentiles.
+images, annotations, fields = datasets.nuclei()
+image, true_masks = images[7], annotations[7]
+print(image.shape, image.dtype, f"{image.min()} to {image.max()}")
 
 # %%
 # Segment it
 # ----------
 #
-# "nuclei" was trained on fluorescence nuclei of many experiments; :doc:`/models` says how good it is, and where it
-# fails. The result is a label image: 0 is background, and every other number is one nucleus.
+# The model "nuclei" was trained on fluorescence images of many experiments, but on none of this field of view.
+# :doc:`/benchmarks/models` shows how good it is, and where it fails. The result is a label image: 0 is background, and
+# every other number is one nucleus.
 segmenter = FlowSegmenter.from_pretrained("nuclei")
 masks = segmenter.predict(image)
 print(masks.shape, masks.dtype, f"{masks.max()} nuclei")
@@ -37,8 +39,8 @@ print(masks.shape, masks.dtype, f"{masks.max()} nuclei")
 # Look at it
 # ----------
 #
-# Look at clumps first. An outline round two nuclei is a merge, a line across one nucleus a split. Then look along the
-# border of the image and at the faintest nuclei: there most are missed.
+# Look at clumps first. An outline around two nuclei is a merge, a line across one nucleus a split. Then look along the
+# border of the image and at the faintest nuclei: most false negatives are there.
 figure, axes = plt.subplots(1, 2, figsize=(9, 3.9), layout="constrained")
 axes[0].imshow(image, cmap="gray", vmax=np.percentile(image, 99.5))
 axes[0].set_axis_off()
@@ -46,16 +48,16 @@ axes[0].set_title("image")
 plot.show_outlines(image, masks, ax=axes[1]).set_title(f"{masks.max()} nuclei found")
 
 # %%
-# What the network sees
-# ---------------------
+# What the network predicts
+# -------------------------
 #
-# The network predicts two things for every pixel: a *flow*, the direction to the middle of its nucleus, and whether
-# it belongs to a nucleus at all. Where two nuclei touch, flows point away from each other, to either side: in the
-# colors below, opposite hues meet at the border. That is why touching nuclei come apart although no dark line parts
-# them.
+# The network predicts two things for every pixel: a *flow*, the direction to the center of its nucleus, and the
+# probability that it belongs to a nucleus at all. Where two nuclei touch, their flows point away from each other. In
+# the colors below, opposite hues meet at such a border. That is why touching nuclei are separated although no dark
+# line runs between them.
 flows, cellprob = segmenter.predict_flows(image)
-part = np.s_[150:256, 0:110]
-figure, axes = plt.subplots(1, 3, figsize=(9, 2.9), layout="constrained")
+part = np.s_[0:130, 220:320]
+figure, axes = plt.subplots(1, 3, figsize=(9, 4), layout="constrained")
 axes[0].imshow(image[part], cmap="gray")
 axes[0].set_title("a clump")
 axes[1].imshow(1 / (1 + np.exp(-cellprob[part])), cmap="gray", vmin=0, vmax=1)
@@ -68,10 +70,9 @@ for ax in axes[:2]:
 # How good is it?
 # ---------------
 #
-# Only annotations can say. For a drawn image the truth is known; a nucleus counts as found if it and its match share
-# at least half of the pixels that either has (IoU 0.5). Drawn nuclei are easier than yours: do not take these numbers
-# home.
+# Only annotations can answer this. A nucleus counts as found if it and its match share at least half of the pixels
+# that either has (IoU 0.5). Average precision counts the matches among all nuclei that were annotated or found.
 result = flowseg.metrics.match(true_masks, masks, threshold=0.5)
 print(f"average precision {result.average_precision:.2f}")
-figure, ax = plt.subplots(figsize=(5.5, 5), layout="constrained")
+figure, ax = plt.subplots(figsize=(6, 4.8), layout="constrained")
 plot.show_comparison(true_masks, masks, image=image, ax=ax)

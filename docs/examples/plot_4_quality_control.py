@@ -10,15 +10,17 @@ import numpy as np
 from scipy import ndimage
 
 import flowseg
-from flowseg import FlowSegmenter, plot, synthetic
+from flowseg import FlowSegmenter, datasets, plot
 
 # %%
 # What is wrong with these annotations?
 # -------------------------------------
 #
-# One annotated image, damaged in five ways that happen to everybody. Most training scripts would take all of them
-# without an error message. `flowseg.check_masks` names what it finds; nothing is wrong with the first.
-image, masks = synthetic.cells((150, 190), 30, rng=21)
+# One annotated image, damaged in five ways that are common. Most training scripts would accept all of them
+# without an error message. `flowseg.check_masks` names what it finds. It finds nothing in the annotation as it was
+# made.
+images, annotations, _ = datasets.nuclei()
+image, masks = images[8], annotations[8]
 
 
 def make_binary(masks):
@@ -27,18 +29,18 @@ def make_binary(masks):
 
 
 def use_a_number_twice(masks):
-    """Two cells with one number, as after merging annotations of two people."""
+    """Two nuclei with one number, as after merging annotations of two people."""
     return np.where(masks == masks.max(), 1, masks)
 
 
 def leave_holes(masks):
-    """Contours filled badly."""
+    """Contours that were not filled well."""
     holes = np.any([ndimage.binary_erosion(masks == k, iterations=5) for k in range(1, masks.max(), 4)], axis=0)
     return np.where(holes, 0, masks)
 
 
 def add_specks(masks):
-    """Slips of the brush: a few pixels of a cell's number elsewhere."""
+    """Slips of the brush: a few pixels of a nucleus' number elsewhere."""
     damaged = masks.copy()
     rows, columns = np.nonzero(ndimage.binary_erosion(masks == 0, iterations=5))
     chosen = np.random.default_rng(0).choice(rows.size, 12, replace=False)
@@ -58,7 +60,7 @@ def shift(masks):
 damages = {"as annotated": masks}
 for damage in (make_binary, use_a_number_twice, leave_holes, add_specks, shift):
     damages[damage.__name__.replace("_", " ")] = damage(masks)
-figure, axes = plt.subplots(2, 3, figsize=(9, 5.4), layout="constrained")
+figure, axes = plt.subplots(2, 3, figsize=(9, 5.6), layout="constrained")
 for ax, (name, damaged) in zip(axes.flat, damages.items(), strict=True):
     report = flowseg.check_masks(damaged, image)
     found = ", ".join(finding.kind for finding in report.findings) or "nothing found"
@@ -71,8 +73,9 @@ for name, damaged in damages.items():
     print(f"{name}: {flowseg.check_masks(damaged, image)}")
 
 # %%
-# What can be mended without you is mended, and said: pieces that have one number become objects of their own. Where
-# shifted masks belong, and which cell is which in a binary image where cells touch, only you can say.
+# `flowseg.mend_masks` repairs what it can without you, and lists what it did: components that share one number become
+# objects with numbers of their own. Only you know where shifted masks belong, and which nucleus is which in a binary
+# image where nuclei touch.
 mended, done = flowseg.mend_masks(add_specks(leave_holes(use_a_number_twice(masks))))
 print("\n".join(done))
 
@@ -80,17 +83,17 @@ print("\n".join(done))
 # Which objects can be trusted?
 # -----------------------------
 #
-# The same cells by a camera with far too little light. ``predict_objects`` gives every object a score, the
-# probability that it matches a real one at IoU 0.5, learned from validation images. Sort by it and look at the worst
-# first: that is where a correction by hand counts most.
-dim = image + np.random.default_rng(3).normal(0, 0.18, image.shape)
-found, objects = FlowSegmenter.from_pretrained("nuclei").predict_objects(dim)
+# An image with crowded nuclei. ``predict_objects`` gives every object a score, the probability that it matches an
+# annotated one at IoU 0.5, learned from validation images. Sort by it and look at the lowest first: a correction by
+# hand counts most there.
+image, masks = images[9], annotations[9]
+found, objects = FlowSegmenter.from_pretrained("nuclei").predict_objects(image)
 score = np.concatenate([[np.nan], objects["score"]])[found]
 
-figure, axes = plt.subplots(1, 3, figsize=(9, 2.8), layout="constrained")
-axes[0].imshow(dim, cmap="gray", vmax=np.percentile(dim, 99.5))
-axes[0].set_title("too little light")
-plot.show_outlines(dim, masks, ax=axes[1]).set_title(f"{masks.max()} cells in truth")
+figure, axes = plt.subplots(1, 3, figsize=(9, 3.1), layout="constrained")
+axes[0].imshow(image, cmap="gray", vmax=np.percentile(image, 99.5))
+axes[0].set_title("image")
+plot.show_outlines(image, masks, ax=axes[1]).set_title(f"{masks.max()} annotated nuclei")
 axes[2].set_facecolor("black")
 shown = axes[2].imshow(score, cmap="cividis", vmin=0.3, vmax=1, interpolation="nearest")
 axes[2].set_title(f"{found.max()} found, and their scores")
@@ -99,15 +102,15 @@ for ax in axes:
     ax.set(xticks=[], yticks=[])
 
 # %%
-# The worst five, and what the truth says of them. A score says nothing of what was missed, and this one was learned
-# on other images: check it once against a few annotations of your own.
+# The five lowest, and how well they match the annotation. A score knows nothing of false negatives, and this one was
+# learned on other images: check it once against a few annotations of your own.
 iou = flowseg.metrics.match(found, masks).iou
 for k in np.argsort(objects["score"])[:5]:
-    print(f"label {objects['label'][k]:2d}: score {objects['score'][k]:.2f}, IoU with the truth {iou[k]:.2f}")
+    print(f"label {objects['label'][k]:2d}: score {objects['score'][k]:.2f}, IoU with the annotation {iou[k]:.2f}")
 
 # %%
-# If the mean score is far from the share that really match, scores rank the objects of such images and are no
-# probabilities there. ``fit_thresholds`` on annotated images of your own learns them anew.
+# If the mean score is far from the share that really match, scores still rank the objects of such images but are not
+# probabilities there. ``fit_thresholds`` learns them again from your own annotated images.
 print(f"mean score {objects['score'].mean():.2f}, share that match {np.mean(iou >= 0.5):.2f}")
 figure, ax = plt.subplots(figsize=(5, 2.8), layout="constrained")
 plot.show_quality(objects, true=masks, predicted=found, ax=ax)

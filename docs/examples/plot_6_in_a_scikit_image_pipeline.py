@@ -14,17 +14,18 @@ from skimage.filters import gaussian
 from skimage.measure import regionprops_table
 from skimage.segmentation import clear_border, expand_labels
 
-from flowseg import FlowSegmenter, plot, synthetic
+from flowseg import FlowSegmenter, datasets, plot
 
 # %%
 # Two channels
 # ------------
 #
-# The first shows nuclei, the second a protein that sits in the cytoplasm and, in a third of these drawn cells, in the
-# nucleus. From a file: ``flowseg.io.read_image("cells.ome.tif", channel=(0, 1))``.
+# The first shows real nuclei. The second is drawn around them: a protein that is in the cytoplasm or, in a third of the
+# cells, in the nucleus. From a file: ``flowseg.io.read_image("cells.ome.tif", channel=(0, 1))``.
 rng = np.random.default_rng(5)
-nuclei, true_nuclei = synthetic.cells((300, 400), 62, diameter=26, rng=12)
-cells = expand_labels(true_nuclei, distance=9)
+images, annotations, _ = datasets.nuclei()
+nuclei, true_nuclei = images[4], annotations[4]
+cells = expand_labels(true_nuclei, distance=7)
 moved = rng.random(true_nuclei.max() + 1) < 1 / 3
 in_nucleus = np.where(moved, rng.uniform(0.7, 0.9, moved.size), rng.uniform(0.15, 0.3, moved.size))
 in_cytoplasm = np.where(moved, rng.uniform(0.15, 0.25, moved.size), rng.uniform(0.5, 0.7, moved.size))
@@ -35,17 +36,18 @@ protein = rng.poisson(150 * gaussian(0.05 + light, 1.2)) / 150
 # Segment, then clear the border and grow rings
 # ---------------------------------------------
 #
-# Nuclei that the image cuts have no size worth measuring. ``expand_labels`` gives every nucleus a rim of six pixels
-# without ever running into its neighbour; less the nucleus it is a ring of cytoplasm with the nucleus' number.
+# Nuclei that the border of the image cuts have no size worth measuring. ``expand_labels`` gives every nucleus a rim of
+# five pixels without ever running into its neighbor. Without the nucleus, it is a ring of cytoplasm with the number of
+# the nucleus.
 masks = FlowSegmenter.from_pretrained("nuclei").predict(nuclei)
 whole = clear_border(masks)
-rings = np.where(masks == 0, expand_labels(masks, distance=6), 0)
+rings = np.where(masks == 0, expand_labels(masks, distance=5), 0)
 rings[~np.isin(rings, whole)] = 0
-print(f"{masks.max()} nuclei, {np.unique(whole).size - 1} of them whole")
+print(f"{masks.max()} nuclei, {np.unique(whole).size - 1} of them not cut by the border")
 
 figure, axes = plt.subplots(1, 2, figsize=(9, 3.8), layout="constrained")
-color = np.stack([np.zeros_like(protein), protein, nuclei], axis=-1) / np.percentile(nuclei, 99.5)
-axes[0].imshow(color.clip(0, 1))
+blue, green = (channel / np.percentile(channel, 99.5) for channel in (nuclei, protein))
+axes[0].imshow(np.stack([0 * green, green, blue], axis=-1).clip(0, 1))
 axes[0].set_axis_off()
 axes[0].set_title("nuclei (blue), protein (green)")
 plot.show_outlines(protein, rings, linewidth=0.8, ax=axes[1]).set_title("rings of cytoplasm, on the protein")
@@ -66,9 +68,9 @@ table.round(2).head()
 # The answer
 # ----------
 #
-# Two groups, and hardly anything between them: a threshold at 1 parts them. With one broad heap instead the ratio
-# would answer nothing. A ring that reaches into a neighbour's nucleus or onto background pulls ratios together: look
-# at the rings before you believe the numbers.
+# Two groups, and hardly anything between them: a threshold at 1 separates them. One broad group would answer nothing. A
+# ring that reaches into another nucleus or onto background pulls ratios together: look at the rings before you
+# believe the numbers.
 inside = np.isin(whole, table["label"][table["ratio"] > 1])
 figure, axes = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained", width_ratios=[1, 1.3])
 axes[0].hist(table["ratio"], bins=np.geomspace(0.25, 5, 25), color="0.45")

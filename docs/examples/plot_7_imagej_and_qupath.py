@@ -15,9 +15,9 @@ import numpy as np
 import roifile
 
 import flowseg
-from flowseg import FlowSegmenter, io, synthetic
+from flowseg import FlowSegmenter, datasets, io
 
-image, _ = synthetic.cells((200, 260), 45, rng=30)
+image = datasets.nuclei().images[0]
 masks = FlowSegmenter.from_pretrained("nuclei").predict(image)
 folder = Path(tempfile.mkdtemp())
 
@@ -29,7 +29,7 @@ folder = Path(tempfile.mkdtemp())
 # label image opens like any TIFF, with its scale set.
 io.write_roi(folder / "nuclei.zip", masks)
 io.write_masks(folder / "nuclei.tif", masks, pixel_size=(0.325, 0.325))
-print(*io.read_pixel_size(folder / "nuclei.tif"), "micrometres")
+print(*io.read_pixel_size(folder / "nuclei.tif"), "micrometers")
 
 # %%
 # QuPath
@@ -44,10 +44,10 @@ print(len(features), features[0]["geometry"]["type"], features[0]["properties"])
 # What the other programs see
 # ---------------------------
 #
-# Regions as a library of ImageJ's format reads them, drawn over the image. Close by, outlines are steps: each corner
-# is the corner of a pixel. In ImageJ the corner of the first pixel is at (0, 0) and its middle at (0.5, 0.5); a
-# picture of Matplotlib's has the middle at (0, 0), hence the half. An export that forgets this half pixel shifts
-# every outline, which shows at small objects first.
+# Regions as a library for ImageJ's format reads them, drawn over the image. Seen from close up, outlines are steps:
+# each corner is the corner of a pixel. In ImageJ the corner of the first pixel is at (0, 0) and its center at
+# (0.5, 0.5). Matplotlib has the center at (0, 0), hence the half. An export that forgets this half pixel shifts every
+# outline, which shows at small objects first.
 regions = roifile.roiread(folder / "nuclei.zip")
 figure, axes = plt.subplots(1, 2, figsize=(9, 3.7), layout="constrained", width_ratios=[1.3, 1])
 for ax in axes:
@@ -57,15 +57,15 @@ for ax in axes:
             x, y = np.concatenate([corners, corners[:1]]).T - 0.5
             ax.plot(x, y, color="gold", lw=1.2)
     ax.set_axis_off()
-axes[0].set(title=f"{len(regions)} regions", xlim=(-0.5, 259.5), ylim=(199.5, -0.5))
-axes[1].set(title="close by", xlim=(29.5, 89.5), ylim=(164.5, 118.5))
+axes[0].set(title=f"{len(regions)} regions", xlim=(-0.5, 319.5), ylim=(255.5, -0.5))
+axes[1].set(title="from close up", xlim=(149.5, 209.5), ylim=(115.5, 65.5))
 
 # %%
 # And back
 # --------
 #
 # Corrected in ImageJ or QuPath they are read again, as annotations for the next training. The files do not hold the
-# size of the image, so it must be said.
+# size of the image, so it must be given.
 from_imagej = flowseg.io.read_roi(folder / "nuclei.zip", masks.shape)
 from_qupath = flowseg.io.read_geojson(folder / "nuclei.geojson", masks.shape)
 for name, back in (("ImageJ", from_imagej), ("QuPath", from_qupath)):

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from flowseg import _diffusion
 from flowseg._flows.following import find_endpoints
 from flowseg._system.parallel import run_parts, split_range
-from flowseg._system.threads import check_wanted
+from flowseg._system.threads import check_canceled
 
 # Pixels of one call of the kernel, about: some hundred rows of an image of common size. Source: chosen.
 PIXELS_PER_CALL = 65536
@@ -26,7 +26,7 @@ def find_basins(flows: NDArray[np.float32], state: NDArray[np.int32], n_iter: in
     if n_iter is not None:
         return _find_basins_by_endpoint(flows, state, n_iter, workers)
     n = _diffusion.number_basins(find_successors(flows, state, workers), state)
-    check_wanted()
+    check_canceled()
     return n
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from flowseg import _checks, _diffusion
-from flowseg._flows.targets import NO_FLOWS, PIXELS_PER_SECOND, split_objects
+from flowseg._flows.targets import PIXELS_PER_SECOND, split_objects
 from flowseg._labels.components import Components, find_components
 from flowseg._system.parallel import run_parts
 from flowseg._system.threads import interruptibly, size_of
@@ -16,13 +16,10 @@ def compare_flows(
     objects: Components, chosen: NDArray[np.intp], flows: NDArray[np.float32], workers: int
 ) -> NDArray[np.float64]:
     """Return the flow errors of the chosen objects (others: 0) without storing their own flows."""
-    ndim = flows.shape[0]
     errors = np.zeros(objects.n)
 
     def work(part: NDArray[np.intp], interrupt: NDArray[np.int32]) -> int:
-        return _diffusion.diffuse(
-            objects.image, objects.boxes, part, ndim, np.ones(3), -1, NO_FLOWS, flows, errors, interrupt
-        )
+        return _diffusion.compute_flow_errors(objects.image, objects.boxes, part, flows, errors, interrupt)
 
     parts, seconds = split_objects(objects, chosen, None)
     run_parts(work, parts, workers, seconds=seconds)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from flowseg import _diffusion
 from flowseg._system.parallel import run_parts
-from flowseg._system.threads import check_wanted
+from flowseg._system.threads import check_canceled
 
 # Two basins that touch are joined if their affinity is larger than this (no unit). It is 1 where flows pass through the
 # common border, 2 where they point straight at each other, and negative where they part. At a border of two objects
@@ -45,7 +45,7 @@ def list_faces(flows: NDArray[np.float32], labels: NDArray[np.int32], n: int) ->
         agreement, convergence = np.empty((2, room), dtype=np.int64)
         squares, sizes = np.zeros((2, n + 1), dtype=np.int64)
         count = _diffusion.list_faces(flows, labels, pairs, agreement, convergence, squares, sizes)
-        check_wanted()
+        check_canceled()
         if count <= room:
             return Faces(np.ascontiguousarray(pairs[:, :count]), agreement[:count], convergence[:count], squares, sizes)
         room = count

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from flowseg import _checks, _diffusion
 from flowseg._labels.components import Components, find_components
 from flowseg._system.parallel import run_parts, split_by_cost
-from flowseg._system.threads import check_wanted, interruptibly, size_of
+from flowseg._system.threads import check_canceled, interruptibly, size_of
 
 # Parts that the objects of an image are split into, and seconds that a part takes at least. Source: chosen; enough for
 # many threads, and none so small that its call costs more than its work.
@@ -22,9 +22,6 @@ PIXELS_PER_SECOND = 3e7  # of an image, without the diffusion
 UPDATES_PER_SECOND = 4e9  # a pixel in one iteration is an update
 PIXEL_COST = 100  # of a pixel besides its updates, in updates
 RIM = 2  # pixels around an object, along each axis
-
-# Stands for flows that a kernel does not write or does not read.
-NO_FLOWS = np.empty((0, 0, 0, 0), dtype=np.float32)
 
 
 def masks_to_flows(
@@ -125,9 +122,7 @@ def _diffuse(
     distances = np.concatenate([np.ones(3 - ndim), spacing / spacing.min()])
 
     def work(part: NDArray[np.intp], interrupt: NDArray[np.int32]) -> int:
-        return _diffusion.diffuse(
-            components.image, components.boxes, part, ndim, distances, steps, flows, NO_FLOWS, np.empty(0), interrupt
-        )
+        return _diffusion.compute_flows(components.image, components.boxes, part, distances, steps, flows, interrupt)
 
     parts, seconds = split_objects(components, np.flatnonzero(components.sizes > 1), n_iter)  # one pixel has no flow
     run_parts(work, parts, workers, seconds=seconds)
@@ -141,7 +136,7 @@ def split_objects(
     extent = objects.boxes[chosen, 3:] - objects.boxes[chosen, :3]
     updates = (extent + RIM).prod(axis=1) * (2.0 * (extent - 1).sum(axis=1) if n_iter is None else float(n_iter))
     costs = updates + PIXEL_COST * objects.sizes[chosen]
-    check_wanted()
+    check_canceled()
     seconds = float(costs.sum()) / UPDATES_PER_SECOND
     n_parts = int(np.clip(seconds / SECONDS_PER_PART, 1, N_PARTS))
     return [chosen[part] for part in split_by_cost(costs, n_parts)], seconds

@@ -12,14 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowseg import _checks
-from flowseg._image_files.parts import AXES, choose_part, open_image
+from flowseg._image_files.labels import as_label_image
+from flowseg._image_files.opening import open_image
+from flowseg._image_files.selection import ALL, AXES, Selection, choose_part
 from flowseg._image_files.source import Source
 from flowseg._labels.from_rgb import masks_from_rgb
 from flowseg._system import memory
+from flowseg._system.invalid_file import InvalidFileError
 
 StrPath = str | os.PathLike[str]
 
-# What tifffile calls an axis that the file does not name.
+# tifffile's name of an axis that the file does not name.
 UNNAMED = "Q"
 
 
@@ -39,9 +42,9 @@ def read_image(
     ----------
     path : path
         TIFF (OME-TIFF and ImageJ's among them), PNG, JPEG or BMP file; with the extra ``bioio`` also Zeiss
-        ``.czi``, Nikon ``.nd2`` and Leica ``.lif``, and what else a reader of bioio's is installed for.
+        ``.czi``, Nikon ``.nd2`` and Leica ``.lif``, and other formats for which a reader of bioio is installed.
     axes : str, optional
-        Names of the axes, in the order of the array in the file, if the file does not say or says it wrong: T time, Z
+        Names of the axes, in the order of the array in the file, if the file names none or wrong ones: T time, Z
         planes, C channels, Y rows, X columns, S samples of color. For example "CYX" for pages that are channels.
     channel : int or sequence of int, optional
         Channels to take, the first is 0; all by default.
@@ -50,32 +53,34 @@ def read_image(
     t : int, optional
         Time to take of a series, the first is 0.
     scene : int or str, optional
-        Which image to take of a file that holds several (scenes, positions, series): its number, the first is 0, or
-        its name. Levels of a pyramid are one image, of which the largest is read.
+        Image to take of a file that holds several (scenes, positions, series): its number, the first is 0, or its name.
+        Levels of a pyramid are one image, of which the largest is read.
     keep_color : bool
         Whether an RGB picture whose three channels are equal everywhere keeps them, as a model of color pictures
-        needs. By default it is read as what it is, grey.
+        needs. By default it becomes one channel.
 
     Returns
     -------
     image : ndarray, shape (rows, columns) or (rows, columns, channels)
         Numbers as in the file, channels last. An opacity channel that is opaque everywhere is left out. Rows and
-        columns are turned as the file's orientation tag says, 0 is black, and palettes are replaced by their colors.
+        columns follow the file's orientation tag, 0 is black, and palettes are replaced by their colors.
 
     Raises
     ------
     ImportError
-        If the file is of a maker's format and the package that reads it is not installed; the sentence names it.
+        If the file is of a maker's format and the package that reads it is not installed; the message names it.
     MemoryError
-        If the image does not fit into the memory that this process may use; nothing is read then.
+        If the image does not fit into the memory that this process may use.
+    InvalidFileError
+        If the file cannot be read as an image, is of another kind than its name, lacks pixels or a file of its set, or
+        holds a stack of which no plane is selected.
     ValueError
-        If the file cannot be read as an image, is not what its name says, lacks pixels or a file of its set, or holds
-        more than one image and nothing says which; its name is in the sentence.
+        If the file holds several images and `scene` is not given, or lacks the selected part.
 
     Notes
     -----
-    What an axis is is never guessed: the pages of a TIFF without any metadata have to be named by `axes`. Of a stack
-    only what is chosen is read. A palette of ImageJ's or OME's is for display: the values are read.
+    Axes are never guessed: the pages of a TIFF without metadata have to be named by `axes`. Of a stack only the
+    selected part is read. A palette in files of ImageJ or OME is for display: the values are read.
 
     Examples
     --------
@@ -92,9 +97,9 @@ def read_image(
     _checks.check_flag(keep_color, "keep_color")
     file = Path(path)
     with open_image(file, scene) as source:
-        part = choose_part(source, axes=axes, channel=channel, z=z, t=t)
+        part = choose_part(source, Selection(axes, channel, z, t))
         if sorted(part.axes.replace("S", "C")) not in (["X", "Y"], ["C", "X", "Y"]):
-            raise ValueError(
+            raise InvalidFileError(
                 f"{path} must be one image; it has axes {part.axes} of shape {part.shape}. {_advice(part.axes)}"
             )
         array = part.read()
@@ -103,7 +108,7 @@ def read_image(
             return array
         if source.has_opacity and np.all(array[..., -1] == np.iinfo(array.dtype).max):
             array = _without_last(array)
-        return array if keep_color else _as_grey(array)
+        return array if keep_color else _as_gray(array)
 
 
 def read_masks(
@@ -121,27 +126,28 @@ def read_masks(
     ----------
     path : path
         File as for `read_image`, but for JPEG, which changes labels. A color image is taken as a colored annotation
-        (see `masks_from_rgb`), one with a palette as a label image of the palette's indices.
+        (see `masks_from_rgb`), an image with a palette as a label image of the palette's indices.
     axes, channel, z, t, scene : optional
-        What the axes are and what to take, as for `read_image`.
+        Names of the axes and the part to read, as for `read_image`.
 
     Returns
     -------
     masks : ndarray of int, shape (rows, columns) or (planes, rows, columns)
         Numbers as in the file, 0 is background; whole numbers that are stored as floats become integers. Rows and
-        columns are turned as the file's orientation tag says. An opacity channel is left out.
+        columns follow the file's orientation tag. An opacity channel is left out.
 
     Raises
     ------
-    TypeError, ValueError
-        If the file cannot be read or holds no label image, or several and nothing says which; its name is in the
-        sentence.
+    InvalidFileError
+        If the file cannot be read or holds no label image.
+    ValueError
+        If the file holds several images and `scene` is not given, or lacks the selected part.
 
     Notes
     -----
-    Writers of TIFF tag a stack of three or four planes as colors that lie in planes. It is read as a stack, unless it
-    is of 8 bits and the file does not say what it was written from: then `axes` has to say "ZYX", a stack, or "SYX",
-    colors. The values are those stored: where 0 is tagged as white it is background all the same.
+    Writers of TIFF tag a stack of three or four planes as colors in planes. It is read as a stack, unless it has 8 bits
+    and the file does not hold the shape of the written array: then `axes` must be "ZYX", a stack, or "SYX", colors. The
+    values are those stored: a 0 that is tagged as white is background, too.
 
     Examples
     --------
@@ -153,83 +159,54 @@ def read_masks(
     """
     file = Path(path)
     if file.suffix.lower() in (".jpg", ".jpeg"):
-        raise ValueError(f"{file} must not be a JPEG file: JPEG changes labels and colors. Save masks as TIFF or PNG.")
-    array, names = read_labels(file, axes=axes, channel=channel, z=z, t=t, scene=scene)
+        raise InvalidFileError(
+            f"{file} must not be a JPEG file: JPEG changes labels and colors. Save masks as TIFF or PNG."
+        )
+    array, names = read_labels(file, Selection(axes, channel, z, t, scene))
     with memory.naming(file):
-        if names.endswith("S"):
-            return masks_from_rgb(array)
-        return _checks.as_masks(_as_whole_numbers(array, str(path)), str(path))
+        if not names.endswith("S"):
+            return as_label_image(array, str(path))
+        if array.dtype.kind not in "iu" or array.ndim != 3:
+            raise InvalidFileError(
+                f"{path} must be one picture with integer colors; it has {array.dtype} of shape {array.shape}."
+            )
+        return masks_from_rgb(array)
 
 
-def read_shape(
-    path: StrPath,
-    *,
-    axes: str | None = None,
-    channel: int | Sequence[int] | None = None,
-    z: int | None = None,
-    t: int | None = None,
-    scene: int | str | None = None,
-) -> tuple[int, int]:
-    """Rows and columns of an image, or of the planes of a stack, as `read_image` gives them; no pixel is read."""
-    with open_image(Path(path), scene) as source:
-        part = choose_part(source, axes=axes, channel=channel, z=z, t=t)
+def read_shape(path: StrPath, selection: Selection = ALL) -> tuple[int, int]:
+    """Return rows and columns of an image, or of the planes of a stack, as `read_image` does; no pixel is read."""
+    with open_image(Path(path), selection.scene) as source:
+        part = choose_part(source, selection)
         return part.n_rows, part.n_columns
 
 
-def check_image_memory(
-    path: StrPath,
-    bytes_per_pixel: int,
-    *,
-    axes: str | None = None,
-    channel: int | Sequence[int] | None = None,
-    z: int | None = None,
-    t: int | None = None,
-    scene: int | str | None = None,
-) -> None:
-    """Refuse an image that does not fit into memory beside so many bytes for each of its pixels."""
-    with open_image(Path(path), scene) as source:
-        part = choose_part(source, axes=axes, channel=channel, z=z, t=t)
+def check_image_memory(path: StrPath, bytes_per_pixel: int, selection: Selection = ALL) -> None:
+    """Refuse an image that does not fit into memory together with some bytes for each of its pixels."""
+    with open_image(Path(path), selection.scene) as source:
+        part = choose_part(source, selection)
         n_pixels = part.n_rows * part.n_columns
         n_channels = math.prod(n for n, name in zip(part.shape, part.axes, strict=True) if name in "CS")
         n_bytes = n_pixels * (n_channels * source.dtype.itemsize + bytes_per_pixel)
         memory.check_image(source.path, (part.n_rows, part.n_columns), n_bytes)
 
 
-def read_array(path: Path, *, palette: bool = True, scene: int | str | None = None) -> tuple[NDArray[Any], str]:
-    """Read a file as it is; also the names of its axes. Without ``palette`` as labels, see `read_labels`."""
-    if not palette:
-        return read_labels(path, scene=scene)
-    with open_image(path, scene) as source:
-        part = choose_part(source)
-        array = part.read()
-    return _colors_last(array, part.axes)
-
-
-def read_labels(
-    path: Path,
-    *,
-    axes: str | None = None,
-    channel: int | None = None,
-    z: int | None = None,
-    t: int | None = None,
-    scene: int | str | None = None,
-) -> tuple[NDArray[Any], str]:
-    """Labels as they are in the file, and the names of their axes; S, the last, if they are colors."""
-    with open_image(path, scene, labels=True) as source:
-        part = choose_part(source, axes=axes, channel=channel, z=z, t=t, keep=UNNAMED)
-        names = part.axes if axes else _planes_or_colors(source, part.axes)
+def read_labels(path: Path, selection: Selection = ALL) -> tuple[NDArray[Any], str]:
+    """Return labels as they are in the file, and the names of their axes; S, the last, if they are colors."""
+    with open_image(path, selection.scene, labels=True) as source:
+        part = choose_part(source, selection, keep=UNNAMED)
+        names = part.axes if selection.axes else _planes_or_colors(source, part.axes)
         if "C" in names:
-            raise ValueError(
+            raise InvalidFileError(
                 f"{path} must be labels of one channel; it has axes {names} of shape {part.shape}. Choose with "
-                "channel, or say with axes that these are planes: ZYX."
+                "channel, or name these planes with axes: ZYX."
             )
         array, names = _colors_last(part.read(), names)
     if names.endswith("S"):
         if source.has_opacity and np.issubdtype(array.dtype, np.integer):
             array = _without_opacity(array, path)
-        array = _as_grey(array)
+        array = _as_gray(array)
         if array.ndim == len(names) and array.shape[-1] != 3:
-            raise ValueError(
+            raise InvalidFileError(
                 f"{path} must be labels or colors; it has {array.shape[-1]} samples for each pixel. Choose with "
                 "channel."
             )
@@ -239,27 +216,26 @@ def read_labels(
 
 
 def _advice(names: str) -> str:
-    """What to do about axes that are too many for an image."""
+    """Return advice on axes that are too many for an image."""
     choices = {"Z": "a plane with z", "T": "a time with t", "C": "a channel with channel"}
-    chosen = [said for name, said in choices.items() if name in names and (name != "C" or "S" in names)]
+    chosen = [choice for name, choice in choices.items() if name in names and (name != "C" or "S" in names)]
     unnamed = ", ".join(sorted({name for name in names if name not in AXES}))
     advice = f"Choose {', '.join(chosen)}. " if chosen else ""
     if unnamed:
         advice += (
-            f"Say with axes what {unnamed} is, one letter per axis: T time, Z planes, C channels, Y rows, X columns, S "
-            "color."
+            f"Name {unnamed} with axes, one letter per axis: T time, Z planes, C channels, Y rows, X columns, S color."
         )
     return advice.rstrip()
 
 
 def _planes_or_colors(source: Source, names: str) -> str:
-    """Names of the axes of labels; what writers of TIFF tag as colors in planes are planes."""
+    """Return the names of the axes of labels; colors in planes, as writers of TIFF tag them, are planes."""
     if "S" not in names or not source.is_planar:
         return names
     if source.dtype.itemsize == 1 and not source.is_described:
-        raise ValueError(
-            f"{source.path} must say whether it holds a stack of labels or colors, which its tags leave open; say "
-            "with axes: ZYX, a stack, or SYX, colors."
+        raise InvalidFileError(
+            f"{source.path} must hold a stack of labels or colors; its tags leave open which. Give axes: ZYX for a "
+            "stack, SYX for colors."
         )
     return names.replace("S", UNNAMED)
 
@@ -274,30 +250,19 @@ def _without_last(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def _without_opacity(array: NDArray[Any], path: Path) -> NDArray[Any]:
-    """Labels without their opacity, if it says nothing: it is the same everywhere but where background is clear."""
+    """Return labels without their opacity, which must be the same everywhere but where background is clear."""
     labels, opacity = _without_last(array), array[..., -1]
     inside = (labels if labels.ndim < array.ndim else labels.any(axis=-1)) != 0
     seen = opacity[inside | (opacity != 0)]
     if seen.size and np.any(seen != seen[0]):
-        raise ValueError(
+        raise InvalidFileError(
             f"{path} must have one opacity for all labels; it varies, and it is not clear which pixels count. Save it "
             "without opacity."
         )
     return labels
 
 
-def _as_grey(array: NDArray[Any]) -> NDArray[Any]:
-    """A color picture whose three channels are equal as one channel."""
-    is_grey = array.shape[-1] == 3 and all(np.array_equal(array[..., 0], array[..., i]) for i in (1, 2))
-    return np.ascontiguousarray(array[..., 0]) if is_grey else array
-
-
-def _as_whole_numbers(array: NDArray[Any], name: str) -> NDArray[Any]:
-    """Labels stored as floats as the integers that they are; other floats are left."""
-    if array.dtype.kind != "f" or not np.all(np.isfinite(array)) or np.any(array != np.rint(array)):
-        return array
-    largest = 2 ** (np.finfo(array.dtype).nmant + 1)  # up to here floats hold every whole number
-    if np.any(np.abs(array) > largest):
-        raise ValueError(f"{name} must have labels of at most {largest} when stored as floats; got {array.max():g}.")
-    fits = array.size == 0 or np.abs(array).max() <= np.iinfo(np.int32).max
-    return array.astype(np.int32 if fits else np.int64)
+def _as_gray(array: NDArray[Any]) -> NDArray[Any]:
+    """Return one channel of a color picture whose three channels are equal; other pictures as they are."""
+    is_gray = array.shape[-1] == 3 and all(np.array_equal(array[..., 0], array[..., i]) for i in (1, 2))
+    return np.ascontiguousarray(array[..., 0]) if is_gray else array

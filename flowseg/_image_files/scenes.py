@@ -1,4 +1,4 @@
-"""Files that hold several scenes (Zeiss), positions (Nikon), series (Leica) or images (OME): which one to read."""
+"""The scene to read of a file that holds several: scenes (Zeiss), positions (Nikon), series (Leica), images (OME)."""
 
 from __future__ import annotations
 
@@ -12,15 +12,17 @@ NAMED = 8
 
 
 def choose_scene(names: Sequence[str], scene: int | str | None, path: Path) -> int:
-    """Number of the scene to read; raise ValueError when it is not said which, or there is no such one."""
-    said = ", ".join(repr(name) for name in names[:NAMED]) + ("" if len(names) <= NAMED else ", ...")
+    """Return the number of the scene to read; raise ValueError if none is given of several, or there is no such one."""
+    listed = ", ".join(repr(name) for name in names[:NAMED]) + ("" if len(names) <= NAMED else ", ...")
     if scene is None:
         if len(names) > 1:
-            raise ValueError(f"scene must say which image of {path} to read, a name or a number; it holds {said}.")
+            raise ValueError(f"scene must be the name or number of one image of {path}; it holds {listed}.")
         return 0
     if isinstance(scene, str):
         if list(names).count(scene) == 1:
             return list(names).index(scene)
     elif _checks.as_integer(scene, "scene", minimum=0) < len(names):
         return int(scene)
-    raise ValueError(f"scene must be below {len(names)} or a name that one scene of {path} has, {said}; got {scene!r}.")
+    raise ValueError(
+        f"scene must be below {len(names)} or a name that one scene of {path} has, {listed}; got {scene!r}."
+    )

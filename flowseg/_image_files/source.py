@@ -1,4 +1,4 @@
-"""An image in a file: what its axes are is known at once, its pixels are read for what is chosen."""
+"""An image in a file: its axes are known at once, its pixels are read where they are selected."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flowseg._system import memory
+from flowseg._system.invalid_file import InvalidFileError, check_regular
 
 # For each axis of an array one of: a number, which takes the axis away; several; a slice.
 Index = tuple[int | list[int] | slice, ...]
@@ -20,7 +20,7 @@ TRANSPOSED = (5, 6, 7, 8)
 # Those whose columns, and rows, run backwards once rows are rows.
 MIRRORED_COLUMNS = (2, 3, 6, 7)
 MIRRORED_ROWS = (3, 4, 7, 8)
-# How files begin, by what they are, and what the names of those end in that flowseg reads as images.
+# How files begin, by their kind, and the endings of the names of those that flowseg reads as images.
 CONTENTS = {
     "TIFF": (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
     "PNG": (b"\x89PNG\r\n\x1a\n",),
@@ -41,20 +41,20 @@ BEGINNING = 16  # bytes
 
 
 def check_content(path: Path, kind: str) -> None:
-    """Refuse a file that is not what its name says."""
-    memory.check_regular(path)
+    """Refuse a file whose content is of another kind than its name."""
+    check_regular(path)
     with path.open("rb") as file:
         beginning = file.read(BEGINNING)
     found = next((name for name, begins in CONTENTS.items() if beginning.startswith(begins)), None)
     if found == kind:
         return
-    said = f"{path} must be a {kind} file, as its name says"
+    expected = f"{path} must be a {kind} file to match its name"
     if not beginning:
-        raise ValueError(f"{said}; it is empty.")
+        raise InvalidFileError(f"{expected}; it is empty.")
     if found is None:
-        raise ValueError(f"{said}; it does not begin as one. Save the image again, as TIFF or PNG.")
+        raise InvalidFileError(f"{expected}; it does not begin as one. Save the image again, as TIFF or PNG.")
     advice = f"Let its name end in {NAMES[found]}." if found in NAMES else "Save the image as TIFF or PNG."
-    raise ValueError(f"{said}; it is a {found} file. {advice}")
+    raise InvalidFileError(f"{expected}; it is a {found} file. {advice}")
 
 
 @dataclass(frozen=True)
@@ -69,27 +69,27 @@ class Source:
     orientation: int = 1
     has_opacity: bool = False  # the last sample is no color
     is_planar: bool = False  # samples of color lie in planes, one after the other
-    is_described: bool = False  # the file says what shape the array had that was written
+    is_described: bool = False  # the file holds the shape of the array that was written
 
     def everything(self) -> Index:
-        """Index of the whole image."""
+        """Return the index of the whole image."""
         return (EVERYTHING,) * len(self.shape)
 
 
 def pick(array: Any, index: Index) -> Any:
-    """Part of an array, of one that is read when it is needed, too."""
+    """Return a part of an array, also of a lazy one."""
     numbers = tuple(entry if isinstance(entry, int) else EVERYTHING for entry in index)
     return array[numbers][tuple(entry for entry in index if not isinstance(entry, int))]
 
 
 def picked_shape(shape: tuple[int, ...], index: Index) -> tuple[int, ...]:
-    """Shape of a part of an array."""
+    """Return the shape of a part of an array."""
     pairs = zip(shape, index, strict=True)
     return tuple(len(range(n)[i] if isinstance(i, slice) else i) for n, i in pairs if not isinstance(i, int))
 
 
 def orient(array: NDArray[Any], axes: str, orientation: int) -> NDArray[Any]:
-    """Rows and columns as viewers show them."""
+    """Return an array with rows and columns as viewers show them."""
     rows, columns = axes.index("Y"), axes.index("X")
     if orientation in TRANSPOSED:
         array = array.swapaxes(rows, columns)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from flowseg._image_files.ome_sets import n_images
 from flowseg._image_files.scenes import choose_scene
 from flowseg._image_files.source import Source, check_content
-from flowseg._image_files.tiff_declared import check_declared
-from flowseg._image_files.tiff_planes import Planes
-from flowseg._system import files
+from flowseg._image_files.tiff_limits import check_declared
+from flowseg._image_files.tiff_planes import Planes, Transform
+from flowseg._system.invalid_file import InvalidFileError, StoredFile
 
-# Tags that are asked for by their numbers.
+# Numbers of tags.
 PHOTOMETRIC, ORIENTATION, COLOR_MAP = 262, 274, 320
-# What values mean (tag 262).
+# Values of the tag of colors (262).
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, MASK, YCBCR = 0, 1, 2, 3, 4, 6
 # Compressions by JPEG: they turn YCbCr into RGB, and change labels.
 JPEG = (6, 7, 33007, 34892)
@@ -30,138 +30,161 @@ OPACITIES = (1, 2)  # kinds of extra samples that are opacity
 SEPARATE = 2  # planar configuration: samples in planes, one after the other
 # Kinds of files that hold one image, and beside it a thumbnail, a label and an overview of the slide.
 SLIDES = ("svs", "ndpi", "scn", "philips", "bif", "qpi", "avs")
-# Kinds whose palette is for display: the values are those of a camera.
+# Kinds whose palette is for display: the values are intensities.
 VALUES_WITH_PALETTE = ("imagej", "ome", "lsm", "fluoview", "stk", "mmstack", "ndtiff")
 
 
 def is_tiff(path: Path) -> bool:
-    """Whether a file's name says that it is a TIFF."""
+    """Return whether a file has the name of a TIFF."""
     return path.suffix.lower() in (".tif", ".tiff")
+
+
+KIND = "TIFF file"
 
 
 @contextmanager
 def open_series(path: Path, scene: int | str | None) -> Iterator[tuple[tifffile.TiffFile, Any, int]]:
     """Open a TIFF: the file, the series to read and its number among the file's images."""
     check_content(path, "TIFF")
-    with files.naming_what_is_damaged(path, "TIFF file"):
+    stored = StoredFile(path, KIND)
+    with stored.parsing():
         file = tifffile.TiffFile(path)
     with file:
-        with files.naming_what_is_damaged(path, "TIFF file"):
-            check_declared(path, file)
+        check_declared(stored, file)
+        with stored.parsing():
             everything = list(file.series)
-        images = [one for one in everything if not (one.keyframe.is_reduced or one.keyframe.is_mask)] or everything
-        _check_complete(path, file, images)
-        first = scene is None and images[0].kind in SLIDES
-        number = choose_scene([_name(i, one) for i, one in enumerate(images)], 0 if first else scene, path)
+            images = [one for one in everything if not (one.keyframe.is_reduced or one.keyframe.is_mask)] or everything
+            kinds = {str(one.kind) for one in images}
+        _check_complete(stored, file, images, kinds)
+        with stored.parsing():
+            names = [_name(i, one) for i, one in enumerate(images)]
+            is_slide = images[0].kind in SLIDES
+        number = choose_scene(names, 0 if scene is None and is_slide else scene, path)
         yield file, images[number], number
 
 
 def _name(number: int, series: Any) -> str:
-    return series.name or f"{number}: {' x '.join(map(str, series.shape))} {series.dtype}"
+    return str(series.name) or f"{number}: {' x '.join(map(str, series.shape))} {series.dtype}"
 
 
-def _check_complete(path: Path, file: tifffile.TiffFile, images: Sequence[Any]) -> None:
-    """Refuse a file that says that it holds more than is found."""
+def _check_complete(stored: StoredFile, file: tifffile.TiffFile, images: Sequence[Any], kinds: set[str]) -> None:
+    """Refuse a file whose metadata or pages promise more than is found."""
+    path = stored.path
     if not images:
-        raise ValueError(f"{path} must hold an image; it has none.")
-    kinds = {one.kind for one in images}
-    if kinds == {"ome"} and n_images(file.ome_metadata) > len(images):
-        raise ValueError(
-            f"{path} must hold the {n_images(file.ome_metadata)} images that its OME metadata describe; only "
+        raise InvalidFileError(f"{path} must hold an image; it has none.")
+    with stored.parsing():
+        metadata = file.ome_metadata if kinds == {"ome"} else None
+        of_imagej = file.imagej_metadata if file.is_imagej else None
+        n_planes = sum(len(one) for one in images)
+    if metadata and n_images(metadata, stored) > len(images):
+        raise InvalidFileError(
+            f"{path} must hold the {n_images(metadata, stored)} images that its OME metadata describe; only "
             f"{len(images)} can be read. Put all files of the set into one folder, under their own names."
         )
-    with files.naming_what_is_damaged(path, "TIFF file"):
-        is_broken = bool(kinds & {"generic", "uniform"}) and _is_broken(file)
-    if is_broken:
-        raise ValueError(f"{path} must hold all of its pages; it is cut short. Copy or export it again.")
-    described = (file.imagej_metadata or {}).get("images", 1) if file.is_imagej else 1
-    if kinds == {"generic"} and sum(len(one) for one in images) < described:
-        raise ValueError(f"{path} must hold the {described} planes that ImageJ describes; it is cut short.")
+    if kinds & {"generic", "uniform"} and _has_next_page(stored, file):
+        raise InvalidFileError(f"{path} must hold all of its pages; it is cut short. Copy or export it again.")
+    described = (of_imagej or {}).get("images", 1)
+    if kinds == {"generic"} and isinstance(described, int) and n_planes < described:
+        raise InvalidFileError(f"{path} must hold the {described} planes that ImageJ describes; it is cut short.")
 
 
-def _is_broken(file: tifffile.TiffFile) -> bool:
-    """Whether the last page names a next one: tifffile stops in silence where that does not lie in the file."""
+def _has_next_page(stored: StoredFile, file: tifffile.TiffFile) -> bool:
+    """Return whether the last page names a next one: tifffile stops in silence where that is not in the file."""
     layout, stream = file.tiff, file.filehandle
-    stream.seek(file.pages[len(file.pages) - 1].offset)
-    (n_tags,) = struct.unpack(layout.tagnoformat, stream.read(layout.tagnosize))
-    stream.seek(n_tags * layout.tagsize, os.SEEK_CUR)
-    offset = stream.read(layout.offsetsize)
+    with stored.parsing():
+        stream.seek(file.pages[len(file.pages) - 1].offset)
+        (n_tags,) = struct.unpack(layout.tagnoformat, stream.read(layout.tagnosize))
+        stream.seek(n_tags * layout.tagsize, os.SEEK_CUR)
+        offset = stream.read(layout.offsetsize)
     return len(offset) < layout.offsetsize or any(offset)
 
 
 @contextmanager
 def open_tiff(path: Path, scene: int | str | None, *, labels: bool) -> Iterator[Source]:
-    """Open one image of a TIFF; of labels the values are those stored, of an image those that viewers show."""
+    """Open one image of a TIFF; labels have the values that are stored, an image those that viewers show."""
+    stored = StoredFile(path, KIND)
     with open_series(path, scene) as (file, series, number):
-        page = series.keyframe
-        samples = "S" in page.axes
-        has_opacity = samples and bool(page.extrasamples) and int(page.extrasamples[-1]) in OPACITIES
-        with files.naming_what_is_damaged(path, "TIFF file"):
+        with stored.parsing():
+            page = series.keyframe
+            samples = "S" in page.axes
+            has_opacity = samples and bool(page.extrasamples) and int(page.extrasamples[-1]) in OPACITIES
             kind = int(page.photometric) if PHOTOMETRIC in page.tags else BLACK_IS_ZERO
-            compression = int(page.compression)
+            is_jpeg = int(page.compression) in JPEG
+            is_planar, is_described = samples and int(page.planarconfig) == SEPARATE, series.kind == "shaped"
+            orientation = orientation_of(page)
         if page.dtype is None:
-            raise ValueError(
+            raise InvalidFileError(
                 f"{path} must have samples of a type that NumPy has; got {page.bitspersample} bits of sample format "
                 f"{page.sampleformat}."
             )
-        transform = _transform(path, series, kind, compression in JPEG, labels)
-        planes = Planes(path, file, series, number, transform)
+        planes = Planes(stored, file, series, number, _transform(stored, series, kind, is_jpeg, labels))
         yield Source(
             path,
             planes.axes,
             planes.shape,
             planes.dtype,
             planes.read,
-            orientation_of(page),
+            orientation,
             has_opacity,
-            is_planar=samples and int(page.planarconfig) == SEPARATE,
-            is_described=series.kind == "shaped",
+            is_planar=is_planar,
+            is_described=is_described,
         )
 
 
 def read_tiff(path: Path) -> NDArray[Any]:
-    """The array of a TIFF of one image, its axes and values as they are stored."""
+    """Return the array of a TIFF of one image, its axes and values as they are stored."""
     with open_tiff(path, None, labels=True) as source:
         return source.read(source.everything())
 
 
 def orientation_of(page: Any) -> int:
-    """How rows and columns of a page are turned: the value of its tag, 1 if it has none or a wrong one."""
+    """Return the orientation of rows and columns of a page: the value of its tag, 1 if it has none or a wrong one."""
     tag = page.tags.get(ORIENTATION)
     return int(tag.value) if tag is not None and tag.value in range(1, 9) else 1
 
 
-def _transform(
-    path: Path, series: Any, kind: int, is_jpeg: bool, labels: bool
-) -> Callable[[NDArray[Any]], NDArray[Any]] | None:
-    """What makes values of a page what viewers show, None where they are."""
-    page = series.keyframe
+def _transform(stored: StoredFile, series: Any, kind: int, is_jpeg: bool, labels: bool) -> Transform | None:
+    """Return the function from values of a page to those that viewers show, None where they are equal."""
+    page, path = series.keyframe, stored.path
     if labels and is_jpeg:
-        raise ValueError(f"{path} must not be compressed by JPEG, which changes labels. Save masks with LZW or zlib.")
+        raise InvalidFileError(
+            f"{path} must not be compressed by JPEG, which changes labels. Save masks with LZW or zlib."
+        )
     if kind not in (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, MASK) and not (kind == YCBCR and is_jpeg):
         name = getattr(page.photometric, "name", kind)
-        raise ValueError(f"{path} must be grey or RGB; its colors are {name}. Convert it to RGB.")
-    if labels or kind not in (WHITE_IS_ZERO, PALETTE) or page.dtype == bool:  # bits are marks: 1 is what is marked
+        raise InvalidFileError(f"{path} must be gray or RGB; its colors are {name}. Convert it to RGB.")
+    if labels or kind not in (WHITE_IS_ZERO, PALETTE) or page.dtype == bool:  # bits are marks: 1 is marked
         return None
     if kind == WHITE_IS_ZERO:
         return _inversion(path, page)
     if series.kind in VALUES_WITH_PALETTE or COLOR_MAP not in page.tags:
         return None
-    colors = np.asarray(page.colormap)
-    table = (colors >> 8 if colors.max() > np.iinfo(np.uint8).max else colors).astype(np.uint8).T
-    return None if _is_one_hue(table) else lambda values: table[values.astype(np.intp)]
+    with stored.parsing():
+        colors = np.asarray(page.colormap)
+        table = (colors >> 8 if colors.max() > np.iinfo(np.uint8).max else colors).astype(np.uint8).T
+    if table.ndim != 2 or table.shape[1] != 3:
+        raise stored.invalid(f"a palette of shape {table.shape[::-1]}")
+    if _is_one_hue(table):
+        return None
+
+    def paint(values: NDArray[Any]) -> NDArray[Any]:
+        if values.size and not (values.min() >= 0 and values.max() < len(table)):
+            raise stored.invalid(f"values beyond the {len(table)} colors of the palette")
+        return np.asarray(table[values.astype(np.intp)])
+
+    return paint
 
 
 def _is_one_hue(table: NDArray[np.uint8]) -> bool:
-    """Whether a palette shows grey values in one color, brighter and brighter: Leica's program writes such files."""
+    """Return whether a palette shows gray values in shades of one color, as in files of Leica's program."""
     used = [channel.astype(int) for channel in table.T if channel.any()]
     return len(used) in (1, 2) and np.array_equal(used[0], used[-1]) and bool(np.all(np.diff(used[0]) >= 0))
 
 
-def _inversion(path: Path, page: Any) -> Callable[[NDArray[Any]], NDArray[Any]]:
-    """White becomes the largest value; an opacity stays."""
+def _inversion(path: Path, page: Any) -> Transform:
+    """Return the function that makes white the largest value and keeps an opacity."""
     if page.dtype.kind not in "iu":
-        raise ValueError(
+        raise InvalidFileError(
             f"{path} must have 0 as black: where 0 is white, floats have no scale. Invert it and save it so."
         )
     n_colors = page.samplesperpixel - len(page.extrasamples)
@@ -174,6 +197,6 @@ def _inversion(path: Path, page: Any) -> Callable[[NDArray[Any]], NDArray[Any]]:
         if samples >= 0 and n_colors < page.samplesperpixel:
             place = (slice(None),) * samples + (slice(n_colors, None),)
             inverted[place] = values[place]
-        return inverted
+        return np.asarray(inverted)
 
     return invert

@@ -16,47 +16,59 @@ from numpy.typing import NDArray
 
 from flowseg._image_files.ome_sets import check_partner, missing_plane
 from flowseg._image_files.source import Index, pick, picked_shape
-from flowseg._image_files.tiff_declared import check_parts
-from flowseg._system import files, memory
+from flowseg._image_files.tiff_limits import check_parts
+from flowseg._system import memory
+from flowseg._system.invalid_file import InvalidFileError, StoredFile
+
+Transform = Callable[[NDArray[Any]], NDArray[Any]]
 
 
 class Planes:
-    """The pages of a series: its leading axes number them, its other axes lie within each."""
+    """The pages of a series: its leading axes number them, its other axes lie within each.
+
+    Parameters
+    ----------
+    stored : StoredFile
+        The TIFF.
+    file, series : tifffile's objects
+        The opened file and the series of it.
+    number : int
+        Number of the series among the images of the file.
+    transform : callable, optional
+        Turns values as stored into values as viewers show them.
+    """
 
     def __init__(
-        self,
-        path: Path,
-        file: tifffile.TiffFile,
-        series: Any,
-        number: int,
-        transform: Callable[[NDArray[Any]], NDArray[Any]] | None,
+        self, stored: StoredFile, file: tifffile.TiffFile, series: Any, number: int, transform: Transform | None
     ) -> None:
-        self.path, self.file, self.series, self.number, self.transform = path, file, series, number, transform
-        shape, page_shape = tuple(series.shape), tuple(series.keyframe.shape)
+        self.stored, self.file, self.series, self.number, self.transform = stored, file, series, number, transform
+        with stored.parsing():
+            shape, page_shape, axes = tuple(series.shape), tuple(series.keyframe.shape), str(series.axes)
+            self.stored_dtype, n_stored = np.dtype(series.dtype), len(series)
+            self.is_contiguous = series.dataoffset is not None and series.transform is None
         size = math.prod(page_shape)
         if not size:
-            raise ValueError(f"{path} must have rows and columns; it has shape {shape}.")
+            raise InvalidFileError(f"{stored.path} must have rows and columns; it has shape {shape}.")
         starts = [i for i in range(len(shape) + 1) if math.prod(shape[i:]) == size]
         n_pages = math.prod(shape) // size
-        self.is_contiguous = series.dataoffset is not None and series.transform is None
-        if not starts or not (self.is_contiguous or n_pages == len(series)):
-            raise ValueError(
-                f"{path} must hold the {n_pages} planes that its metadata describe, shape {shape}; it has "
-                f"{len(series)}."
+        if not starts or not (self.is_contiguous or n_pages == n_stored):
+            raise InvalidFileError(
+                f"{stored.path} must hold the {n_pages} planes that its metadata describe, shape {shape}; it has "
+                f"{n_stored}."
             )
         self.leading, self.page_shape = shape[: starts[0]], shape[starts[0] :]
-        example = np.zeros(page_shape if transform else 0, series.dtype)
+        example = np.zeros(page_shape if transform else 0, self.stored_dtype)
         seen = example if transform is None else transform(example)
-        self.dtype = np.dtype(np.uint8) if seen.dtype == bool else seen.dtype.newbyteorder("=")
+        self.dtype: np.dtype[Any] = np.dtype(np.uint8) if seen.dtype == bool else seen.dtype.newbyteorder("=")
         has_colors = transform is not None and seen.ndim > example.ndim
-        self.axes = series.axes + ("S" if has_colors else "")
+        self.axes = axes + ("S" if has_colors else "")
         self.shape = (*shape, seen.shape[-1]) if has_colors else shape
 
     def read(self, index: Index) -> NDArray[Any]:
-        """Part of the series."""
+        """Return a part of the series."""
         n = len(self.leading)
         shape = picked_shape(self.shape, index)
-        memory.check_image(self.path, shape, math.prod(shape) * self.dtype.itemsize)
+        memory.check_image(self.stored.path, shape, math.prod(shape) * self.dtype.itemsize)
         numbers = [
             range(length)[i] if isinstance(i, slice) else [i] if isinstance(i, int) else i
             for length, i in zip(self.leading, index[:n], strict=True)
@@ -74,64 +86,73 @@ class Planes:
         return np.array(pick(page, index))
 
     def _map_page(self, plane: int) -> NDArray[Any]:
-        dtype = np.dtype(self.series.dtype).newbyteorder(self.file.byteorder)
+        dtype = self.stored_dtype.newbyteorder(self.file.byteorder)
         n_bytes = math.prod(self.page_shape) * dtype.itemsize
-        _check_whole([self.series.dataoffset], self.path)
+        _check_whole([self.series.dataoffset], self.stored.path)
         offset = self.series.dataoffset + plane * n_bytes
-        if offset + n_bytes > os.path.getsize(self.path):
-            raise ValueError(f"{self.path} must hold all of its pixels; it is cut short. Copy or export it again.")
-        return np.memmap(self.path, dtype, "r", offset, self.page_shape)
+        if offset < 0 or offset + n_bytes > os.path.getsize(self.stored.path):
+            raise InvalidFileError(
+                f"{self.stored.path} must hold all of its pixels; it is cut short. Copy or export it again."
+            )
+        return np.memmap(self.stored.path, dtype, "r", offset, self.page_shape)
 
     def _decode_page(self, plane: int) -> NDArray[Any]:
-        with files.naming_what_is_damaged(self.path, "TIFF file"):
+        with self.stored.parsing():
             page = self.series[plane]
+            metadata = self.file.ome_metadata or ""
         if page is None:
-            raise missing_plane(self.path, self.file.ome_metadata or "", self.number, plane)
-        partner = Path(page.parent.filehandle.path)
+            raise missing_plane(self.stored, metadata, self.number, plane)
+        partner = StoredFile(Path(page.parent.filehandle.path), self.stored.kind)
         if page.parent is not self.file:
-            check_partner(self.path, self.file.ome_metadata or "", self.number, plane, partner)
+            check_partner(self.stored, metadata, self.number, plane, partner.path)
         _check_segments(page, partner)
         _check_compression(page, partner)
         check_parts(page, partner)
-        with files.naming_what_is_damaged(partner, "TIFF file"), warnings.catch_warnings():
+        with partner.parsing(), warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*reading array from closed file")
-            return np.asarray(self.series.asarray(key=plane)).reshape(self.page_shape)
+            array = np.asarray(self.series.asarray(key=plane))
+        if array.size != math.prod(self.page_shape):
+            raise partner.invalid(f"a page of shape {array.shape} instead of {self.page_shape}")
+        return array.reshape(self.page_shape)
 
 
 def _check_whole(places: list[Any], path: Path) -> None:
     """Refuse offsets and lengths that a damaged tag makes floats or text."""
     odd = [place for place in places if not isinstance(place, int)]
     if odd:
-        raise ValueError(f"{path} must say in whole numbers where its pixels are; got {odd[0]!r}.")
+        raise InvalidFileError(f"{path} must give the places of its pixels in whole numbers; got {odd[0]!r}.")
 
 
-def _check_segments(page: Any, path: Path) -> None:
+def _check_segments(page: Any, stored: StoredFile) -> None:
     """Refuse strips and tiles that lie beyond the end of the file, or nowhere."""
+    path = stored.path
     size = os.path.getsize(path)
-    with files.naming_what_is_damaged(path, "TIFF file"):
+    with stored.parsing():
         places = list(zip(page.dataoffsets, page.databytecounts, strict=False))
         n_expected = 1 if page.is_contiguous else math.prod(page.keyframe.chunked)
+        is_tiled = page.keyframe.is_tiled
     _check_whole([number for place in places for number in place], path)
     if any(offset + count > size for offset, count in places):
-        raise ValueError(f"{path} must hold all of its pixels; it is cut short. Copy or export it again.")
+        raise InvalidFileError(f"{path} must hold all of its pixels; it is cut short. Copy or export it again.")
     absent = sum(count == 0 or offset == 0 for offset, count in places)
     absent += max(n_expected - len(places), 0)
-    if absent and page.keyframe.is_tiled and len(places) == n_expected and absent < n_expected:
+    if absent and is_tiled and len(places) == n_expected and absent < n_expected:
         warnings.warn(
             f"{path} holds no pixels for {absent} of its {n_expected} tiles; they are read as 0.", stacklevel=2
         )
     elif absent:
-        raise ValueError(
+        raise InvalidFileError(
             f"{path} must hold all of its pixels; of its {n_expected} strips or tiles {absent} are absent."
         )
 
 
-def _check_compression(page: Any, path: Path) -> None:
-    """Refuse what the installed tifffile and imagecodecs cannot decode."""
-    compression = page.keyframe.compression
-    if not page.is_contiguous and int(compression) not in tifffile.TIFF.DECOMPRESSORS:
-        raise ValueError(
-            f"{path} must have a compression that imagecodecs reads; it has "
-            f"{getattr(compression, 'name', compression)}. Update with: pip install --upgrade imagecodecs tifffile; or "
-            "save it with LZW."
+def _check_compression(page: Any, stored: StoredFile) -> None:
+    """Refuse compressions that the installed tifffile and imagecodecs cannot decode."""
+    with stored.parsing():
+        compression, is_contiguous = page.keyframe.compression, page.is_contiguous
+        name, code = getattr(compression, "name", compression), int(compression)
+    if not is_contiguous and code not in tifffile.TIFF.DECOMPRESSORS:
+        raise InvalidFileError(
+            f"{stored.path} must have a compression that imagecodecs reads; it has {name}. Update with: pip install "
+            "--upgrade imagecodecs tifffile; or save it with LZW."
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from types import EllipsisType
 from typing import Any
 
 import numpy as np
@@ -257,7 +258,7 @@ def _boundary_share(array: NDArray[Any]) -> float:
     return float(np.mean(left[both] != right[both])) if both.any() else 0.0
 
 
-def _fullest_plane(array: NDArray[Any]) -> Any:
+def _fullest_plane(array: NDArray[Any]) -> int | EllipsisType:
     """Return the index of the plane with the most object pixels; of a 2-D array the index of all of it."""
     return ... if array.ndim == 2 else int(np.argmax(np.count_nonzero(array > 0, axis=(1, 2))))
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowseg import _diffusion
-from flowseg._system.threads import check_wanted
+from flowseg._system.threads import check_canceled
 
 # Components of one image. Source: they are numbered in 32 bits, and arrays hold one entry more.
 MAX_COMPONENTS = 2**31 - 2
@@ -59,7 +59,7 @@ def _number_components(
 ) -> tuple[NDArray[np.int32], NDArray[Any], int, int]:
     """Return parents and labels of provisional numbers, the number of components, and the last provisional number."""
     n_runs = _diffusion.count_runs(labels, limit)
-    check_wanted()
+    check_canceled()
     if n_runs > MAX_COMPONENTS:
         raise ValueError(f"masks must have at most {MAX_COMPONENTS} objects; got up to {n_runs}.")
     parent = np.empty(n_runs + 1, dtype=np.int32)
@@ -69,12 +69,12 @@ def _number_components(
 
 def renumber(image: NDArray[np.int32], number: NDArray[np.int32], n: int) -> Components:
     """Replace every pixel k by ``number[k]``, 0..n, in place; return the objects that result."""
-    check_wanted()
+    check_canceled()
     boxes = np.empty((n, 6), dtype=np.intp)
     sizes = np.zeros(n, dtype=np.intp)
     first = np.empty(n, dtype=np.intp)
     _diffusion.renumber(image, number, boxes, sizes, first)
-    check_wanted()
+    check_canceled()
     return Components(image, boxes, sizes, first)
 
 

@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from flowseg import _checks
 from flowseg._labels.components import find_components
-from flowseg._system.threads import check_wanted, interruptibly, size_of
+from flowseg._system.threads import check_canceled, interruptibly, size_of
 
 # Speed in pixels per second, to estimate the time. Source: a rough figure for one core.
 PIXELS_PER_SECOND = 1e7
@@ -60,7 +60,7 @@ def _fill_holes(masks: ArrayLike) -> NDArray[Any]:
     labels = array.ravel()[components.first]
     sizes = np.prod(components.boxes[:, 3:] - components.boxes[:, :3], axis=1)
     for k in np.argsort(sizes, kind="stable"):  # innermost first
-        check_wanted()
+        check_canceled()
         starts, stops = components.boxes[k, 3 - array.ndim : 3], components.boxes[k, 6 - array.ndim :]
         box = tuple(slice(start, stop) for start, stop in zip(starts, stops, strict=True))
         hole = ndimage.binary_fill_holes(image[box] == k + 1) & (filled[box] == 0)

@@ -57,7 +57,7 @@ def mend_masks(masks: ArrayLike, *, min_size: int = 5) -> Mended:
            [1, 1, 1, 0, 2, 2, 2],
            [1, 1, 1, 0, 2, 2, 2]], dtype=int32)
     >>> done
-    ['1 label in several components became 2 objects.', 'Holes of 1 object were with_holes.']
+    ['1 label in several components became 2 objects.', 'Holes of 1 object were filled.']
     """
     smallest = _checks.as_integer(min_size, "min_size", minimum=0)
     array = np.asarray(masks)
@@ -82,7 +82,7 @@ def mend_masks(masks: ArrayLike, *, min_size: int = 5) -> Mended:
     with_holes = np.unique(mended[(mended > 0) & (number[props.image] == 0) & (array == 0)])
     mended[array < 0] = -1
     if with_holes.size:
-        done.append(f"Holes of {_plural(with_holes.size, 'object')} were with_holes.")
+        done.append(f"Holes of {_plural(with_holes.size, 'object')} were filled.")
     if array.dtype.kind == "f":
         done.append("Integers stored as floats became integers.")
     if not done and not np.array_equal(mended, array):

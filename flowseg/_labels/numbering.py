@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flowseg._system.threads import check_wanted
+from flowseg._system.threads import check_canceled
 
 # Elements of one step. Source: a tenth of a second of sorting; 8 MB of int64.
 PART = 1 << 20
@@ -19,9 +19,9 @@ MAX_TABLE_RATIO = 2
 
 
 def parts_of(size: int) -> Iterator[slice]:
-    """Yield slices that cover 0..size, at least one; raise CalledOff between them if the work has been called off."""
+    """Yield slices that cover 0..size, at least one; raise Canceled between them if the work has been canceled."""
     for start in range(0, max(size, 1), PART):
-        check_wanted()
+        check_canceled()
         yield slice(start, start + PART)
 
 

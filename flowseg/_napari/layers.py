@@ -1,4 +1,4 @@
-"""Layers of the viewer as arrays, one per plane."""
+"""Layers of the viewer as arrays, plane by plane."""
 
 from __future__ import annotations
 
@@ -9,48 +9,48 @@ import numpy as np
 from napari.layers import Image, Labels
 from numpy.typing import NDArray
 
-# Where a plane is in a layer: a number per axis before rows and columns, none for a single image.
+# Index of a plane: one number per axis before rows and columns; empty for a single image.
 Index = tuple[int, ...]
 
-# Marks layers of flows, which nobody wants to segment, in their metadata.
+# Key in the metadata of layers of flows, which are not offered for segmentation.
 MARK = "flowseg flows"
-# Micrometres of a length that is none: a pixel is what napari counts in unless a file says more.
+# napari's unit of length if a file states none.
 PIXEL = "pixel"
 
 
 def images(viewer: Any) -> list[Image]:
-    """Give the layers to segment or to train on."""
+    """Return the layers to segment or to train on."""
     return [layer for layer in viewer.layers if isinstance(layer, Image) and not layer.metadata.get(MARK)]
 
 
 def labels(viewer: Any) -> list[Labels]:
-    """Give the layers of masks."""
+    """Return the layers of masks."""
     return [layer for layer in viewer.layers if isinstance(layer, Labels)]
 
 
 def channels(layer: Image) -> int:
-    """Give the channels that a model sees of a layer; alpha is none."""
+    """Return the number of channels of a layer for a model; alpha does not count."""
     return 3 if layer.rgb else 1
 
 
 def full_size(layer: Image | Labels) -> Any:
-    """Give the array of a layer, of a pyramid the finest level."""
+    """Return the array of a layer; for a pyramid that of the finest level."""
     return layer.data[0] if layer.multiscale else layer.data
 
 
 def shape(layer: Image | Labels) -> tuple[int, ...]:
-    """Give (rows, columns), after the axes of planes, at full size."""
+    """Return (rows, columns), after the axes of planes, at full size."""
     data = full_size(layer)
     return tuple(data.shape[:-1] if isinstance(layer, Image) and layer.rgb else data.shape)
 
 
 def all_planes(layer: Image | Labels) -> list[Index]:
-    """Give the place of every plane; a single image has one, ()."""
+    """Return the index of every plane; that of a single image is ()."""
     return list(np.ndindex(*shape(layer)[:-2]))
 
 
 def shown_plane(viewer: Any, layer: Image | Labels) -> Index:
-    """Give the place of the plane of a layer that the viewer shows."""
+    """Return the index of the plane that the viewer shows of a layer."""
     size = shape(layer)
     n_axes = len(size)
     if n_axes == 2:
@@ -68,7 +68,7 @@ def shown_plane(viewer: Any, layer: Image | Labels) -> Index:
 
 
 def plane(layer: Image, index: Index) -> NDArray[Any]:
-    """Give an image of a layer: (rows, columns) or, of a color layer, (rows, columns, 3)."""
+    """Return an image of a layer: (rows, columns) or, of a color layer, (rows, columns, 3)."""
     array = np.asarray(full_size(layer)[index])
     place = f" in {plane_name(index)}" if index else ""
     if array.dtype == bool:
@@ -84,7 +84,7 @@ def plane(layer: Image, index: Index) -> NDArray[Any]:
 
 
 def label_plane(layer: Labels, index: Index) -> NDArray[Any]:
-    """Give a label image of a layer."""
+    """Return a label image of a layer."""
     return np.asarray(full_size(layer)[index])
 
 
@@ -94,17 +94,17 @@ def plane_name(index: Index) -> str:
 
 
 def plane_columns(n_axes: int) -> list[str]:
-    """Give the columns of a table that say where planes are, counted from 0 as by napari's sliders."""
+    """Return the names of the columns with the numbers of planes, counted from 0 as napari's sliders do."""
     return ["plane"] if n_axes == 1 else [f"plane_{axis}" for axis in range(n_axes)]
 
 
 def count_planes(layer: Image | Labels) -> int:
-    """Give the number of planes."""
+    """Return the number of planes."""
     return prod(shape(layer)[:-2])
 
 
 def wrong_channels(layer: Image, model: str, n_channels: int) -> str:
-    """Say that a layer has other channels than a model takes, and what to do."""
+    """Return the sentence that a layer has other channels than a model takes, with advice."""
     found = channels(layer)
     advice = ": split it (right click on it, Split RGB) and choose one channel." if found > 1 else "."
     return (
@@ -114,9 +114,10 @@ def wrong_channels(layer: Image, model: str, n_channels: int) -> str:
 
 
 def pixel_size(layer: Image | Labels) -> tuple[float, float] | None:
-    """Give height and width of a pixel in micrometres; without a unit of length, of what napari calls a pixel.
+    """Return height and width of a pixel in micrometers, or None if they are not known.
 
-    Most readers of files set the scale in micrometres and leave the unit alone. None where the scale is 1 then.
+    Most readers of files set the scale in micrometers and do not change the unit, which then stays "pixel". A scale
+    other than 1 is taken to be in micrometers.
     """
     height, width = (abs(float(value)) for value in layer.scale[-2:])
     units = layer.units[-2:]

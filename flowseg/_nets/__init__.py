@@ -1,1 +1,1 @@
-"""Networks, their training, and how they run over an image. Keras is used here only."""
+"""Networks, their training, and how they run over an image. Only this package uses Keras."""

@@ -1,10 +1,10 @@
-"""Times as people say them."""
+"""Durations in words."""
 
 from __future__ import annotations
 
 
-def say_duration(seconds: float) -> str:
-    """A time as people say it."""
+def format_duration(seconds: float) -> str:
+    """Return a duration in seconds, minutes, or hours and minutes."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)

@@ -1,4 +1,4 @@
-"""Training losses, in terms of `keras.ops`; both take logits and leave ignored pixels out."""
+"""Training losses, written with `keras.ops`; both take logits and leave out ignored pixels."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ CLASS_WEIGHTS = (1.0, 1.0, 10.0)
 
 
 def flow_loss(y_true: Any, y_pred: Any) -> Any:
-    """Squared error of the flows plus binary cross-entropy of the foreground.
+    """Return the squared error of the flows plus the binary cross-entropy of the foreground.
 
     Parameters
     ----------
     y_true : tensor of float, shape (batch, ..., 2 + ndim)
         Weight (0 = ignore this pixel), foreground (0 or 1), flows of unit length.
     y_pred : tensor of float, shape (batch, ..., ndim + 1)
-        Flows times 5, and the logit of the foreground: the network's outputs as they are. Nothing may squash them
-        before: a ReLU would lose every negative component, a sigmoid would be applied twice.
+        Flows times 5, and the logit of the foreground: the network's outputs as they are, without an activation. A
+        ReLU would lose every negative component, a sigmoid would be applied twice.
 
     Returns
     -------
@@ -34,7 +34,7 @@ def flow_loss(y_true: Any, y_pred: Any) -> Any:
     --------
     >>> import numpy as np
     >>> import flowseg
-    >>> y_true = np.array([[[[1.0, 1.0, 0.0, 1.0]]]])  # inside, the centre to the right
+    >>> y_true = np.array([[[[1.0, 1.0, 0.0, 1.0]]]])  # inside, the center to the right
     >>> y_pred = np.array([[[[0.0, 5.0, 0.0]]]])  # the same, foreground undecided
     >>> round(float(flowseg.flow_loss(y_true, y_pred)), 4)  # log(2)
     0.6931
@@ -50,7 +50,7 @@ def flow_loss(y_true: Any, y_pred: Any) -> Any:
 
 
 def boundary_loss(y_true: Any, y_pred: Any) -> Any:
-    """Softmax cross-entropy of background, interior and boundary, from logits.
+    """Return the softmax cross-entropy of background, interior and boundary, from logits.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def boundary_loss(y_true: Any, y_pred: Any) -> Any:
 
 
 def _as_wide(values: Any) -> Any:
-    """In 32 bits at least: in 16 the sum over the pixels of a batch is infinite."""
+    """Return values in 32 bits at least: in 16 the sum over the pixels of a batch is infinite."""
     values = ops.convert_to_tensor(values)
     return ops.cast(values, keras.backend.result_type(values.dtype, "float32"))
 

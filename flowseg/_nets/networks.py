@@ -1,4 +1,4 @@
-"""The networks: stock Keras layers, no global layer, linear heads."""
+"""The architectures, a U-Net and a residual U-Net: stock Keras layers, no global layer, linear heads."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-# One operation at a time, each with all threads: side by side, gradients that meet are added as they come, and the same
-# seed gives other last bits. TensorFlow reads it when it starts; whoever sets it himself is not overruled.
+# One operation at a time, each with all threads. Side by side, gradients are added in the order in which they come, and
+# the same seed gives other last bits. TensorFlow reads it when it starts; a value that is already set stays.
 os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 
 import keras
@@ -16,14 +16,14 @@ from keras import layers
 
 from flowseg import _checks
 
-# Share of the old running mean that batch normalisation keeps at each step; Keras' 0.99 lags behind in short trainings.
+# Share of the old running mean that batch normalization keeps at each step; Keras' 0.99 lags behind in short trainings.
 NORM_MOMENTUM = 0.9
 
-# Whatever a user's keras.json says.
+# Set here, so that a user's keras.json does not change them.
 CHANNELS_LAST = "channels_last"
 PRECISION = "float32"
 
-# The process that loaded Keras: threads of its backend do not outlast a fork, and what waits for them waits for ever.
+# The process that loaded Keras. A fork has none of its backend's threads, and would wait for them for ever.
 LOADED_BY = os.getpid()
 
 
@@ -39,7 +39,7 @@ def check_process() -> None:
 
 @contextmanager
 def single_precision() -> Iterator[None]:
-    """Networks are made and trained in float32, whatever precision is set for Keras elsewhere."""
+    """Make and train networks in float32, whatever precision is set for Keras elsewhere."""
     policy, float_type = keras.config.dtype_policy(), keras.config.floatx()
     keras.config.set_floatx(PRECISION)
     keras.config.set_dtype_policy(PRECISION)
@@ -51,7 +51,7 @@ def single_precision() -> Iterator[None]:
 
 
 class _Seeds:
-    """One seed after the other for the layers' initial weights; without a seed, chance."""
+    """Seeds of the layers' initial weights, one after the other; without a seed they are random."""
 
     def __init__(self, seed: int | None) -> None:
         self.next_seed = seed
@@ -71,9 +71,9 @@ def build_unet(
     filters: Sequence[int] = (16, 32, 64, 128, 256),
     seed: int | None = None,
 ) -> keras.Model:
-    """U-Net in the shape of the Broad Institute's nuclei network.
+    """Build a U-Net in the shape of the Broad Institute's nuclei network.
 
-    Two 3 x 3 convolutions with batch normalisation and ReLU per level, max pooling, nearest upsampling,
+    Two 3 x 3 convolutions with batch normalization and ReLU per level, max pooling, nearest upsampling,
     concatenating skips, and a linear head [1]_.
 
     Parameters
@@ -81,7 +81,7 @@ def build_unet(
     n_channels : int
         Channels of the images.
     n_outputs : int
-        Channels of the output, as many as the codec wants: 3 for flows in 2-D and 3 for three classes.
+        Channels of the output: 3 for flows in 2-D, and 3 for three classes.
     filters : sequence of int
         Filters per level, from the finest to the coarsest; the Broad network has (64, 128, 256, 512).
     seed : int, optional
@@ -90,13 +90,13 @@ def build_unet(
     Returns
     -------
     network : keras.Model
-        Takes (batch, rows, columns, n_channels) with rows and columns divisible by ``2 ** (len(filters) - 1)``, gives
+        Takes (batch, rows, columns, n_channels), rows and columns divisible by ``2 ** (len(filters) - 1)``; returns
         (batch, rows, columns, n_outputs), unbounded.
 
     Raises
     ------
     TypeError, ValueError
-        If a number or ``filters`` is not what it should be: whole numbers of at least 1.
+        If a number or ``filters`` is not an integer, or integers, of at least 1.
 
     References
     ----------
@@ -130,7 +130,7 @@ def build_resunet(
     filters: Sequence[int] = (16, 32, 64, 128, 256),
     seed: int | None = None,
 ) -> keras.Model:
-    """U-Net of residual blocks with additive skips, as in Cellpose but without its style vector.
+    """Build a U-Net of residual blocks with additive skips, as in Cellpose but without its style vector.
 
     Parameters
     ----------
@@ -145,13 +145,13 @@ def build_resunet(
     Raises
     ------
     TypeError, ValueError
-        If a number or ``filters`` is not what it should be: whole numbers of at least 1.
+        If a number or ``filters`` is not an integer, or integers, of at least 1.
 
     Notes
     -----
     A style vector (the mean of the coarsest features over the whole image) would make every output depend on every
-    pixel; without one an output depends on a bounded neighbourhood, so that images can be cut into tiles
-    without a trace.
+    pixel. Without one an output depends on a bounded neighborhood, so that images can be cut into tiles without
+    seams.
 
     Examples
     --------
@@ -183,14 +183,14 @@ def _check_arguments(
 ) -> tuple[list[int], _Seeds]:
     _checks.as_integer(n_channels, "n_channels", minimum=1)
     _checks.as_integer(n_outputs, "n_outputs", minimum=1)
-    start = _checks.as_integer(seed, "seed", minimum=0, none="chance")
+    start = _checks.as_integer(seed, "seed", minimum=0, none="random")
     return _checks.as_filters(filters), _Seeds(start)
 
 
 def _u_shape(
     x: Any, n_levels: int, *, block: Callable[[Any, int, str], Any], join: Callable[[Any, Any, int], Any]
 ) -> Any:
-    """Down and up again: a block per level on either side, joined with the one across."""
+    """Connect a block per level of the encoder with one of the decoder, joined by skips."""
     skips = []
     for level in range(n_levels):
         if level > 0:
@@ -230,10 +230,10 @@ def _head(x: Any, n_outputs: int, seeds: _Seeds) -> Any:
 
 
 def receptive_radius(n_levels: int) -> int:
-    """How far, at most, the inputs of one output pixel lie from it, in either network of ``n_levels`` levels.
+    """Return the largest distance of an output pixel to its inputs, in either network of ``n_levels`` levels.
 
     Two 3 x 3 convolutions reach ``2 * 2 ** level`` pixels, on the way down at every level and on the way up at all but
     the coarsest: ``6 * 2 ** (n_levels - 1) - 4``. The coarsest pooling window holds up to ``2 ** (n_levels - 1) - 1``
     pixels more.
     """
-    return 7 * 2 ** (n_levels - 1) - 5
+    return int(7 * 2 ** (n_levels - 1) - 5)

@@ -1,4 +1,4 @@
-"""How large objects are: in training, and what to make of an estimate from a first pass."""
+"""Diameters: of training objects, of an image, the scale factor, and the next pass of a size estimate."""
 
 from __future__ import annotations
 
@@ -14,58 +14,58 @@ from flowseg._checks import is_auto
 from flowseg._labels.diameters import diameters
 
 # Bounds in pixels of the working diameter that "auto" chooses. Smaller objects are enlarged, because outlines come out
-# no finer than the pixels that the network sees; larger ones cost time, and no gain was seen (docs/recipe.rst).
-LEAST_WORKING, MOST_WORKING = 24.0, 40.0
+# no finer than the pixels that the network sees; larger ones cost time and gain nothing (docs/explanation/recipe.rst).
+MIN_WORKING, MAX_WORKING = 24.0, 40.0
 
-# Below this factor between the working and an image's diameter an image would hardly be an image any more.
+# No image is reduced by a smaller factor than this: little would be left of it.
 EXTREME_SCALE = 1 / 32
 
-# No image is enlarged more than this: an object of 3 pixels still gets 36, and one pixel of an image becomes 144.
-MOST_ENLARGED = 12.0
+# No image is enlarged by a larger factor than this: one pixel of it becomes 144.
+MAX_SCALE = 12.0
 
-# No image is enlarged more than this for the size of its own objects: a stray pixel is no object of one pixel.
+# No image is enlarged more than this for the size of its own objects: a stray pixel is not an object.
 MAX_ENLARGEMENT = 4.0
 
-# Sizes that differ by less than this factor are one: no other pass is made for an estimate so near.
+# Sizes that differ by less than this factor count as equal: no further pass is made for such an estimate.
 SAME_SIZE = 1.1
 
-# Passes of an estimate at most. Each after the second is farther off than the one before, which is cheaper.
-MOST_PASSES = 8
+# Passes of an estimate at most. Each after the second sees the image smaller than the one before, which is cheaper.
+MAX_PASSES = 8
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """At which size a network sees objects, and what to make of images whose objects' size nobody tells."""
+    """The size at which a network sees objects, and the range of sizes that it was trained on."""
 
     working: float  # diameter in pixels that typical objects are scaled to
-    estimate: bool  # whether to estimate the diameter where none is given, within the bounds:
+    estimate: bool  # whether to estimate diameters that are not given, within the bounds:
     low: float  # smallest and largest diameter of the training images, in pixels
     high: float
 
     def widened(self, other: Sizes) -> Sizes:
-        """With the bounds of another, too."""
+        """Return these sizes with bounds that include the bounds of ``other``."""
         return replace(self, low=min(self.low, other.low), high=max(self.high, other.high))
 
     def bound(self, diameter: float) -> float:
-        """The nearest diameter that a training image had."""
+        """Return the nearest diameter within the range of the training images."""
         return min(max(diameter, self.low), self.high)
 
     def bound_enlargement(self, diameter: float) -> float:
-        """The nearest diameter that an image is not enlarged too much for."""
+        """Return the nearest diameter for which an image is not enlarged too much."""
         return max(diameter, min(self.low, self.working / MAX_ENLARGEMENT))
 
     def next_pass(self, seen: float, found: float, *, first: bool, bounded: bool) -> float | None:
-        """Diameter that the next pass of an estimate should be made for; None if the last one is the one to keep.
+        """Return the diameter for the next pass of an estimate; None if the last pass is to be kept.
 
-        A network sees objects far larger than those that it is set for in pieces, and calls them smaller than they are:
-        so estimates are made anew as long as they grow.
+        A network breaks objects far larger than those that it was trained on into parts, and their diameter is
+        underestimated: so estimates are repeated as long as they grow.
 
         Parameters
         ----------
         seen, found : float
-            Diameter that the last pass was made for, and that of what it found (NaN: nothing).
+            Diameter that the last pass was made for, and diameter of the objects that it found (NaN: none).
         first : bool
-            Whether it was the first one: only its estimate may be smaller, and have an image enlarged.
+            Whether it was the first one: only its estimate may be smaller, which enlarges the image.
         bounded : bool
             Whether to stay within the diameters of the training images.
         """
@@ -76,47 +76,47 @@ class Sizes:
 
 
 def image_diameter(masks: NDArray[Any]) -> float:
-    """Median diameter of the objects of one image; NaN where there is none."""
+    """Return the median diameter of the objects of one image; NaN without objects."""
     values = diameters(masks)
     return float(np.median(values)) if values.size else float("nan")
 
 
 def image_diameters(masks: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
-    """Those of all images that have objects."""
-    values = np.array([image_diameter(m) for m in masks])
+    """Return the median diameter of each image that has objects."""
+    values = np.array([image_diameter(m) for m in masks], dtype=np.float64)
     return values[np.isfinite(values)]
 
 
 def choose_working(diameter: float | str, typical: float) -> float:
-    """Working diameter for the parameter ``diameter``: itself, or for "auto" the typical one within bounds."""
-    return min(max(typical, LEAST_WORKING), MOST_WORKING) if isinstance(diameter, str) else float(diameter)
+    """Return the working diameter for the parameter ``diameter``; for "auto" it is the typical one within bounds."""
+    return min(max(typical, MIN_WORKING), MAX_WORKING) if isinstance(diameter, str) else float(diameter)
 
 
 def bounds_of(diameters: NDArray[np.float64], working: float) -> tuple[float, float]:
-    """Smallest and largest diameter of training images, as far as the network can be shown them."""
+    """Return the smallest and the largest diameter of training images, within the scales that are possible."""
     least = min(working / MAX_ENLARGEMENT, float(np.median(diameters)))
     return max(float(diameters.min()), least), min(float(diameters.max()), working / EXTREME_SCALE)
 
 
 def scale_factor(working: float, size: float, subject: str) -> float:
-    """Factor that gives objects of diameter ``size`` the working diameter."""
+    """Return the factor that gives objects of diameter ``size`` the working diameter."""
     factor = working / size
-    if not EXTREME_SCALE <= factor <= MOST_ENLARGED:
+    if not EXTREME_SCALE <= factor <= MAX_SCALE:
         change = f"enlarge the image {factor:.3g} times" if factor > 1 else f"reduce the image {1 / factor:.3g} times"
         raise ValueError(
-            f"{subject} from {working / MOST_ENLARGED:.3g} to {working / EXTREME_SCALE:.3g} pixels for a working "
+            f"{subject} from {working / MAX_SCALE:.3g} to {working / EXTREME_SCALE:.3g} pixels for a working "
             f"diameter of {working:.3g} pixels; got {size:.3g}, which would {change}."
         )
     return float(factor)
 
 
 def is_same_size(a: float, b: float) -> bool:
-    """Whether two diameters are so near that it makes no difference."""
+    """Return whether two diameters are nearly equal."""
     return max(a, b) <= SAME_SIZE * min(a, b)
 
 
 def check_sizes(diameter: Any, estimate_diameters: Any) -> None:
-    """Raise unless both parameters are "auto" or what else they can be."""
+    """Raise unless both parameters are "auto" or have a valid value."""
     if not is_auto(diameter, "diameter", "a number"):
         _checks.as_number(diameter, "diameter", low=4.0)
     if not is_auto(estimate_diameters, "estimate_diameters", "True, False"):
@@ -124,7 +124,7 @@ def check_sizes(diameter: Any, estimate_diameters: Any) -> None:
 
 
 def read_sizes(document: Any) -> Sizes:
-    """Sizes of a model file's JSON, checked."""
+    """Return the sizes in a model file's JSON, checked."""
     names = [field.name for field in fields(Sizes)]
     if not isinstance(document, dict) or set(document) != set(names):
         raise ValueError(f"sizes must be an object with {', '.join(names)}; got {document!r}.")

@@ -1,1 +1,1 @@
-"""The report of `flowseg evaluate`: scores, and a page that shows every error."""
+"""The report of `flowseg evaluate`: scores, and an HTML page that shows every error."""

@@ -1,4 +1,4 @@
-"""What both segmenters share: parameters in, fit, predict, score, save and load."""
+"""The methods that both segmenters share: fit, predict, score, save and load."""
 
 from __future__ import annotations
 
@@ -7,88 +7,34 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Self, overload
 
-import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator
 from tqdm import tqdm
 
 from flowseg import _checks, metrics
 from flowseg._labels.overlaps import count_objects
 from flowseg._segmenters import inputs
-from flowseg._segmenters.choices import warn_of_no_comparison
-from flowseg._segmenters.codecs import Masks, Outputs
-from flowseg._segmenters.decoding import Decoding
-from flowseg._segmenters.fitted import Fitted, FixedParameters, History, Precision, check_fitted, get_fitted
-from flowseg._segmenters.inputs import ArrayLike, Auto, Diameter, Diameters, Network
-from flowseg._segmenters.pipeline import PredictionSettings, map_images, pipeline_of
-from flowseg._segmenters.summary import describe_fit
-from flowseg._segmenters.training import Plan, check_training_settings, find_seeds, train
+from flowseg._segmenters.attributes import SegmenterAttributes
+from flowseg._segmenters.codecs.codec import Masks, Outputs
+from flowseg._segmenters.fitted import FixedParameters, check_fitted
+from flowseg._segmenters.fitting.annotation_checks import check_not_binary, check_to_learn_from, warn_of_components
+from flowseg._segmenters.fitting.compare_models import warn_of_no_comparison
+from flowseg._segmenters.fitting.fit_summary import describe_fit
+from flowseg._segmenters.fitting.pairs import as_validation, hold_out
+from flowseg._segmenters.fitting.settings import check_callbacks, check_training_settings, find_seeds, warn_of_patience
+from flowseg._segmenters.fitting.train_and_choose import Plan, train
+from flowseg._segmenters.inputs import ArrayLike, Diameter, Diameters
+from flowseg._segmenters.learned_decoding.find_objects import Decoding
+from flowseg._segmenters.pipeline import PredictionSettings, map_images, pipeline_of, prediction_settings
 
 
-class Segmenter(BaseEstimator):
-    """Base of `FlowSegmenter` and `BoundarySegmenter`, which add a codec and the parameters that it needs."""
+class Segmenter(SegmenterAttributes):
+    """Base class of `FlowSegmenter` and `BoundarySegmenter`, which add a codec and its parameters."""
 
     _kind: str  # in model files, also of subclasses
-    fitted_: Fitted  # set by `fit`, `load` and `fit_thresholds`, as their last step
-
-    # Parameters, stored by the __init__ of both classes and checked by `fit` and `predict`.
-    network: Network
-    filters: Sequence[int]
-    n_channels: int
-    normalize: tuple[Any, ...] | None
-    diameter: float | Auto
-    estimate_diameters: bool | Auto
-    crop_size: int
-    batch_size: int
-    epochs: int
-    steps_per_epoch: int
-    learning_rate: float | Auto
-    augment: bool
-    validation_fraction: float
-    patience: int | None
-    warm_start: bool
-    random_state: int | np.random.RandomState | None
-    workers: int | None
-    verbose: int
 
     def _prediction_settings(self) -> PredictionSettings:
         """Check every parameter that prediction needs."""
         raise NotImplementedError
-
-    def __sklearn_is_fitted__(self) -> bool:
-        """For `sklearn.utils.validation.check_is_fitted`."""
-        return "fitted_" in vars(self)
-
-    @property
-    def network_(self) -> Any:
-        """The trained network, a keras.Model."""
-        return get_fitted(self).network
-
-    @property
-    def diameter_(self) -> float:
-        """Typical diameter in pixels of the objects in the training images."""
-        return get_fitted(self).diameter
-
-    @property
-    def history_(self) -> History:
-        """Losses by epoch, and after a training further both its ends."""
-        return get_fitted(self).history
-
-    @property
-    def validation_ap_(self) -> Precision | None:
-        """Average precision on the validation images at IoU 0.5 and 0.75, at the end of `fit`."""
-        return get_fitted(self).validation_ap
-
-    @property
-    def working_diameter_(self) -> float:
-        """Diameter in pixels that typical objects are scaled to."""
-        return check_fitted(self).sizes.working
-
-    @property
-    def estimate_diameters_(self) -> bool:
-        """Whether `predict` estimates diameters that are not given: the parameter, or what `fit` chose for "auto"."""
-        fitted, given = check_fitted(self), self.estimate_diameters
-        return fitted.sizes.estimate if isinstance(given, str) else bool(given)
 
     def fit(
         self,
@@ -105,19 +51,19 @@ class Segmenter(BaseEstimator):
         ----------
         images : list of array_like, shape (rows, columns) or (rows, columns, n_channels)
             Images of any numeric dtype and of any sizes. A constant one is allowed if its masks are empty. An array
-            (n, rows, columns) is n images; a volume, whose objects go on from plane to plane, is refused.
+            (n, rows, columns) is n images; a volume, whose objects extend over planes, raises an error.
         masks : list of array_like of int, shape (rows, columns)
-            One label image per image: 0 = background, k = object k, negative = ignore this pixel, in training and where
+            One label image per image: 0 = background, k = object k, negative = pixel to ignore, in training and where
             thresholds and scores are learned.
         validation : (images, masks), optional
-            Pairs to choose on: the best weights, and all else that `fit` chooses, such as thresholds. By default a
-            share of the given images (`validation_fraction`) is held out for it. Report on other images.
+            Validation set, on which `fit` chooses the best weights, thresholds and all else. By default a share of the
+            images (`validation_fraction`) is held out for it. Report results on a separate test set.
         callbacks : sequence of keras.callbacks.Callback
-            Passed on to Keras. A checkpoint does not hold what they remember: a training that one of them stopped
-            goes on where it was stopped.
+            Passed to Keras. A checkpoint does not hold their state: a training that one of them stopped is resumed
+            where it was stopped.
         checkpoint : path, optional
-            File to write the state of the training to after every epoch. If it exists the training that it holds
-            goes on, to the same weights as without the interruption; it must be the same training: images,
+            File for the state of the training, written after every epoch. If it exists, the training in it is resumed
+            and comes to the same weights as without the interruption. It must be the same training: images,
             parameters, network, and with ``warm_start`` the weights to start from.
 
         Returns
@@ -127,7 +73,7 @@ class Segmenter(BaseEstimator):
         Raises
         ------
         TypeError, ValueError
-            If anything does not fit; the sentence names the argument, what was expected and what came.
+            If an argument or a parameter is invalid; the message names it, what was expected and what came.
 
         Examples
         --------
@@ -139,22 +85,22 @@ class Segmenter(BaseEstimator):
         (['loss', 'val_loss'], 2)
         """
         _checks.check_flag(self.warm_start, "warm_start")
-        goes_on = self.warm_start and self.__sklearn_is_fitted__()
-        start = check_fitted(self, "Set warm_start to False to begin anew.") if goes_on else None
+        warm_start = self.warm_start and self.__sklearn_is_fitted__()
+        start = check_fitted(self, "Set warm_start to False to train from scratch.") if warm_start else None
         began = time.monotonic()
-        settings = check_training_settings(self, goes_on=goes_on)
+        settings = check_training_settings(self, warm_start=warm_start)
         pairs = inputs.as_pairs(images, masks, n_channels=self.n_channels)
-        inputs.check_to_learn_from(*pairs, masks)
-        inputs.warn_of_pieces(pairs[1], stacklevel=3)
-        inputs.check_callbacks(callbacks)
+        check_to_learn_from(*pairs, masks)
+        warn_of_components(pairs[1], stacklevel=3)
+        check_callbacks(callbacks)
         seeds, file = find_seeds(self.random_state, checkpoint)
         if validation is None:
-            pairs, held_out = inputs.hold_out(*pairs, fraction=self.validation_fraction, seed=seeds[0])
+            pairs, held_out = hold_out(*pairs, fraction=self.validation_fraction, seed=seeds[0])
         else:
-            held_out = inputs.as_validation(validation, self.n_channels)
-        inputs.warn_of_patience(self.patience, len(held_out[0]))
-        warn_of_no_comparison(goes_on, len(held_out[0]))
-        prediction = self._prediction_settings()
+            held_out = as_validation(validation, self.n_channels)
+        warn_of_patience(self.patience, len(held_out[0]))
+        warn_of_no_comparison(warm_start, len(held_out[0]))
+        prediction = prediction_settings(self)
         known = Decoding() if start is None else start.decoding
         prediction.codec.check_can_learn(sum(count_objects(m) for m in held_out[1]), known)
         plan = Plan(FixedParameters.of(self), prediction, settings, seeds, callbacks, file)
@@ -177,33 +123,32 @@ class Segmenter(BaseEstimator):
         images : array_like or list of array_like
             One image of shape (rows, columns) or (rows, columns, n_channels), a list of them, or a stack.
         diameters : float, "estimate", or sequence of them, optional
-            Typical diameter in pixels of the objects in each image, or one for all. "estimate": the median diameter
-            of what a first pass finds. None (also for a single image) is the one of the training images, `diameter_`,
-            or with `estimate_diameters` an estimate, kept within the sizes that the training images had. An estimate
-            costs a second pass where it is not within a tenth of `diameter_`, and further ones, each at a coarser
-            scale, as long as the objects turn out larger.
+            Typical diameter in pixels of the objects in each image, or one for all. "estimate" is the median diameter
+            of the objects that a first pass finds. None (also for a single image) is `diameter_`, the typical one of
+            the training images, or with `estimate_diameters` an estimate within their diameters. An estimate costs a
+            second pass where it differs from `diameter_` by more than a tenth, and further ones as long as objects turn
+            out larger.
 
         Returns
         -------
         masks : ndarray of int32, shape (rows, columns), or list of them
-            As large as the image; 0 = background, objects 1..n. A list for a list, one array for one image, a stack
-            for a stack. In a constant image there are none.
+            Label image of the image's shape; 0 = background, objects 1..n. A list for a list, one array for one image,
+            a stack for a stack. A constant image has no objects.
 
         Raises
         ------
         sklearn.exceptions.NotFittedError
             If the segmenter is neither trained nor loaded.
         TypeError, ValueError
-            If images, diameters or a parameter cannot be used; the sentence names the argument, what was expected and
-            what came.
+            If images, diameters or a parameter are invalid; the message names the argument, what was expected and what
+            came.
 
         Warns
         -----
         UserWarning
-            Once, with their number, if images are constant. If images are given as one array (n, rows, columns) and
-            not as a list: it is n separate images, as in scikit-learn, not a volume, a film or n channels.
-            If what is found is probably false, as in noise: the outlines of an image's objects are no sharper than its
-            background. The masks stay as they are.
+            If images are constant: once, with their number. If images are one array (n, rows, columns) and not a list:
+            it is taken as n images, as in scikit-learn, not as a volume, a film or n channels. If objects are probably
+            false positives, as in noise: their outlines are no sharper than the background. Masks are not changed.
 
         Examples
         --------
@@ -219,7 +164,7 @@ class Segmenter(BaseEstimator):
 
         def finish(image: NDArray[Any], outputs: Outputs) -> Masks:
             masks = pipeline.decode(outputs)
-            noise.look(image, masks)
+            noise.look(image, masks, outputs.pictures)
             return masks
 
         masks = map_images(pipeline, images, diameters, finish)
@@ -227,7 +172,7 @@ class Segmenter(BaseEstimator):
         return masks
 
     def check_prediction(self, diameter: Diameter) -> None:
-        """Raise when `predict` would for any image: wrong parameters, or an impossible diameter.
+        """Raise if `predict` would for any image: invalid parameters, or an impossible diameter.
 
         Parameters
         ----------
@@ -249,12 +194,12 @@ class Segmenter(BaseEstimator):
         pipeline_of(self).check(diameter)
 
     def score(self, images: Any, masks: Any) -> float:
-        """Mean over the images of the average precision at IoU 0.5.
+        """Return the mean over the images of the average precision at IoU 0.5.
 
         Parameters
         ----------
         images, masks : list of array_like
-            As for `fit`. What is found on pixels to ignore does not count, as in `flowseg.metrics`.
+            As for `fit`. Objects on pixels to ignore do not count, as in `flowseg.metrics`.
 
         Returns
         -------
@@ -275,7 +220,7 @@ class Segmenter(BaseEstimator):
         """
         check_fitted(self)
         image_list, mask_list = inputs.as_pairs(images, masks, n_channels=self.n_channels)
-        inputs.check_not_binary(mask_list, "masks")
+        check_not_binary(mask_list, "masks")
         found = self.predict(image_list)
         return float(metrics.average_precision_per_image(mask_list, found, thresholds=(0.5,)).mean())
 
@@ -285,16 +230,14 @@ class Segmenter(BaseEstimator):
         Parameters
         ----------
         path : path
-            File to write. It is written beside and then renamed, so that an interruption leaves an old file as it
-            was.
+            File to write, atomically: an interruption leaves an old file as it was.
         card : dict, optional
-            Model card: what others should know (data, licence, scores, known failures), as plain JSON values.
-            ``flowseg info`` shows it.
+            Model card, as plain JSON values: data, licence, scores, known failures. ``flowseg info`` prints it.
 
         Raises
         ------
         NotFittedError, TypeError, ValueError
-            As `predict`, and if the card holds what is no JSON, or a parameter cannot be kept in a file.
+            As `predict`, and if the card holds values that are not JSON, or a parameter cannot be kept in a file.
         OSError
             If the file cannot be written.
 
@@ -303,11 +246,11 @@ class Segmenter(BaseEstimator):
         >>> from flowseg import FlowSegmenter
         >>> FlowSegmenter.from_pretrained("nuclei").save("copy.safetensors")
         """
-        from flowseg._segmenters.model_file import write_model
+        from flowseg._segmenters.model_files.writing import write_model
 
         fitted = check_fitted(self)
-        check_training_settings(self)  # or it could not be loaded again
-        decoding = self._prediction_settings().codec.as_document(fitted.decoding)
+        check_training_settings(self)  # invalid ones could not be loaded
+        decoding = prediction_settings(self).codec.as_document(fitted.decoding)
         write_model(path, self._kind, self.get_params(deep=False), fitted, decoding, card)
 
     @classmethod
@@ -319,18 +262,17 @@ class Segmenter(BaseEstimator):
         path : path
             Model file. Nothing in it is executed.
         network : callable or keras.Model, optional
-            The network, for a segmenter that was trained with one of your own: the file holds its weights only.
+            The network of a segmenter that was trained with a custom one: the file holds only its weights.
 
         Returns
         -------
         segmenter : FlowSegmenter or BoundarySegmenter
-            Of the class it is called on.
+            Of the class that the method is called on.
 
         Raises
         ------
         FileNotFoundError, ValueError
-            If there is no such file, or it is damaged, of another format, class or version, or does not fit the
-            network.
+            If there is no such file, or it is damaged, of another format, class or version, or of another network.
 
         Examples
         --------
@@ -339,12 +281,12 @@ class Segmenter(BaseEstimator):
         >>> FlowSegmenter.load("copy.safetensors").network
         'unet'
         """
-        from flowseg._segmenters import model_file
+        from flowseg._segmenters.model_files import reading
 
-        document = model_file.read_document(path)
-        segmenter = cls(**model_file.read_parameters(document, path, cls, cls._kind, network))
-        with model_file.naming(path, "valid parameters"):
+        document = reading.read_document(path)
+        segmenter = cls(**reading.read_parameters(document, path, cls, cls._kind, network))
+        with reading.naming(path, "valid parameters"):
             settings = check_training_settings(segmenter)
-        fixed, prediction = FixedParameters.of(segmenter), segmenter._prediction_settings()
-        segmenter.fitted_ = model_file.read_fitted(document, path, fixed, prediction, settings.crop_size)
+        fixed, prediction = FixedParameters.of(segmenter), prediction_settings(segmenter)
+        segmenter.fitted_ = reading.read_fitted(document, path, fixed, prediction, settings.crop_size)
         return segmenter

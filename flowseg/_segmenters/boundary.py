@@ -1,4 +1,4 @@
-"""The three-class baseline: background, interior and boundary."""
+"""The segmenter of three classes, the baseline: background, interior and boundary."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from flowseg import _checks
 from flowseg._intensities import DEFAULT
 from flowseg._segmenters.base import Segmenter
-from flowseg._segmenters.codecs import BoundaryCodec
+from flowseg._segmenters.codecs.boundary_codec import BoundaryCodec
 from flowseg._segmenters.inputs import ArrayLike, Auto, Diameters, Network
 from flowseg._segmenters.pipeline import PredictionSettings, check_common_settings, map_images, pipeline_of
 
@@ -19,9 +18,8 @@ from flowseg._segmenters.pipeline import PredictionSettings, check_common_settin
 class BoundarySegmenter(Segmenter):
     """Segment objects with three learned classes: background, interior and boundary.
 
-    The baseline that flows are measured against: the same network, crops and training; only target, loss and the
-    way back to masks differ. Masks are the connected pieces of the interior, grown back by the width of
-    the boundary.
+    The baseline that flows are compared with: network, crops and training are the same; target, loss and decoding
+    differ. Masks are the connected components of the interior, expanded by the width of the boundary.
 
     Parameters
     ----------
@@ -32,55 +30,54 @@ class BoundarySegmenter(Segmenter):
     n_channels : int
         Channels of the images.
     normalize : tuple or None
-        Which intensities the network sees as 0 and 1: ``("percentiles", low, high)`` of each channel of each image,
-        less what is padded or saturated; ``("limits", low, high)``, the same values in all images, or one
-        ``("limits", (low, high), ...)`` per channel; None for values as they are. It is kept in the model file, and
-        can be set after `fit` as well.
+        Intensities that the network sees as 0 and 1: ``("percentiles", low, high)`` of each channel of each image,
+        without padding and saturation; ``("limits", low, high)``, the same values in all images, or one
+        ``("limits", (low, high), ...)`` per channel; None for unchanged values. It is kept in the model file, and
+        can be set after `fit`, too.
     diameter : float or "auto"
         Working diameter in pixels; "auto": that of typical objects, but at least 24 and at most 40.
     estimate_diameters : bool or "auto"
-        Whether `predict` estimates the diameter of the objects in each image that none is given for; "auto": `fit`
-        decides on the validation images.
+        Whether `predict` estimates diameters that are not given; "auto": `fit` chooses on the validation set.
     crop_size, batch_size, epochs, steps_per_epoch : int
         Size of a crop in pixels, crops per step, epochs, steps per epoch.
     learning_rate : float or "auto"
         Peak learning rate of AdamW. "auto": 0.001, from scratch and from a trained model.
     augment : bool
-        Turn, flip, scale and light the crops at random, as in `FlowSegmenter`.
+        Rotate, flip and scale crops and change their intensities at random, as in `FlowSegmenter`.
     validation_fraction : float
-        Share of the images to hold out when `fit` is given no validation pairs.
+        Share of the images that is held out as validation set when `fit` is given none.
     patience : int, optional
-        Stop after this many epochs without a better validation loss; None, or where none is held out, trains all.
+        Stop after this many epochs without a lower validation loss; None never stops early.
     min_size : int
         Objects of fewer pixels are dropped.
     warm_start : bool
-        Whether `fit` goes on from the weights that the segmenter has, if it is fitted, instead of new ones. What it had
-        is kept unless the result is better on the validation images.
+        Whether `fit` starts from the weights of a fitted segmenter instead of new ones. They are kept unless the result
+        is better on the validation set.
     random_state : int, numpy.random.RandomState, optional
-        Seed of the split, the first weights and the crops, and of layers of a network of your own that have none.
+        Seed of the split, the initial weights and the crops, and of layers of a custom network that have none.
     workers : int, optional
         Threads; by default all cores.
     verbose : int
-        0 is silent; 1 shows Keras' progress bar, 2 one line per epoch; both say in the end what the training came to.
+        0 is silent; 1 shows Keras' progress bar, 2 one line per epoch; both end with a summary.
 
     Attributes
     ----------
     network_ : keras.Model
         The trained network.
     diameter_, working_diameter_ : float
-        Typical diameter, in pixels, of the objects in the training images, and the one that they are scaled to.
+        Typical diameter, in pixels, of the objects in the training images, and the diameter that they are scaled to.
     estimate_diameters_ : bool
         Whether `predict` estimates diameters: the parameter, or what `fit` chose where that is "auto".
     history_ : dict of list of float
-        Losses by epoch, and after a training further both its ends; see `FlowSegmenter`.
+        Losses by epoch; after a further training also those before and after it; see `FlowSegmenter`.
     validation_ap_ : tuple of float, or None
         Average precision on the validation images at IoU 0.5 and 0.75, at the end of `fit`.
     fitted_ : Fitted
-        All of this as one value, whose parts are not promised.
+        All of this as one value, whose parts may change.
 
     See Also
     --------
-    FlowSegmenter : the same with flows.
+    FlowSegmenter : the same network trained on flows.
 
     Examples
     --------
@@ -146,7 +143,7 @@ class BoundarySegmenter(Segmenter):
         self, images: ArrayLike, *, diameters: Diameters = None
     ) -> NDArray[np.float32] | list[NDArray[np.float32]]: ...
     def predict_classes(self, images: Any, *, diameters: Any = None) -> Any:
-        """Probabilities of background, interior and boundary.
+        """Return the probabilities of background, interior and boundary.
 
         Parameters
         ----------
@@ -177,5 +174,6 @@ class BoundarySegmenter(Segmenter):
 
     def _prediction_settings(self) -> PredictionSettings:
         check_common_settings(self)
-        codec = BoundaryCodec(_checks.as_integer(self.min_size, "min_size", minimum=0))
-        return PredictionSettings(codec, self.normalize, self.estimate_diameters, test_time_augmentation=False)
+        return PredictionSettings(
+            BoundaryCodec.of(self), self.normalize, self.estimate_diameters, test_time_augmentation=False
+        )

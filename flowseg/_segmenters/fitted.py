@@ -1,4 +1,4 @@
-"""What a segmenter has learned: one value, set by `fit` and `load` and by nothing else."""
+"""The learned state of a segmenter: one value, set by `fit`, `load` and `fit_thresholds`."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from sklearn.exceptions import NotFittedError
 
 from flowseg._nets.sizes import Sizes
 from flowseg._nets.tiles import Grid
-from flowseg._segmenters.decoding import Decoding
+from flowseg._segmenters.learned_decoding.find_objects import Decoding
 
 if TYPE_CHECKING:
-    from flowseg._segmenters.base import Segmenter
+    from flowseg._segmenters.attributes import SegmenterAttributes
 
 History = dict[str, list[float]]
-Precision = tuple[float, ...]  # average precision at each of the IoU thresholds that are told
+Precision = tuple[float, ...]  # average precision at IoU 0.5 and 0.75
 
-# Types of parameters that are the same if they are equal; a network is the same if it is the very one.
+# Types of parameters that are compared by value; networks are compared by identity.
 PLAIN = (str, int, float, list, tuple, np.ndarray, np.generic)
 
 
 class FixedParameters(NamedTuple):
-    """Parameters that the network depends on: changed after `fit` they would no longer describe it."""
+    """The parameters that the network depends on, which must not change after `fit`."""
 
     network: Any  # a name, a function that builds one, or a keras.Model
     n_channels: int
@@ -32,18 +32,18 @@ class FixedParameters(NamedTuple):
     diameter: Any  # a number or "auto"
 
     @classmethod
-    def of(cls, segmenter: Segmenter) -> FixedParameters:
-        """Those that a segmenter has now, whatever becomes of lists among them."""
+    def of(cls, segmenter: SegmenterAttributes) -> FixedParameters:
+        """Return the parameters of a segmenter; lists are copied as tuples."""
         values: Iterator[Any] = (getattr(segmenter, name) for name in cls._fields)
         return cls._make(tuple(value) if isinstance(value, list) else value for value in values)
 
     @property
-    def is_own(self) -> bool:
-        """Whether the network is one of the user's own."""
+    def is_custom(self) -> bool:
+        """Whether the network is a custom one."""
         return not isinstance(self.network, str)
 
-    def check_unchanged(self, segmenter: Segmenter, advice: str) -> None:
-        """Raise unless the segmenter still has them."""
+    def check_unchanged(self, segmenter: SegmenterAttributes, advice: str) -> None:
+        """Raise unless the segmenter still has these values."""
         for name, value in self._asdict().items():
             now = getattr(segmenter, name)
             if now is not value and not (isinstance(now, PLAIN) and np.array_equal(now, value)):
@@ -52,22 +52,22 @@ class FixedParameters(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """All that `fit` learns and a model file holds."""
+    """Everything that `fit` learns and a model file holds."""
 
     network: Any  # keras.Model, trained
-    grid: Grid  # what it asks of tiles
-    sizes: Sizes  # at which size it sees objects
+    grid: Grid  # its tile grid
+    sizes: Sizes  # the sizes at which it sees objects
     diameter: float  # typical one of the training images, in pixels
     history: History  # losses by epoch
-    least_sharpness: float  # of objects that are no noise; see noise.py
+    least_sharpness: float  # of true objects; see noise_check.py
     fixed: FixedParameters
     decoding: Decoding = field(default_factory=Decoding)
     validation_ap: Precision | None = None
-    trained_with: Mapping[str, Any] | None = None  # machine and versions; None in files of before they were kept
+    trained_with: Mapping[str, Any] | None = None  # machine and versions; None in files without them
 
 
-def get_fitted(segmenter: Segmenter) -> Fitted:
-    """What a segmenter has learned; raise where that is nothing."""
+def get_fitted(segmenter: SegmenterAttributes) -> Fitted:
+    """Return what a segmenter has learned; raise if it is not fitted."""
     fitted: Fitted | None = vars(segmenter).get("fitted_")
     if fitted is None:
         raise NotFittedError(
@@ -76,8 +76,8 @@ def get_fitted(segmenter: Segmenter) -> Fitted:
     return fitted
 
 
-def check_fitted(segmenter: Segmenter, advice: str = "Fit again.") -> Fitted:
-    """The same, to be used: raise also where a parameter that the network depends on was changed since."""
+def check_fitted(segmenter: SegmenterAttributes, advice: str = "Fit again.") -> Fitted:
+    """Return what a segmenter has learned; raise also if a parameter that the network depends on was changed since."""
     fitted = get_fitted(segmenter)
 
     from flowseg._nets.networks import check_process

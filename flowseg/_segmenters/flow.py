@@ -1,124 +1,112 @@
-"""The segmenter of flows."""
+"""The segmenter that learns flows."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, Literal, Self, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flowseg import _checks
-from flowseg._checks import AUTO
 from flowseg._intensities import DEFAULT
-from flowseg._segmenters import inputs
 from flowseg._segmenters.base import Segmenter
-from flowseg._segmenters.calibration import Table
-from flowseg._segmenters.choices import learn_from
-from flowseg._segmenters.codecs import FlowCodec, Outputs
+from flowseg._segmenters.codecs.codec import Outputs
+from flowseg._segmenters.codecs.flow_codec import FlowCodec
 from flowseg._segmenters.fitted import check_fitted
+from flowseg._segmenters.fitting import fit_thresholds
 from flowseg._segmenters.inputs import ArrayLike, Auto, Diameters, Network
+from flowseg._segmenters.learned_decoding.object_table import Table
+from flowseg._segmenters.learned_decoding.thresholds import Thresholds
 from flowseg._segmenters.pipeline import PredictionSettings, check_common_settings, map_images, pipeline_of
 from flowseg._segmenters.pretrained import pretrained_file
-from flowseg._segmenters.thresholds import Thresholds, check_thresholds, plain_thresholds
+from flowseg._segmenters.threshold_attributes import ThresholdAttributes
 
 Flows = tuple[NDArray[np.float32], NDArray[np.float32]]  # flows and cellprob of an image
 Objects = tuple[NDArray[np.int32], Table]  # masks of an image and the table of their objects
 
 
-class FlowSegmenter(Segmenter):
+class FlowSegmenter(ThresholdAttributes, Segmenter):
     """Segment touching objects with learned flows.
 
     Parameters
     ----------
     network : {"unet", "resunet"}, callable or keras.Model
-        Network to train: one of ours (see `build_unet`, `build_resunet`), a function of ``(n_channels, n_outputs)``
-        that builds one, or a model of your own, of which a copy is trained further. It must end in a linear layer
-        of 3 outputs (row flow, column flow, cellprob).
+        Network to train: by name (see `build_unet`, `build_resunet`), a function of ``(n_channels, n_outputs)`` that
+        builds a custom one, or a model, of which a copy is trained further. It must end in a linear layer of
+        3 outputs (row flow, column flow, cellprob).
     filters : tuple of int
         Filters per level of "unet" and "resunet", finest first.
     n_channels : int
         Channels of the images.
     normalize : tuple or None
-        Which intensities the network sees as 0 and 1: ``("percentiles", low, high)`` of each channel of each image,
-        less what is padded or saturated; ``("limits", low, high)``, the same values in all images, or one
-        ``("limits", (low, high), ...)`` per channel; None for values as they are. It is kept in the model file, and
-        can be set after `fit` as well.
+        Intensities that the network sees as 0 and 1: ``("percentiles", low, high)`` of each channel of each image,
+        without padding and saturation; ``("limits", low, high)``, the same values in all images, or one
+        ``("limits", (low, high), ...)`` per channel; None for unchanged values. It is kept in the model file, and
+        can be set after `fit`, too.
     diameter : float or "auto"
         Working diameter in pixels: images are scaled so that typical objects have it when the network sees them.
-        "auto": their own, but at least 24 and at most 40.
+        "auto": the typical diameter itself, but at least 24 and at most 40.
     estimate_diameters : bool or "auto"
-        Whether `predict` estimates the diameter of the objects in each image that none is given for, in a first pass,
-        instead of taking the one of the training images. "auto": `fit` tries it on the validation images and does it
-        where the masks are better by more than a standard error.
-    crop_size : int
-        Side in pixels of the square crops that the network is trained on.
-    batch_size : int
-        Crops per training step.
-    epochs : int
-        Training length, in epochs of `steps_per_epoch` steps, however many images there are.
-    steps_per_epoch : int
-        Training steps between two looks at the validation loss.
+        Whether `predict` estimates diameters that are not given from a first pass over each image. "auto": if that
+        makes the masks of the validation set better by more than a standard error.
+    crop_size, batch_size : int
+        Side in pixels of the square training crops, and crops per training step.
+    epochs, steps_per_epoch : int
+        Epochs, and training steps in each, however many images there are.
     learning_rate : float or "auto"
-        Peak learning rate of AdamW; it rises over the first steps and falls along a cosine. "auto": 0.001, from scratch
-        and from a trained model.
+        Peak learning rate of AdamW; it rises over the first steps and falls along a cosine. "auto": 0.001.
     augment : bool
-        Turn, flip, scale and light the crops at random, and show images whose objects are of another size than the
-        rest at their own size, too. Without, every epoch has the same upright crops.
+        Rotate, flip and scale crops and change their intensities at random, and also show images with objects of
+        another size than the rest at their own size. Without, every epoch has the same upright crops.
     validation_fraction : float
-        Share of the images to hold out, for all that `fit` chooses, when it is given no validation pairs, rounded
-        to whole images: 0.1 of five is none, and then the last weights stay.
+        Share of the images that is held out as validation set when `fit` is given none, rounded to whole images: 0.1
+        of five is none, and then the last weights are kept.
     patience : int, optional
-        Stop after this many epochs without a better validation loss; None, or where none is held out, trains all.
+        Stop after this many epochs without a lower validation loss; None never stops early.
     cellprob_threshold : float or "auto"
-        Pixels with a larger logit are foreground. "auto" has `fit` choose it on the validation images; without
-        enough of them it is 0.0.
+        Pixels with a larger logit are foreground. "auto": chosen by `fit` on the validation set, or else 0.0.
     flow_threshold : float, None or "auto"
-        Objects with a larger flow error are dropped, unless they touch the image's border; None switches the check
-        off. "auto": chosen by `fit`, else 0.4.
+        Objects with a larger flow error are dropped, unless they touch the image's border; None: no check. "auto":
+        chosen by `fit`, or else 0.4.
     min_size : int or "auto"
-        Objects of fewer pixels are dropped. "auto": chosen by `fit`, else 15.
+        Objects of fewer pixels are dropped. "auto": chosen by `fit`, or else 15.
     score_threshold : float, None or "auto"
-        Objects whose score, the probability that they match a real one at IoU 0.5 (see `predict_objects`), is lower
-        are dropped; None keeps all. "auto": chosen by `fit`, else None.
+        Objects with a lower score, the probability that they match a true one at IoU 0.5 (see `predict_objects`), are
+        dropped; None keeps all. "auto": chosen by `fit`, or else None.
     n_iter : int, optional
-        Steps to follow the flows; by default until all points have settled.
+        Steps along the flows; by default until all points have settled.
     test_time_augmentation : bool
-        Whether `predict` takes the mean of the outputs for the image turned and flipped in all eight ways: somewhat
-        better, eight times slower.
+        Whether outputs are means over the eight rotations and flips of the image: better, but eight times slower.
     warm_start : bool
-        Whether `fit` goes on from the weights that the segmenter has, if it is fitted, instead of new ones. What it had
-        is kept unless the result is better on the validation images.
+        Whether `fit` starts from the weights of a fitted segmenter instead of new ones. They are kept unless the result
+        is better on the validation set.
     random_state : int, numpy.random.RandomState, optional
-        Seed of the split, the first weights and the crops, and of layers of a network of your own that have none. The
-        same seed on the same machine gives the same weights, bit for bit, with the same versions, number of cores and
-        setting of oneDNN; the model file says with which.
+        Seed of the split, the initial weights and the crops, and of layers of a custom network that have none. The
+        same seed gives the same weights, bit for bit, on the same machine with the same versions, number of cores and
+        setting of oneDNN, which are kept in the model file.
     workers : int, optional
         Threads for flows and masks; by default all cores.
     verbose : int
-        0 is silent; 1 shows Keras' progress bar, 2 one line per epoch; both say in the end what the training came to.
+        0 is silent; 1 shows Keras' progress bar, 2 one line per epoch; both end with a summary.
 
     Attributes
     ----------
     network_ : keras.Model
         The trained network.
     diameter_, working_diameter_ : float
-        Typical diameter, in pixels, of the objects in the training images, and the one that they are scaled to.
+        Typical diameter, in pixels, of the objects in the training images, and the diameter that they are scaled to.
     cellprob_threshold_, flow_threshold_, min_size_, score_threshold_ : float, float or None, int, float or None
-        What `predict` uses: the parameters, or what `fit` chose where they are "auto".
     estimate_diameters_ : bool
-        The same of `estimate_diameters`.
+        Values that `predict` uses: the parameters, or those that `fit` chose for "auto".
     history_ : dict of list of float
-        Losses by epoch, as Keras gives them: "loss", "val_loss". After a training further also what it started from and
-        what it came to: "val_loss_before", "val_loss_after", one number each; "val_ap_before", "val_ap_after", the
-        average precision on the validation images at IoU 0.5 and 0.75.
+        Losses by epoch: "loss", "val_loss". A further training adds "val_loss_before", "val_loss_after", one number
+        each, and "val_ap_before", "val_ap_after", average precision on the validation images at IoU 0.5 and 0.75.
     validation_ap_ : tuple of float, or None
-        Average precision on the validation images at IoU 0.5 and 0.75, at the end of `fit`; report that of other
-        images. None without validation images and after `load`.
+        Average precision on the validation images at IoU 0.5 and 0.75, at the end of `fit`; None without validation
+        images and after `load`. Report the value of a separate test set.
     fitted_ : Fitted
-        All of this as one value, whose parts are not promised.
+        All of this as one value, whose parts may change.
 
     See Also
     --------
@@ -190,32 +178,12 @@ class FlowSegmenter(Segmenter):
         self.n_iter = n_iter
         self.test_time_augmentation = test_time_augmentation
 
-    @property
-    def cellprob_threshold_(self) -> float:
-        """The parameter, or what `fit` chose where that is "auto"."""
-        return self._thresholds_in_effect().cellprob_threshold
-
-    @property
-    def flow_threshold_(self) -> float | None:
-        """The parameter, or what `fit` chose where that is "auto"."""
-        return self._thresholds_in_effect().flow_threshold
-
-    @property
-    def min_size_(self) -> int:
-        """The parameter, or what `fit` chose where that is "auto"."""
-        return self._thresholds_in_effect().min_size
-
-    @property
-    def score_threshold_(self) -> float | None:
-        """The parameter, or what `fit` chose where that is "auto"."""
-        return self._thresholds_in_effect().score_threshold
-
     def _thresholds_in_effect(self) -> Thresholds:
         return FlowCodec.of(self).thresholds(check_fitted(self).decoding)
 
     @classmethod
     def from_pretrained(cls, name: Literal["nuclei"]) -> Self:
-        """A trained segmenter that ships with the package; nothing is downloaded.
+        """Return a trained segmenter that ships with the package; nothing is downloaded.
 
         Parameters
         ----------
@@ -225,14 +193,13 @@ class FlowSegmenter(Segmenter):
         Returns
         -------
         segmenter : FlowSegmenter
-            Ready to predict. ``warm_start`` is set, so that `fit` trains it further, on your own images. A clone of it
-            (`sklearn.base.clone`, `cross_val_score`) has the parameters but, as of any estimator, not what was learned:
-            it trains from scratch.
+            Ready to predict. ``warm_start`` is set, so that `fit` trains it further. A clone (`sklearn.base.clone`) has
+            no weights, like that of any estimator, and is trained from scratch.
 
         Raises
         ------
         ValueError
-            If there is no such model; the sentence names those there are.
+            If there is no such model; the message lists the models.
 
         Examples
         --------
@@ -242,7 +209,7 @@ class FlowSegmenter(Segmenter):
         True
         """
         segmenter = cls.load(pretrained_file(name))
-        segmenter.set_params(warm_start=True, learning_rate=AUTO)
+        segmenter.set_params(warm_start=True, learning_rate=_checks.AUTO)
         return segmenter
 
     @overload
@@ -252,7 +219,7 @@ class FlowSegmenter(Segmenter):
     @overload
     def predict_flows(self, images: ArrayLike, *, diameters: Diameters = None) -> Flows | list[Flows]: ...
     def predict_flows(self, images: Any, *, diameters: Any = None) -> Any:
-        """Flows and foreground, before they become masks.
+        """Return flows and foreground, before they become masks.
 
         Parameters
         ----------
@@ -264,7 +231,7 @@ class FlowSegmenter(Segmenter):
         flows : ndarray of float32, shape (2, rows, columns)
             In unit length, row before column: ready for `flows_to_masks`.
         cellprob : ndarray of float32, shape (rows, columns)
-            Logit of "this pixel is in an object". For a list or a stack of images it is a list of such pairs.
+            Logit of "this pixel is in an object". A list or a stack of images gives a list of such pairs.
 
         Raises
         ------
@@ -289,7 +256,7 @@ class FlowSegmenter(Segmenter):
     @overload
     def predict_objects(self, images: ArrayLike, *, diameters: Diameters = None) -> Objects | list[Objects]: ...
     def predict_objects(self, images: Any, *, diameters: Any = None) -> Any:
-        """Segment images and say of every object how good it is.
+        """Segment images and return a table of their objects, with scores.
 
         Parameters
         ----------
@@ -303,8 +270,8 @@ class FlowSegmenter(Segmenter):
         objects : dict of ndarray, shape (n_objects,)
             One column per name, ready for ``pandas.DataFrame``: ``label``; ``area`` in pixels; ``diameter`` of the disk
             of this area; ``flow_error``, see `flow_errors`; ``cellprob``, mean logit; ``touches_border``; ``score``,
-            the probability that the object matches a real one at IoU 0.5, NaN where `fit` had fewer than fifty
-            validation objects to learn it from. For a list or a stack of images it is a list of such pairs.
+            the probability that the object matches a true one at IoU 0.5, NaN where `fit` had fewer than fifty
+            validation objects to learn it from. A list or a stack of images gives a list of such pairs.
 
         Raises
         ------
@@ -331,7 +298,7 @@ class FlowSegmenter(Segmenter):
 
         def finish(image: NDArray[Any], outputs: Outputs) -> tuple[NDArray[np.int32], Table | None]:
             found = pipeline.decode_objects(outputs)
-            noise.look(image, found[0])
+            noise.look(image, found[0], outputs.pictures)
             return found
 
         found = map_images(pipeline, images, diameters, finish)
@@ -339,13 +306,12 @@ class FlowSegmenter(Segmenter):
         return found
 
     def fit_thresholds(self, images: Any, masks: Any) -> Self:
-        """Choose the thresholds that are "auto" and learn the score of objects, on images the network has not seen.
+        """Choose the thresholds that are "auto" and learn the score of objects, on images that `fit` has not seen.
 
-        The network runs once per image, more often where diameters are estimated. The thresholds are the ones nearest
-        to the usual ones (0.0, 0.4, 15, no score) of all whose average precision over all objects, mean of that at IoU
-        0.5, 0.75 and 0.9, is the largest or less than a standard error below it; of one image there is none, so it
-        takes two (and five for ``score_threshold``, which else stays as it was). `fit` does the same with its
-        validation images if these hold fifty objects.
+        The criterion is the average precision over all objects, mean over IoU 0.5, 0.75 and 0.9. Of all thresholds
+        within one standard error of the best, those nearest to the defaults are taken. This takes two images, and five
+        for ``score_threshold``, which else is unchanged. `fit` does the same on its validation set if that holds fifty
+        objects.
 
         Parameters
         ----------
@@ -364,8 +330,8 @@ class FlowSegmenter(Segmenter):
         Warns
         -----
         UserWarning
-            If no object is found: then nothing changes. If there is one image only: it teaches the score, but the
-            thresholds are the usual ones.
+            If no object is found: then nothing changes. If there is one image only: it is enough for the score, but
+            the thresholds are the default ones.
 
         Examples
         --------
@@ -374,24 +340,11 @@ class FlowSegmenter(Segmenter):
         >>> segmenter = FlowSegmenter.from_pretrained("nuclei").fit_thresholds(images, masks)
         >>> chosen = segmenter.cellprob_threshold_, segmenter.flow_threshold_, segmenter.min_size_
         """
-        pipeline = pipeline_of(self)
-        image_list, mask_list = inputs.as_pairs(images, masks, n_channels=self.n_channels)
-        inputs.check_has_objects(mask_list, "masks")
-        inputs.check_not_binary(mask_list, "masks")
-        learned = learn_from(pipeline, image_list, mask_list)
-        inputs.warn_of_constant(sum(map(inputs.is_constant, image_list)), len(image_list), stacklevel=2)
-        if learned.calibration is None:
-            warnings.warn("the segmenter finds no object in the images: it learns nothing of them.", stacklevel=2)
-            return self
-        if len(image_list) == 1:
-            warnings.warn("one image teaches scores, but not which thresholds others need: give more.", stacklevel=2)
-        self.fitted_ = replace(pipeline.fitted, decoding=learned)
+        self.fitted_ = fit_thresholds.fit_thresholds(pipeline_of(self), images, masks, stacklevel=2)
         return self
 
     def _prediction_settings(self) -> PredictionSettings:
         check_common_settings(self)
-        check_thresholds(**plain_thresholds(self))
-        _checks.as_integer(self.n_iter, "n_iter", minimum=0, none="until all points have settled")
+        codec = FlowCodec.of(self)
         _checks.check_flag(self.test_time_augmentation, "test_time_augmentation")
-        augments = bool(self.test_time_augmentation)
-        return PredictionSettings(FlowCodec.of(self), self.normalize, self.estimate_diameters, augments)
+        return PredictionSettings(codec, self.normalize, self.estimate_diameters, bool(self.test_time_augmentation))

@@ -1,4 +1,4 @@
-"""Load a model file of either segmenter."""
+"""Load a model file of either class."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def load_segmenter(path: str | os.PathLike[str], *, network: Any = None) -> Flow
     >>> type(load_segmenter("mine.safetensors")).__name__
     'FlowSegmenter'
     """
-    from flowseg._segmenters.model_file import read_document
+    from flowseg._segmenters.model_files.reading import read_document
 
     classes: dict[str, type[FlowSegmenter] | type[BoundarySegmenter]] = {
         "FlowSegmenter": FlowSegmenter,

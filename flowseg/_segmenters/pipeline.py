@@ -1,6 +1,9 @@
-"""The one way from an image to outputs to masks: `predict`, the command line and napari go it.
+"""The way from an image to outputs to masks, which `predict`, the command line and napari share.
 
 image -> Pipeline.run -> Outputs -> Pipeline.decode -> masks
+
+An image that does not fit into memory takes the steps of `run` one by one: its limits by the rule of `normalize`,
+``scale_factor``, the tiles of ``runner`` (see `_nets.inference`), and `Outputs` of the region that is decoded.
 """
 
 from __future__ import annotations
@@ -13,24 +16,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowseg import _checks
-from flowseg._intensities import as_rule, find_limits
-from flowseg._nets.sizes import MOST_PASSES, check_sizes, image_diameter, scale_factor
-from flowseg._nets.tiles import Tell
+from flowseg._intensities import Limits, as_rule
+from flowseg._nets.sizes import check_sizes, scale_factor
+from flowseg._nets.tiles import OnTile
 from flowseg._segmenters import inputs
-from flowseg._segmenters.calibration import Table
-from flowseg._segmenters.codecs import Codec, FlowCodec, Outputs
+from flowseg._segmenters.codecs.codec import Codec, Masks, Outputs
+from flowseg._segmenters.codecs.flow_codec import FlowCodec
 from flowseg._segmenters.fitted import Fitted, check_fitted
 from flowseg._segmenters.inputs import Diameter
-from flowseg._segmenters.noise import NoiseCheck
-from flowseg._segmenters.thresholds import Thresholds
+from flowseg._segmenters.learned_decoding.object_table import Table
+from flowseg._segmenters.learned_decoding.thresholds import Thresholds
+from flowseg._segmenters.noise_check import NoiseCheck
+from flowseg._segmenters.padding import Pictures, limits_and_pictures
+from flowseg._segmenters.size_estimate import estimate_outputs
 
 if TYPE_CHECKING:
+    from flowseg._nets.inference import NetworkRunner
     from flowseg._segmenters.base import Segmenter
 
 
 @dataclass(frozen=True)
 class PredictionSettings:
-    """Parameters of a segmenter that decide how its network is run and what is made of the outputs, checked."""
+    """The checked parameters of a segmenter that decide how its network is run and how outputs become masks."""
 
     codec: Codec
     normalize: Any
@@ -38,13 +45,22 @@ class PredictionSettings:
     test_time_augmentation: bool
 
 
+@dataclass(frozen=True, eq=False)
+class PreparedImage:
+    """An image, and what prediction needs to know of it as a whole."""
+
+    array: NDArray[Any]  # (rows, columns, channels)
+    limits: Limits | None  # intensities that the network sees as 0 and 1; None: the image is constant
+    pictures: Pictures | None  # the parts that are not padding; None: not looked for
+
+
 @dataclass(frozen=True)
 class Pipeline:
-    """A fitted segmenter's way from images to masks, with its parameters as they are now."""
+    """A fitted segmenter's way from images to masks, with the parameters that it has now."""
 
     fitted: Fitted
     settings: PredictionSettings
-    on_tile: Tell | None = None  # called after each tile of an image
+    on_tile: OnTile | None = None  # called after each tile of an image
 
     @property
     def n_channels(self) -> int:
@@ -64,100 +80,83 @@ class Pipeline:
 
     @property
     def has_flows(self) -> bool:
-        """Whether outputs are flows, of which `flows` makes arrays."""
+        """Whether outputs are flows, which `flows` returns as arrays."""
         return isinstance(self.settings.codec, FlowCodec)
+
+    @property
+    def runner(self) -> NetworkRunner:
+        """The network with its tile grid."""
+        from flowseg._nets.inference import NetworkRunner
+
+        settings = self.settings
+        return NetworkRunner(self.fitted.network, settings.codec, self.fitted.grid, settings.test_time_augmentation)
 
     def check(self, diameter: Diameter) -> None:
         """Raise where an image of objects of this diameter cannot become masks."""
         self.check_learned()
         (size,) = inputs.as_diameters(diameter, 1)
-        self._factor(self.fitted.diameter if size is None or isinstance(size, str) else size, "diameters must be")
+        self.scale_factor(self.fitted.diameter if size is None or isinstance(size, str) else size)
 
     def check_learned(self) -> None:
-        """Raise where parameters ask for what `fit` has not learned."""
+        """Raise where parameters need something that `fit` has not learned."""
         self.settings.codec.check_learned(self.fitted.decoding)
 
+    def prepare(self, image: NDArray[Any]) -> PreparedImage:
+        """Check an image of shape (rows, columns[, channels]), and find its limits and its padding."""
+        array = inputs.as_channels_last(image, self.n_channels, "image")
+        if inputs.is_constant(array):
+            return PreparedImage(array, None, None)
+        return PreparedImage(array, *limits_and_pictures(array, self.settings.normalize))
+
     def run(self, image: NDArray[Any], diameter: Diameter = None) -> Outputs:
-        """What the network says of an image of shape (rows, columns[, channels]), seen at the size of its objects."""
-        image = inputs.as_channels_last(image, self.n_channels, "image")
+        """Return the network's outputs for an image of shape (rows, columns[, channels]), scaled to its objects."""
+        prepared = self.prepare(image)
         by_default = diameter is None and self.estimates
         if by_default or isinstance(diameter, str):
-            return self.estimate(image, bounded=by_default)
-        return self.run_at(image, self.fitted.diameter if diameter is None else diameter)
+            return estimate_outputs(self, prepared, bounded=by_default)
+        return self.run_at(prepared, self.fitted.diameter if diameter is None else diameter)
 
-    def estimate(
-        self, image: NDArray[Any], *, bounded: bool, on_first: Callable[[Outputs], None] | None = None
-    ) -> Outputs:
-        """Those of the pass that is made for objects as large as it finds; ``on_first`` is shown the first pass."""
-        outputs = self.run_at(image, self.fitted.diameter)
-        if on_first is not None:
-            on_first(outputs)
-        for n in range(1, MOST_PASSES):
-            seen = self.fitted.sizes.working / outputs.factor
-            size = self.fitted.sizes.next_pass(seen, self.measure(outputs), first=n == 1, bounded=bounded)
-            if size is None:
-                break
-            del outputs  # or both would be in memory
-            outputs = self.run_at(image, size, "the estimated diameter of an image must be")
-            if size < seen:
-                break
-        return outputs
+    def run_at(self, image: PreparedImage, size: float, subject: str = "diameters must be") -> Outputs:
+        """Return the outputs of one pass over an image with objects of diameter ``size``.
 
-    def run_at(self, image: NDArray[Any], size: float, subject: str = "diameters must be") -> Outputs:
-        """Those of the pass over an image with objects of diameter ``size``."""
-        factor = self._factor(size, subject)
-        return Outputs(self.run_network(image, factor), factor)
-
-    def measure(self, outputs: Outputs) -> float:
-        """Diameter of what a pass found."""
-        return image_diameter(self.settings.codec.decode_plainly(outputs))
-
-    def _factor(self, size: float, subject: str) -> float:
-        """That gives objects of diameter ``size`` the working diameter."""
-        return scale_factor(self.fitted.sizes.working, size, subject)
-
-    def run_network(self, image: NDArray[Any], factor: float) -> NDArray[np.float32]:
-        """Outputs in the size of the image, which the network sees scaled by ``factor``."""
-        codec = self.settings.codec
-        if inputs.is_constant(image):
-            return codec.no_objects(image.shape)
+        ``subject`` begins the error of a size that is too small or too large.
+        """
+        factor = self.scale_factor(size, subject)
+        array = image.array
+        if image.limits is None:
+            return Outputs(self.settings.codec.no_objects(array.shape), factor)
 
         from flowseg._nets.inference import predict_outputs
 
-        outputs = predict_outputs(
-            self.fitted.network,
-            image,
-            codec,
-            limits=find_limits(image, self.settings.normalize),
-            factor=factor,
-            grid=self.fitted.grid,
-            all_ways=self.settings.test_time_augmentation,
-            tell=self.on_tile,
-        )
+        outputs = predict_outputs(self.runner, array, image.limits, factor, self.on_tile)
         if not np.isfinite(outputs).all():
             raise ValueError(
                 "images must have values that a network can take; got outputs that are not finite for an image with "
-                f"values from {image.min():g} to {image.max():g}."
+                f"values from {array.min():g} to {array.max():g}."
             )
-        return outputs
+        return Outputs(outputs, factor, image.pictures)
 
-    def decode(self, outputs: Outputs) -> NDArray[np.int32]:
-        """Masks, 1..n."""
+    def scale_factor(self, size: float, subject: str = "diameters must be") -> float:
+        """Return the factor that gives objects of diameter ``size`` the working diameter."""
+        return scale_factor(self.fitted.sizes.working, size, subject)
+
+    def decode(self, outputs: Outputs) -> Masks:
+        """Return the masks, 1..n."""
         return self.settings.codec.decode(outputs, self.fitted.decoding)
 
-    def decode_objects(self, outputs: Outputs) -> tuple[NDArray[np.int32], Table | None]:
-        """Masks, and a table of their objects; three classes say nothing of them."""
+    def decode_objects(self, outputs: Outputs) -> tuple[Masks, Table | None]:
+        """Return the masks, and a table of their objects; None for three classes."""
         return self.settings.codec.decode_objects(outputs, self.fitted.decoding)
 
     def flows(self, outputs: Outputs) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Flows and cellprob, where `has_flows`: views of the outputs."""
+        """Return flows and cellprob as views of the outputs, where `has_flows`."""
         codec = self.settings.codec
         if not isinstance(codec, FlowCodec):
             raise TypeError("outputs must be those of flows; got those of three classes.")
         return codec.split(outputs.array)
 
     def noise_check(self) -> NoiseCheck:
-        """A look at what is found, by what the model expects of objects."""
+        """Return a check of results for noise, by the sharpness that the model expects of objects."""
         return NoiseCheck(self.fitted.least_sharpness)
 
 
@@ -168,15 +167,20 @@ def check_common_settings(segmenter: Segmenter) -> None:
     _checks.as_workers(segmenter.workers)
 
 
-def pipeline_of(segmenter: Segmenter, *, on_tile: Tell | None = None) -> Pipeline:
-    """The pipeline of a fitted segmenter; raises where a parameter cannot be used, or was changed after `fit`."""
-    return Pipeline(check_fitted(segmenter), segmenter._prediction_settings(), on_tile)
+def prediction_settings(segmenter: Segmenter) -> PredictionSettings:
+    """Return the parameters of a segmenter that prediction needs, checked."""
+    return segmenter._prediction_settings()
+
+
+def pipeline_of(segmenter: Segmenter, *, on_tile: OnTile | None = None) -> Pipeline:
+    """Return the pipeline of a fitted segmenter; raise if a parameter is invalid, or was changed after `fit`."""
+    return Pipeline(check_fitted(segmenter), prediction_settings(segmenter), on_tile)
 
 
 def map_images(pipeline: Pipeline, images: Any, diameters: Any, finish: Callable[[NDArray[Any], Outputs], Any]) -> Any:
     """Apply the network and ``finish(image, outputs)`` to one image, a list or a stack of them.
 
-    Warns the caller's caller of what is probably no list of images, and of constant ones.
+    Warns the caller's caller of constant images, and of an array that is probably not a stack of images.
     """
     n_channels = pipeline.n_channels
     images = _checks.as_plain(images)

@@ -1,4 +1,4 @@
-"""The models that ship with the package."""
+"""The pretrained models that ship with the package."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ FOLDER = Path(__file__).parent / "models"
 
 
 def pretrained_names() -> list[str]:
-    """Names of the models that there are."""
+    """Return the names of the pretrained models."""
     return sorted(file.stem for file in FOLDER.glob("*.safetensors"))
 
 
 def pretrained_file(name: str) -> Path:
-    """File of a model that ships with the package."""
+    """Return the file of a pretrained model."""
     names = pretrained_names()
     if name not in names:
-        raise ValueError(f"name must be that of a pretrained model, {', '.join(map(repr, names))}; got {name!r}.")
+        raise ValueError(f"name must be one of the pretrained models, {', '.join(map(repr, names))}; got {name!r}.")
     return FOLDER / f"{name}.safetensors"

@@ -1,4 +1,4 @@
-"""Bars that show on a terminal how far work is."""
+"""Progress bars on a terminal."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-# Columns and rows of a terminal that does not say how large it is, as those of containers do not.
+# Columns and rows of a terminal that does not report its size, as in containers.
 UNKNOWN_SIZE = 80, 24
 
 
@@ -22,7 +22,7 @@ def bar(
     unit: str = "it",
     leave: bool = False,
 ) -> Any:
-    """A tqdm bar on standard error; where that is no terminal it shows nothing."""
+    """Return a tqdm bar on standard error; it shows nothing where that is no terminal."""
     columns, rows = _size()
     return tqdm(
         iterable, description, total, leave, initial=initial, unit=unit, disable=None, ncols=columns, nrows=rows
@@ -30,7 +30,7 @@ def bar(
 
 
 def _size() -> tuple[int, int] | tuple[None, None]:
-    """Columns and rows of the terminal; None where tqdm finds them out, which takes a size of 0 for no room."""
+    """Return columns and rows of the terminal; None to let tqdm find them out, which it does unless they are 0."""
     try:
         known = os.get_terminal_size(sys.stderr.fileno()).columns
     except (AttributeError, OSError, ValueError):

@@ -1,8 +1,8 @@
-"""Write a file whole or not at all; write TIFF arrays and named arrays.
+"""Write files atomically: completely or not at all.
 
-A file is written under a hidden name beside its own, ``.NAME-MARK.NUMBER.unfinished.SUFFIX``, is held by the process
-that writes it (`_locks`), and is renamed when it is whole. The next one who writes the same file removes what nobody
-holds.
+A file is written under a hidden name beside its own, ``.NAME-MARK.NUMBER.unfinished.SUFFIX``, is locked by the
+process that writes it (`locks`), and is renamed when it is complete. The next process that writes the same file removes
+unlocked leftovers.
 """
 
 from __future__ import annotations
@@ -18,30 +18,29 @@ import tifffile
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
-from flowseg._system import locks, memory
-from flowseg._system.shown import one_line
+from flowseg._system import locks
 
-# What the name of a file that is not whole yet ends in, but for its suffix, which writers go by.
+# Ending of the name of an unfinished file, before its suffix, which writers of formats go by.
 UNFINISHED = ".unfinished"
 LONGEST_SUFFIX = 16
-# Processes that write the same file at once whose leftovers are always found, and that may do so.
+# Processes that write the same file at once: this many leave leftovers that are always found; this many may write.
 AT_ONCE, MOST_UNFINISHED = 4, 1000
 
-# What .safetensors calls the types of numbers that Keras' weights have and NumPy knows.
+# Types of numbers of Keras' weights by NumPy's names, and their names in .safetensors.
 DTYPE_NAMES = {"float32": "F32", "float16": "F16", "float64": "F64", "int32": "I32", "int64": "I64", "uint32": "U32"}
 
 
 def fits(stored: str, dtype: str) -> bool:
-    """Whether values of a type, by its name in a file, are kept exactly by weights of a dtype."""
+    """Return whether weights of a dtype keep values of a type, by its name in a file, exactly."""
     return stored == DTYPE_NAMES.get(dtype) or (stored == "F32" and dtype == "float64")
 
 
-def write_whole(path: Path, write: Callable[[Path], object], *, through_links: bool = True) -> None:
+def write_atomically(path: Path, write: Callable[[Path], object], *, through_links: bool = True) -> None:
     """Let ``write`` fill a new file beside ``path``, then put it in the place of ``path`` in one step.
 
-    When anything goes wrong (a full disk, an interruption) the new file is removed and ``path`` is as it was. What a
-    process that was killed has left of the same file is removed. A link stays a link, and the file that it points to is
-    replaced, unless ``through_links`` is False: then the new file takes the place of the link.
+    When anything goes wrong (a full disk, an interruption) the new file is removed and ``path`` stays as it was.
+    Leftovers of killed processes that wrote the same file are removed. A link stays a link, and its target is replaced,
+    unless ``through_links`` is False: then the new file takes the place of the link.
     """
     if through_links:
         path = Path(os.path.realpath(path))
@@ -50,12 +49,12 @@ def write_whole(path: Path, write: Callable[[Path], object], *, through_links: b
     with _naming(path):
         beside, descriptor = _begin(path)
     try:
-        with _naming(path, beside), _letting_go(descriptor) as let_go:
+        with _naming(path, beside), _closing(descriptor) as close:
             write(beside)
             os.fsync(descriptor)
             _keep_mode(path, beside)
             if os.name == "nt":  # which renames no file that is open
-                let_go()
+                close()
             os.replace(beside, path)
     except BaseException:
         with suppress(OSError):
@@ -66,24 +65,24 @@ def write_whole(path: Path, write: Callable[[Path], object], *, through_links: b
 
 
 @contextmanager
-def _letting_go(descriptor: int) -> Iterator[Callable[[], None]]:
-    """Close a file in the end, or before."""
+def _closing(descriptor: int) -> Iterator[Callable[[], None]]:
+    """Close a file at the end of the block, or earlier."""
     is_open = [True]
 
-    def let_go() -> None:
+    def close() -> None:
         if is_open:
             is_open.clear()
             os.close(descriptor)
 
     try:
-        yield let_go
+        yield close
     finally:
-        let_go()
+        close()
 
 
 @contextmanager
 def _naming(path: Path, beside: Path | None = None) -> Iterator[None]:
-    """Errors of the system speak of the file that was to be written, not of the unfinished one."""
+    """Let errors of the system name the file to write, not the unfinished one."""
     try:
         yield
     except OSError as error:
@@ -101,7 +100,7 @@ def _keep_mode(path: Path, beside: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Have the system write down which files a folder holds, as far as it does this for folders."""
+    """Flush the list of files in a folder to the disk, where the system can."""
     if os.name == "nt":
         return
     try:
@@ -118,13 +117,13 @@ def sync_folder(folder: Path) -> None:
 
 
 def unfinished(path: Path, number: int) -> Path:
-    """Where a file is written before it is whole; processes that write the same one at once use several numbers."""
+    """Return where a file is written before it is renamed; processes that write the same one use other numbers."""
     suffix = path.suffix if len(path.suffix) <= LONGEST_SUFFIX else ""
     return locks.name_beside(path, f".{number}{UNFINISHED}{suffix}")
 
 
 def _begin(path: Path) -> tuple[Path, int]:
-    """An unfinished file that is made anew and held as long as its descriptor is open."""
+    """Create an unfinished file, which is locked as long as its descriptor is open."""
     for number in range(MOST_UNFINISHED):
         beside = unfinished(path, number)
         try:
@@ -136,7 +135,7 @@ def _begin(path: Path) -> tuple[Path, int]:
             except FileExistsError:  # another process writes it
                 continue
         if locks.take(descriptor) is False or not locks.is_at(descriptor, beside):
-            os.close(descriptor)  # another process took it for left before it was held
+            os.close(descriptor)  # another process took it for a leftover before it was locked
             continue
         for other in range(AT_ONCE):
             if other != number:
@@ -147,11 +146,11 @@ def _begin(path: Path) -> tuple[Path, int]:
 
 
 def _create(file: Path) -> int:
-    return os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL | locks.CAREFULLY, 0o666)  # less what the umask takes away
+    return os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL | locks.CAREFULLY, 0o666)  # less the umask
 
 
 def remove_if_left(file: Path) -> None:
-    """Remove an unfinished file that no living process holds; where there are no locks it stays."""
+    """Remove an unfinished file that no living process has locked; where there are no locks it stays."""
     if not os.path.lexists(file):
         return
     with suppress(OSError):
@@ -163,7 +162,7 @@ def remove_if_left(file: Path) -> None:
 
 
 def remove_leftovers(folder: Path, names: Iterable[str]) -> None:
-    """Remove what killed processes have left of files of these names."""
+    """Remove leftovers of killed processes that wrote files of these names."""
     beginnings = tuple(locks.name_beside(folder / name, ".").name for name in names)
     for file in folder.iterdir():
         if UNFINISHED in file.name and file.name.startswith(beginnings):
@@ -171,7 +170,7 @@ def remove_leftovers(folder: Path, names: Iterable[str]) -> None:
 
 
 def check_folder_of(path: Path, name: str) -> None:
-    """Raise, calling the file ``name``, when no file can be made in its folder."""
+    """Raise an error about ``name`` when no file can be created in its folder."""
     if not path.parent.is_dir():
         raise FileNotFoundError(f"{name} must lie in a folder that exists; {path.parent} does not.")
     if not os.access(path.parent, os.W_OK | os.X_OK):
@@ -179,14 +178,14 @@ def check_folder_of(path: Path, name: str) -> None:
 
 
 def check_kind(path: Path, name: str) -> None:
-    """Raise, calling the file ``name``, when something else than a file is there."""
+    """Raise an error about ``name`` when there is something else than a file."""
     if path.exists() and not path.is_file():
         kind = "a folder" if path.is_dir() else "something else"
         raise ValueError(f"{name} must be a file or not exist; it is {kind}.")
 
 
 def check_target(path: Path, name: str = "") -> None:
-    """Raise, calling the file ``name``, when it can never be written to ``path``."""
+    """Raise an error about ``name`` when no file can be written to ``path``."""
     name = name or str(path)
     check_kind(path, name)
     check_folder_of(path, name)
@@ -195,33 +194,19 @@ def check_target(path: Path, name: str = "") -> None:
 
 
 def write_tiff(path: Path, array: NDArray[Any], pixel_size: tuple[float, float] | None = None) -> None:
-    """Write an array as a zlib-compressed TIFF, whole or not at all; ``pixel_size``: height, width in micrometres."""
-    axes = "Q" * (array.ndim - 2) + "YX"  # said outright: an array of shape (n, rows, 1) could be an image, too
-    said: dict[str, Any] = {"compression": "zlib", "photometric": "minisblack", "metadata": {"axes": axes}}
-    if pixel_size is not None:  # pixels per centimetre, across and down: the unit that TIFF has
-        said |= {"resolution": (1e4 / pixel_size[1], 1e4 / pixel_size[0]), "resolutionunit": "CENTIMETER"}
-    write_whole(path, lambda beside: tifffile.imwrite(beside, array, **said))
+    """Write an array as a zlib-compressed TIFF, atomically; ``pixel_size``: height, width in micrometers."""
+    axes = "Q" * (array.ndim - 2) + "YX"  # given explicitly: an array of shape (n, rows, 1) could be an image, too
+    options: dict[str, Any] = {"compression": "zlib", "photometric": "minisblack", "metadata": {"axes": axes}}
+    if pixel_size is not None:  # pixels per centimeter, across and down: the unit that TIFF has
+        options |= {"resolution": (1e4 / pixel_size[1], 1e4 / pixel_size[0]), "resolutionunit": "CENTIMETER"}
+    write_atomically(path, lambda beside: tifffile.imwrite(beside, array, **options))
 
 
 def write_safetensors(path: Path, tensors: dict[str, NDArray[Any]], metadata: dict[str, str]) -> None:
-    """Write named arrays, whole or not at all."""
+    """Write named arrays atomically."""
 
     def write(beside: Path) -> None:
         with open(beside, "wb") as file:
             file.write(save(tensors, metadata=metadata))
 
-    write_whole(path, write)
-
-
-@contextmanager
-def naming_what_is_damaged(path: Path, kind: str) -> Iterator[None]:
-    """Turn whatever a damaged file makes a library raise into one sentence that names the file."""
-    try:
-        yield
-    except MemoryError as error:
-        raise memory.named(path, error) from error
-    except Exception as error:
-        if isinstance(error, ValueError) and str(error).startswith(f"{path} must "):  # a sentence already
-            raise
-        reason = one_line(str(error)) or type(error).__name__
-        raise ValueError(f"{path} must be a readable {kind}; got: {reason}") from error
+    write_atomically(path, write)

@@ -1,9 +1,9 @@
-"""Files that one process holds at a time; the system lets go of them when it ends, however it ends.
+"""Files that one process locks at a time; the system unlocks them when the process ends, however it ends.
 
-The lock is the kernel's (``flock``, on Windows ``msvcrt.locking``): no process number that another process may have
-got since, nothing to clear up after a kill. What the file says is for people, and for the one case that the kernel
-does not know: a file that another machine left in a folder which both see. Whether locks reach from one machine to
-another depends on how the folder was mounted, so such a file is never taken for stale.
+The lock is the kernel's (``flock``, on Windows ``msvcrt.locking``): it needs no process number, which another process
+may have got since, and no cleaning up after a kill. The text in the file is for people, and for the one case that the
+kernel does not know: a file that another machine left in a shared folder. Whether locks reach from one machine to
+another depends on how the folder is mounted, so such a file is never taken for stale.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
-# What every boot of a Linux kernel has of its own: the same in all containers on it.
+# Identifier of the boot of a Linux kernel: the same in all containers on it.
 BOOT = Path("/proc/sys/kernel/random/boot_id")
 # A link is not followed, a pipe not waited for, no child process gets the file.
 CAREFULLY = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_NOINHERIT", "O_BINARY"))
-# Characters of a name that the hidden one beside it repeats, and hexadecimal digits that tell longer names apart.
+# Characters of a name that the hidden one beside it repeats, and hexadecimal digits that distinguish longer names.
 REPEATED, MARK = 40, 8
 # How often a lock file may vanish just when it is opened, because another run ends.
 TRIES = 50
 # The lock file of a folder.
 FOLDER_LOCK = ".flowseg-run.lock"
-# Bytes of a lock file that are read.
-MOST_SAID = 2000
+# Bytes of a lock file that are read at most.
+MOST_READ = 2000
 
 if sys.platform == "win32":
     import msvcrt
 
-    # The byte that is locked, beyond all that a file says: others may still read that.
+    # The byte that is locked, beyond the text of the file: others may still read that.
     LOCKED_BYTE = 1 << 30
 
     def take(descriptor: int) -> bool | None:
@@ -65,13 +65,13 @@ else:
 
 
 def name_beside(path: Path, ending: str) -> Path:
-    """A hidden name beside a file, another one for every file, however long its name."""
+    """Return a hidden name beside a file, different for every file, however long its name."""
     mark = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:MARK]
     return path.with_name(f".{path.name[:REPEATED]}-{mark}{ending}")
 
 
 def is_at(descriptor: int, path: Path) -> bool:
-    """Whether the open file is still the regular file at this path."""
+    """Return whether the open file is still the regular file at this path."""
     try:
         there, here = os.lstat(path), os.fstat(descriptor)
     except OSError:
@@ -80,7 +80,7 @@ def is_at(descriptor: int, path: Path) -> bool:
 
 
 def close_and_remove(descriptor: int, path: Path) -> None:
-    """Let go of a file that is held, and remove it; first, where the system allows, so that nobody gets in between."""
+    """Unlock and remove a file; it is removed first, where the system allows, so that nobody gets in between."""
     if os.name == "nt":
         os.close(descriptor)
         path.unlink(missing_ok=True)
@@ -93,37 +93,37 @@ def close_and_remove(descriptor: int, path: Path) -> None:
 
 
 def holding_folder(folder: Path, holder: str, target: str) -> AbstractContextManager[None]:
-    """Hold a folder, which must exist, so that nobody else writes many files into it."""
+    """Lock a folder, which must exist, so that no other run writes many files into it."""
     return holding(folder / FOLDER_LOCK, holder, target)
 
 
 def holding_file(path: Path, holder: str, target: str) -> AbstractContextManager[None]:
-    """Hold a file that is to be written, before it is, for as long as the work for it takes."""
+    """Lock a file to write, for as long as the work for it takes."""
     place = Path(os.path.realpath(path))
     return holding(name_beside(place, ".lock"), holder, target)
 
 
 @contextmanager
 def holding(file: Path, holder: str, target: str) -> Iterator[None]:
-    """Hold a lock file while a block runs.
+    """Lock a lock file while a block runs.
 
     Parameters
     ----------
     file : Path
-        The lock file, which is removed in the end.
+        The lock file, which is removed at the end.
     holder : str
-        Who holds it, for others to read.
+        Who locks it, for others to read.
     target : str
-        What it stands for, as an error calls it.
+        What it protects, as an error calls it.
 
     Raises
     ------
     BlockingIOError
-        If another process holds it, or one of another machine may do so.
+        If another process has locked it, or one of another machine may have.
     """
     descriptor = _acquire(file, target)
     try:
-        with suppress(OSError):  # a full disk: the lock holds without words
+        with suppress(OSError):  # a full disk: the lock holds without text
             os.truncate(descriptor, 0)
             os.lseek(descriptor, 0, os.SEEK_SET)
             os.write(descriptor, json.dumps(_describe(holder)).encode("ascii"))
@@ -140,12 +140,12 @@ def _acquire(file: Path, target: str) -> int:
             continue
         descriptor, is_new = opened
         try:
-            taken, said = take(descriptor), _read(descriptor)
+            taken, owner = take(descriptor), _read(descriptor)
             if taken is False:
-                raise BlockingIOError(f"{target} must not be in use by another run; it is in use by {_name(said)}.")
-            if not is_new and (taken is None or _is_elsewhere(said)):
+                raise BlockingIOError(f"{target} must not be in use by another run; it is in use by {_name(owner)}.")
+            if not is_new and (taken is None or _is_elsewhere(owner)):
                 raise BlockingIOError(
-                    f"{target} must not be in use by another run; it may be in use by {_name(said)}. If that has "
+                    f"{target} must not be in use by another run; it may be in use by {_name(owner)}. If that has "
                     f"ended, delete {file}."
                 )
             if is_at(descriptor, file):
@@ -158,7 +158,7 @@ def _acquire(file: Path, target: str) -> int:
 
 
 def _open(file: Path, target: str) -> tuple[int, bool] | None:
-    """The lock file and whether it is new; None when it has just vanished."""
+    """Return the lock file and whether it is new; None when it has just vanished."""
     try:
         return os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL | CAREFULLY, 0o666), True
     except FileExistsError:
@@ -189,22 +189,22 @@ def _boot() -> str:
 
 
 def _read(descriptor: int) -> dict[str, str]:
-    """What a lock file says, as far as it says anything."""
+    """Return the text of a lock file; empty where it has none."""
     try:
         os.lseek(descriptor, 0, os.SEEK_SET)
-        said = json.loads(os.read(descriptor, MOST_SAID))
-        return {str(name): str(value) for name, value in said.items()}
-    except (OSError, ValueError, AttributeError, RecursionError):
+        owner = json.loads(os.read(descriptor, MOST_READ))
+    except (OSError, ValueError, RecursionError):
         return {}
+    return {str(name): str(value) for name, value in owner.items()} if isinstance(owner, dict) else {}
 
 
-def _is_elsewhere(said: dict[str, str]) -> bool:
-    """Whether the file was left by a machine whose locks may not reach this one."""
-    return "host" in said and said["host"] != platform.node() and said.get("boot", "") != _boot()
+def _is_elsewhere(owner: dict[str, str]) -> bool:
+    """Return whether the file was left by a machine whose locks may not reach this one."""
+    return "host" in owner and owner["host"] != platform.node() and owner.get("boot", "") != _boot()
 
 
-def _name(said: dict[str, str]) -> str:
-    if not said:
+def _name(owner: dict[str, str]) -> str:
+    if not owner:
         return "another process"
-    where = f"process {said.get('process')} on {said.get('host')}, since {said.get('since')}"
-    return f"{said.get('holder')} ({where})"
+    where = f"process {owner.get('process')} on {owner.get('host')}, since {owner.get('since')}"
+    return f"{owner.get('holder')} ({where})"

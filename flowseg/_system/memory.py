@@ -1,4 +1,4 @@
-"""What memory a file may ask for, found out before it is taken: running out of it ends everything."""
+"""The memory that the content of a file may take, checked before it is allocated: running out ends the process."""
 
 from __future__ import annotations
 
@@ -8,82 +8,86 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-# Share of what this process may use that one file's content may take: the rest is for what is made of it.
+# Share of the memory of this process that the content of one file may take: the rest is for the results.
 SHARE = 0.75
-# Bytes that are always there: nothing is looked up for less.
+# Bytes that are always available: below, no limit is looked up.
 SMALL = 1 << 24
-# Where Linux says what a control group may use: version 2, whose groups have no controllers in their line, and 1.
+# Linux's files with the limits of control groups: version 2, whose groups have no controllers in their line, and 1.
 GROUPS = {False: (Path("/sys/fs/cgroup"), "memory.max"), True: (Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes")}
 GROUP_OF_PROCESS = Path("/proc/self/cgroup")
-# What the process has: the first number is its address space, the sixth its data, in pages (man 5 proc).
+# Memory that the process uses: the first number is its address space, the sixth its data, in pages (man 5 proc).
 USED = Path("/proc/self/statm")
 ADDRESS_SPACE, DATA = 0, 5
-# Numbers in sentences end here: a file can say any.
+# Bytes from which on a message gives no number: a file can declare any.
 HUGE = 10**15
 
 
 def allowed() -> int | None:
-    """Bytes that the machine, control groups and limits of this process leave it; None if nothing is known."""
+    """Return the bytes that the machine, control groups and limits leave this process; None if no limit is known."""
     known = [*_machine(), *_groups(), *_limits()]
     return int(SHARE * min(known)) if known else None
 
 
-def check(n_bytes: int, what: str) -> None:
-    """Refuse, by a MemoryError, what takes more than is allowed; ``what`` begins the sentence."""
+class NeedsMemoryError(MemoryError):
+    """Something would take more memory than this process may use.
+
+    Parameters
+    ----------
+    what : str
+        What takes the memory, such as "it" or "with shape (3, 4) it", to follow "must fit into memory;".
+    n_bytes, available : int
+        Bytes that it takes and bytes that the process may use.
+    path : Path, optional
+        File whose content it is; `naming` sets it where the code that measures does not know it.
+    """
+
+    def __init__(self, what: str, n_bytes: int, available: int, path: Path | None = None) -> None:
+        super().__init__(what, n_bytes, available, path)
+        self.what, self.n_bytes, self.available, self.path = what, n_bytes, available, path
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path or 'the image'} must fit into memory; {self.what} takes about {format_bytes(self.n_bytes)}, "
+            f"this process may use {format_bytes(self.available)}."
+        )
+
+
+def check(n_bytes: int, what: str = "it", path: Path | None = None) -> None:
+    """Raise NeedsMemoryError where something takes more than is allowed."""
     if n_bytes <= SMALL:
         return
     available = allowed()
     if available is not None and n_bytes > available:
-        raise MemoryError(f"{what} takes about {say(n_bytes)}, this process may use {say(available)}.")
+        raise NeedsMemoryError(what, n_bytes, available, path)
 
 
 def check_image(path: Path, shape: tuple[int, ...], n_bytes: int) -> None:
-    """Refuse an image that does not fit."""
-    check(n_bytes, f"{path} must fit into memory; with shape {shape} it")
-
-
-def read_bytes(path: Path) -> bytes:
-    """All of a file."""
-    check_regular(path)
-    check(path.stat().st_size, f"{path} must fit into memory; it")
-    return path.read_bytes()
-
-
-def check_regular(path: Path) -> None:
-    """Refuse what is there and is no file: to open a named pipe may take for ever, and a device may have no end."""
-    if path.exists() and not path.is_file():
-        raise ValueError(f"{path} must be a file; it is {_kind(path)}.")
+    """Raise NeedsMemoryError for an image that does not fit."""
+    check(n_bytes, f"with shape {shape} it", path)
 
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Name the file in every MemoryError."""
+    """Name the file in every MemoryError of a block."""
     try:
         yield
+    except NeedsMemoryError as error:
+        error.path = error.path or path
+        raise
     except MemoryError as error:
         raise named(path, error) from error
 
 
 def named(path: Path, error: MemoryError) -> MemoryError:
-    """A MemoryError that names the file."""
-    said = " ".join(str(error).split())
-    if said.startswith(str(path)):
-        return error
-    return MemoryError(f"{path} must fit into memory; {said or 'it does not.'}")
+    """Return the error of an allocation that failed, with the file that it was for."""
+    return MemoryError(f"{path} must fit into memory; {' '.join(str(error).split()) or 'it does not.'}")
 
 
-def say(n_bytes: int) -> str:
-    """Bytes in words."""
+def format_bytes(n_bytes: int) -> str:
+    """Return a number of bytes as text."""
     if n_bytes >= HUGE:
         return "1000 TB or more"
     return f"{n_bytes / 1e9:.1f} GB" if n_bytes >= 1e9 else f"{math.ceil(n_bytes / 1e6)} MB"
-
-
-def _kind(path: Path) -> str:
-    if path.is_dir():
-        return "a folder"
-    kinds = ((path.is_fifo, "a named pipe"), (path.is_socket, "a socket"), (path.is_char_device, "a device"))
-    return next((kind for is_kind, kind in (*kinds, (path.is_block_device, "a device")) if is_kind()), "something else")
 
 
 def _machine() -> list[int]:
@@ -93,7 +97,7 @@ def _machine() -> list[int]:
 
 
 def _groups() -> list[int]:
-    """Limits of the control groups that the process is in, and of those that these are in."""
+    """Return the limits of the control groups that hold the process, and of their parents."""
     try:
         lines = GROUP_OF_PROCESS.read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -111,7 +115,7 @@ def _groups() -> list[int]:
 
 
 def _number(path: Path) -> int | None:
-    """The number in a file; None where there is none, which "max" says too."""
+    """Return the number in a file; None where there is none, as in "max"."""
     try:
         return int(path.read_text(encoding="ascii"))
     except (OSError, ValueError):
@@ -119,7 +123,7 @@ def _number(path: Path) -> int | None:
 
 
 def _limits() -> list[int]:
-    """What is left of the limits that ``ulimit -v`` and ``ulimit -d`` set."""
+    """Return the bytes left of the limits that ``ulimit -v`` and ``ulimit -d`` set."""
     try:
         import resource
     except ImportError:  # Windows
@@ -133,7 +137,9 @@ def _limits() -> list[int]:
 
 
 def _used(place: int) -> int:
+    """Return the bytes that the process uses of a kind of memory; 0 where the system does not report it."""
     try:
-        return int(USED.read_text(encoding="ascii").split()[place]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError, IndexError):
+        numbers = [int(number) for number in USED.read_text(encoding="ascii").split()]
+    except (OSError, ValueError):
         return 0
+    return numbers[place] * os.sysconf("SC_PAGE_SIZE") if place < len(numbers) else 0

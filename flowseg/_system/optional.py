@@ -1,16 +1,16 @@
-"""Packages that only some of flowseg needs."""
+"""Optional packages."""
 
 from __future__ import annotations
 
 import importlib
 from typing import Any
 
-# Extras whose packages are of no use one by one.
+# Extras whose packages are useful only together.
 BUNDLES = {"bioio": "bioio bioio-czi bioio-lif bioio-nd2"}
 
 
 def need(package: str, extra: str) -> Any:
-    """Import a package, or say how to install it: by its own name, for flowseg itself has no release yet."""
+    """Import a package; the ImportError names the package to install, as flowseg itself has no release yet."""
     try:
         return importlib.import_module(package)
     except ImportError as error:

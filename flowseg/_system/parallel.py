@@ -1,4 +1,4 @@
-"""Share work out over threads; the kernels release the GIL."""
+"""Distribute work over threads; the kernels release the GIL."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from flowseg._system.threads import CalledOff, Stop, Threads, results_of, stop_here
+from flowseg._system.threads import Canceled, Stop, Threads, results_of, stop_here
 
 T = TypeVar("T")
 
-# Work of less than this many seconds (a guess) is done at once: starting threads takes a tenth of it.
+# Estimated seconds below which work is done at once: starting threads takes a tenth of it.
 SMALL = 0.002
 
-# What kernels return that have not come to their end, as in _diffusion.pyx.
+# Status of kernels that were stopped, as in _diffusion.pyx.
 INTERRUPTED = -2
 
 
@@ -23,7 +23,7 @@ def run_parts(function: Callable[[T, Stop], int], parts: Sequence[T], workers: i
     """Call ``function(part, stop)`` for every part, in order, on ``workers`` threads.
 
     Long work never runs in the calling thread, which waits and can be interrupted: then ``stop[0]`` is set, which makes
-    kernels return. ``seconds`` is a guess of the time that one thread takes for all.
+    kernels return. ``seconds`` is an estimate of the time that one thread takes for all.
 
     Raises
     ------
@@ -37,15 +37,15 @@ def run_parts(function: Callable[[T, Stop], int], parts: Sequence[T], workers: i
         with Threads(max(1, min(workers, len(parts)))) as threads:
             statuses = results_of([threads.submit(function, part, threads.flag.stop) for part in parts])
     if INTERRUPTED in statuses:
-        raise CalledOff
+        raise Canceled
     if any(status < 0 for status in statuses):
         raise MemoryError("there is not enough memory for the flows of the largest object.")
 
 
 def split_by_cost(costs: NDArray[np.float64], n_parts: int) -> list[NDArray[np.intp]]:
-    """Items 0..n-1 in at most ``n_parts`` ranges of about equal cost, the most costly range first.
+    """Return items 0..n-1 in at most ``n_parts`` ranges of about equal cost, the most costly range first.
 
-    Ranges, because neighbouring items share memory; no range exceeds an equal share by more than one item's cost.
+    Ranges, because neighboring items share memory; no range exceeds an equal share by more than one item's cost.
     """
     if len(costs) == 0:
         return []
@@ -56,5 +56,5 @@ def split_by_cost(costs: NDArray[np.float64], n_parts: int) -> list[NDArray[np.i
 
 
 def split_range(n: int, size: int) -> list[tuple[int, int]]:
-    """Consecutive ranges (start, stop) of at most ``size`` that cover 0..n."""
+    """Return consecutive ranges (start, stop) of at most ``size`` that cover 0..n."""
     return [(start, min(start + size, n)) for start in range(0, n, size)]

@@ -1,8 +1,8 @@
-"""Threads whose work can be called off: nobody waits for it any more, and what it is made of ends by itself.
+"""Threads whose work can be canceled: nobody waits for it any more, and its parts end by themselves.
 
 Python raises KeyboardInterrupt in the main thread, and only between two steps of the interpreter. So long work runs in
-other threads; the one that waits is woken at once. Kernels look at a flag, everything else goes on until it next asks
-for threads or calls `check_wanted`.
+other threads, and the waiting thread wakes at once. Kernels check a flag; everything else goes on until it next starts
+threads or calls `check_canceled`.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ from numpy.typing import NDArray
 
 T = TypeVar("T")
 
-# What kernels look at: an array of one number that is not 0 once their work is called off.
+# The flag that kernels check: an array of one number that is not 0 once their work is canceled.
 Stop = NDArray[np.int32]
 
-# Seconds to wait for threads that have been called off: kernels need milliseconds, a sort of NumPy may need more.
+# Seconds to wait for canceled threads: kernels need milliseconds, a sort of NumPy may need more.
 GRACE = 0.1
 
-# Seconds between two looks at the keyboard while waiting, where a wait cannot be interrupted.
+# Seconds between two checks for Ctrl-C while waiting, where a wait cannot be interrupted.
 POLL = 0.1 if os.name == "nt" else None
 
-# Work of at least so many seconds (a guess) is kept out of the main thread.
+# Estimated seconds from which on work is kept out of the main thread.
 LONG = 0.1
 
 
-class CalledOff(BaseException):
-    """Ends a thread whose work has been called off."""
+class Canceled(BaseException):
+    """Ends a thread whose work has been canceled."""
 
 
 class Flag:
-    """Whether work has been called off; what is part of it has a flag of its own, which is set with this one."""
+    """Whether work has been canceled; parts of it have flags of their own, which are set with this one."""
 
     def __init__(self, parent: Flag | None = None) -> None:
         self.stop: Stop = np.zeros(1, dtype=np.int32)
@@ -57,12 +57,12 @@ class Flag:
             part.stop[0] = self.stop[0]
 
     def remove(self, part: Flag) -> None:
-        """Forget a part that is over."""
+        """Forget a part that has ended."""
         with self._lock:
             self._parts.remove(part)
 
     def set(self) -> None:
-        """Call off."""
+        """Cancel the work and its parts."""
         with self._lock:
             self.stop[0] = 1
             parts = list(self._parts)
@@ -73,35 +73,35 @@ class Flag:
 _FLAG: contextvars.ContextVar[Flag | None] = contextvars.ContextVar("flag", default=None)
 
 
-def check_wanted() -> None:
-    """Raise CalledOff in a thread whose work has been called off; long loops over small work call this."""
+def check_canceled() -> None:
+    """Raise Canceled in a thread whose work has been canceled; long loops over small work call this."""
     flag = _FLAG.get()
     if flag is not None and flag.stop[0]:
-        raise CalledOff
+        raise Canceled
 
 
 def stop_here() -> Stop:
-    """What the kernels of this thread look at; in one that nobody can call off, a number that stays 0."""
+    """Return the flag that kernels of this thread check; where nobody can cancel, a number that stays 0."""
     flag = _FLAG.get()
     return Flag().stop if flag is None else flag.stop
 
 
 class Threads:
-    """A few threads for pieces of one work: ``with Threads(4) as threads: threads.submit(function, argument)``.
+    """A few threads for the parts of one task: ``with Threads(4) as threads: threads.submit(function, argument)``.
 
-    The end of the block waits for all that was submitted. An exception that leaves the block, as Ctrl-C does, calls it
-    off: ``flag.stop`` is set, which makes kernels return, what has not begun never does, and the block ends after
-    `GRACE` seconds at the latest; only Python itself does not end before its threads. Where the system starts no
-    thread, work is done by those that it has started, or else at once by the caller.
+    The end of the block waits for all that was submitted. An exception that leaves the block, as Ctrl-C does, cancels
+    it: ``flag.stop`` is set, which makes kernels return, work that has not begun never does, and the block ends after
+    `GRACE` seconds at the latest. Only Python itself does not end before its threads. Where the system starts no more
+    threads, those that run do the work, or else the caller.
 
     Parameters
     ----------
     most : int
-        Threads at most; they are started as work comes.
+        Threads at most; they start when work is submitted.
     """
 
     def __init__(self, most: int) -> None:
-        check_wanted()
+        check_canceled()
         self._parent = _FLAG.get()
         self.flag = Flag(self._parent)
         self._most = most
@@ -116,7 +116,7 @@ class Threads:
     ) -> None:
         try:
             if kind is not None:
-                self.call_off()
+                self.cancel()
             for _ in self._threads:
                 self._queue.put(None)
             self._join(None if kind is None else GRACE)
@@ -124,7 +124,7 @@ class Threads:
                 if thread.is_alive():  # Python that ends around a thread within C++, as much of NumPy is, is aborted
                     atexit.register(thread.join)
         except BaseException:
-            self.call_off()
+            self.cancel()
             raise
         finally:
             if self._parent is not None:
@@ -138,11 +138,11 @@ class Threads:
         def work() -> None:
             if self.flag.stop[0]:
                 future.cancel()
-            if future.set_running_or_notify_cancel():  # those who wait for one that has been cancelled hear of it here
+            if future.set_running_or_notify_cancel():  # wakes those who wait for a canceled one
                 context.run(_FLAG.set, self.flag)
                 try:
                     result = context.run(function, *args)
-                except BaseException as error:  # noqa: BLE001 (it is raised where the result is asked for)
+                except BaseException as error:  # noqa: BLE001 (it is raised with the result)
                     below = error.__traceback__ and error.__traceback__.tb_next  # this frame would hold the future
                     future.set_exception(error.with_traceback(below))
                 else:
@@ -164,12 +164,12 @@ class Threads:
         self._threads.append(thread)
         try:
             thread.start()
-        except RuntimeError:  # no more threads: those that run have to do
+        except RuntimeError:  # no more threads: those that run do the work
             self._threads.remove(thread)
             self._most = len(self._threads)
 
-    def call_off(self) -> None:
-        """Ask what runs to end, and begin nothing more."""
+    def cancel(self) -> None:
+        """Ask running work to end, and begin nothing more."""
         self.flag.set()
         for _ in self._threads:
             self._queue.put(None)
@@ -188,12 +188,12 @@ def _work_off(queue: SimpleQueue[Callable[[], None] | None]) -> None:
 
 
 def results_of(futures: list[Future[T]]) -> list[T]:
-    """Wait until all are done or one has failed, and take their results, in order; the list is empty then.
+    """Wait until all are done or one has failed, and return their results in order; empty the list.
 
     Raises
     ------
-    CalledOff
-        If the work of this thread has been called off.
+    Canceled
+        If the work of this thread has been canceled.
     """
     try:
         left = set(futures)
@@ -203,13 +203,13 @@ def results_of(futures: list[Future[T]]) -> list[T]:
                 break
         return [future.result() for future in futures]
     except CancelledError:
-        raise CalledOff from None
+        raise Canceled from None
     finally:
-        futures.clear()  # of an error's traceback, which holds this frame, and of what it holds
+        futures.clear()  # an error's traceback holds this frame, and so the results
 
 
 def size_of(values: Any) -> int:
-    """Elements of what is an array or like one; 1 of anything else."""
+    """Return the number of elements of an array; 1 for a scalar, 0 where the shape is unknown."""
     shape = getattr(values, "shape", ())
     return math.prod(shape) if isinstance(shape, tuple) and all(isinstance(n, int) for n in shape) else 0
 
@@ -217,8 +217,8 @@ def size_of(values: Any) -> int:
 def interruptibly(function: Callable[..., T], *args: Any, seconds: float) -> T:
     """Call a function so that Ctrl-C ends the call within a second, however long its own steps are.
 
-    ``seconds`` is a guess of its time. Where that is long, the main thread waits while another one works, which nobody
-    waits for after Ctrl-C.
+    ``seconds`` is an estimate of its time. Where that is long, the main thread waits while another one works, which
+    nobody waits for after Ctrl-C.
     """
     if seconds < LONG or threading.current_thread() is not threading.main_thread():
         return function(*args)

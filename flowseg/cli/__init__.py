@@ -1,4 +1,13 @@
-"""The ``flowseg`` command."""
+"""The ``flowseg`` command.
+
+Every command is one function in the module of its name, and its body takes the same steps in the same order:
+
+1. parse the options from their text;
+2. find the input files, and check them;
+3. plan the outputs: nothing that exists is overwritten unless the user asks for it;
+4. run, file by file;
+5. report, as text or as one JSON document.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +21,8 @@ from typing import Annotated, TextIO
 import typer
 
 from flowseg import __version__
-from flowseg._nets.quiet import hush_native_libraries
-from flowseg._system.shown import one_line
+from flowseg._nets.startup_messages import suppress_startup_messages
+from flowseg._system.printable import one_line
 from flowseg.cli._check import check
 from flowseg.cli._convert import convert
 from flowseg.cli._evaluate import evaluate
@@ -22,10 +31,10 @@ from flowseg.cli._info import demo, info
 from flowseg.cli._measure import measure
 from flowseg.cli._mend import mend
 from flowseg.cli._predict import predict
-from flowseg.cli._shared.parsing import Command, Group
-from flowseg.cli._shared.say import complain, say
-from flowseg.cli._shared.signals import INTERRUPTED, clearing_up, leave, say_interruption
-from flowseg.cli._shared.stream import FAULTS, sentence_of, shell_words
+from flowseg.cli._shared.errors import FAULTS, name_options, sentence_of
+from flowseg.cli._shared.signals import INTERRUPTED, cleaning_up, describe_interruption, exit_process
+from flowseg.cli._shared.terminal import print_lines, print_message
+from flowseg.cli._shared.typer_commands import Command, Group
 from flowseg.cli._train import train
 from flowseg.cli._tune import tune
 
@@ -43,26 +52,25 @@ app = typer.Typer(
 
 
 def main() -> None:
-    """Run the command; a user's error is one line on standard error and exit status 1."""
-    hush_native_libraries()
-    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what is wrong with a file is said once, as an error
-    logging.getLogger("matplotlib").setLevel(
-        logging.ERROR
-    )  # Keras loads it; where it may keep files is not our concern
+    """Run the command; an error is one line on standard error and exit status 1."""
+    suppress_startup_messages()
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # faults of files are reported once, as errors
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of images of many shapes, which are usual
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # Keras loads it, and its cache folder does not matter here
     warnings.showwarning = _show_warning
     if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # file names need not be text
-    with clearing_up() as received:
+        sys.stdout.reconfigure(errors="backslashreplace")  # file names need not be valid text
+    with cleaning_up() as received:
         try:
             app(prog_name="flowseg")
         except FAULTS as error:
-            complain(sentence_of(error))
+            print_message(sentence_of(error))
             sys.exit(1)
         except SystemExit as exit_:
             if exit_.code != INTERRUPTED:
                 raise
-            complain(say_interruption(received))
-            leave(received)
+            print_message(describe_interruption(received))
+            exit_process(received)
 
 
 def _show_warning(
@@ -74,12 +82,12 @@ def _show_warning(
     line: str | None = None,  # noqa: ARG001
 ) -> None:
     text = str(message) if Path(filename).parent == Path(__file__).parent else one_line(str(message))
-    complain(f"note: {shell_words(text)}")
+    print_message(f"note: {name_options(text)}")
 
 
 def _show_version(value: bool) -> None:
     if value:
-        say(f"flowseg {__version__}")
+        print_lines(f"flowseg {__version__}")
         raise typer.Exit
 
 

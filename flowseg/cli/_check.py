@@ -1,10 +1,10 @@
-"""``flowseg check``: look for what is wrong with annotations, file by file."""
+"""``flowseg check``: report errors in annotations, file by file."""
 
 from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Annotated
@@ -12,19 +12,19 @@ from typing import Annotated
 import typer
 
 from flowseg import io
-from flowseg._image_files.paths import identity, list_files
+from flowseg._image_files.find_and_pair import identity, list_files
 from flowseg._labels.check import Finding, MasksReport, check_masks
 from flowseg._labels.duplicates import fingerprint
 from flowseg._labels.mend import mend_masks
 from flowseg._system.bars import bar
-from flowseg._system.locks import holding_folder
-from flowseg.cli._shared.annotations import read_loose_masks
-from flowseg.cli._shared.batch import Task, check_folder
-from flowseg.cli._shared.inputs import find_masks, find_masks_with_images, result_names
+from flowseg.cli._batch.output_folder import check_output_folder, holding_output
+from flowseg.cli._batch.result_names import name_results
+from flowseg.cli._shared.annotation_files import read_raw_masks
+from flowseg.cli._shared.errors import FAULTS, name_file, sentence_of
+from flowseg.cli._shared.find_inputs import find_masks, find_masks_with_images
 from flowseg.cli._shared.options import READ, RUN, WRITE, AsJson
-from flowseg.cli._shared.say import say, say_json
-from flowseg.cli._shared.stream import FAULTS, name_file, sentence_of
-from flowseg.io._kinds import write_labels
+from flowseg.cli._shared.terminal import print_json, print_lines
+from flowseg.io._results import write_labels
 
 # With fewer objects in all there is little to learn from.
 FEW_OBJECTS = 50
@@ -32,26 +32,31 @@ FEW_OBJECTS = 50
 
 def check(
     masks: Annotated[str, typer.Argument(metavar="MASKS", help="Label images: file, folder or pattern.")],
-    images: Annotated[str | None, typer.Argument(metavar="IMAGES", help="Their images, by the same names.")] = None,
+    images: Annotated[
+        str | None, typer.Argument(metavar="IMAGES", help="Images of the same names as their masks.")
+    ] = None,
     against: Annotated[
         list[str] | None,
         typer.Option(
-            help="Images of another split, which must not be among IMAGES; may be repeated.", rich_help_panel=READ
+            help="Images of another set (validation or test), which must not be among IMAGES; may be repeated.",
+            rich_help_panel=READ,
         ),
     ] = None,
     min_size: Annotated[int, typer.Option(help="Report objects of fewer pixels.", rich_help_panel=RUN)] = 5,
     mend: Annotated[
         Path | None,
         typer.Option(
-            help="Folder to write repaired masks to: one piece each, no specks, no holes.", rich_help_panel=WRITE
+            help="Folder to write repaired masks to: each label one connected component, no specks, no holes.",
+            rich_help_panel=WRITE,
         ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Look for what is wrong with annotations; exit status 1 when something is.
+    """Report errors in annotations, one line each; the exit status is 1 if there are any.
 
-    One line per finding: binary masks in the place of labels, labels that began anew at 255, one label on several
-    objects, pieces, specks, holes, masks shifted against their image, images that are in two splits, and more. Example:
+    Errors are: binary masks in place of labels, labels that restart after 255, one label on several objects, labels of
+    several connected components, specks, holes, masks shifted against their image, images that are in two sets, and
+    more. Example:
 
     flowseg check masks images --against validation/images
     """
@@ -59,31 +64,19 @@ def check(
         raise ValueError("--against must come with IMAGES to compare; got none.")
     partners: dict[Path, Path] = {} if images is None else dict(find_masks_with_images(masks, images))
     files = [*partners] if images is not None else find_masks([masks])
+    others = [file for where in against or [] for file in io.find_files(where, kind="images")]
     targets = {} if mend is None else _plan_mending(mend, files, partners)
-    reports: dict[str, MasksReport] = {}
     with nullcontext() if mend is None else _mending_into(mend, targets):
-        for file in bar(files, "checking"):
-            reports[str(file)] = _check_file(file, partners.get(file), min_size, targets.get(file))
-            if not as_json:
-                _print(str(file), reports[str(file)])
-    general = [*_check_number(reports), *_check_splits(list(partners.values()), against or [])]
-    wrong = sum(not report.ok for report in reports.values())
-    if as_json:
-        files_said = {name: [vars(f) for f in report.findings] for name, report in reports.items()}
-        say_json({"files": files_said, "all": [vars(f) for f in general]})
-    else:
-        for finding in general:
-            say(f"{finding.kind}: {finding.message}")
-        say(_summarize(reports, wrong, sum(finding.wrong for finding in general)))
-    if wrong or any(finding.wrong for finding in general):
-        raise typer.Exit(1)
+        reports = _run_checks(files, partners, min_size, targets, as_json=as_json)
+    findings = [*_check_number(reports), *_check_sets(list(partners.values()), others)]
+    _report(reports, findings, as_json=as_json)
 
 
 def _plan_mending(folder: Path, files: list[Path], partners: dict[Path, Path]) -> dict[Path, Path]:
-    """Where the repaired masks of each file are to be written, in place of nothing."""
+    """Return the file to write the repaired masks of each file to; none of them may exist."""
     sources = [(file, partners[file]) if file in partners else (file,) for file in files]
-    names = result_names(files)
-    check_folder(folder, [Task(both, name, ()) for both, name in zip(sources, names, strict=True)], "--mend")
+    names = name_results(files)
+    check_output_folder(folder, zip(names, sources, strict=True), "--mend")
     targets = {file: folder / f"{name}.tif" for file, name in zip(files, names, strict=True)}
     _check_free(targets)
     return targets
@@ -92,23 +85,38 @@ def _plan_mending(folder: Path, files: list[Path], partners: dict[Path, Path]) -
 def _check_free(targets: dict[Path, Path]) -> None:
     for target in targets.values():
         if os.path.lexists(target):
-            raise FileExistsError(f"--mend must be a folder without files of these names; {target} is there.")
+            raise FileExistsError(f"--mend must be a folder without files of these names; {target} exists.")
 
 
 @contextmanager
 def _mending_into(folder: Path, targets: dict[Path, Path]) -> Iterator[None]:
-    """Make the folder of the repaired masks, and hold it."""
+    """Create the folder of the repaired masks, and hold it."""
     folder.mkdir(parents=True, exist_ok=True)
-    with holding_folder(folder, "flowseg check --mend", f"--mend {folder}"):
+    places = {target.parent for target in targets.values()}
+    with holding_output(folder, "flowseg check --mend", "--mend", places):
         _check_free(targets)
-        for target in targets.values():
-            target.parent.mkdir(parents=True, exist_ok=True)
+        for place in places:
+            place.mkdir(parents=True, exist_ok=True)
         yield
+
+
+def _run_checks(
+    files: list[Path], partners: dict[Path, Path], min_size: int, targets: dict[Path, Path], *, as_json: bool
+) -> dict[str, MasksReport]:
+    """Check every file, repair it where there is a target, and print its findings at once."""
+    reports: dict[str, MasksReport] = {}
+    for file in bar(files, "checking"):
+        report = _check_file(file, partners.get(file), min_size, targets.get(file))
+        reports[str(file)] = report
+        if not as_json:
+            for finding in report.findings:
+                print_lines(f"{file}: {'' if finding.wrong else 'note: '}{finding.kind}: {finding.message}")
+    return reports
 
 
 def _check_file(file: Path, partner: Path | None, min_size: int, target: Path | None) -> MasksReport:
     try:
-        array = read_loose_masks(file)
+        array = read_raw_masks(file)
         report = check_masks(array, None if partner is None else io.read_image(partner), min_size=min_size)
         if target is not None:
             mended = mend_masks(array, min_size=min_size).masks
@@ -116,12 +124,6 @@ def _check_file(file: Path, partner: Path | None, min_size: int, target: Path | 
     except FAULTS as error:
         return MasksReport(0, (Finding("unreadable", sentence_of(error)),))
     return report
-
-
-def _print(name: str, report: MasksReport) -> None:
-    for finding in report.findings:
-        mark = "" if finding.wrong else "note: "
-        say(f"{name}: {mark}{finding.kind}: {finding.message}")
 
 
 def _check_number(reports: dict[str, MasksReport]) -> Iterator[Finding]:
@@ -132,34 +134,52 @@ def _check_number(reports: dict[str, MasksReport]) -> Iterator[Finding]:
         )
 
 
-def _summarize(reports: dict[str, MasksReport], n_wrong: int, n_general: int) -> str:
-    n_objects = sum(report.n_objects for report in reports.values())
-    said = f"{n_objects} objects in {len(reports)} file{'s' * (len(reports) != 1)}"
-    if not n_wrong and not n_general:
-        return f"{said}, no files with faults"
-    faults = [f"{n_wrong} file{'s' * (n_wrong != 1)} with faults"] if n_wrong else []
-    faults += [f"{n_general} fault{'s' * (n_general != 1)} of the whole set"] if n_general else []
-    return f"{said}, {' and '.join(faults)}"
-
-
-def _check_splits(images: list[Path], against: list[str]) -> Iterator[Finding]:
-    """The same image twice: among the images, or in another split."""
-    others = [file for where in against for file in io.find_files(where, kind="images")]
+def _check_sets(images: list[Path], others: list[Path]) -> Iterator[Finding]:
+    """Find images that occur twice: among the images, or in another set."""
     known = {identity(file) for file in images}
     again = [file for file in others if identity(file) in known]
     if again:
         every = "every image" if len({*map(identity, again)}) == len(known) else f"{len(again)} of {len(known)} images"
         yield Finding("leak", f"{every} of IMAGES is in --against, too, the same file: {list_files(again)}.")
-    seen: dict[str, list[Path]] = defaultdict(list)
-    apart = {file for file in others if identity(file) not in known}
-    for file in bar([*images, *sorted(apart)], "comparing"):
+    yield from _compare_pixels(images, sorted({file for file in others if identity(file) not in known}))
+
+
+def _compare_pixels(images: Sequence[Path], others: Sequence[Path]) -> Iterator[Finding]:
+    """Find different files with the same image, which may be rotated or flipped."""
+    of_another_set = set(others)
+    files_by_print: dict[str, list[Path]] = defaultdict(list)
+    for file in bar([*images, *others], "comparing"):
         try:
-            seen[fingerprint(io.read_image(file))].append(file)
+            files_by_print[fingerprint(io.read_image(file))].append(file)
         except FAULTS as error:
-            if file in apart:  # the images are checked already
+            if file in of_another_set:  # the images are checked already
                 yield Finding("unreadable", name_file(str(file), sentence_of(error)))
-    for files in seen.values():
-        across = any(file in apart for file in files) and any(file not in apart for file in files)
-        if len(files) > 1 and (across or not any(file in apart for file in files)):
-            kind = "leak" if across else "duplicate"
-            yield Finding(kind, f"the same image, perhaps turned: {', '.join(map(str, files))}.")
+    for files in files_by_print.values():
+        n_others = sum(file in of_another_set for file in files)
+        if len(files) > 1 and n_others < len(files):
+            kind = "leak" if n_others else "duplicate"
+            yield Finding(kind, f"the same image, perhaps rotated or flipped: {', '.join(map(str, files))}.")
+
+
+def _report(reports: dict[str, MasksReport], findings: list[Finding], *, as_json: bool) -> None:
+    """Print the findings about the whole set and a summary; exit with status 1 if there are errors."""
+    n_wrong = sum(not report.ok for report in reports.values())
+    n_general = sum(finding.wrong for finding in findings)
+    if as_json:
+        by_file = {name: [vars(finding) for finding in report.findings] for name, report in reports.items()}
+        print_json({"files": by_file, "all": [vars(finding) for finding in findings]})
+    else:
+        lines = [f"{finding.kind}: {finding.message}" for finding in findings]
+        print_lines(*lines, _summarize(reports, n_wrong, n_general))
+    if n_wrong or n_general:
+        raise typer.Exit(1)
+
+
+def _summarize(reports: dict[str, MasksReport], n_wrong: int, n_general: int) -> str:
+    n_objects = sum(report.n_objects for report in reports.values())
+    counts = f"{n_objects} objects in {len(reports)} file{'s' * (len(reports) != 1)}"
+    if not n_wrong and not n_general:
+        return f"{counts}, no files with errors"
+    errors = [f"{n_wrong} file{'s' * (n_wrong != 1)} with errors"] if n_wrong else []
+    errors += [f"{n_general} error{'s' * (n_general != 1)} of the whole set"] if n_general else []
+    return f"{counts}, {' and '.join(errors)}"

@@ -1,41 +1,45 @@
-"""``flowseg convert``: annotations of other programs into label images, and label images for other programs."""
+"""``flowseg convert``: annotations of other programs to label images, and label images to files for other programs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from numpy.typing import NDArray
 
 from flowseg import io
 from flowseg._checks import check_choice
-from flowseg._image_files.paths import nearest_files
+from flowseg._image_files.find_and_pair import nearest_files
 from flowseg._image_files.reading import read_shape
 from flowseg._labels.overlaps import count_objects
-from flowseg.cli._shared.annotations import (
+from flowseg.cli._batch.file_stream import Stages
+from flowseg.cli._batch.input_snapshots import take_snapshot
+from flowseg.cli._batch.plan import Batch, Task, plan_batch
+from flowseg.cli._batch.report import count_done, report_batch
+from flowseg.cli._batch.result_names import add_folders, name_part
+from flowseg.cli._batch.run import run_batch
+from flowseg.cli._batch.run_record import Entry, describe_run
+from flowseg.cli._shared.annotation_files import (
     ENDINGS,
     OF_SEVERAL,
-    Chosen,
+    Reader,
+    Selection,
     find_annotations,
+    find_readers,
     image_folder,
     image_name,
     needs_shape,
     parse_classes,
-    readers,
 )
-from flowseg.cli._shared.batch import Batch, Task, plan_batch, run_batch
-from flowseg.cli._shared.inputs import find_images, part_place, place_names
+from flowseg.cli._shared.errors import FAULTS
+from flowseg.cli._shared.find_inputs import find_images
 from flowseg.cli._shared.options import READ, WRITE, AsJson, FileWorkers, OutputFolder, Overwrite, Plane, Resume, Time
-from flowseg.cli._shared.record import Entry, describe_run
-from flowseg.cli._shared.sources import look
-from flowseg.cli._shared.stream import FAULTS, Stages
-from flowseg.cli._shared.summary import count_done, report_batch
-from flowseg.io._kinds import COCO, MasksOfFiles, Result, complete_kinds, parse_kinds, result_files, write_results
+from flowseg.io._results import COCO, MasksOfFiles, Result, complete_kinds, parse_kinds, result_files, write_results
 
-# What can be made of masks.
+# Kinds of files that can be made of masks.
 TO = ("tif", "png", "roi", "geojson", COCO, "csv", "parquet")
 
 
@@ -50,13 +54,13 @@ def _complete_to(incomplete: str) -> list[str]:
 def convert(
     annotations: Annotated[
         list[str],
-        typer.Argument(metavar="ANNOTATIONS", help="Files of annotations, folders or patterns of them."),
+        typer.Argument(metavar="ANNOTATIONS", help="Annotation files, folders or patterns."),
     ],
     output: OutputFolder,
     to: Annotated[
         list[str] | None,
         typer.Option(
-            help=f"What to write, with commas between: {', '.join(TO)}.  [default: tif]",
+            help=f"Kinds of files to write, with commas between: {', '.join(TO)}.  [default: tif]",
             autocompletion=_complete_to,
             rich_help_panel=WRITE,
         ),
@@ -65,7 +69,7 @@ def convert(
         str | None,
         typer.Option(
             "--from",
-            help=f"What the annotations are, where their names do not say it: {', '.join(ENDINGS)}.",
+            help=f"Kind of the annotations: {', '.join(ENDINGS)}.  [default: as their file names show]",
             autocompletion=_complete_from,
             rich_help_panel=READ,
         ),
@@ -73,15 +77,16 @@ def convert(
     images: Annotated[
         str | None,
         typer.Option(
-            help="Images of the same names: for their sizes, which roi, geojson and outlines do not hold. Of stacks "
-            "that of a plane counts.",
+            help="Images of the same names. Their rows and columns are used for annotations that do not hold them: "
+            "roi, geojson, outlines.",
             rich_help_panel=READ,
         ),
     ] = None,
     classes: Annotated[
         str | None,
         typer.Option(
-            help="Classes to take of geojson, coco, cvat, labkit: names, with commas between.  [default: all]",
+            help="Names of the classes to take from geojson, coco, cvat or labkit, with commas between.  "
+            "[default: all]",
             rich_help_panel=READ,
         ),
     ] = None,
@@ -95,8 +100,8 @@ def convert(
     """Convert annotations of ImageJ, QuPath, COCO, CVAT, Labkit, Cellpose, MATLAB, ... and label images.
 
     Writes NAME_masks.tif (or .png), NAME_rois.zip for ImageJ, NAME.geojson for QuPath, NAME_objects.csv (or .parquet)
-    with measurements, coco.json. **--from binary** numbers the pieces of black and white images, **--from files** takes
-    folders of one file per object. Outlines are exact to the pixel. Examples:
+    with measurements, coco.json. **--from binary** labels the connected components of black and white images,
+    **--from files** takes folders with one file per object. Outlines are exact to the pixel. Examples:
 
     flowseg convert rois --images images --output masks
 
@@ -107,102 +112,104 @@ def convert(
     if kind is not None:
         check_choice(kind, "--from", tuple(ENDINGS))
     kinds = parse_kinds(to or ["tif"], TO, "--to")
-    found = find_annotations(annotations, kind)
-    chosen = Chosen(parse_classes(classes), z, t)
-    chosen.check(found[0][1])
-    work = Conversion(_find_images(found, images), kinds, output, chosen)
-    tasks = work.plan(found)
+    selection = Selection(parse_classes(classes), z, t)
+    files = find_annotations(annotations, kind)
+    selection.check(files[0][1])
+    conversion = Conversion(_find_images(files, images), kinds, output, selection)
     run = describe_run(
-        "convert", None, [("to", ",".join(kinds)), ("from", found[0][1]), ("classes", classes), ("z", z), ("t", t)]
+        "convert", None, [("to", ",".join(kinds)), ("from", files[0][1]), ("classes", classes), ("z", z), ("t", t)]
     )
+    tasks = conversion.plan_tasks(files)
     batch = plan_batch(output, run, tasks, resume=resume, overwrite=overwrite, workers=workers)
-    stages = Stages(work.read, lambda masks: masks, lambda _, masks: masks, work.write)
-    run_batch(batch, stages, "converting", partial(work.all_masks, batch) if COCO in kinds else None)
+    stages = Stages(conversion.read, lambda masks: masks, lambda _, masks: masks, conversion.write)
+    run_batch(batch, stages, "converting", partial(conversion.all_masks, batch) if COCO in kinds else None)
     report_batch(batch, f"{batch.n_objects} objects in {count_done(batch)}, written to {output}", as_json=as_json)
 
 
-def _find_images(found: list[tuple[Path, str]], images: str | None) -> dict[Path, Path]:
-    """Images by the files of their annotations."""
+def _find_images(files: list[tuple[Path, str]], images: str | None) -> dict[Path, Path]:
+    """Find the image of each annotation file."""
     if images is None:
         return {}
-    names = {image_folder(file) / f"{image_name(file)}.tif" if file.is_dir() else file: file for file, _ in found}
+    names = {image_folder(file) / f"{image_name(file)}.tif" if file.is_dir() else file: file for file, _ in files}
     return {names[name]: image for name, image in nearest_files([*names], find_images([images]), "--images").items()}
 
 
 class Conversion:
-    """The stages that a file goes through.
+    """The stages of an annotation file.
 
     Parameters
     ----------
     images : dict of Path to Path
         Images by the files of their annotations.
     kinds : tuple of str
-        What to write.
+        Kinds of files to write.
     folder : Path
-        Where to.
-    chosen : Chosen
-        What of the annotations to take.
+        Output folder.
+    selection : Selection
+        The annotations to take.
     """
 
-    def __init__(self, images: dict[Path, Path], kinds: tuple[str, ...], folder: Path, chosen: Chosen) -> None:
-        self.chosen = chosen
+    def __init__(self, images: dict[Path, Path], kinds: tuple[str, ...], folder: Path, selection: Selection) -> None:
+        self.selection = selection
         self.images = images
         self.kinds = kinds
         self.folder = folder
-        self._readers: dict[str, Any] = {}
+        self._readers: dict[str, Callable[[], NDArray[Any]]] = {}
 
-    def plan(self, found: list[tuple[Path, str]]) -> list[Task]:
-        """The tasks of all files of annotations."""
+    def plan_tasks(self, files: list[tuple[Path, str]]) -> list[Task]:
+        """Return one task per image of all annotation files."""
         parts = []
-        for file, kind in found:
-            seen = look(file) if kind in OF_SEVERAL else None  # which are read here
-            parts += [(file, part, reader, seen) for part, reader in self._parts(file, kind)]
-        places = [part_place(image_folder(file), image_name(file), part) for file, part, _, _ in parts]
-        names = place_names(*map(list, zip(*places, strict=True)))
+        for file, kind in files:
+            snapshot = take_snapshot(file) if kind in OF_SEVERAL else None  # these files are read here
+            parts += [(file, part, reader, snapshot) for part, reader in self._find_parts(file, kind)]
+        places = [name_part(image_folder(file), image_name(file), part) for file, part, _, _ in parts]
+        names = add_folders(*map(list, zip(*places, strict=True)))
         tasks = []
-        for name, (file, part, reader, seen) in zip(names, parts, strict=True):
+        for name, (file, part, reader, snapshot) in zip(names, parts, strict=True):
             self._readers[name] = reader
             sources = (file, *([self.images[file]] if file in self.images else []))
-            tasks.append(Task(sources, name, result_files(self.folder, name, self.kinds), part, seen))
+            tasks.append(Task(sources, name, result_files(self.folder, name, self.kinds), part, snapshot))
         return tasks
 
-    def _parts(self, file: Path, kind: str) -> list[tuple[str, Callable[[], NDArray[Any]]]]:
+    def _find_parts(self, file: Path, kind: str) -> list[tuple[str, Callable[[], NDArray[Any]]]]:
+        """Return the names of the images of a file, and functions that read their masks."""
         try:
             return [
-                (part, partial(self._read, reader, file, kind)) for part, reader in readers(file, kind, self.chosen)
+                (part, partial(self._read, reader, file, kind))
+                for part, reader in find_readers(file, kind, self.selection)
             ]
-        except FAULTS as error:  # said when it is its turn
+        except FAULTS as error:  # reported when it is this file's turn
             return [("", partial(_fail, error))]
 
-    def _read(self, reader: Any, file: Path, kind: str) -> NDArray[Any]:
+    def _read(self, reader: Reader, file: Path, kind: str) -> NDArray[Any]:
         known = needs_shape(file, kind) and file in self.images
         return reader(read_shape(self.images[file]) if known else None)
 
     def read(self, task: Task) -> NDArray[Any]:
-        """Masks of one image."""
+        """Read the masks of one image."""
         return self._readers[task.name]()
 
     def write(self, task: Task, masks: NDArray[Any]) -> int:
-        """Write all files; the number of objects."""
+        """Write all files; return the number of objects."""
         pixel_size = io.read_pixel_size(task.sources[-1])
         write_results(self.folder, task.name, self.kinds, Result(masks, pixel_size=pixel_size))
         return count_objects(masks)
 
     def all_masks(self, batch: Batch) -> MasksOfFiles:
-        """Masks of all files that were done, read once more."""
+        """Return the masks of all finished files, read again."""
         tasks = {task.name: task for task in batch.tasks}
         return MasksOfFiles(
             [(entry.file, partial(self._read_again, tasks[name], entry)) for name, entry in batch.entries.items()]
         )
 
     def _read_again(self, task: Task, entry: Entry) -> NDArray[Any]:
-        seen = look(*task.sources)
-        if seen.digest != entry.sha256:
-            raise ValueError(f"{task.title} must not change while it is worked on; it did.")
+        snapshot = take_snapshot(*task.sources)
+        if snapshot.digest != entry.sha256:
+            raise ValueError(f"{task.title} must not change while it is in use; it did.")
         masks = self.read(task)
-        seen.check()
+        snapshot.check()
         return masks
 
 
-def _fail(error: Exception) -> NDArray[Any]:
+def _fail(error: Exception) -> NoReturn:
     raise error

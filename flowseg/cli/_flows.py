@@ -1,4 +1,4 @@
-"""``flowseg flows``: the flows of masks."""
+"""``flowseg flows``: compute the flows of masks."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from numpy.typing import NDArray
 
 from flowseg import io
 from flowseg._labels.overlaps import count_objects
-from flowseg.cli._shared.batch import Task, make_tasks, plan_batch, run_batch
-from flowseg.cli._shared.inputs import find_masks
+from flowseg.cli._batch.file_stream import Stages
+from flowseg.cli._batch.plan import Task, make_tasks, plan_batch
+from flowseg.cli._batch.report import count_done, report_batch
+from flowseg.cli._batch.run import run_batch
+from flowseg.cli._batch.run_record import describe_run
+from flowseg.cli._shared.find_inputs import find_masks
 from flowseg.cli._shared.options import AsJson, FileWorkers, MaskFiles, OutputFolder, Overwrite, Resume
-from flowseg.cli._shared.record import describe_run
-from flowseg.cli._shared.stream import Stages
-from flowseg.cli._shared.summary import count_done, report_batch
 from flowseg.io._flow_stacks import labels_to_flows
-from flowseg.io._kinds import Result, write_results
+from flowseg.io._results import Result, write_results
 
 KINDS = ("flow_picture", "flows")
 
@@ -28,17 +29,19 @@ def flows(
     workers: FileWorkers = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make flows of masks: writes NAME_flows.tif (float32) and NAME_flows.png for each.
+    """Compute flows of masks: writes NAME_flows.tif (float32) and NAME_flows.png for each.
 
-    The TIFF holds label, foreground (0 or 1), row flow and column flow, as signed floats: 8-bit pictures would lose
-    every negative component. The PNG is for looking at. Example:
+    The TIFF holds label, foreground (0 or 1), row flow and column flow as signed floats; 8-bit pictures would lose
+    every negative component. The PNG shows directions as colors. Example:
 
     flowseg flows annotations --output flows
     """
-    tasks = make_tasks(find_masks(masks), output, ("flows",))
-    batch = plan_batch(
-        output, describe_run("flows", None, []), tasks, resume=resume, overwrite=overwrite, workers=workers
-    )
+    files = find_masks(masks)
+    run, tasks = describe_run("flows", None, []), make_tasks(files, output, ("flows",))
+    batch = plan_batch(output, run, tasks, resume=resume, overwrite=overwrite, workers=workers)
+
+    def read(task: Task) -> NDArray[Any]:
+        return io.read_masks(task.sources[0])
 
     def make(_: Task, labels: NDArray[Any]) -> Result:
         (stack,) = labels_to_flows([labels], workers=workers)
@@ -48,7 +51,6 @@ def flows(
         write_results(output, task.name, KINDS if result.masks.ndim == 2 else KINDS[1:], result)
         return count_objects(result.masks)
 
-    stages = Stages(lambda task: io.read_masks(task.sources[0]), lambda labels: labels, make, write)
-    run_batch(batch, stages, "making flows")
+    run_batch(batch, Stages(read, lambda labels: labels, make, write), "making flows")
     sentence = f"flows of {batch.n_objects} objects in {count_done(batch)}, written to {output}"
     report_batch(batch, sentence, as_json=as_json)

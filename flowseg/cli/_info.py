@@ -1,4 +1,4 @@
-"""``flowseg info`` and ``flowseg demo``: what a model says of itself, and a first one made on the spot."""
+"""``flowseg info``: describe a model file. Also the ``flowseg demo`` command; `_demo` holds its work."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Annotated, Any
 import typer
 
 from flowseg._system.locks import holding_folder
-from flowseg.cli._shared.files import model_file
+from flowseg.cli._shared.models import find_model
 from flowseg.cli._shared.options import WRITE, AsJson, complete_model
 from flowseg.cli._shared.progress import make_progress
-from flowseg.cli._shared.say import say, say_json
+from flowseg.cli._shared.terminal import print_json, print_lines
 
-# What the estimators are, and which loss counts.
+# Estimator -> its method; losses of a document, of which the first present one is shown.
 KINDS = {"FlowSegmenter": " (flows)", "BoundarySegmenter": " (three classes)"}
 ONEDNN_WORDS = {"0": "off", "1": "on", "default": "as usual"}
 LOSSES = (("best_val_loss", "validation loss"), ("best_loss", "loss"))
@@ -24,32 +24,45 @@ LOSSES = (("best_val_loss", "validation loss"), ("best_loss", "loss"))
 def info(
     model: Annotated[
         str,
-        typer.Argument(metavar="MODEL", help="Model file, or a pretrained one: nuclei.", autocompletion=complete_model),
+        typer.Argument(
+            metavar="MODEL",
+            help="Model file, or the name of a pretrained model: nuclei.",
+            autocompletion=complete_model,
+        ),
     ],
     as_json: AsJson = False,
 ) -> None:
-    """Show what a model file says of itself: kind, training, sizes of objects, thresholds, model card.
+    """Describe a model file: estimator, training, sizes of objects, thresholds, model card.
 
-    With --json all of it: parameters, what was learned, scores.
+    With --json everything: parameters, learned values, scores.
     """
-    from flowseg._segmenters.model_file import read_document
+    from flowseg._segmenters.model_files.reading import read_document
 
-    file = model_file(model, "MODEL")
-    document = read_document(file)
+    file = find_model(model, "MODEL")
+    document = _shorten_history(read_document(file))
+    _report(file, document, as_json=as_json)
+
+
+def _shorten_history(document: dict[str, Any]) -> dict[str, Any]:
+    """Replace the losses of a document by the number of epochs and the lowest losses."""
     history = document.pop("history", {})
     document["epochs_trained"] = len(history.get("loss", []))
     for name in ("loss", "val_loss"):
         finite = [loss for loss in history.get(name, []) if math.isfinite(loss)]  # JSON has no other
         if finite:
             document[f"best_{name}"] = round(min(finite), 4)
+    return document
+
+
+def _report(file: Path, document: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
-        say_json(document)
+        print_json(document)
     else:
-        say(*_summarize(file, document))
+        print_lines(*_summarize(file, document))
 
 
 def _summarize(file: Path, document: Mapping[str, Any]) -> Iterator[str]:
-    """A model in a few lines."""
+    """Yield a few lines about a model."""
     parameters, learned = document["parameters"], document["learned"]
     kind = KINDS.get(document["estimator"], "")
     megabytes = file.stat().st_size / 1e6
@@ -71,7 +84,7 @@ def _summarize(file: Path, document: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _describe_machine(trained_with: Mapping[str, Any]) -> str:
-    """What the same seed gives the same bytes on."""
+    """Return the software and machine on which the same seed gives the same model."""
     words = [trained_with[name] for name in ("backend", "platform") if name in trained_with]
     words += [f"{name} {trained_with[name]}" for name in ("keras", "numpy") if name in trained_with]
     words += [
@@ -107,16 +120,17 @@ def demo(
     ),
     epochs: Annotated[
         int, typer.Option(help="Training length; the default takes about two minutes on two cores.")
-    ] = 12,
+    ] = 14,
 ) -> None:
-    """Train on synthetic touching cells, segment unseen ones, print the scores and write a picture.
+    """Train on eight annotated images of nuclei, segment four unseen ones, print the scores and write a picture.
 
-    Everything is drawn on the spot: nothing is downloaded.
+    The images ship with flowseg: nothing is downloaded. They are left in the output folder, with their masks, so that
+    the other commands can be tried on them.
     """
     from flowseg.cli import _demo
 
     output.mkdir(parents=True, exist_ok=True)
-    say("Drawing crowds of touching cells and training a small U-Net on their flows ...")
+    print_lines("Training a small U-Net on the flows of eight annotated images of nuclei ...")
     with holding_folder(output, "flowseg demo", f"--output {output}"):
         lines = _demo.run(output, epochs, make_progress)
-    say(*lines)
+    print_lines(*lines)

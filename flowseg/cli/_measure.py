@@ -17,25 +17,18 @@ from flowseg._labels.measure import AREA_SUFFIX, LENGTH_SUFFIX
 from flowseg._labels.measure import measure as measure_objects
 from flowseg._system.bars import bar
 from flowseg._system.optional import need
-from flowseg.cli._shared.files import check_output_file
-from flowseg.cli._shared.inputs import check_not_swapped, find_masks, find_masks_with_images, result_names
-from flowseg.cli._shared.options import (
-    WRITE,
-    AsJson,
-    Axes,
-    Channel,
-    FileWorkers,
-    MasksArgument,
-    Plane,
-    Reading,
-    Scene,
-    Time,
-    make_reading,
-)
-from flowseg.cli._shared.say import say, say_json
-from flowseg.cli._shared.stream import Failure, Stages, stream
-from flowseg.cli._shared.summary import report_failures
-from flowseg.io._kinds import NEEDS
+from flowseg.cli._batch.file_stream import Failure, Stages, stream_files
+from flowseg.cli._batch.report import report_failures
+from flowseg.cli._batch.result_names import name_results
+from flowseg.cli._shared.find_inputs import find_masks, find_masks_with_images
+from flowseg.cli._shared.image_reading import Reading, make_reading
+from flowseg.cli._shared.options import WRITE, AsJson, Axes, Channel, FileWorkers, MasksArgument, Plane, Scene, Time
+from flowseg.cli._shared.output_file import check_output_file
+from flowseg.cli._shared.swapped_inputs import check_not_swapped
+from flowseg.cli._shared.terminal import print_json, print_lines
+from flowseg.io._results import NEEDS
+
+SUFFIXES = (".csv", ".parquet")
 
 Pair = tuple[Path, Path | None]
 Table = dict[str, NDArray[Any]]
@@ -57,60 +50,51 @@ def measure(
     workers: FileWorkers = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure the objects of label images into one table: size, place, shape, and intensity where there are images.
+    """Measure the objects of label images into one table: size, position, shape, and intensity if images are given.
 
-    One row per object; the first column, file, names the label image. Lengths and areas are in pixels and, where
-    a file says how large its pixels are, in micrometres as well (area_um2, perimeter_um, ...). Example:
+    One row per object; the first column, file, names the label image. Lengths and areas are in pixels and, where a
+    file holds the size of its pixels, in micrometers as well (area_um2, perimeter_um, ...). Example:
 
     flowseg measure results images --output objects.csv
     """
     began = time.perf_counter()
-    if output.suffix.lower() not in (".csv", ".parquet"):
-        raise ValueError(f"--output must end in .csv or .parquet; got {output}.")
+    _check_suffix(output)
+    reading = make_reading(axes, channel, z, t, scene)
+    pairs = _find_pairs(masks, images, reading)
+    check_output_file(output, [file for pair in pairs for file in pair])
+    measurement = Measurement(reading)
+    failures = measurement.run_files(pairs, _checks.as_workers(workers))
+    table = measurement.join([file for file, _ in pairs], failures)
+    if table["file"].size or not failures:
+        io.write_table(output, table)
+    _report(pairs, table, failures, output, time.perf_counter() - began, as_json=as_json)
+
+
+def _check_suffix(output: Path) -> None:
+    if output.suffix.lower() not in SUFFIXES:
+        raise ValueError(f"--output must end in {' or '.join(SUFFIXES)}; got {output}.")
     if output.suffix.lower() == ".parquet":
         need(NEEDS["parquet"], "formats")
-    reading = make_reading(axes, channel, z, t, scene)
-    pairs: list[Pair]
+
+
+def _find_pairs(masks: str, images: str | None, reading: Reading) -> list[Pair]:
     if images is None:
-        pairs = [(file, None) for file in find_masks([masks])]
-    else:
-        both = find_masks_with_images(masks, images)
-        check_not_swapped(both[0][1], both[0][0], reading)
-        pairs = [*both]
-    files = [file for file, _ in pairs]
-    check_output_file(output, [file for pair in pairs for file in pair])
-    measuring = Measuring(reading)
-    stages = Stages(measuring.read, lambda loaded: loaded, measuring.make, measuring.keep)
-    with closing(stream(pairs, stages, _checks.as_workers(workers))) as passing:
-        results = [*bar(passing, "measuring", total=len(pairs))]
-    failures = [(str(pair[0]), result.reason) for pair, result in results if isinstance(result, Failure)]
-    table = measuring.join(files, failures)
-    written = bool(table["file"].size) or not failures
-    if written:
-        io.write_table(output, table)
-    n_files, n_objects = len(files) - len(failures), table["file"].size
-    if as_json:
-        said: dict[str, Any] = {"command": "measure", "output": str(output) if written else None, "objects": n_objects}
-        said["seconds"] = round(time.perf_counter() - began, 3)
-        failed = {file for file, _ in failures}
-        said["files"] = [str(file) for file in files if str(file) not in failed]
-        said["failures"] = [{"file": file, "reason": reason} for file, reason in failures]
-        say_json(said)
-    elif written:
-        say(f"{n_objects} objects of {n_files} files, measured into {output}")
-    report_failures(failures, len(pairs))
+        return [(file, None) for file in find_masks([masks])]
+    pairs = find_masks_with_images(masks, images)
+    check_not_swapped(pairs[0][1], pairs[0][0], reading)
+    return [*pairs]
 
 
 class Loaded(NamedTuple):
-    """A label image with what is known of it."""
+    """A label image with its image and pixel size, where these are known."""
 
     masks: NDArray[Any]
     image: NDArray[Any] | None
     pixel_size: tuple[float, float] | None
 
 
-class Measuring:
-    """The stages that a label image goes through, and the tables that come of it.
+class Measurement:
+    """The stages of a label image, and the tables of all of them.
 
     Parameters
     ----------
@@ -122,29 +106,36 @@ class Measuring:
         self.reading = reading
         self._tables: dict[Path, Table] = {}
 
+    def run_files(self, pairs: list[Pair], n_threads: int) -> list[tuple[str, str]]:
+        """Measure all files; return those that failed, with the reasons."""
+        stages = Stages(self.read, lambda loaded: loaded, self.make, self.keep)
+        with closing(stream_files(pairs, stages, n_threads)) as measured:
+            results = [*bar(measured, "measuring", total=len(pairs))]
+        return [(str(pair[0]), result.reason) for pair, result in results if isinstance(result, Failure)]
+
     def read(self, pair: Pair) -> Loaded:
-        """Masks, image, and the size of a pixel as either file says it."""
+        """Read masks, image, and the size of a pixel, which either file may hold."""
         masks, image = pair
         size = io.read_pixel_size(masks)
         if size is None and image is not None:
             size = self.reading.read_pixel_size(image)
-        # columns as of the others
+        # A picture without color keeps three channels, for the columns of the pictures in color.
         pixels = None if image is None else self.reading.read(image, keep_color=True)
         return Loaded(io.read_masks(masks), pixels, size)
 
     def make(self, _: Pair, loaded: Loaded) -> Table:
-        """Measure."""
+        """Measure the objects."""
         return measure_objects(loaded.masks, loaded.image, spacing=loaded.pixel_size)
 
     def keep(self, pair: Pair, table: Table) -> int:
-        """Keep the table for the end; the number of objects."""
+        """Keep the table; return the number of objects."""
         self._tables[pair[0]] = table
         return int(table["label"].size)
 
     def join(self, files: list[Path], failures: list[tuple[str, str]]) -> Table:
-        """One table of all, the file in its first column; what does not fit into it is added to the failures."""
+        """Return one table of all, with the file in its first column; tables that do not fit are added to failures."""
         tables: list[Table] = []
-        for file, name in zip(files, result_names(files, lambda file: file.name), strict=True):
+        for file, name in zip(files, name_results(files, lambda file: file.name), strict=True):
             table = self._tables.get(file, {})
             if table and tables and _in_pixels(tables[0]) != ["file", *_in_pixels(table)]:
                 failures.append((str(file), f"{file} must have an image of as many channels as the others."))
@@ -155,19 +146,40 @@ class Measuring:
 
 
 def _in_pixels(table: Table) -> list[str]:
-    """Columns that are there whether or not the size of a pixel is known."""
+    """Return the columns that do not depend on the size of a pixel."""
     return [name for name in table if not name.partition("-")[0].endswith((LENGTH_SUFFIX, AREA_SUFFIX))]
 
 
 def _column(table: Table, name: str) -> NDArray[Any]:
-    """A column; NaN where it is in micrometres and the size of a pixel is not known."""
+    """Return a column; NaN where it is in micrometers and the size of a pixel is not known."""
     return table[name] if name in table else np.full(table["label"].size, np.nan)
 
 
 def _as_text(name: str) -> str:
-    """The name of a file, which need not be text, as text."""
+    """Return the name of a file, which need not be valid text, as text."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def _join(parts: list[NDArray[Any]]) -> NDArray[Any]:
     return np.concatenate(parts) if parts else np.zeros(0)
+
+
+def _report(
+    pairs: list[Pair], table: Table, failures: list[tuple[str, str]], output: Path, seconds: float, *, as_json: bool
+) -> None:
+    failed = {file for file, _ in failures}
+    files = [str(file) for file, _ in pairs if str(file) not in failed]
+    n_objects, is_written = table["file"].size, bool(table["file"].size) or not failures
+    if as_json:
+        document: dict[str, Any] = {
+            "command": "measure",
+            "output": str(output) if is_written else None,
+            "objects": n_objects,
+            "seconds": round(seconds, 3),
+            "files": files,
+            "failures": [{"file": file, "reason": reason} for file, reason in failures],
+        }
+        print_json(document)
+    elif is_written:
+        print_lines(f"{n_objects} objects of {len(pairs) - len(failures)} files, measured into {output}")
+    report_failures(failures, len(pairs))

@@ -1,8 +1,9 @@
-"""Files: find and pair them, read images, masks and annotations, write masks, objects, tables and pictures."""
+"""Find and pair files, read images, masks and annotations, write masks, objects, tables and pictures."""
 
-from flowseg._image_files.paths import find_files, pair_files
+from flowseg._image_files.find_and_pair import find_files, pair_files
 from flowseg._image_files.pixel_size import read_pixel_size
 from flowseg._image_files.reading import read_image, read_masks
+from flowseg._system.invalid_file import InvalidFileError
 from flowseg.io._annotations import read_mat, read_object_files
 from flowseg.io._cellpose import read_cellpose
 from flowseg.io._coco import read_coco, write_coco
@@ -14,6 +15,7 @@ from flowseg.io._tables import write_table
 from flowseg.io._write import write_masks, write_picture
 
 __all__ = [
+    "InvalidFileError",
     "find_files",
     "pair_files",
     "read_cellpose",

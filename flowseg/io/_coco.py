@@ -7,7 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,23 +16,37 @@ from flowseg import _checks
 from flowseg._labels.canvas import Canvas, check_canvases
 from flowseg._labels.objects import objects_of
 from flowseg._system import files, memory
+from flowseg._system.invalid_file import StoredFile
 from flowseg._system.optional import need
-from flowseg.io._coco_segments import decode
-from flowseg.io._entries import Choice, Entries, name_kind, read_json
+from flowseg.io._coco_segments import decode_segmentation
+from flowseg.io._documents import name_kind, read_json
+from flowseg.io._entries import Choice, Entries, UnreadableEntryError
 
 StrPath = str | os.PathLike[str]
 
 KIND = "COCO file"
 
-# What an annotation without a segmentation may have instead, and what it is called.
+# Keys of annotations without a segmentation, and their names in a warning.
 WITHOUT_OUTLINE = (("keypoints", "keypoints"), ("bbox", "a box"))
+
+# Ids of images and categories.
+_Id = int | float | str | None
+T = TypeVar("T")
 
 # pycocotools counts pixels in 32 bits with a sign.
 MAX_PIXELS = (1 << 31) - 1
 
 
+class _Image(NamedTuple):
+    """An image of a file."""
+
+    id: _Id
+    name: str
+    shape: tuple[int, int]
+
+
 def read_coco(path: StrPath, *, classes: str | Sequence[str] | None = None) -> dict[str, NDArray[np.int32]]:
-    """Masks of all images of a COCO file.
+    """Read the masks of all images of a COCO file.
 
     Parameters
     ----------
@@ -44,22 +58,23 @@ def read_coco(path: StrPath, *, classes: str | Sequence[str] | None = None) -> d
     Returns
     -------
     masks : dict of str to ndarray of int32
-        By the images' file names, folders included; each of the image's shape, numbered 1..n in raster order. Where two
-        objects overlap the smaller one is seen. Images without annotations are there, too.
+        Masks by the images' file names with their folders; each of the image's shape, numbered 1..n in raster order.
+        Where two objects overlap, the smaller one is on top. Images without annotations have masks of zeros.
 
     Raises
     ------
     ImportError
         If the package pycocotools is not installed (``pip install pycocotools``).
+    InvalidFileError
+        If the file is no such file, has several images of one name or id, or no outline that can be read.
     TypeError, ValueError
-        If the file is no such file, has several images of one name or id, no outline that can be read, or none of the
-        chosen categories.
+        If the file has none of the chosen categories.
 
     Warns
     -----
     UserWarning
-        If something is left out, with numbers: boxes and keypoints without an outline, crowds, annotations of images
-        that the file does not have, outlines that cannot be of their image.
+        If entries are left out; the message counts them: boxes and keypoints without an outline, crowds, annotations of
+        images that the file does not have, outlines that do not fit their image.
 
     Notes
     -----
@@ -74,53 +89,86 @@ def read_coco(path: StrPath, *, classes: str | Sequence[str] | None = None) -> d
            [2, 2, 0]], dtype=int32)
     """
     need("pycocotools.mask", "formats")
-    file, choice = Path(path), Choice(classes)
-    entries = Entries(file, KIND)
-    with files.naming_what_is_damaged(file, KIND):
-        document = read_json(file)
-        if not isinstance(document, Mapping) or not isinstance(document.get("images"), list):
-            raise ValueError(name_kind(document) or "something without a list of images")
-        if not isinstance(document.get("annotations"), list):
-            raise ValueError("images without a list of annotations")
-        names = [str(image["file_name"]) for image in document["images"]]
-        ids = [image["id"] for image in document["images"]]
-        for kind, said in (("file name", names), ("id", ids)):
-            if len(set(said)) < len(said):
-                raise ValueError(f"several images of {kind} {Counter(said).most_common(1)[0][0]!r}")
-        shapes = [_shape_of(image) for image in document["images"]]
-        canvases = {image_id: Canvas(shape) for image_id, shape in zip(ids, shapes, strict=True)}
-        check_canvases(shapes)
-        categories = {item["id"]: str(item["name"]) for item in document.get("categories") or []}
-    choice.check(set(categories.values()), file)
-    with memory.naming(file):
+    stored, choice = StoredFile(Path(path), KIND), Choice(classes)
+    entries = Entries(stored)
+    document = read_json(stored)
+    if not isinstance(document, Mapping) or not isinstance(document.get("images"), list):
+        raise stored.invalid(name_kind(document) or "something without a list of images")
+    if not isinstance(document.get("annotations"), list):
+        raise stored.invalid("images without a list of annotations")
+    with memory.naming(stored.path):
+        images = _list_images(document["images"], stored)
+        canvases = {image.id: Canvas(image.shape) for image in images}
+        categories = _list_categories(document.get("categories") or [], stored)
+        choice.check(set(categories.values()), stored.path)
         for annotation in document["annotations"]:
             _add(annotation, canvases, categories, choice, entries)
         entries.close()
         masks = {}
-        for name, image_id in zip(names, ids, strict=True):
-            masks[name] = canvases[image_id].paint(name)
+        for image in images:
+            masks[image.name] = canvases[image.id].paint(image.name)
     return masks
 
 
+def _list_images(images: Sequence[Any], stored: StoredFile) -> list[_Image]:
+    """Return the images of a file, whose names and ids must differ."""
+    for image in images:
+        if not isinstance(image, Mapping) or not image.keys() >= {"id", "file_name", "height", "width"}:
+            raise stored.invalid("an image without id, file_name, height or width")
+        if isinstance(image["id"], list | dict):
+            raise stored.invalid("an image whose id is no number or text")
+    found = [_Image(image["id"], str(image["file_name"]), _shape_of(image, stored)) for image in images]
+    for kind, given in (("file name", [image.name for image in found]), ("id", [image.id for image in found])):
+        if len(set(given)) < len(given):
+            raise stored.invalid(f"several images of {kind} {Counter(given).most_common(1)[0][0]!r}")
+    check_canvases([image.shape for image in found])
+    return found
+
+
+def _shape_of(image: Mapping[str, Any], stored: StoredFile) -> tuple[int, int]:
+    try:
+        rows, columns = float(image["height"]), float(image["width"])
+    except (TypeError, ValueError, OverflowError):
+        raise stored.invalid("an image whose height or width is no number") from None
+    if not (rows.is_integer() and columns.is_integer() and min(rows, columns) >= 1 and rows * columns <= MAX_PIXELS):
+        raise stored.invalid(f"an image of {rows:g} rows and {columns:g} columns")
+    return int(rows), int(columns)
+
+
+def _list_categories(categories: Any, stored: StoredFile) -> dict[_Id, str]:
+    """Return the names of categories by their ids."""
+    if not isinstance(categories, list):
+        raise stored.invalid("categories that are no list")
+    for item in categories:
+        if not isinstance(item, Mapping) or not item.keys() >= {"id", "name"} or isinstance(item["id"], list | dict):
+            raise stored.invalid("a category without id and name")
+    return {item["id"]: str(item["name"]) for item in categories}
+
+
 def _add(
-    annotation: Any, canvases: Mapping[Any, Canvas], categories: Mapping[Any, str], choice: Choice, entries: Entries
+    annotation: Any, canvases: Mapping[_Id, Canvas], categories: Mapping[_Id, str], choice: Choice, entries: Entries
 ) -> None:
     """Draw one annotation, if it is an object."""
-    said = annotation if isinstance(annotation, Mapping) else {}
-    if not choice.takes(categories.get(said.get("category_id"))):
+    values = annotation if isinstance(annotation, Mapping) else {}
+    if not choice.takes(_look_up(categories, values.get("category_id"))):
         entries.leave_out("an annotation of another category")
         return
-    if said.get("iscrowd"):
+    if values.get("iscrowd"):
         entries.leave_out("a crowd, which is not one object")
         return
     with entries.reading():
-        canvas = canvases.get(said.get("image_id"))
+        canvas = _look_up(canvases, values.get("image_id"))
         if canvas is None:
-            raise ValueError("an annotation of an image that the file does not have")
-        if not said.get("segmentation"):
-            what = next((name for key, name in WITHOUT_OUTLINE if said.get(key)), "an annotation")
-            raise ValueError(f"{what} without an outline")
-        canvas.add(*decode(said["segmentation"], canvas.shape))
+            raise UnreadableEntryError("an annotation of an image that the file does not have")
+        if not values.get("segmentation"):
+            what = next((name for key, name in WITHOUT_OUTLINE if values.get(key)), "an annotation")
+            raise UnreadableEntryError(f"{what} without an outline")
+        canvas.add(*decode_segmentation(values["segmentation"], canvas.shape))
+
+
+def _look_up(items: Mapping[_Id, T], key: Any) -> T | None:
+    """Return an item by a value of a JSON document, which may be no key at all."""
+    return None if isinstance(key, list | dict) else items.get(key)
 
 
 def write_coco(path: StrPath, masks: Mapping[str, ArrayLike], *, category: str = "object") -> None:
@@ -129,11 +177,11 @@ def write_coco(path: StrPath, masks: Mapping[str, ArrayLike], *, category: str =
     Parameters
     ----------
     path : path
-        File to write, ending in ``.json``; an old one is replaced in one step.
+        File to write, ending in ``.json``; an existing one is replaced atomically.
     masks : mapping of str to array_like of int, shape (rows, columns)
         Label images by the file names of their images.
     category : str
-        What the objects are.
+        Name of the category of all objects.
 
     Raises
     ------
@@ -164,7 +212,7 @@ def write_coco(path: StrPath, masks: Mapping[str, ArrayLike], *, category: str =
             annotations.append(annotation | _encode(coding, corner, mask, array.shape))
     document = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": category}]}
     text = json.dumps(document)
-    files.write_whole(Path(path), lambda beside: beside.write_text(text, encoding="utf-8"))
+    files.write_atomically(Path(path), lambda beside: beside.write_text(text, encoding="utf-8"))
 
 
 def _encode(coding: Any, corner: tuple[int, int], mask: NDArray[np.bool_], shape: tuple[int, ...]) -> dict[str, Any]:
@@ -179,10 +227,3 @@ def _encode(coding: Any, corner: tuple[int, int], mask: NDArray[np.bool_], shape
         "area": place.size,
         "bbox": [corner[1], corner[0], mask.shape[1], mask.shape[0]],
     }
-
-
-def _shape_of(image: Mapping[str, Any]) -> tuple[int, int]:
-    rows, columns = float(image["height"]), float(image["width"])
-    if not (rows.is_integer() and columns.is_integer() and rows * columns <= MAX_PIXELS):
-        raise ValueError(f"an image of {rows:g} rows and {columns:g} columns")
-    return int(rows), int(columns)

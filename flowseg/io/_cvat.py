@@ -14,19 +14,21 @@ from numpy.typing import NDArray
 from flowseg._image_files.xml import parse_xml
 from flowseg._labels.canvas import Canvas, check_canvases
 from flowseg._labels.polygons import Ring
-from flowseg._system import files, memory
-from flowseg.io._entries import Choice, Entries, read_text
+from flowseg._system import memory
+from flowseg._system.invalid_file import StoredFile
+from flowseg.io._documents import read_text
+from flowseg.io._entries import Choice, Entries, UnreadableEntryError, as_float, as_floats, check_corners
 
 StrPath = str | os.PathLike[str]
 
 KIND = "CVAT export (for images 1.1)"
 
-# Of the whole image.
+# The element that labels an entire image.
 TAG = "tag"
 
 
 def read_cvat(path: StrPath, *, classes: str | Sequence[str] | None = None) -> dict[str, NDArray[np.int32]]:
-    """Masks of all images of a "CVAT for images 1.1" export.
+    """Read the masks of all images of a "CVAT for images 1.1" export.
 
     Parameters
     ----------
@@ -38,20 +40,21 @@ def read_cvat(path: StrPath, *, classes: str | Sequence[str] | None = None) -> d
     Returns
     -------
     masks : dict of str to ndarray of int32
-        By the images' names, folders included, and with their subset before where it takes it to tell them apart; each
-        of the image's shape, numbered 1..n in raster order. Polygons, masks, boxes and ellipses, turned or not, are
-        objects. Where two objects overlap the smaller one is seen.
+        Masks by the images' names with their folders, and with their subsets where names alone are not unique; each of
+        the image's shape, numbered 1..n in raster order. Polygons, masks, boxes and ellipses, rotated or not, are
+        objects. Where two objects overlap, the smaller one is on top.
 
     Raises
     ------
+    InvalidFileError
+        If the file is no such export, has several images of one name, or nothing that can be read.
     TypeError, ValueError
-        If the file is no such export, has several images of one name, nothing that can be read, or none of the chosen
-        labels.
+        If the file has none of the chosen labels.
 
     Warns
     -----
     UserWarning
-        If something is left out, with numbers: lines, points, shapes that are damaged.
+        If entries are left out; the message counts them: lines, points, damaged shapes.
 
     Examples
     --------
@@ -64,20 +67,20 @@ def read_cvat(path: StrPath, *, classes: str | Sequence[str] | None = None) -> d
     array([[0, 1, 1, 0],
            [0, 1, 1, 0]], dtype=int32)
     """
-    file, choice = Path(path), Choice(classes)
-    entries = Entries(file, KIND)
-    with files.naming_what_is_damaged(file, KIND):
-        images = _images(read_text(file))
-        names = _names(images)
-        shapes = [(int(image.attrib["height"]), int(image.attrib["width"])) for image in images]
-        canvases = [Canvas(shape) for shape in shapes]
+    stored, choice = StoredFile(Path(path), KIND), Choice(classes)
+    entries = Entries(stored)
+    with memory.naming(stored.path):
+        images = _find_images(stored)
+        names = _names(images, stored)
+        shapes = [_shape_of(image, stored) for image in images]
         check_canvases(shapes)
-    choice.check({shape.attrib["label"] for image in images for shape in image if shape.attrib.get("label")}, file)
-    with memory.naming(file):
+        labels = {shape.attrib["label"] for image in images for shape in image if shape.attrib.get("label")}
+        choice.check(labels, stored.path)
+        masks = {}
+        canvases = [Canvas(shape) for shape in shapes]
         for image, canvas in zip(images, canvases, strict=True):
             _draw_all(image, canvas, choice, entries)
         entries.close()
-        masks = {}
         for name, canvas in zip(names, canvases, strict=True):
             masks[name] = canvas.paint(name)
     return masks
@@ -95,62 +98,81 @@ def _draw_all(image: Element, canvas: Canvas, choice: Choice, entries: Entries) 
             _draw(shape, canvas)
 
 
-def _images(text: str) -> list[Element]:
-    root = parse_xml(text)
+def _find_images(stored: StoredFile) -> list[Element]:
+    root = parse_xml(read_text(stored), stored)
     images = list(root.iter("image"))
     if root.tag == "annotations" and not images and root.find("track") is not None:
-        raise ValueError("tracks of a video: export it as 'CVAT for images 1.1'")
+        raise stored.invalid("tracks of a video: export it as 'CVAT for images 1.1'")
     if root.tag != "annotations" or not images:
-        raise ValueError("no images")
+        raise stored.invalid("no images")
     return images
 
 
-def _names(images: list[Element]) -> list[str]:
-    """The images' names, with their subsets where names alone are not enough."""
+def _names(images: list[Element], stored: StoredFile) -> list[str]:
+    """Return the images' names, with their subsets where names alone are not enough."""
+    if not all("name" in image.attrib for image in images):
+        raise stored.invalid("an image without a name")
     names = [image.attrib["name"] for image in images]
     if len(set(names)) < len(names):
         subsets = [image.attrib.get("subset", "") for image in images]
         names = [f"{subset}/{name}" if subset else name for subset, name in zip(subsets, names, strict=True)]
     if len(set(names)) < len(names):
-        raise ValueError(f"several images named {Counter(names).most_common(1)[0][0]!r}")
+        raise stored.invalid(f"several images named {Counter(names).most_common(1)[0][0]!r}")
     return names
 
 
+def _shape_of(image: Element, stored: StoredFile) -> tuple[int, int]:
+    try:
+        rows, columns = int(image.attrib.get("height", "")), int(image.attrib.get("width", ""))
+    except ValueError:
+        raise stored.invalid("an image whose height or width is no whole number") from None
+    if min(rows, columns) < 1:
+        raise stored.invalid(f"an image of {rows} rows and {columns} columns")
+    return rows, columns
+
+
 def _draw(shape: Element, canvas: Canvas) -> None:
-    """Add one shape; raise ValueError if it has no area."""
-    said = shape.attrib
+    """Add one shape; raise UnreadableEntryError if it has no area."""
     if shape.tag == "polygon":
-        ring = np.array([point.split(",") for point in said["points"].split(";") if point.strip()], dtype=np.float64)
+        points = shape.attrib.get("points", "").split(";")
+        ring = as_floats([point.split(",") for point in points if point.strip()], "corners")
         if ring.ndim != 2 or ring.shape[1] != 2 or len(ring) < 3:
-            raise ValueError("a polygon that is not three or more corners x, y")
+            raise UnreadableEntryError("a polygon that is not three or more corners x, y")
+        check_corners([ring])
         canvas.add_polygons([[ring[:, ::-1]]])
     elif shape.tag == "box":
-        left, top, right, bottom = (float(said[name]) for name in ("xtl", "ytl", "xbr", "ybr"))
-        ring = np.array([[top, left], [top, right], [bottom, right], [bottom, left]])
-        canvas.add_polygons([[_turn(ring, float(said.get("rotation", 0)))]])
+        left, top, right, bottom = (_number(shape, name) for name in ("xtl", "ytl", "xbr", "ybr"))
+        ring = _rotate(
+            np.array([[top, left], [top, right], [bottom, right], [bottom, left]]), _number(shape, "rotation")
+        )
+        check_corners([ring])
+        canvas.add_polygons([[ring]])
     elif shape.tag == "ellipse":
-        center, axes = (np.array([float(said[name]) for name in names]) for names in (("cy", "cx"), ("ry", "rx")))
-        _add_ellipse(canvas, center, axes, float(said.get("rotation", 0)))
+        center, axes = (np.array([_number(shape, name) for name in names]) for names in (("cy", "cx"), ("ry", "rx")))
+        _add_ellipse(canvas, center, axes, _number(shape, "rotation"))
     elif shape.tag == "mask":
-        _add_mask(canvas, said)
+        _add_mask(canvas, shape)
     else:
-        raise ValueError(f"a shape of the kind {shape.tag}, which has no area")
+        raise UnreadableEntryError(f"a shape of the kind {shape.tag}, which has no area")
 
 
-def _turn(ring: Ring, degrees: float) -> Ring:
-    """Turn a box about its center, clockwise as seen on the screen, as CVAT's `_rotate_point` does."""
-    if not np.isfinite(degrees):
-        raise ValueError(f"a rotation of {degrees} degrees")
+def _number(shape: Element, name: str) -> float:
+    """Return an attribute of a shape as a number; a shape without a rotation is not rotated."""
+    return as_float(shape.attrib.get(name, 0 if name == "rotation" else None), f"a shape whose {name}")
+
+
+def _rotate(ring: Ring, degrees: float) -> Ring:
+    """Rotate a box about its center, clockwise as seen on the screen, as CVAT's `_rotate_point` does."""
     if not degrees:
         return ring
     center, sine, cosine = ring.mean(axis=0), np.sin(np.radians(degrees)), np.cos(np.radians(degrees))
-    return center + (ring - center) @ np.array([[cosine, -sine], [sine, cosine]])
+    return np.asarray(center + (ring - center) @ np.array([[cosine, -sine], [sine, cosine]]))
 
 
 def _add_ellipse(canvas: Canvas, center: Ring, axes: Ring, degrees: float) -> None:
-    """Pixels whose centers are in an ellipse; its half axes are those along rows and columns before it is turned."""
-    if not np.all(np.isfinite([*center, *axes, degrees])) or axes.min() <= 0:
-        raise ValueError("an ellipse whose center, axes and rotation are no such numbers")
+    """Add the pixels whose centers are in an ellipse; its half axes lie along rows and columns before the rotation."""
+    if axes.min() <= 0:
+        raise UnreadableEntryError("an ellipse whose axes are not above 0")
     sine, cosine = np.sin(np.radians(degrees)), np.cos(np.radians(degrees))
     reach = np.hypot(axes * cosine, axes[::-1] * sine)
     low = np.clip(np.floor(center - reach), 0, canvas.shape).astype(int)
@@ -164,14 +186,19 @@ def _add_ellipse(canvas: Canvas, center: Ring, axes: Ring, degrees: float) -> No
     canvas.add_inside(inside, (int(low[0]), int(low[1])), tuple((high - low).tolist()))
 
 
-def _add_mask(canvas: Canvas, said: dict[str, str]) -> None:
-    """A mask that is given by its box and, row by row in it, the lengths of its runs."""
-    shape = canvas.shape
-    top, left, height, width = (int(float(said[name])) for name in ("top", "left", "height", "width"))
-    if min(top, left) < 0 or min(height, width) < 1 or top + height > shape[0] or left + width > shape[1]:
-        raise ValueError(f"a mask in rows {top} to {top + height} and columns {left} to {left + width} of {shape}")
-    runs = [int(run) for run in said["rle"].split(",") if run.strip()]
-    if min(runs) < 0 or sum(runs) != height * width:
-        raise ValueError(f"a mask of {height * width} pixels with runs that sum up to {sum(runs)}")
+def _add_mask(canvas: Canvas, shape: Element) -> None:
+    """Add a mask that is given by its box and, row by row in it, the lengths of its runs."""
+    n_rows, n_columns = canvas.shape
+    top, left, height, width = (int(_number(shape, name)) for name in ("top", "left", "height", "width"))
+    if min(top, left) < 0 or min(height, width) < 1 or top + height > n_rows or left + width > n_columns:
+        raise UnreadableEntryError(
+            f"a mask in rows {top} to {top + height} and columns {left} to {left + width} of {canvas.shape}"
+        )
+    try:
+        runs = [int(run) for run in shape.attrib.get("rle", "").split(",") if run.strip()]
+    except ValueError:
+        raise UnreadableEntryError("a mask whose runs are no whole numbers") from None
+    if min(runs, default=0) < 0 or sum(runs) != height * width:
+        raise UnreadableEntryError(f"a mask of {height * width} pixels with runs that sum up to {sum(runs)}")
     inside = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
     canvas.add(inside.reshape(height, width), (top, left))

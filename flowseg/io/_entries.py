@@ -1,109 +1,51 @@
-"""Files of annotations entry by entry: what can be read is read, what cannot is counted and named in one sentence."""
+"""The entries of a file of annotations: those that can be read are read, the others are counted by their reasons."""
 
 from __future__ import annotations
 
-import codecs
-import json
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from flowseg._system import memory
+import numpy as np
+from numpy.typing import NDArray
 
-# Marks that editors and PowerShell put at the start of a text, and how it goes on.
-ENCODINGS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
-
-# Bytes in memory for each list and object of JSON, and for each value in one, at most.
-CONTAINER_BYTES, VALUE_BYTES = 100, 50
-
-# How serialized Java objects begin, QuPath's .qpdata and .hierarchy among them.
-JAVA = b"\xac\xed\x00\x05"
+from flowseg._labels.polygons import Ring
+from flowseg._system.invalid_file import StoredFile
+from flowseg._system.printable import one_line
 
 # Reasons that a sentence names; it counts the others.
 MOST_REASONS = 5
 
-# What a JSON document of another kind looks like -> what it is, and what to do with it.
-KINDS = (
-    ({"shapes", "imageHeight"}, "a Labelme file: turn it into COCO with Labelme's labelme2coco.py"),
-    ({"_via_img_metadata"}, "a project of the VGG Image Annotator: export it as COCO"),
-    ({"images", "annotations"}, "a COCO file, which read_coco reads"),
-    ({"interval", "labels"}, "a Labkit labeling, which read_labkit reads"),
-    ({"type", "features"}, "a GeoJSON file, which read_geojson reads"),
-    ({"type", "geometry"}, "a GeoJSON file, which read_geojson reads"),
-    ({"type", "coordinates"}, "a GeoJSON file, which read_geojson reads"),
-    (
-        {"image_id", "category_id"},
-        "a list of COCO results, which does not name their images: put it in the place of the annotations in the COCO "
-        "file of these images",
-    ),
-)
 
-
-def read_text(path: Path) -> str:
-    """A text in UTF-8, with or without a byte-order mark, or in UTF-16 with one."""
-    raw = memory.read_bytes(path)
-    if raw.startswith(JAVA):
-        raise ValueError(
-            "what a Java program saved for itself: in QuPath, File > Export objects as GeoJSON writes text"
-        )
-    encoding = next((name for mark, name in ENCODINGS if raw.startswith(mark)), "utf-8")
-    try:
-        return raw.decode(encoding)
-    except UnicodeDecodeError as error:
-        raise ValueError(f"no text in UTF-8 (from byte {error.start} on)") from None
-
-
-def read_json(path: Path) -> Any:
-    """A JSON document."""
-    text = read_text(path)
-    n_bytes = CONTAINER_BYTES * (text.count("[") + text.count("{")) + VALUE_BYTES * (text.count(",") + text.count(":"))
-    memory.check(n_bytes + len(text), f"{path} must fit into memory; its JSON")
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"text that is no JSON ({error})") from None
-    except RecursionError:
-        raise ValueError("JSON of lists in lists, too deep to be read") from None
-
-
-def name_kind(document: Any) -> str | None:
-    """What a JSON document is, and what to do with it; None if it is of no kind that is known."""
-    first = document[0] if isinstance(document, list) and document else document
-    if not isinstance(first, Mapping):
-        return None
-    return next((kind for keys, kind in KINDS if keys <= first.keys()), None)
+class UnreadableEntryError(Exception):
+    """An entry of a file cannot be read as an object; the message, a noun phrase, is the reason to count it under."""
 
 
 class Entries:
-    """Counts what of a file's entries was read, and what was left out, by reason.
+    """Counts which of a file's entries were read, and which were left out, by reason.
 
     Parameters
     ----------
-    path : path
-        File, for the sentence.
-    kind : str
-        What it must be, for the error when nothing in it can be read.
+    stored : StoredFile
+        The file, for warnings and errors.
     """
 
-    def __init__(self, path: Path, kind: str) -> None:
-        self.path = path
-        self.kind = kind
+    def __init__(self, stored: StoredFile) -> None:
+        self.stored = stored
         self.n_good = 0
         self.faults: Counter[str] = Counter()
         self.left_out: Counter[str] = Counter()
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """Read one entry: whatever goes wrong is its fault."""
+        """Count the entry that is read in the block, as good or, after UnreadableEntryError, as a fault."""
         try:
             yield
-        except MemoryError:
-            raise
-        except Exception as error:  # noqa: BLE001 - libraries raise anything when an entry is damaged
-            self.faults[" ".join(str(error).split()).rstrip(".") or type(error).__name__] += 1
+        except UnreadableEntryError as fault:
+            self.faults[str(fault)] += 1
         else:
             self.n_good += 1
 
@@ -113,24 +55,66 @@ class Entries:
             self.left_out[reason] += number
 
     def close(self, stacklevel: int = 2) -> None:
-        """Warn of what is not among the objects; raise ValueError if nothing could be read."""
+        """Warn of entries that are not among the objects; raise InvalidFileError if none could be read."""
         if self.faults and not self.n_good:
-            raise ValueError(f"{self.path} must be a readable {self.kind}; got: {_list(self.faults)}")
-        said = self.faults + self.left_out
-        if said:
+            raise self.stored.invalid(_list(self.faults))
+        counted = self.faults + self.left_out
+        if counted:
             warnings.warn(
-                f"{said.total()} of {said.total() + self.n_good} entries in {self.path} are left out: {_list(said)}.",
+                f"{counted.total()} of {counted.total() + self.n_good} entries in {self.stored.path} are left out: "
+                f"{_list(counted)}.",
                 stacklevel=stacklevel + 1,
             )
+
+
+@contextmanager
+def parsing_entry(*errors: type[Exception]) -> Iterator[None]:
+    """Translate exceptions of a library that parses an entry; only calls of that library belong in the block.
+
+    By default every exception counts, as libraries raise anything when an entry is damaged.
+    """
+    kinds = errors or (Exception,)
+    try:
+        yield
+    except MemoryError:
+        raise
+    except kinds as error:
+        reason = " ".join(one_line(str(error)).split()).rstrip(".")
+        raise UnreadableEntryError(reason or type(error).__name__) from error
+
+
+def as_floats(values: Any, what: str) -> NDArray[np.float64]:
+    """Return numbers of a file as an array; an error calls them ``what``."""
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        raise UnreadableEntryError(f"{what} that are no array of numbers") from None
+
+
+def as_float(value: Any, what: str) -> float:
+    """Return a number of a file; ``what`` begins the reason if it is none, such as "a box whose width"."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise UnreadableEntryError(f"{what} is no number") from None
+    if not np.isfinite(number):
+        raise UnreadableEntryError(f"{what} is not finite")
+    return number
+
+
+def check_corners(rings: Iterable[Ring]) -> None:
+    """Raise UnreadableEntryError unless all corners are finite numbers."""
+    if not all(np.all(np.isfinite(ring)) for ring in rings):
+        raise UnreadableEntryError("corners that are not finite")
 
 
 def _list(reasons: Counter[str]) -> str:
     found = reasons.most_common()
     if len(found) == found[0][1] == 1:
         return found[0][0]
-    said = [f"{reason} ({count})" for reason, count in found[:MOST_REASONS]]
+    listed = [f"{reason} ({count})" for reason, count in found[:MOST_REASONS]]
     others = sum(count for _, count in found[MOST_REASONS:])
-    return "; ".join(said + [f"others ({others})"] * (others > 0))
+    return "; ".join(listed + [f"others ({others})"] * (others > 0))
 
 
 class Choice:
@@ -150,16 +134,16 @@ class Choice:
             raise TypeError(f"classes must be one or more names, or None (all); got {classes!r}.")
         self.names = None if names is None else tuple(names)
 
-    def check(self, available: Iterator[str] | Sequence[str] | set[str], path: Path) -> None:
+    def check(self, available: Iterable[str], path: Path) -> None:
         """Raise ValueError if a class that was chosen is not among those of the file."""
         there = sorted(set(available))
         unknown = [name for name in self.names or () if name not in there]
         if unknown:
             raise ValueError(
-                f"classes must be of those in {path}, {', '.join(map(repr, there)) or 'which has none'}; "
+                f"classes must be among those in {path}, {', '.join(map(repr, there)) or 'which has none'}; "
                 f"got {', '.join(map(repr, unknown))}."
             )
 
     def takes(self, name: str | None) -> bool:
-        """Whether entries of a class are chosen."""
+        """Return whether entries of a class are chosen."""
         return self.names is None or name in self.names

@@ -1,4 +1,4 @@
-"""Masks to stacks of label, foreground and flows, kept in files."""
+"""Stacks of label, foreground and flows, kept in files."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from flowseg import _checks
 from flowseg._flows.targets import masks_to_flows
 from flowseg._image_files.tiff import read_tiff
 from flowseg._system import files
+from flowseg._system.invalid_file import InvalidFileError
 
 
 def labels_to_flows(
@@ -21,7 +22,7 @@ def labels_to_flows(
     files: Sequence[str | os.PathLike[str]] | None = None,
     workers: int | None = None,
 ) -> list[NDArray[np.float32]]:
-    """Training targets of a list of label images: label, foreground and flows in one stack each.
+    """Compute training targets of label images: label, foreground and flows in one stack each.
 
     Parameters
     ----------
@@ -37,13 +38,14 @@ def labels_to_flows(
     Returns
     -------
     stacks : list of ndarray of float32, shape (2 + ndim, ...)
-        Label (negative pixels as they are), foreground (0 or 1), and the flows, row before column.
+        Label (negative pixels unchanged), foreground (0 or 1), and the flows, row before column.
 
     Raises
     ------
+    InvalidFileError
+        If a file is damaged or holds the flows of other masks.
     ValueError
-        If a file holds the flows of other masks, a stack has another shape, or a label is too large for
-        float32 (above 2**24).
+        If a stack has another shape, or a label is too large for float32 (above 2**24).
 
     Examples
     --------
@@ -84,7 +86,7 @@ def _label_stack(labels: ArrayLike, workers: int | None, name: str) -> NDArray[n
     if largest > _checks.MAX_FLOAT32_LABEL:
         raise ValueError(
             f"{name} must have labels of at most {_checks.MAX_FLOAT32_LABEL} (float32 holds no larger ones "
-            f"exactly); got {largest}. Number the objects anew with skimage.segmentation.relabel_sequential."
+            f"exactly); got {largest}. Renumber the objects with skimage.segmentation.relabel_sequential."
         )
     flows = masks_to_flows(masks, workers=workers)
     return np.concatenate([masks[np.newaxis], masks[np.newaxis] > 0, flows]).astype(np.float32)
@@ -98,14 +100,14 @@ def _cached_stack(labels: ArrayLike, path: Path, workers: int | None, name: str)
     stack = read_tiff(path)
     array = np.asarray(labels)
     if stack.dtype != np.float32 or stack.ndim not in (3, 4) or stack.shape[0] != stack.ndim + 1:
-        raise ValueError(
+        raise InvalidFileError(
             f"{path} must hold a float32 stack of label, foreground and flows; "
             f"got {stack.dtype} of shape {stack.shape}."
         )
     own = array[0] if np.issubdtype(array.dtype, np.floating) else _checks.as_masks(array, name)
     if not np.array_equal(stack[0], own):
-        raise ValueError(
+        raise InvalidFileError(
             f"{path} must hold the flows of {name}; got those of other masks (the masks changed since?). "
-            "Delete the file to have it made anew."
+            "Delete the file to have it computed again."
         )
     return stack

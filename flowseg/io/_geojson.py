@@ -16,27 +16,29 @@ from flowseg._labels.canvas import Canvas
 from flowseg._labels.objects import objects_of
 from flowseg._labels.polygons import Polygon, Ring, trace
 from flowseg._system import files, memory
-from flowseg.io._entries import Choice, Entries, name_kind, read_json
-from flowseg.io._planes import Plane, as_plane, choose
+from flowseg._system.invalid_file import StoredFile
+from flowseg.io._documents import name_kind, read_json
+from flowseg.io._entries import Choice, Entries, UnreadableEntryError, as_floats, check_corners
+from flowseg.io._planes import Plane, as_plane, lie_in_plane
 
 StrPath = str | os.PathLike[str]
 
 KIND = "GeoJSON file"
 
-# How QuPath names what an object is, now (properties.objectType) and before version 0.3 (id) -> what it is.
+# QuPath's names of types of objects, now (properties.objectType) and before version 0.3 (id) -> our names.
 OBJECT_TYPES = {
     "cell": "cell", "PathCellObject": "cell", "detection": "detection", "PathDetectionObject": "detection",
     "annotation": "annotation", "PathAnnotationObject": "annotation", "tile": "tile", "PathTileObject": "tile",
     "tma_core": "TMA core", "TMACoreObject": "TMA core", "root": "root", "PathRootObject": "root",
 }  # fmt: skip
-# What QuPath finds; where there are some, what people drew (regions, a tissue's outline) is not one more of them.
+# Types that QuPath detects. Beside them, annotations are regions that people drew, not more objects.
 FOUND = ("cell", "detection")
-# Never single objects.
+# Types that are never single objects.
 NEVER = ("tile", "TMA core", "root")
 
 
 class _Outline(NamedTuple):
-    """One geometry and what its feature says of it."""
+    """One geometry with the type, class and plane that its feature has."""
 
     geometry: Any
     object_type: str | None
@@ -53,36 +55,37 @@ def read_geojson(
     t: int | None = None,
     channel: int | None = None,
 ) -> NDArray[np.int32]:
-    """Masks from the polygons of a GeoJSON file, as QuPath exports them.
+    """Read masks from the polygons of a GeoJSON file, as QuPath exports them.
 
     Parameters
     ----------
     path : path
         File that holds a FeatureCollection, a feature, a list of features, or a geometry.
     shape : tuple of int
-        Rows and columns of the image: the file does not hold them.
+        Rows and columns of the image, which the file does not hold.
     classes : str or sequence of str, optional
         Names of QuPath's classes to take; by default all but those that QuPath ignores, whose names end in ``*``.
     z, t, channel : int, optional
-        Plane of the image, the first is 0: must be given if the file has objects in several.
+        Plane of the image, the first is 0; needed if the file has objects in several planes.
 
     Returns
     -------
     masks : ndarray of int32
-        One object per Polygon or MultiPolygon, numbered 1..n in raster order. Where two overlap the smaller one is
-        seen.
+        One object per Polygon or MultiPolygon, numbered 1..n in raster order. Where two overlap, the smaller one is on
+        top.
 
     Raises
     ------
+    InvalidFileError
+        If the file is no GeoJSON, or nothing in it can be read.
     TypeError, ValueError
-        If the file is no GeoJSON, or nothing in it can be read, or has objects in several planes and none is chosen,
-        or none of the chosen classes.
+        If the file has objects in several planes and none is chosen, or none of the chosen classes.
 
     Warns
     -----
     UserWarning
-        If something is left out, with numbers: points and lines; where there are detections or cells, annotations;
-        tiles and TMA cores; ignored classes.
+        If entries are left out; the message counts them: points and lines, tiles and TMA cores, ignored classes, and
+        annotations beside detections or cells.
 
     Notes
     -----
@@ -97,19 +100,18 @@ def read_geojson(
     array([[0, 1, 1],
            [2, 2, 0]], dtype=int32)
     """
-    canvas, file = Canvas(_checks.as_shape(shape)), Path(path)
+    canvas, stored = Canvas(_checks.as_shape(shape)), StoredFile(Path(path), KIND)
     choice, wanted = Choice(classes), as_plane(z, t, channel)
-    entries = Entries(file, KIND)
-    with files.naming_what_is_damaged(file, KIND):
-        outlines = list(_outlines(read_json(file), entries))
-    choice.check({outline.class_name for outline in outlines if outline.class_name}, file)
+    entries = Entries(stored)
+    outlines = list(_outlines(read_json(stored), entries))
+    choice.check({outline.class_name for outline in outlines if outline.class_name}, stored.path)
     planes = []
-    with memory.naming(file):
+    with memory.naming(stored.path):
         for outline in _leave_out(outlines, choice, entries):
             with entries.reading():
                 canvas.add_polygons(_polygons(outline.geometry))
                 planes.append(outline.plane)
-        canvas.keep(choose(planes, wanted, file))
+        canvas.keep(lie_in_plane(planes, wanted, stored.path))
         entries.close()
         return canvas.paint()
 
@@ -120,20 +122,21 @@ def write_geojson(path: StrPath, masks: ArrayLike) -> None:
     Parameters
     ----------
     path : path
-        File to write, ending in ``.geojson`` or ``.json``; an old one is replaced in one step.
+        File to write, ending in ``.geojson`` or ``.json``; an existing one is replaced atomically.
     masks : array_like of int, shape (rows, columns)
         Label image. Every object is a detection named by its label.
 
     Raises
     ------
     TypeError, ValueError
-        If ``masks`` is no label image, or the path ends in something else than .geojson or .json.
+        If ``masks`` is no label image, or the path does not end in .geojson or .json.
     OSError
         If the file cannot be written.
 
     Notes
     -----
-    Outlines follow the edges of pixels, so nothing is lost. In QuPath: File, Import objects from file.
+    Outlines follow the edges of pixels: the masks can be read back exactly.
+    In QuPath: File, Import objects from file.
 
     Examples
     --------
@@ -145,7 +148,7 @@ def write_geojson(path: StrPath, masks: ArrayLike) -> None:
         raise ValueError(f"path must end in .geojson or .json; got {path}.")
     features = [_feature(*item) for item in objects_of(masks)]
     text = json.dumps({"type": "FeatureCollection", "features": features})
-    files.write_whole(Path(path), lambda beside: beside.write_text(text, encoding="utf-8"))
+    files.write_atomically(Path(path), lambda beside: beside.write_text(text, encoding="utf-8"))
 
 
 def _feature(label: int, corner: tuple[int, int], mask: NDArray[np.bool_]) -> dict[str, Any]:
@@ -163,69 +166,81 @@ def _feature(label: int, corner: tuple[int, int], mask: NDArray[np.bool_]) -> di
 
 
 def _closed(ring: Ring) -> list[list[int]]:
-    return np.concatenate([ring, ring[:1]])[:, ::-1].astype(int).tolist()
+    corners: list[list[int]] = np.concatenate([ring, ring[:1]])[:, ::-1].astype(int).tolist()
+    return corners
 
 
 def _outlines(document: Any, entries: Entries) -> Iterator[_Outline]:
-    """All geometries with an area."""
-    for feature in _features(document):
-        said = feature.get("properties") or {}
-        if said.get("isMissing"):
+    """Yield all geometries with an area."""
+    for feature in _features(document, entries.stored):
+        properties = _mapping(feature.get("properties"))
+        if properties.get("isMissing"):
             entries.leave_out("a TMA core that is missing")
             continue
-        object_type = OBJECT_TYPES.get(said.get("objectType") or said.get("object_type") or str(feature.get("id")))
+        named = properties.get("objectType") or properties.get("object_type") or feature.get("id")
         for geometry in _geometries(feature.get("geometry")):
             if not isinstance(geometry, Mapping):
                 entries.faults["an object without a geometry"] += 1
             elif geometry.get("type") not in ("Polygon", "MultiPolygon"):
                 entries.faults[f"a {geometry.get('type')}, which has no area"] += 1
             else:
-                plane = _plane(geometry.get("plane") or feature.get("plane") or said.get("plane"))
-                yield _Outline(geometry, object_type, _class_name(said.get("classification")), plane)
+                plane = _plane(geometry.get("plane") or feature.get("plane") or properties.get("plane"), entries.stored)
+                class_name = _class_name(properties.get("classification"))
+                yield _Outline(geometry, OBJECT_TYPES.get(str(named)), class_name, plane)
 
 
-def _features(document: Any) -> Iterator[Mapping[str, Any]]:
-    """The features of a document; a bare geometry is one that says nothing of itself."""
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _features(document: Any, stored: StoredFile) -> Iterator[Mapping[str, Any]]:
+    """Yield the features of a document; a bare geometry becomes a feature without properties."""
     if isinstance(document, list):
         for item in document:
-            yield from _features(item)
+            yield from _features(item, stored)
         return
     if not isinstance(document, Mapping) or "type" not in document:
-        raise ValueError(name_kind(document) or "something without a type")
+        raise stored.invalid(name_kind(document) or "something without a type")
     if document["type"] == "FeatureCollection":
-        yield from _features(document["features"])
+        if not isinstance(document.get("features"), list):
+            raise stored.invalid("a FeatureCollection without a list of features")
+        yield from _features(document["features"], stored)
     else:
         yield document if document["type"] == "Feature" else {"geometry": document}
 
 
 def _geometries(geometry: Any) -> Iterator[Any]:
+    """Yield a geometry, or those in a collection; None where a collection holds no list."""
     if isinstance(geometry, Mapping) and geometry.get("type") == "GeometryCollection":
-        for part in geometry["geometries"]:
+        parts = geometry.get("geometries")
+        for part in parts if isinstance(parts, list) else [None]:
             yield from _geometries(part)
     else:
         yield geometry
 
 
 def _class_name(classification: Any) -> str | None:
-    """The name of a class as QuPath writes it: parts of derived classes with colons between."""
+    """Return the name of a class as QuPath writes it: parts of derived classes with colons between."""
     if isinstance(classification, str):
         return classification
-    if not isinstance(classification, Mapping):
-        return None
-    names = classification.get("names")
-    return ": ".join(map(str, names)) if isinstance(names, list) else classification.get("name")
+    names = _mapping(classification).get("names")
+    name = ": ".join(map(str, names)) if isinstance(names, list) else _mapping(classification).get("name")
+    return None if name is None else str(name)
 
 
-def _plane(said: Any) -> Plane:
-    """The plane of a geometry: QuPath leaves out the first one; -1 is every channel."""
-    if said is None:
+def _plane(plane: Any, stored: StoredFile) -> Plane:
+    """Return the plane of a geometry: QuPath leaves out the first one; channel -1 is every channel."""
+    if plane is None:
         return Plane(0, 0, None)
-    channel = int(said.get("c", -1))
-    return Plane(int(said.get("z", 0)), int(said.get("t", 0)), None if channel < 0 else channel)
+    try:
+        z, t, channel = (int(_mapping(plane).get(name, default)) for name, default in (("z", 0), ("t", 0), ("c", -1)))
+    except (TypeError, ValueError, OverflowError):
+        raise stored.invalid("a plane whose z, t and c are no whole numbers") from None
+    return Plane(z, t, None if channel < 0 else channel)
 
 
 def _leave_out(outlines: list[_Outline], choice: Choice, entries: Entries) -> list[_Outline]:
-    """Those that are objects and chosen; the others are counted."""
+    """Return those that are objects and chosen, and count the others."""
     chosen = [outline for outline in outlines if choice.takes(outline.class_name)]
     entries.leave_out("an object of another class", len(outlines) - len(chosen))
     found = any(outline.object_type in FOUND for outline in chosen)
@@ -244,11 +259,16 @@ def _leave_out(outlines: list[_Outline], choice: Choice, entries: Entries) -> li
 
 def _polygons(geometry: Mapping[str, Any]) -> list[Polygon]:
     kind = geometry["type"]
-    coordinates = geometry["coordinates"]
+    coordinates = geometry.get("coordinates")
     polygons = [coordinates] if kind == "Polygon" else coordinates
-    found = [[np.asarray(ring, dtype=np.float64) for ring in polygon] for polygon in polygons]
+    if not isinstance(polygons, list) or not all(isinstance(polygon, list) for polygon in polygons):
+        raise UnreadableEntryError(f"a {kind} that is not made of rings of corners")
+    found = [[as_floats(ring, "corners") for ring in polygon] for polygon in polygons]
     if not any(found) or any(ring.ndim != 2 or ring.shape[1] < 2 for polygon in found for ring in polygon):
-        raise ValueError(f"a {kind} that is not made of rings of corners")
+        raise UnreadableEntryError(f"a {kind} that is not made of rings of corners")
     if any(len(ring) < 3 for polygon in found for ring in polygon):
-        raise ValueError(f"a {kind} of fewer than three corners")
-    return [[ring[:, 1::-1] for ring in polygon] for polygon in found]
+        raise UnreadableEntryError(f"a {kind} of fewer than three corners")
+    rings = [[ring[:, 1::-1] for ring in polygon] for polygon in found]
+    for polygon in rings:
+        check_corners(polygon)
+    return rings

@@ -1,4 +1,4 @@
-"""Which plane of a stack an outline lies in."""
+"""The planes of a stack that outlines lie in."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from flowseg import _checks
 
 
 class Plane(NamedTuple):
-    """Numbers from 0; None is every one."""
+    """Numbers of a plane, a time and a channel, the first is 0; None is every one."""
 
     z: int | None = None
     t: int | None = None
@@ -19,15 +19,15 @@ class Plane(NamedTuple):
 
 
 def as_plane(z: int | None, t: int | None, channel: int | None) -> Plane:
-    """The plane that is asked for, checked."""
-    said = {"z": z, "t": t, "channel": channel}
-    return Plane(**{name: _checks.as_integer(v, name, minimum=0, none="of one only") for name, v in said.items()})
+    """Return the plane that the arguments select."""
+    given = {"z": z, "t": t, "channel": channel}
+    return Plane(**{name: _checks.as_integer(v, name, minimum=0, none="of one only") for name, v in given.items()})
 
 
-def choose(planes: Sequence[Plane], wanted: Plane, path: Path, stacklevel: int = 2) -> list[bool]:
-    """For each outline whether it lies in the plane that is wanted.
+def lie_in_plane(planes: Sequence[Plane], wanted: Plane, path: Path, stacklevel: int = 2) -> list[bool]:
+    """Return for each outline whether it lies in the wanted plane.
 
-    Raise ValueError if outlines lie in several and nobody says which is wanted.
+    Raise ValueError if outlines lie in several planes and none is wanted.
     """
     chosen = [True] * len(planes)
     for name in Plane._fields:
@@ -39,8 +39,8 @@ def choose(planes: Sequence[Plane], wanted: Plane, path: Path, stacklevel: int =
         if number is not None:
             chosen = [so_far and value in (None, number) for so_far, value in zip(chosen, here, strict=True)]
     if planes and not any(chosen):
-        asked = ", ".join(f"{name} {number}" for name, number in wanted._asdict().items() if number is not None)
-        warnings.warn(f"No outline in {path} lies in {asked}: the masks are empty.", stacklevel=stacklevel + 1)
+        wanted_words = ", ".join(f"{name} {number}" for name, number in wanted._asdict().items() if number is not None)
+        warnings.warn(f"No outline in {path} lies in {wanted_words}: the masks are empty.", stacklevel=stacklevel + 1)
     return chosen
 
 

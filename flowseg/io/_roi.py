@@ -16,9 +16,10 @@ from flowseg._labels.canvas import Canvas
 from flowseg._labels.objects import objects_of
 from flowseg._labels.polygons import trace
 from flowseg._system import files, memory
+from flowseg._system.invalid_file import StoredFile, check_regular
 from flowseg._system.optional import need
-from flowseg.io._entries import Entries
-from flowseg.io._planes import Plane, as_plane, choose
+from flowseg.io._entries import Entries, parsing_entry
+from flowseg.io._planes import Plane, as_plane, lie_in_plane
 from flowseg.io._roi_shapes import draw_region
 
 StrPath = str | os.PathLike[str]
@@ -28,51 +29,53 @@ KIND = "ImageJ ROI file"
 # Bytes of one region in a .zip file at most; one of a million corners has 12 million.
 MAX_BYTES = 1 << 26
 
-# Regions are at most this many times as large as the .zip file that holds them, and `MAX_BYTES` more: coordinates
-# become a tenth at best, what is made to burst a thousandth.
+# Regions together are at most this many times as large as their .zip file, and `MAX_BYTES` more: coordinates shrink to
+# a tenth at best, an archive that is made to fill memory to a thousandth.
 MAX_RATIO = 100
 
-# What macOS puts into a .zip file beside what is meant.
+# The folder that macOS adds to .zip files.
 MAC_FOLDER = "__MACOSX/"
 
 
 def read_roi(
     path: StrPath, shape: tuple[int, int], *, z: int | None = None, t: int | None = None, channel: int | None = None
 ) -> NDArray[np.int32]:
-    """Masks from regions of interest that ImageJ saved.
+    """Read masks from regions of interest that ImageJ saved.
 
     Parameters
     ----------
     path : path
         ``.roi`` file of one region or ``.zip`` file of the ROI manager.
     shape : tuple of int
-        Rows and columns of the image: the file does not hold them.
+        Rows and columns of the image, which the file does not hold.
     z, t, channel : int, optional
-        Plane of the image, the first is 0 (in ImageJ it is 1): must be given if regions lie in several. Regions without
-        a position lie in all of them.
+        Plane of the image, the first is 0 (in ImageJ it is 1); needed if regions lie in several planes. Regions without
+        a position lie in every plane.
 
     Returns
     -------
     masks : ndarray of int32
-        Numbered 1..n in raster order. Where two regions overlap the smaller one is seen.
+        Numbered 1..n in raster order. Where two regions overlap, the smaller one is on top.
 
     Raises
     ------
     ImportError
         If the package roifile is not installed (``pip install roifile``).
+    InvalidFileError
+        If the file is damaged or holds nothing with an area.
     TypeError, ValueError
-        If the file is damaged or holds nothing with an area, or if regions lie in several planes and none is chosen.
+        If regions lie in several planes and none is chosen.
 
     Warns
     -----
     UserWarning
-        If something is left out, with numbers: lines, points, texts, regions that are damaged.
+        If entries are left out; the message counts them: lines, points, texts, damaged regions.
 
     Notes
     -----
-    Polygons, freehand and traced regions, rectangles, ovals, ellipses and composites of them are read. They have the
-    pixels that ImageJ's own masks of them have. Old files hold a position in the stack that says no axis: it is that of
-    ``z``, or of ``t`` or ``channel`` if only that is given.
+    Polygons, freehand and traced regions, rectangles, ovals, ellipses and composites of them are read, with the pixels
+    of ImageJ's own masks. Old files hold a position in the stack without an axis: it counts along ``z``, or along ``t``
+    or ``channel`` if only that is given.
 
     Examples
     --------
@@ -83,52 +86,57 @@ def read_roi(
            [2, 2, 0]], dtype=int32)
     """
     roifile = need("roifile", "formats")
-    canvas, file, wanted = Canvas(_checks.as_shape(shape)), Path(path), as_plane(z, t, channel)
-    entries = Entries(file, KIND)
-    places = []
-    with memory.naming(file):
-        for raw in _read(file):
+    canvas, stored, wanted = Canvas(_checks.as_shape(shape)), StoredFile(Path(path), KIND), as_plane(z, t, channel)
+    entries = Entries(stored)
+    positions = []
+    with memory.naming(stored.path):
+        for raw in _regions(stored):
             with entries.reading():
-                roi = roifile.ImagejRoi.frombytes(raw)
+                with parsing_entry():
+                    roi = roifile.ImagejRoi.frombytes(raw)
                 draw_region(roi, canvas)
-                places.append((roi.position, roi.z_position, roi.t_position, roi.c_position))
-        canvas.keep(choose(_planes(places, wanted, file), wanted, file))
+                positions.append((roi.position, roi.z_position, roi.t_position, roi.c_position))
+        canvas.keep(lie_in_plane(_planes(positions, wanted, stored.path), wanted, stored.path))
         entries.close()
         return canvas.paint()
 
 
-def _read(file: Path) -> Iterator[bytes]:
-    """The regions of a file as they are written."""
-    with files.naming_what_is_damaged(file, KIND):
-        if file.suffix.lower() != ".zip":
-            yield memory.read_bytes(file)
-            return
-        memory.check_regular(file)
-        with zipfile.ZipFile(file) as archive:
-            regions = [part for part in archive.infolist() if part.filename.lower().endswith(".roi")]
-            if not regions:
-                raise ValueError(f"{len(archive.infolist())} parts, none of which ends in .roi")
-            regions = [part for part in regions if not part.filename.startswith(MAC_FOLDER)]
-            if sum(part.file_size for part in regions) > MAX_RATIO * file.stat().st_size + MAX_BYTES:
-                raise ValueError(f"regions that say to be more than {MAX_RATIO} times as large as the file")
-            for part in regions:
-                if part.file_size > MAX_BYTES:
-                    raise ValueError(f"a region of {memory.say(part.file_size)}")
-                with archive.open(part) as stream:
-                    yield stream.read()
+def _regions(stored: StoredFile) -> Iterator[bytes]:
+    """Yield the regions of a file as they are written."""
+    if stored.path.suffix.lower() != ".zip":
+        yield stored.read_bytes()
+        return
+    check_regular(stored.path)
+    size = stored.path.stat().st_size
+    with stored.parsing():
+        archive = zipfile.ZipFile(stored.path)
+    with archive:
+        parts = archive.infolist()
+        regions = [part for part in parts if part.filename.lower().endswith(".roi")]
+        if not regions:
+            raise stored.invalid(f"{len(parts)} parts, none of which ends in .roi")
+        regions = [part for part in regions if not part.filename.startswith(MAC_FOLDER)]
+        if sum(part.file_size for part in regions) > MAX_RATIO * size + MAX_BYTES:
+            raise stored.invalid(f"regions that claim to be more than {MAX_RATIO} times as large as the file")
+        for part in regions:
+            if part.file_size > MAX_BYTES:
+                raise stored.invalid(f"a region of {memory.format_bytes(part.file_size)}")
+            with stored.parsing(), archive.open(part) as stream:
+                raw = stream.read()
+            yield raw
 
 
 def _planes(regions: Sequence[tuple[int, int, int, int]], wanted: Plane, file: Path) -> list[Plane]:
-    """The planes of regions: ImageJ counts from 1, 0 is every plane."""
-    asked = {name: number for name, number in wanted._asdict().items() if number is not None}
-    axis = next(iter(asked), "z")
+    """Return the planes of regions: ImageJ counts from 1, 0 is every plane."""
+    given = {name: number for name, number in wanted._asdict().items() if number is not None}
+    axis = next(iter(given), "z")
     planes = []
     for position, *places in regions:
-        if position > 0 and not any(places):  # an index in a stack that says no axis
-            if len(asked) > 1:
+        if position > 0 and not any(places):  # an index in a stack, without an axis
+            if len(given) > 1:
                 raise ValueError(
                     f"z, t and channel must be one number for {file}, whose regions hold a position in a stack of one "
-                    f"axis; got {', '.join(f'{name} {number}' for name, number in asked.items())}."
+                    f"axis; got {', '.join(f'{name} {number}' for name, number in given.items())}."
                 )
             planes.append(Plane(**{axis: position - 1}))
         else:
@@ -142,7 +150,7 @@ def write_roi(path: StrPath, masks: ArrayLike) -> None:
     Parameters
     ----------
     path : path
-        File to write, ending in ``.zip``; an old one is replaced in one step.
+        File to write, ending in ``.zip``; an existing one is replaced atomically.
     masks : array_like of int, shape (rows, columns)
         Label image. Regions are named by their labels.
 
@@ -153,8 +161,8 @@ def write_roi(path: StrPath, masks: ArrayLike) -> None:
 
     Notes
     -----
-    Outlines follow the edges of pixels, so nothing is lost. An object with a hole, or whose pixels touch
-    at corners only, becomes a composite region.
+    Outlines follow the edges of pixels: the masks can be read back exactly. An object with a hole, or
+    with pixels that touch at corners only, becomes a composite region.
 
     Examples
     --------
@@ -166,7 +174,7 @@ def write_roi(path: StrPath, masks: ArrayLike) -> None:
     if Path(path).suffix.lower() != ".zip":
         raise ValueError(f"path must end in .zip; got {path}.")
     regions = [_as_roi(roifile, label, corner, mask) for label, corner, mask in objects_of(masks)]
-    files.write_whole(Path(path), lambda beside: roifile.roiwrite(os.fspath(beside), regions, mode="w"))
+    files.write_atomically(Path(path), lambda beside: roifile.roiwrite(os.fspath(beside), regions, mode="w"))
 
 
 def _as_roi(roifile: Any, label: int, corner: tuple[int, int], mask: NDArray[np.bool_]) -> Any:

@@ -1,4 +1,4 @@
-"""Tables of measurements."""
+"""Writer of tables of measurements."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def write_table(path: StrPath, table: Mapping[str, ArrayLike]) -> None:
     Parameters
     ----------
     path : path
-        File to write, ending in ``.csv`` or ``.parquet``; an old one is replaced in one step.
+        File to write, ending in ``.csv`` or ``.parquet``; an existing one is replaced atomically.
     table : mapping of str to array_like, shape (n_rows,)
         One column per name, as from `measure`.
 
     Raises
     ------
     ImportError
-        If a Parquet file is asked for and the package pyarrow is not installed (``pip install pyarrow``).
+        If the path ends in .parquet and the package pyarrow is not installed (``pip install pyarrow``).
     ValueError
         If the columns are not of the same length.
 
@@ -46,10 +46,10 @@ def write_table(path: StrPath, table: Mapping[str, ArrayLike]) -> None:
         raise ValueError(f"table must have columns of one length; got {shapes}.")
     suffix = Path(path).suffix.lower()
     if suffix == ".csv":
-        files.write_whole(Path(path), lambda beside: _write_csv(beside, columns))
+        files.write_atomically(Path(path), lambda beside: _write_csv(beside, columns))
     elif suffix == ".parquet":
         arrow, parquet = need("pyarrow", "formats"), need("pyarrow.parquet", "formats")
-        files.write_whole(Path(path), lambda beside: parquet.write_table(arrow.table(columns), beside))
+        files.write_atomically(Path(path), lambda beside: parquet.write_table(arrow.table(columns), beside))
     else:
         raise ValueError(f"path must end in .csv or .parquet; got {path}.")
 

@@ -1,4 +1,4 @@
-"""Masks and pictures written to files."""
+"""Writers of masks and pictures."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ def write_masks(path: StrPath, masks: ArrayLike, *, pixel_size: tuple[float, flo
     Parameters
     ----------
     path : path
-        File to write; an old one is replaced in one step.
+        File to write; an existing one is replaced atomically.
     masks : array_like of int
         Label image without negative pixels.
     pixel_size : (float, float), optional
-        Height and width of a pixel in micrometres, to be kept in the file; see `read_pixel_size`.
+        Height and width of a pixel in micrometers, to write into the file; see `read_pixel_size`.
 
     Raises
     ------
     ValueError
-        If a label does not fit: nothing is ever wrapped.
+        If a label is negative or above 2**32 - 1.
 
     Examples
     --------
@@ -56,14 +56,14 @@ def write_picture(path: StrPath, picture: NDArray[np.uint8]) -> None:
     Parameters
     ----------
     path : path
-        File to write; an old one is replaced in one step.
+        File to write; an existing one is replaced atomically.
     picture : ndarray of uint8, shape (rows, columns, 3)
         See `flowseg.plot`.
 
     Raises
     ------
     TypeError, ValueError
-        If it is no such picture, or the path does not end in .png.
+        If ``picture`` is no such array, or the path does not end in .png.
     OSError
         If the file cannot be written.
 
@@ -76,4 +76,4 @@ def write_picture(path: StrPath, picture: NDArray[np.uint8]) -> None:
     array = _checks.as_picture(picture)
     if Path(path).suffix.lower() != ".png":
         raise ValueError(f"path must end in .png; got {path}.")
-    files.write_whole(Path(path), lambda beside: Image.fromarray(array).save(beside))
+    files.write_atomically(Path(path), lambda beside: Image.fromarray(array).save(beside))

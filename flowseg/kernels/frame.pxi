@@ -213,6 +213,7 @@ cdef void _find_center(const Job *job, Frame *frame, Scratch *scratch, Py_ssize_
     cdef Py_ssize_t i, i0, i1, i2, axis, low, seen
     cdef double distance, d, far, best = -1.0
     cdef double median[3]
+    frame.center = 0
     for axis in range(frame.first_axis, 3):
         seen = 0
         low = -1

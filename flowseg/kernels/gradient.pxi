@@ -11,6 +11,10 @@ cdef double MIN_SQUARABLE = 1e-140
 # times the rounding of float64.
 cdef double MIN_RELATIVE_GRADIENT = 1e-13
 
+# Steps from the center to a pixel that is not in the object.
+cdef enum:
+    NOT_REACHED = -1
+
 
 cdef inline void _write_flow(
     const Job *job, Py_ssize_t first, Py_ssize_t pixel, const double *g, double *error
@@ -120,13 +124,13 @@ cdef Py_ssize_t _list_offsets(Frame *frame, Py_ssize_t *offset, int[26][3] step)
 cdef void _count_steps(
     Frame *frame, Scratch *scratch, const Py_ssize_t *offset, Py_ssize_t n_neighbors
 ) noexcept nogil:
-    # Count the least number of steps inside the object from its center to every pixel, breadth first; -1 outside. The
-    # heat is no longer needed: its arrays hold the steps and the queue.
+    # Count the least number of steps inside the object from its center to every pixel, breadth first;
+    # NOT_REACHED outside. The heat is no longer needed: its arrays hold the steps and the queue.
     cdef Py_ssize_t i, j, k, head = 0, tail = 1
     cdef Py_ssize_t *queue = <Py_ssize_t *> scratch.other
     cdef Py_ssize_t *steps = <Py_ssize_t *> scratch.heat
     for i in range(frame.size):
-        steps[i] = -1
+        steps[i] = NOT_REACHED
     queue[0] = frame.center
     steps[frame.center] = 0
     while head < tail:
@@ -134,7 +138,7 @@ cdef void _count_steps(
         head += 1
         for k in range(n_neighbors):
             j = i + offset[k]
-            if scratch.inside[j] and steps[j] < 0:
+            if scratch.inside[j] != OUTSIDE and steps[j] == NOT_REACHED:
                 steps[j] = steps[i] + 1
                 queue[tail] = j
                 tail += 1

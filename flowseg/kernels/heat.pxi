@@ -5,11 +5,11 @@
 cdef double SERIES_ERROR = 1e-22
 
 # A series is used for objects whose heat is nowhere below this, in the same unit. Long and thin ones are iterated.
-# Source: measured, see docs/design.rst; flows are those of the iterations.
+# Source: measured, see docs/explanation/kernels.rst; flows are those of the iterations.
 cdef double MIN_SERIES_HEAT = 1e-17
 
-# Heat that is less than exp(-FAINT) times the number of iterations is not followed, see _reach. Source: 1e-300, near the
-# least float64.
+# Heat that is less than exp(-FAINT) times the number of iterations is not followed, see _reach. Source: 1e-300, near
+# the least float64.
 cdef double FAINT = 691.0
 
 

@@ -1,8 +1,8 @@
-"""Axes to draw on, and the edges of objects as lines on them."""
+"""Axes to draw on, and the edges of objects drawn on them as lines."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,47 +12,47 @@ from flowseg._system.optional import need
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Of pyproject.toml: brings matplotlib.
+# The extra in pyproject.toml that installs matplotlib.
 EXTRA = "plot"
 
 
 def as_axes(ax: Any) -> Axes:
-    """Axes to draw on; new ones, of a figure of their own, for None."""
+    """Return axes to draw on; for None those of a new figure."""
     axes = need("matplotlib.axes", EXTRA)
     if ax is None:
-        _, made = need("matplotlib.pyplot", EXTRA).subplots(layout="constrained")
-        return made
+        _, new = need("matplotlib.pyplot", EXTRA).subplots(layout="constrained")
+        return cast("Axes", new)
     if not isinstance(ax, axes.Axes):
         raise TypeError(f"ax must be matplotlib Axes or None (a new figure); got {type(ax).__name__}.")
-    return ax
+    return cast("Axes", ax)
 
 
 def as_color(color: Any, name: str = "color") -> Any:
-    """Return what matplotlib takes for a color."""
+    """Return a color, checked by matplotlib."""
     if not need("matplotlib.colors", EXTRA).is_color_like(color):
         raise ValueError(f"{name} must be a color that matplotlib knows, such as 'white' or '#ffdc00'; got {color!r}.")
     return color
 
 
 def as_fraction(color: tuple[int, int, int]) -> tuple[float, float, float]:
-    """Red, green and blue from 0 to 1, as matplotlib takes them, of 0 to 255."""
+    """Return red, green and blue from 0 to 1, as matplotlib takes them."""
     red, green, blue = color
     return red / 255, green / 255, blue / 255
 
 
-def say_count(n: int, one: str, several: str) -> str:
-    """A number and what is counted."""
+def count_in_words(n: int, one: str, several: str) -> str:
+    """Return a number with the word for what is counted."""
     return f"{n} {one if n == 1 else several}"
 
 
 def show_picture(ax: Axes, picture: NDArray[np.uint8], *, exact: bool) -> None:
-    """Show an RGB picture without ticks; ``exact`` mixes no colors where it shrinks, photographs look better mixed."""
+    """Show an RGB picture without ticks; ``exact`` keeps its colors unmixed where it is shrunk."""
     ax.imshow(picture, interpolation="nearest" if exact else None)
     ax.set_axis_off()
 
 
 def draw_edges(ax: Axes, number: NDArray[Any], color: Any, linewidth: float) -> None:
-    """Draw lines between pixels of different numbers and round the image where these are not 0."""
+    """Draw lines between pixels of different objects, and around the image where there are objects."""
     collections = need("matplotlib.collections", EXTRA)
     lines = find_edges(number)
     ax.add_collection(
@@ -62,9 +62,9 @@ def draw_edges(ax: Axes, number: NDArray[Any], color: Any, linewidth: float) -> 
 
 
 def find_edges(number: NDArray[Any]) -> NDArray[np.float64]:
-    """Straight lines between pixels of different numbers, each once; shape (n, 2 ends, x and y).
+    """Return straight lines between pixels of different objects, each once; shape (n, 2 ends, x and y).
 
-    As in `matplotlib.axes.Axes.imshow`, pixel (0, 0) has its centre at (0, 0). Outside the image everything is 0.
+    As in `matplotlib.axes.Axes.imshow`, pixel (0, 0) has its center at (0, 0). Outside the image there is background.
     """
     padded = np.pad(number, 1)
     column, top, bottom = _find_runs((padded[:, 1:] != padded[:, :-1]).T[:, 1:-1])
@@ -75,7 +75,7 @@ def find_edges(number: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def _find_runs(edge: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
-    """Row, start and end of every run of True along the rows."""
+    """Return row, start and end of every run of True along the rows."""
     change = np.diff(np.pad(edge, ((0, 0), (1, 1))).astype(np.int8), axis=1)
     line, start = np.nonzero(change == 1)
     _, stop = np.nonzero(change == -1)

@@ -1,4 +1,4 @@
-"""Whether the scores of objects are the probabilities that they claim to be."""
+"""Reliability of scores: how well they agree with the share of objects that match."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ NORMAL_QUANTILE = 1.959964
 
 @dataclass(frozen=True, eq=False)
 class Reliability:
-    """Scores of objects against the share that matches, in bins of the score; made by `reliability`.
+    """Scores of objects and the share of them that matches, by bins of the score; returned by `reliability`.
 
     Attributes
     ----------
     threshold : float
         IoU from which an object matches a true one.
     edges : ndarray of float, shape (n_bins + 1,)
-        Bounds of the bins, from 0 to 1. A score on a bound belongs to the bin above, 1 to the last.
+        Bounds of the bins, from 0 to 1. A score on a bound belongs to the bin above; 1 belongs to the last bin.
     counts : ndarray of int, shape (n_bins,)
         Objects per bin.
     matched : ndarray of int, shape (n_bins,)
-        Of these, the ones that match.
+        Objects per bin that match.
     mean_scores : ndarray of float, shape (n_bins,)
         Mean score; NaN where a bin is empty.
     """
@@ -73,17 +73,17 @@ def reliability(
     threshold: float = 0.5,
     n_bins: int = 10,
 ) -> Reliability:
-    """Compare the scores of predicted objects with the share of them that really match.
+    """Compare the scores of predicted objects with the share of them that match true ones.
 
     Parameters
     ----------
     true : list of array_like of int
         True label images. Objects on pixels to ignore do not count, as in `flowseg.metrics`.
     predicted : list of array_like of int
-        Predicted ones.
+        Predicted label images.
     objects : list of dict or pandas.DataFrame
-        Of each image the table that came with its predicted masks from `FlowSegmenter.predict_objects`: the columns
-        ``label`` and ``score`` are used.
+        The table of each image, as `FlowSegmenter.predict_objects` returns it with the masks. Columns ``label`` and
+        ``score`` are used.
     threshold : float
         IoU from which an object matches, one to one, as in `metrics.match`. Scores are made for 0.5.
     n_bins : int
@@ -92,12 +92,12 @@ def reliability(
     Returns
     -------
     result : Reliability
-        To be drawn by `show_reliability`. Of a good score the share that matches equals the mean score, bin by bin.
+        Input of `show_reliability`. If scores are calibrated, the share that matches is the mean score in every bin.
 
     Raises
     ------
     ValueError
-        If lists or tables do not fit each other, or there are no objects or no scores.
+        If lists or tables do not fit each other, or there are no objects or scores.
 
     Examples
     --------
@@ -127,7 +127,7 @@ def reliability(
 def find_matched(
     true: Sequence[ArrayLike], predicted: Sequence[ArrayLike], objects: Sequence[Any], threshold: float
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Scores of all objects of all images that are not on pixels to ignore, and whether each matches a true one."""
+    """Return the scores of all objects that are not on pixels to ignore, and whether each matches a true one."""
     truths, predictions = _checks.as_list(true, "true"), _checks.as_list(predicted, "predicted")
     tables = as_tables(objects)
     _checks.check_same_length(truths, predictions, ("true", "predicted"))
@@ -151,7 +151,7 @@ def find_matched(
 
 
 def as_tables(objects: Any) -> list[Any]:
-    """A list of tables; one table is a list of one."""
+    """Return a list of tables; one table becomes a list."""
     tables = list(objects) if isinstance(objects, list | tuple) else [objects]
     if not tables:
         raise ValueError("objects must hold at least one table; got an empty list.")
@@ -166,7 +166,7 @@ def as_tables(objects: Any) -> list[Any]:
 
 
 def as_scores(tables: Sequence[Any]) -> NDArray[np.float64]:
-    """Scores of the objects of all tables, from 0 to 1."""
+    """Return the scores of the objects of all tables, checked to be from 0 to 1."""
     columns = [np.asarray(table["score"]) for table in tables]
     for k, (table, column) in enumerate(zip(tables, columns, strict=True)):
         if column.dtype.kind not in "iuf" or column.ndim != 1 or column.shape != np.shape(table["label"]):
@@ -188,5 +188,7 @@ def as_scores(tables: Sequence[Any]) -> NDArray[np.float64]:
 
 
 def _divide(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[np.float64]:
-    """Quotient, NaN where the whole is 0."""
-    return np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=whole > 0)
+    """Return the quotient; NaN where the whole is 0."""
+    quotient: NDArray[np.float64] = np.full(np.shape(whole), np.nan)
+    np.divide(part, whole, out=quotient, where=whole > 0)
+    return quotient

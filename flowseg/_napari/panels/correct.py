@@ -20,24 +20,24 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from flowseg._napari import edit, layers, quality
-from flowseg._napari.notes import errors_shown
-from flowseg._napari.panels.boxes import LayerBox
-from flowseg._napari.tools import LineTool
+from flowseg._napari import doubtful_objects, label_edits, layers
+from flowseg._napari.error_notifications import showing_errors
+from flowseg._napari.line_tool import LineTool
+from flowseg._napari.panels.layer_box import LayerBox
 
 NEW, MERGE, SPLIT, DELETE = "New object", "Merge", "Split", "Delete"
 HINTS = {
     NEW: "Paint the new object; others are not painted over. Press again for the next one.",
-    MERGE: "Draw a line over the objects that are one.",
+    MERGE: "Draw a line over the objects to merge.",
     SPLIT: "Draw a line across the object, from border to border.",
     DELETE: "Click on an object, or draw a line over several.",
-    "": "Choose what to do; napari's brush, eraser and fill work as well.",
+    "": "Choose a tool; napari's brush, eraser and fill work as well.",
 }
 NO_COLORS = "one color per object"
 
 
 class CorrectPanel(QWidget):
-    """Correct a Labels layer by hand, and see which of its objects are doubtful."""
+    """Correct a Labels layer by hand, and show which of its objects are doubtful."""
 
     def __init__(self, viewer: Any) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class CorrectPanel(QWidget):
         self.hint.setWordWrap(True)
         self.colors = QComboBox()
         self.colors.addItem(NO_COLORS, None)
-        for column, (title, _) in quality.COLUMNS.items():
+        for column, (title, _) in doubtful_objects.COLUMNS.items():
             self.colors.addItem(f"{title}: dark is doubtful", column)
         self.colors.currentIndexChanged.connect(self._color)
         self.next = QPushButton("Go to the next doubtful object")
@@ -96,16 +96,16 @@ class CorrectPanel(QWidget):
         return layer
 
     def leave_tools(self) -> None:
-        """Put down the tool that is in use."""
+        """Stop the tool that is in use."""
         self._tool.leave()
         for button in self.buttons.values():
             button.setChecked(False)
         self.hint.setText(HINTS[""])
 
     def _new(self) -> None:
-        with errors_shown():
+        with showing_errors():
             layer = self._layer()
-            label = edit.next_label(layer)
+            label = label_edits.next_label(layer)
             self.leave_tools()
             self._viewer.layers.selection.active = layer
             layer.preserve_labels = True
@@ -113,11 +113,11 @@ class CorrectPanel(QWidget):
             layer.mode = "paint"
             self.hint.setText(HINTS[NEW])
 
-    def _connect(self, name: str, use: Callable[[Labels, edit.Index, tuple[int, int]], str]) -> None:
-        """Have a button hold the line tool for one kind of correction."""
+    def _connect(self, name: str, use: Callable[[Labels, label_edits.Index, tuple[int, int]], str]) -> None:
+        """Let a button start the line tool for one kind of correction."""
 
-        def use_line(layer: Labels, path: edit.Index, axes: tuple[int, int]) -> None:
-            with errors_shown():
+        def use_line(layer: Labels, path: label_edits.Index, axes: tuple[int, int]) -> None:
+            with showing_errors():
                 remark = use(layer, path, axes)
                 if remark:
                     show_warning(remark)
@@ -125,9 +125,9 @@ class CorrectPanel(QWidget):
         def press(is_on: bool) -> None:
             self.leave_tools()
             if is_on:
-                with errors_shown():
+                with showing_errors():
                     layer = self._layer()
-                    edit.check_editable(layer)
+                    label_edits.check_editable(layer)
                     self._tool.take(layer, use_line)
                     layer.events.mode.connect(self.leave_tools)
                     self.buttons[name].setChecked(True)
@@ -135,20 +135,20 @@ class CorrectPanel(QWidget):
 
         self.buttons[name].clicked.connect(press)
 
-    def _merge(self, layer: Labels, path: edit.Index, _: tuple[int, int]) -> str:
-        return edit.merge(layer, path)
+    def _merge(self, layer: Labels, path: label_edits.Index, _: tuple[int, int]) -> str:
+        return label_edits.merge(layer, path)
 
-    def _split(self, layer: Labels, path: edit.Index, axes: tuple[int, int]) -> str:
-        return edit.split(layer, path, axes)
+    def _split(self, layer: Labels, path: label_edits.Index, axes: tuple[int, int]) -> str:
+        return label_edits.split(layer, path, axes)
 
-    def _delete(self, layer: Labels, path: edit.Index, _: tuple[int, int]) -> str:
-        return edit.erase(layer, path)
+    def _delete(self, layer: Labels, path: label_edits.Index, _: tuple[int, int]) -> str:
+        return label_edits.erase(layer, path)
 
     def _step_history(self, direction: str) -> None:
-        with errors_shown():
+        with showing_errors():
             layer = self._layer()
             layer.undo() if direction == "undo" else layer.redo()
-            layer.events.paint(value=[])  # the table takes note
+            layer.events.paint(value=[])  # updates the table
 
     def _change_layer(self) -> None:
         self.leave_tools()
@@ -159,36 +159,38 @@ class CorrectPanel(QWidget):
         self.place.clear()
 
     def _color(self) -> None:
-        with errors_shown():
+        with showing_errors():
             layer = self._layer()
             try:
-                quality.color_by(layer, self.colors.currentData())
+                doubtful_objects.color_by(layer, self.colors.currentData())
             except ValueError:
                 self.colors.setCurrentIndex(0)
                 raise
             layer.events.features.connect(self._recolor)
 
     def _recolor(self) -> None:
-        """Color again what was colored: objects have changed."""
+        """Color the objects again after they have changed."""
         if self.colors.currentData() is not None:
             self._color()
 
     def _go_to_next(self) -> None:
-        with errors_shown():
+        with showing_errors():
             layer = self._layer()
-            column, order = quality.doubtful_first(layer)
+            column, order = doubtful_objects.doubtful_first(layer)
             seen = set(self._doubtful)
             left = [label for label in order if label not in seen]
             if not left:
                 self._doubtful = []
-                raise ValueError(f"All objects of layer '{layer.name}' have been seen; press again to start over.")
+                raise ValueError(f"All objects of layer '{layer.name}' have been shown; press again to start over.")
             self._doubtful.append(left[0])
             self._show(layer, left[0])
             value = layer.features.loc[layer.features["index"] == left[0], column].iloc[0]
-            self.place.setText(f"object {left[0]}, {quality.COLUMNS[column][0]} {value:.2f}; {len(left) - 1} more")
+            self.place.setText(
+                f"object {left[0]}, {doubtful_objects.COLUMNS[column][0]} {value:.2f}; {len(left) - 1} more"
+            )
 
     def _show(self, layer: Labels, label: int) -> None:
-        """Move the viewer to an object."""
+        """Center the viewer on an object."""
         middle = [float(np.median(axis)) for axis in np.nonzero(np.asarray(layer.data) == label)]
         world = layer.data_to_world(middle)
         extra = self._viewer.dims.ndim - layer.ndim

@@ -1,4 +1,4 @@
-"""The panel to write masks to files with."""
+"""The panel to export masks to files."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from qtpy.QtWidgets import (
 )
 
 from flowseg._napari import layers
-from flowseg._napari.files import KINDS, Export, safe_name
-from flowseg._napari.notes import errors_shown
-from flowseg._napari.panels.boxes import LayerBox
+from flowseg._napari.error_notifications import showing_errors
+from flowseg._napari.export_files import KINDS, Export, safe_name
+from flowseg._napari.panels.layer_box import LayerBox
 
-# Micrometres; the least stands for a size that nobody knows.
+# In micrometers; the minimum, 0, means that the size is not known.
 MAX_PIXEL_SIZE = 10000.0
-# Files that are named at most before they are replaced.
+# Most files that are named in the question before they are replaced.
 MOST_NAMED = 5
 
 
@@ -42,7 +42,7 @@ class ExportPanel(QWidget):
         self.masks = LayerBox(viewer, layers.labels)
         self.image = LayerBox(viewer, self._fitting)
         self.name = QLineEdit()
-        self.height_, self.width_ = _micrometres(), _micrometres()
+        self.height_, self.width_ = _pixel_size_box(), _pixel_size_box()
         self.kinds = {kind: QCheckBox(title) for kind, title in KINDS.items()}
         self.kinds["tif"].setChecked(True)
         self.run = QPushButton("Export…")
@@ -68,7 +68,7 @@ class ExportPanel(QWidget):
         for check in self.kinds.values():
             rows.addWidget(check)
         hint = QLabel(
-            "The image is for intensities in the table and for the picture. No file is replaced without a question."
+            "The image is for intensities in the table and for the picture. Flowseg asks before it replaces a file."
         )
         hint.setWordWrap(True)
         column = QVBoxLayout(self)
@@ -84,7 +84,7 @@ class ExportPanel(QWidget):
         return [image for image in layers.images(viewer) if layers.shape(image) == wanted]
 
     def refresh(self) -> None:
-        """Take over the layers that there are now."""
+        """Update the layers to choose from."""
         self.masks.refresh()
         self.image.refresh()
 
@@ -107,7 +107,7 @@ class ExportPanel(QWidget):
             self.name.setText(self._named)
 
     def _ask_where(self) -> None:
-        with errors_shown():
+        with showing_errors():
             self._layer()
             folder = QFileDialog.getExistingDirectory(self, "Export to a folder")
             if folder:
@@ -120,11 +120,11 @@ class ExportPanel(QWidget):
         return layer
 
     def export_to(self, folder: str) -> None:
-        """Write the kinds of files that are chosen; ask before one is replaced."""
-        with errors_shown():
+        """Write the chosen kinds of files; ask before one is replaced."""
+        with showing_errors():
             size = (self.height_.value(), self.width_.value())
             if (size[0] == 0) != (size[1] == 0):
-                raise ValueError("The pixel size must have a height and a width, or neither of them; one is unknown.")
+                raise ValueError("The pixel size must have a height and a width, or neither of them; one is not known.")
             export = Export(
                 self._layer(), self.image.layer(), Path(folder), self.name.text(), size if size[0] else None
             )
@@ -146,7 +146,7 @@ class ExportPanel(QWidget):
         return bool(answer == buttons.Yes)
 
 
-def _micrometres() -> QDoubleSpinBox:
+def _pixel_size_box() -> QDoubleSpinBox:
     box = QDoubleSpinBox()
     box.setRange(0, MAX_PIXEL_SIZE)
     box.setDecimals(4)

@@ -10,32 +10,32 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QFormLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from flowseg._napari import layers
-from flowseg._napari.jobs import DecodeJob, SegmentJob
-from flowseg._napari.models import ModelRow, Models
-from flowseg._napari.notes import errors_shown
-from flowseg._napari.outputs import Kept, Outputs, Request
-from flowseg._napari.panels.boxes import LayerBox
-from flowseg._napari.panels.thresholds import ThresholdBox
-from flowseg._napari.process import ChildProcess
-from flowseg._napari.results import Result, read_found
+from flowseg._napari.error_notifications import showing_errors
+from flowseg._napari.job_messages import DecodeJob, SegmentJob
+from flowseg._napari.kept_outputs import KeptOutputs, KeptRun, Request
+from flowseg._napari.model_choice import ModelRow, Models
+from flowseg._napari.panels.layer_box import LayerBox
+from flowseg._napari.panels.threshold_sliders import ThresholdBox
+from flowseg._napari.result_layers import ResultLayer, read_plane
+from flowseg._napari.worker_process import WorkerProcess
 from flowseg._segmenters.inputs import ESTIMATE
 
-# Of objects, in pixels; the least stands for the model's choice.
+# Diameter of objects in pixels; the minimum, 0, stands for the model's choice.
 MAX_DIAMETER = 2000.0
 # Width of outlines, in pixels of the image.
 OUTLINE = 1
-# Time in milliseconds without another change of thresholds, after which masks are made again.
+# Time after the last change of thresholds before outputs are decoded again, in milliseconds.
 PAUSE = 120
 
 
 class SegmentPanel(QWidget):
-    """Choose a layer and a model, segment, and move the thresholds."""
+    """Choose a layer and a model, segment, and set the thresholds."""
 
-    def __init__(self, viewer: Any, child: ChildProcess, models: Models) -> None:
+    def __init__(self, viewer: Any, worker: WorkerProcess, models: Models) -> None:
         super().__init__()
-        self._viewer, self._child, self._models = viewer, child, models
-        self._outputs = Outputs(child)
-        self._results: list[tuple[Request, Result]] = []
+        self._viewer, self._worker, self._models = viewer, worker, models
+        self._outputs = KeptOutputs(worker)
+        self._results: list[tuple[Request, ResultLayer]] = []
         self._contour = 0
         self.image = LayerBox(viewer, layers.images)
         self.planes = QComboBox()
@@ -47,13 +47,13 @@ class SegmentPanel(QWidget):
         self.diameter.setSuffix(" px")
         self.diameter.setSpecialValueText("the model's choice")
         self.diameter.setToolTip(
-            "Typical diameter of the objects; 0: as in training, or an estimate if the model is made for it"
+            "Typical diameter of the objects; 0: that of the training images, or an estimate if training chose that"
         )
         self.estimate = QCheckBox("Estimate it from the image")
-        self.estimate.setToolTip("Segment more than once: first to see how large the objects are")
+        self.estimate.setToolTip("Segments more than once: first to measure the objects")
         self.outlines = QCheckBox("Show masks as outlines")
         self.flows = QCheckBox("Add a layer of the flows")
-        self.flows.setToolTip("Every pixel in the color of the direction that its flow has")
+        self.flows.setToolTip("The color of a pixel is the direction of its flow")
         self.run = QPushButton("Segment")
         self.thresholds = ThresholdBox()
         self._timer = QTimer(self)
@@ -72,7 +72,7 @@ class SegmentPanel(QWidget):
         self._form.addRow("", self.estimate)
         self._form.addRow("", self.outlines)
         self._form.addRow("", self.flows)
-        hint = QLabel("Under the mouse: the status bar shows an object's score, the chance that it is real.")
+        hint = QLabel("Point at an object: the status bar shows its score, the probability that it is real.")
         hint.setWordWrap(True)
         column = QVBoxLayout(self)
         column.addLayout(self._form)
@@ -85,7 +85,7 @@ class SegmentPanel(QWidget):
         self.outlines.toggled.connect(self._draw_outlines)
         self.run.clicked.connect(self._segment)
         self.thresholds.changed.connect(self._timer.start)
-        self._child.ended.connect(self._timer.start)
+        self._worker.ended.connect(self._timer.start)
         self._timer.timeout.connect(self._decode_again)
         self.image.currentIndexChanged.connect(self._change_image)
         self.model.currentIndexChanged.connect(self._change_model)
@@ -112,7 +112,7 @@ class SegmentPanel(QWidget):
         self._describe()
 
     def _request(self) -> Request:
-        """What the panel's choices ask for."""
+        """Return the request that the panel's choices make."""
         layer = self.image.layer()
         if layer is None:
             raise ValueError("Open an image to segment; there is no image layer.")
@@ -129,14 +129,14 @@ class SegmentPanel(QWidget):
         return Request(layer, tuple(planes), model, given)
 
     def _segment(self) -> None:
-        with errors_shown():
+        with showing_errors():
             request = self._request()
-            self._child.check_idle()
+            self._worker.check_idle()
             model = request.model
             if self.flows.isChecked() and not model.has_flows:
-                show_warning(f"The model '{model.title}' has three classes, no flows: there will be no layer of them.")
+                show_warning(f"The model '{model.title}' has three classes and no flows: no layer of flows is added.")
             job = SegmentJob(
-                self._child.new_folder(),
+                self._worker.new_folder(),
                 request.names,
                 str(model.path),
                 self.thresholds.thresholds,
@@ -146,14 +146,14 @@ class SegmentPanel(QWidget):
             )
             for k, index in enumerate(request.planes):
                 np.save(job.plane(k), layers.plane(request.image, index), allow_pickle=False)
-            self._child.do(job, lambda text: self._add(request, job, text))
+            self._worker.do(job, lambda message: self._add(request, job, message.text))
 
     def _add(self, request: Request, job: SegmentJob, text: str) -> None:
-        with errors_shown():
-            found = [read_found(job.result(k)) for k in range(len(job.planes))]
+        with showing_errors():
+            found = [read_plane(job.result(k)) for k in range(len(job.planes))]
             (first, *others), image = request.planes, request.image
             if found[0].masks.shape != layers.shape(image)[-2:] or len(first) != len(layers.shape(image)) - 2:
-                raise ValueError(f"Layer '{image.name}' has got another shape meanwhile: its masks are left out.")
+                raise ValueError(f"Layer '{image.name}' has changed its shape meanwhile: its masks are left out.")
             result = self._layer_for(request)
             result.write(request.planes, found)
             self._outputs.keep(request, result, job.thresholds)
@@ -161,8 +161,8 @@ class SegmentPanel(QWidget):
                 text += f" in {layers.plane_name(first)} only; to segment the others, choose all planes"
             show_info(f"{image.name}: {text}")
 
-    def _layer_for(self, request: Request) -> Result:
-        """The masks of an earlier run with the same model, if they are as they were found; or a new layer."""
+    def _layer_for(self, request: Request) -> ResultLayer:
+        """Return the layer of an earlier run with the same model, if it was not changed by hand; or a new layer."""
         self._results = [(other, result) for other, result in self._results if result.is_shown]
         for other, result in self._results:
             same = (other.image, other.model, other.diameter) == (request.image, request.model, request.diameter)
@@ -170,14 +170,14 @@ class SegmentPanel(QWidget):
                 return result
         return self._new_result(request)
 
-    def _new_result(self, request: Request) -> Result:
-        result = Result(self._viewer, request.image, self._contour)
-        result.layer.events.contour.connect(self._note_outlines)
+    def _new_result(self, request: Request) -> ResultLayer:
+        result = ResultLayer(self._viewer, request.image, self._contour)
+        result.layer.events.contour.connect(self._take_outlines)
         self._results.append((request, result))
         return result
 
-    def _kept(self) -> Kept | None:
-        """The run that the panel's choices belong to."""
+    def _kept(self) -> KeptRun | None:
+        """Return the run whose outputs are kept for the panel's choices."""
         if self.image.layer() is None:
             return None
         try:
@@ -187,23 +187,23 @@ class SegmentPanel(QWidget):
 
     def _describe(self, _: Any = None) -> None:
         kept = self._kept()
-        text = "Segment first; after that, changes show at once."
+        text = "Segment first; after that, changes take effect at once."
         if kept is not None:
-            waits = kept.thresholds != self.thresholds.thresholds and self._child.is_busy
-            when = "changes show when the work that is running has ended" if waits else "changes show at once"
+            waits = kept.thresholds != self.thresholds.thresholds and self._worker.is_busy
+            when = "changes take effect when the current job has ended" if waits else "changes take effect at once"
             text = f"{kept.result.n_objects} objects in '{kept.result.layer.name}'; {when}."
         self.thresholds.state.setText(text)
 
     def _decode_again(self) -> None:
-        """Make masks of the outputs that there are, if the thresholds are not those of before."""
+        """Decode the outputs that are kept, if the thresholds have changed."""
         self._describe()
         kept, wanted = self._kept(), self.thresholds.thresholds
-        if kept is not None and kept.thresholds != wanted and not self._child.is_busy:
-            with errors_shown():
-                self._outputs.decode(kept, wanted, lambda job, _: self._replace(kept, job))
+        if kept is not None and kept.thresholds != wanted and not self._worker.is_busy:
+            with showing_errors():
+                self._outputs.decode(kept, wanted, lambda job: self._replace(kept, job))
 
-    def _replace(self, kept: Kept, job: DecodeJob) -> None:
-        with errors_shown():
+    def _replace(self, kept: KeptRun, job: DecodeJob) -> None:
+        with showing_errors():
             request = kept.request
             if kept.result.is_shown and kept.result.is_edited(request.planes):
                 name = kept.result.layer.name
@@ -211,17 +211,17 @@ class SegmentPanel(QWidget):
                 kept.result = self._new_result(request)
             elif not kept.result.is_shown:
                 kept.result = self._new_result(request)
-            kept.result.write(request.planes, [read_found(job.result(k)) for k in range(len(job.planes))])
+            kept.result.write(request.planes, [read_plane(job.result(k)) for k in range(len(job.planes))])
             self._describe()
 
     def _draw_outlines(self, is_on: bool) -> None:
-        """Draw all masks that were found here as outlines, and the next ones."""
+        """Draw the masks of this panel as outlines, and those of the next runs."""
         self._contour = OUTLINE if is_on else 0
         for _, result in self._results:
             result.layer.contour = self._contour
 
-    def _note_outlines(self, event: Any) -> None:
-        """Take over what was chosen in napari's own controls, for the next masks."""
+    def _take_outlines(self, event: Any) -> None:
+        """Take over the choice in napari's own controls, for the next masks."""
         self._contour = event.source.contour
         self.outlines.blockSignals(True)
         self.outlines.setChecked(self._contour > 0)

@@ -1,4 +1,4 @@
-/** The page: scores, table and viewer put together; buttons and keys. */
+/** The page: connects scores, table, viewer, buttons and keys. */
 function start() {
   const data = readJson("data");
   const rows = data.scores.per_image;
@@ -13,7 +13,7 @@ function start() {
 
   const slider = byId("threshold");
   const threshold = () => Math.round(20 * slider.value) / 20; // in steps of 1 / 20: exact
-  // Pointing at things is not announced: only what was asked for is.
+  // Screen readers announce what was asked for, not what the mouse points at.
   const say = (words, aloud = true) => {
     byId("status").setAttribute("aria-live", aloud ? "polite" : "off");
     byId("status").textContent = words;
@@ -28,31 +28,32 @@ function start() {
     byId("note").textContent = objects.note || "";
     table.mark(k, focus);
     showPlace();
-    tell();
+    showCounts();
     say(`Image ${table.order().indexOf(k) + 1} of ${rows.length}, ${objects.rows} × ${objects.columns} pixels`);
   }
 
-  /** Buttons that can do nothing say so; they keep the focus. */
+  /** Mark the buttons that can do nothing; they keep the focus. */
   function showPlace() {
     const place = table.order().indexOf(current);
     byId("previous").setAttribute("aria-disabled", place === 0);
     byId("next").setAttribute("aria-disabled", place === rows.length - 1);
   }
 
-  function tell() {
+  /** Count the errors, in the legend and in the label of the picture. */
+  function showCounts() {
     const counts = Object.fromEntries(Object.keys(KINDS).map((name) => [name, 0]));
     for (const one of objects.errors) counts[one.kind] += 1;
-    const said = Object.entries(KINDS).map(([name, kind]) => {
+    const counted = Object.entries(KINDS).map(([name, kind]) => {
       const words = number(counts[name], ...kind.words);
       byId(`count-${name}`).textContent = words;
       return words;
     });
-    const [missed, invented] = SIDES.map((side) => objects[side].iou.filter((iou) => iou < threshold()).length);
+    const [nTrue, nPredicted] = SIDES.map((side) => objects[side].iou.filter((iou) => iou < threshold()).length);
     byId("unmatched").textContent =
-      `Without a match: ${missed} true and ${invented} predicted, those in splits and merges among them.`;
+      `Without a match: ${nTrue} true and ${nPredicted} predicted objects, including those in splits and merges.`;
     byId("error").setAttribute("aria-disabled", objects.errors.length === 0);
     const row = rows[current];
-    canvas.setAttribute("aria-label", `${row.name}: ${row.true_objects} true and ${row.predicted_objects} predicted objects; ${said.join(", ")}`);
+    canvas.setAttribute("aria-label", `${row.name}: ${row.true_objects} true and ${row.predicted_objects} predicted objects; ${counted.join(", ")}`);
   }
 
   function step(by, focus) {
@@ -65,7 +66,7 @@ function start() {
     if (!objects.errors.length) return;
     error = (error + 1) % objects.errors.length;
     const { side, k, box } = objects.errors[error];
-    viewer.zoomTo(box);
+    viewer.zoom.to(box);
     say(`Error ${error + 1} of ${objects.errors.length}: ${describeObject(objects, side, k, threshold())}`);
   }
 
@@ -95,7 +96,7 @@ function start() {
     byId("threshold-value").textContent = Number(slider.value).toFixed(2);
     viewer.setThreshold(threshold());
     error = -1;
-    if (objects) tell();
+    if (objects) showCounts();
   };
   slider.addEventListener("input", readSlider);
   readSlider();
@@ -106,8 +107,8 @@ function start() {
   byId("brightness").hidden = !hasImages;
 
   const actions = {
-    previous: () => step(-1), next: () => step(1), in: () => viewer.zoom(ZOOM_STEP), out: () => viewer.zoom(1 / ZOOM_STEP),
-    fit: () => viewer.fit(), error: nextError,
+    previous: () => step(-1), next: () => step(1), in: () => viewer.zoom.by(ZOOM_STEP), out: () => viewer.zoom.by(1 / ZOOM_STEP),
+    fit: () => viewer.zoom.fit(), error: nextError,
   };
   for (const [id, action] of Object.entries(actions)) byId(id).addEventListener("click", action);
   listenToPointers(canvas, viewer, (words) => say(words, false));
@@ -117,10 +118,10 @@ function start() {
     if (pressed(event.key, event.shiftKey, table.contains(event.target))) event.preventDefault();
   });
 
-  /** Do what a key means; false if it means nothing. */
+  /** Do the action of a key; false if it has none. */
   function pressed(key, shift, inTable) {
     const arrow = { ArrowLeft: [1, 0], ArrowRight: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[key];
-    if (arrow && shift) viewer.move(60 * arrow[0], 60 * arrow[1]);
+    if (arrow && shift) viewer.zoom.move(60 * arrow[0], 60 * arrow[1]);
     else if (key === "n" || key === "ArrowRight" || (key === "ArrowDown" && inTable)) step(1, inTable);
     else if (key === "p" || key === "ArrowLeft" || (key === "ArrowUp" && inTable)) step(-1, inTable);
     else if (key === "+" || key === "=") actions.in();

@@ -1,24 +1,19 @@
-"""Options that several commands have, and what shells complete for them."""
+"""Options that several commands have, and their completion in shells."""
 
 from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from numpy.typing import NDArray
 
-from flowseg import _checks, io
-from flowseg._intensities import LIMITS, PERCENTILES, as_rule
 from flowseg._segmenters.pretrained import pretrained_names
 
 
 def complete_model(incomplete: str) -> list[str]:
-    """Pretrained models, model files and folders that begin like this."""
+    """Return the pretrained models, model files and folders that begin like this."""
     names = [name for name in pretrained_names() if name.startswith(incomplete)]
     found = sorted(glob.glob(glob.escape(incomplete) + "*"))
     files = [file for file in found if file.endswith(".safetensors")]
@@ -26,8 +21,7 @@ def complete_model(incomplete: str) -> list[str]:
 
 
 # Groups of options in the help of the commands.
-READ, WRITE, RUN = "What to read", "What to write", "How to run"
-SEGMENT, TRAIN = "How to segment", "How to train"
+READ, WRITE, RUN, SEGMENT = "What to read", "What to write", "How to run", "How to segment"
 
 ImagesArgument = Annotated[
     str, typer.Argument(metavar="IMAGES", help="Image file, folder of images, or quoted pattern such as 'a/*.tif'.")
@@ -36,8 +30,8 @@ MasksArgument = Annotated[
     str,
     typer.Argument(
         metavar="MASKS",
-        help="Label images or colored annotations with the images' names: file, folder or quoted pattern. The folder "
-        "may be that of the images.",
+        help="Label images or RGB annotations with the images' names: file, folder or quoted pattern. The folder may "
+        "be that of the images.",
     ),
 ]
 ImageFiles = Annotated[
@@ -46,24 +40,37 @@ ImageFiles = Annotated[
 ]
 MaskFiles = Annotated[
     list[str],
-    typer.Argument(metavar="MASKS", help="Label images or colored annotations: files, folders or patterns."),
+    typer.Argument(metavar="MASKS", help="Label images or RGB annotations: files, folders or patterns."),
+]
+Model = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        "-m",
+        help="Model file that flowseg train wrote, or the name of a pretrained model: nuclei.",
+        autocompletion=complete_model,
+        rich_help_panel=READ,
+    ),
+]
+ModelOutput = Annotated[
+    Path, typer.Option("--output", "-o", help="Model file to write (.safetensors).", rich_help_panel=WRITE)
 ]
 OutputFolder = Annotated[
     Path,
     typer.Option(
         "--output",
         "-o",
-        help="Folder to write to; made when it is not there. Results of files in several folders go to folders of "
-        "these names in it.",
+        help="Folder to write to; created if it does not exist. Results of files in several folders go to subfolders "
+        "of the same names.",
         rich_help_panel=WRITE,
     ),
 ]
-Workers = Annotated[int | None, typer.Option(help="Threads; by default all cores.", rich_help_panel=RUN)]
+Workers = Annotated[int | None, typer.Option(help="Number of threads.  [default: one per core]", rich_help_panel=RUN)]
 FileWorkers = Annotated[
     int | None,
     typer.Option(
-        help="Threads; by default all cores. With 1 the files are done strictly one by one, which takes least memory; "
-        "results are the same.",
+        help="Number of threads. With 1 the files are done one by one, which takes the least memory; results are the "
+        "same.  [default: one per core]",
         rich_help_panel=RUN,
     ),
 ]
@@ -72,8 +79,8 @@ Resume = Annotated[
     bool,
     typer.Option(
         "--resume",
-        help="Go on with what was interrupted: files whose results are whole, of the same input and made with the "
-        "same options, are not done again.",
+        help="Continue an interrupted run: a file is not done again if its results are complete and were made of the "
+        "same input with the same options.",
         rich_help_panel=RUN,
     ),
 ]
@@ -81,104 +88,37 @@ Overwrite = Annotated[
     bool,
     typer.Option(
         "--overwrite",
-        help="Remove results of these files that are in the output folder, then begin.",
+        help="First remove the results of these files that are in the output folder.",
         rich_help_panel=RUN,
     ),
 ]
 Channel = Annotated[
     str | None,
-    typer.Option(help="Channel to take, the first is 0; several as 0,2.  [default: all]", rich_help_panel=READ),
+    typer.Option(help="Channel to take, counted from 0; several as 0,2.  [default: all]", rich_help_panel=READ),
 ]
 Plane = Annotated[
-    int | None, typer.Option("--z", help="Plane to take of a stack, the first is 0.", rich_help_panel=READ)
+    int | None, typer.Option("--z", help="Plane of a stack to take, counted from 0.", rich_help_panel=READ)
 ]
 Time = Annotated[
-    int | None, typer.Option("--t", help="Time to take of a series, the first is 0.", rich_help_panel=READ)
+    int | None, typer.Option("--t", help="Time point of a series to take, counted from 0.", rich_help_panel=READ)
 ]
 Scene = Annotated[
     str | None,
     typer.Option(
-        help="Which image to take of files that hold several: its number, the first is 0, or name.",
+        help="Image to take from files that hold several: its name, or its number counted from 0.",
         rich_help_panel=READ,
     ),
 ]
 Axes = Annotated[
     str | None,
     typer.Option(
-        help="What the axes of the files are, if these do not say: letters of T time, Z planes, C channels, Y rows, "
-        "X columns, S color, such as CYX.",
+        help="Axes of the files, in order, such as CYX: T time, Z plane, C channel, Y row, X column, S color.  "
+        "[default: as the files state]",
         rich_help_panel=READ,
     ),
 ]
-
-
 NORMALIZE_HELP = (
     "Intensities that become 0 and 1: 'percentiles:1,99', 'limits:0,4095' (for several channels one pair after the "
-    "other), or 'none' for values as they are.  [default: as the model has it, percentiles:1,99]"
+    "other), or 'none' for values as they are.  [default: that of the model, percentiles:1,99]"
 )
 Normalize = Annotated[str | None, typer.Option(help=NORMALIZE_HELP, rich_help_panel=SEGMENT)]
-
-
-def parse_normalize(text: str | None) -> tuple[Any, ...] | str | None:
-    """The segmenters' parameter `normalize` from text such as limits:0,4095; "none" stays that word."""
-    if text is None or text == "none":
-        return text
-    kind, _, rest = text.partition(":")
-    try:
-        numbers = [float(part) for part in rest.split(",")]
-    except ValueError:
-        numbers = []
-    if kind not in (PERCENTILES, LIMITS) or not numbers or len(numbers) % 2:
-        raise ValueError(
-            f"--normalize must be percentiles:LOW,HIGH, limits:LOW,HIGH or none; got '{text}'. Limits of several "
-            "channels are pairs one after the other: limits:0,4095,100,2000."
-        )
-    pairs = list(zip(numbers[::2], numbers[1::2], strict=True))
-    return as_rule((kind, *pairs[0]) if len(pairs) == 1 else (kind, *pairs))
-
-
-def parse_channel(text: str | None) -> int | tuple[int, ...] | None:
-    """One channel or several from text such as 0 or 0,2."""
-    if text is None:
-        return None
-    try:
-        numbers = tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise ValueError(f"--channel must be a number from 0, or several such as 0,2; got {text!r}.") from None
-    if min(numbers) < 0:
-        raise ValueError(f"--channel must be a number from 0, or several such as 0,2; got {text!r}.")
-    return numbers[0] if len(numbers) == 1 else numbers
-
-
-@dataclass(frozen=True)
-class Reading:
-    """How images are read: which axes the files have, and what of them to take."""
-
-    axes: str | None = None
-    channel: int | Sequence[int] | None = None
-    z: int | None = None
-    t: int | None = None
-    scene: int | str | None = None
-
-    def read(self, file: Path, *, keep_color: bool = False) -> NDArray[Any]:
-        """The image of a file; see `read_image`."""
-        image = io.read_image(
-            file,
-            axes=self.axes,
-            channel=self.channel,
-            z=self.z,
-            t=self.t,
-            scene=self.scene,
-            keep_color=keep_color,
-        )
-        return _checks.as_image(image, str(file))
-
-    def read_pixel_size(self, file: Path) -> tuple[float, float] | None:
-        """Height and width of a pixel in micrometres, where the file says it."""
-        return io.read_pixel_size(file, scene=self.scene)
-
-
-def make_reading(axes: str | None, channel: str | None, z: int | None, t: int | None, scene: str | None) -> Reading:
-    """How images are read, from the options."""
-    number = int(scene) if scene is not None and scene.isdecimal() else scene
-    return Reading(axes, parse_channel(channel), z, t, number)

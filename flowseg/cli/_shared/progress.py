@@ -1,4 +1,4 @@
-"""What a person sees while a command runs, and when it is interrupted."""
+"""Progress of a command, and advice when it is interrupted."""
 
 from __future__ import annotations
 
@@ -7,37 +7,37 @@ from contextlib import contextmanager
 from typing import Any
 
 from flowseg._system.bars import bar
-from flowseg.cli._shared.say import complain
+from flowseg.cli._shared.terminal import print_message
 
-# Images of so many tiles are done in seconds: the bar of the files is enough.
+# Up to this number of tiles an image takes seconds: the bar of the files is enough.
 FEW_TILES = 8
 
 
 def make_progress(*, by_lines: bool = True) -> Any:
-    """How far a training is, as a Keras callback."""
-    from flowseg._nets.progress_bar import TrainingProgress
+    """Return a Keras callback that shows the progress of a training."""
+    from flowseg._nets.training.progress import ProgressBar
 
-    return TrainingProgress(by_lines=by_lines)
+    return ProgressBar(by_lines=by_lines)
 
 
 @contextmanager
 def advising(advice: str) -> Iterator[None]:
-    """Say what to do after Ctrl-C."""
+    """Print advice if the block is interrupted."""
     try:
         yield
     except KeyboardInterrupt:
-        complain(advice)
+        print_message(advice)
         raise
 
 
 class TileBar:
-    """On a terminal, a bar over the tiles of an image that has many; called after each."""
+    """On a terminal, a bar over the tiles of an image that has many of them; called after each tile."""
 
     def __init__(self) -> None:
         self._bar: Any = None
 
     def __call__(self, n_done: int, n_tiles: int) -> None:
-        """Take note of a tile."""
+        """Count a tile."""
         if n_tiles <= FEW_TILES:
             return
         if n_done == 1:

@@ -1,6 +1,6 @@
-"""What signals do to a command: it clears up, says so, and ends with the status that a shell expects.
+"""Signals that end a command: it cleans up, prints a line, and exits with the status that shells expect.
 
-A signal that is ignored when the command starts (``nohup``, a background job of a script) stays ignored, as everywhere.
+A signal that is ignored when the command starts (``nohup``, a background job of a script) stays ignored.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import NoReturn
 
-# Exit status after a signal, as shells have it, is this and the signal's number.
+# Exit status after a signal: this plus the signal's number, as in shells.
 AFTER_SIGNAL = 128
 INTERRUPTED = AFTER_SIGNAL + signal.SIGINT
-# Signals that end a process at once unless it takes care: of job managers and of terminals that are closed.
+# Other signals that end a process: from job managers, and from terminals that are closed.
 OTHERS = ("SIGTERM", "SIGHUP")
 
 
 @contextmanager
-def clearing_up() -> Iterator[list[int]]:
-    """Let the signals that would end the process at once interrupt the block as Ctrl-C does; gives those that came."""
+def cleaning_up() -> Iterator[list[int]]:
+    """Let signals that would end the process interrupt the block as Ctrl-C does; yields a list of those received."""
     received: list[int] = []
 
     def stop(number: int, _: FrameType | None) -> NoReturn:
@@ -32,7 +32,7 @@ def clearing_up() -> Iterator[list[int]]:
 
     numbers = [getattr(signal, name) for name in OTHERS if hasattr(signal, name)]
     caught = [number for number in numbers if signal.getsignal(number) == signal.SIG_DFL]
-    if threading.current_thread() is not threading.main_thread():  # which alone gets signals
+    if threading.current_thread() is not threading.main_thread():  # only this one gets signals
         caught = []
     for number in caught:
         signal.signal(number, stop)
@@ -43,13 +43,13 @@ def clearing_up() -> Iterator[list[int]]:
             signal.signal(number, signal.SIG_DFL)
 
 
-def say_interruption(received: list[int]) -> str:
-    """What came in between."""
+def describe_interruption(received: list[int]) -> str:
+    """Return a sentence about the interruption."""
     return f"interrupted by {signal.Signals(received[0]).name}" if received else "interrupted"
 
 
-def leave(received: list[int]) -> NoReturn:
-    """End the process now: threads are in the middle of work, and Python and Keras take seconds to clear up memory."""
+def exit_process(received: list[int]) -> NoReturn:
+    """End the process now: threads are still at work, and Python and Keras take seconds to free memory."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):
             stream.flush()

@@ -1,0 +1,32 @@
+"""Sample data for napari's File menu: drawn cells whose masks are known."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from flowseg import synthetic
+
+# Rows and columns, and number of cells: crowded, with room for all of them.
+SINGLE = ((256, 256), 70)
+STACKED = ((192, 192), 40)
+N_PLANES = 6
+
+LayerTuple = tuple[Any, dict[str, Any], str]
+
+
+def cells() -> list[LayerTuple]:
+    """Return one image of crowded cells and their masks."""
+    image, masks = synthetic.cells(*SINGLE, rng=0)
+    return [(image, {"name": "cells"}, "image"), (masks, {"name": "cells true masks"}, "labels")]
+
+
+def cell_stack() -> list[LayerTuple]:
+    """Return six such images as a stack, enough for a first training."""
+    pairs = [synthetic.cells(*STACKED, rng=seed) for seed in range(1, N_PLANES + 1)]
+    images, masks = zip(*pairs, strict=True)
+    return [
+        (np.stack(images), {"name": "cell stack"}, "image"),
+        (np.stack(masks), {"name": "cell stack true masks"}, "labels"),
+    ]

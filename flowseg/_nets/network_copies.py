@@ -1,0 +1,74 @@
+"""The network of a training: built by name, or a copy of one that there is."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+import numpy as np
+
+from flowseg._nets import custom_networks, networks
+from flowseg._system.printable import one_line
+
+
+@networks.single_precision()
+def make_network(
+    network: Any, *, n_channels: int, n_outputs: int, filters: Sequence[int], seed: int | None, crop_size: int
+) -> keras.Model:
+    """Build the network that a segmenter's parameter names, or copy the one that it holds or builds."""
+    networks.check_process()
+    if isinstance(network, str):
+        return networks.BUILDERS[network](n_channels, n_outputs, filters=filters, seed=seed)
+    if isinstance(network, keras.Model):
+        custom = network
+    else:
+        with _seeding(seed):
+            custom = network(n_channels, n_outputs)
+    custom_networks.check_network(custom, n_channels=n_channels, n_outputs=n_outputs, crop_size=crop_size)
+    return copy_network(custom, seed=seed)
+
+
+@networks.single_precision()
+def copy_network(network: keras.Model, *, seed: int | None) -> keras.Model:
+    """Return the same layers with weights of their own; random layers (dropout, noise) draw from ``seed``."""
+    try:
+        with _seeding(seed):
+            copy = keras.models.clone_model(network)
+    except Exception as error:  # whatever a user's layers raise
+        reason = one_line(str(error))[:200]
+        raise ValueError(
+            "network must be made of layers that Keras can copy (no Lambda; custom layers need get_config); "
+            f"it failed with: {reason}"
+        ) from error
+    copy.set_weights(network.get_weights())
+    return copy
+
+
+def copy_with_random_weights(network: keras.Model) -> keras.Model:
+    """Return a copy whose trainable weights are random and not 0, so that its receptive field can be measured."""
+    rng = np.random.default_rng(0)
+    copy = copy_network(network, seed=0)
+    for weight in copy.trainable_weights:
+        spread = 1 / np.sqrt(np.prod(weight.shape[:-1])) if len(weight.shape) > 1 else 0.1
+        weight.assign(weight + spread * rng.standard_normal(weight.shape).astype(weight.dtype))
+    return copy
+
+
+@networks.single_precision()
+def forget_training(network: keras.Model) -> None:
+    """Remove optimizer and loss from a network, so that it can be copied and pickled."""
+    network.compile("sgd", jit_compile=False)
+
+
+@contextmanager
+def _seeding(seed: int | None) -> Iterator[None]:
+    """Seed Python's `random` for a while: Keras draws from it the seeds of layers that have none."""
+    before = random.getstate()
+    random.seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(before)

@@ -1,0 +1,1 @@
+"""The training of a network: samples, batches of augmented crops, the loop, what it leaves on disk."""

@@ -1,0 +1,119 @@
+"""The codec of flows: masks to flows and foreground, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flowseg import _checks
+from flowseg._flows.targets import masks_to_flows_unchecked
+from flowseg._segmenters.codecs.codec import NO_OBJECT, Codec, Masks, Outputs, fill_outputs
+from flowseg._segmenters.learned_decoding.choose_thresholds import SCORE_FOLDS
+from flowseg._segmenters.learned_decoding.find_objects import Decoding, find_masks, find_objects, read_decoding
+from flowseg._segmenters.learned_decoding.learn_decoding import LEAST_OBJECTS, learn_decoding
+from flowseg._segmenters.learned_decoding.object_table import Table
+from flowseg._segmenters.learned_decoding.thresholds import GivenThresholds, Thresholds
+
+if TYPE_CHECKING:
+    from flowseg._segmenters.flow import FlowSegmenter
+
+
+@dataclass(frozen=True)
+class FlowCodec(Codec):
+    """Target: weight, foreground, flows. Outputs: flows (FLOW_SCALE times as long in the network), cellprob."""
+
+    n_outputs: ClassVar[int] = 3
+    vectors: ClassVar[slice | None] = slice(0, 2)
+    loss_name: ClassVar[str] = "flow_loss"
+
+    given: GivenThresholds = field(default_factory=GivenThresholds)
+    n_iter: int | None = None
+    workers: int | None = None
+
+    @classmethod
+    def of(cls, segmenter: FlowSegmenter) -> FlowCodec:
+        """Return the codec with a segmenter's parameters, checked."""
+        given = GivenThresholds.of(segmenter)
+        given.check()
+        n_iter = _checks.as_integer(segmenter.n_iter, "n_iter", minimum=0, none="until all points have settled")
+        return cls(given, n_iter, segmenter.workers)
+
+    def encode(self, masks: NDArray[Any], *, workers: int) -> NDArray[np.float32]:
+        """Return the target of one label image; negative pixels have no weight."""
+        flows = masks_to_flows_unchecked(masks, workers)
+        target = np.concatenate([[masks >= 0, masks > 0], flows])
+        return np.ascontiguousarray(np.moveaxis(target, 0, -1), dtype=np.float32)
+
+    def no_objects(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
+        """Return outputs without flow, and with a foreground below any threshold."""
+        return fill_outputs(shape[: self.ndim], (0.0, 0.0, NO_OBJECT))
+
+    def split(self, outputs: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return flows in unit length, shape (2, rows, columns), and cellprob, as views of ``outputs``."""
+        return np.moveaxis(outputs[..., : self.ndim], -1, 0), outputs[..., self.ndim]
+
+    def decode(self, outputs: Outputs, learned: Decoding) -> Masks:
+        """Return masks: follow the flows of the foreground to their sinks."""
+        flows, cellprob = self.split(outputs.array)
+        return find_masks(flows, cellprob, self._in_effect(learned), n_iter=self.n_iter, workers=self.workers)
+
+    def decode_objects(self, outputs: Outputs, learned: Decoding) -> tuple[Masks, Table]:
+        """Return masks, and a table of their objects with their scores."""
+        flows, cellprob = self.split(outputs.array)
+        return find_objects(flows, cellprob, self._in_effect(learned), n_iter=self.n_iter, workers=self.workers)
+
+    def decode_for_size(self, outputs: Outputs) -> Masks:
+        """Return masks by the given thresholds, or else the default ones; no score."""
+        flows, cellprob = self.split(outputs.array)
+        decoding = Decoding(replace(self.given.resolve(Thresholds()), score_threshold=None))
+        return find_masks(flows, cellprob, decoding, n_iter=self.n_iter, workers=self.workers)
+
+    def thresholds(self, learned: Decoding) -> Thresholds:
+        """Return the given thresholds, the others as `fit` has chosen them."""
+        return self.given.resolve(learned.thresholds)
+
+    def _in_effect(self, learned: Decoding) -> Decoding:
+        return replace(learned, thresholds=self.thresholds(learned))
+
+    def check_learned(self, learned: Decoding) -> None:
+        """Raise where score_threshold is a number and there are no scores."""
+        score = self.given.score
+        if score is not None and learned.calibration is None:
+            raise ValueError(
+                "score_threshold must be 'auto' or None for a segmenter that has learned no scores: fit needs "
+                f"{LEAST_OBJECTS} validation objects for it, and has to find some (see fit_thresholds); got {score:g}."
+            )
+
+    def check_can_learn(self, n_objects: int, known: Decoding) -> None:
+        """Raise before a training after which score_threshold is a number and there are no scores."""
+        score = self.given.score
+        if score is not None and n_objects < LEAST_OBJECTS and known.calibration is None:
+            raise ValueError(
+                f"score_threshold must be 'auto' or None with fewer than {LEAST_OBJECTS} validation objects to learn "
+                f"scores from; got {score:g} and {n_objects}."
+            )
+
+    def learn(
+        self, outputs: Iterable[Outputs], masks: Sequence[NDArray[Any]], before: Decoding, *, diameter: float
+    ) -> Decoding:
+        """Return thresholds, chosen where they are not given, and the calibration of scores."""
+        # One by one: the outputs of all images can be more than fits into memory.
+        pairs = (self.split(seen.array) for seen in outputs)
+        learned = learn_decoding(pairs, masks, self.given, diameter=diameter, n_iter=self.n_iter, workers=self.workers)
+        unchanged = self.given.names | ({"score_threshold"} if len(masks) < SCORE_FOLDS else set())
+        kept = {name: getattr(before.thresholds, name) for name in unchanged}
+        if learned.calibration is None:
+            kept["score_threshold"] = None
+        return replace(learned, thresholds=replace(learned.thresholds, **kept))
+
+    def as_document(self, learned: Decoding) -> dict[str, Any]:
+        """Return thresholds and calibration as JSON values."""
+        return learned.as_document()
+
+    def read_document(self, document: dict[str, Any]) -> Decoding:
+        """Return thresholds and calibration, checked."""
+        return read_decoding(document)

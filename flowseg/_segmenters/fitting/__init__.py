@@ -1,0 +1,1 @@
+"""The steps of `fit`: settings, the network, the validation set, the choices made on it, the summary."""

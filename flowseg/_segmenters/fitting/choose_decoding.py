@@ -1,0 +1,65 @@
+"""Choices of `fit` on the validation set: whether diameters are estimated, thresholds, scores."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flowseg._labels.overlaps import count_objects
+from flowseg._segmenters.codecs.codec import Outputs
+from flowseg._segmenters.fitted import Fitted
+from flowseg._segmenters.inputs import Images
+from flowseg._segmenters.learned_decoding.find_objects import Decoding
+from flowseg._segmenters.learned_decoding.jackknife_scores import Score, best_iou, score_found, standard_error
+from flowseg._segmenters.learned_decoding.learn_decoding import LEAST_OBJECTS
+from flowseg._segmenters.pipeline import Pipeline
+from flowseg._segmenters.size_estimate import estimate_outputs
+
+
+def choose_decoding(pipeline: Pipeline, images: Images, masks: Images, *, keep: bool = False) -> Fitted:
+    """Return the fitted model with the choices made on validation images, if these hold enough objects.
+
+    If not, nothing changes. Nor does it with ``keep``, for a model that is trained further, where there is one image:
+    that is enough for scores, but not for replacing known thresholds.
+    """
+    fitted = pipeline.fitted
+    if sum(count_objects(m) for m in masks) < LEAST_OBJECTS or (keep and len(images) == 1):
+        return fitted
+    if pipeline.settings.estimate_diameters:  # True or "auto"
+        gain = gain_of_estimates(pipeline, images, masks)
+        fitted = replace(fitted, sizes=replace(fitted.sizes, estimate=bool(gain[0] > standard_error(gain))))
+    return replace(fitted, decoding=learn_from(replace(pipeline, fitted=fitted), images, masks))
+
+
+def learn_from(pipeline: Pipeline, images: Images, masks: Images) -> Decoding:
+    """Return the decoding learned from images with known masks; what they do not determine stays as it is."""
+    fitted = pipeline.fitted
+    outputs = (pipeline.run(image) for image in images)
+    return pipeline.settings.codec.learn(outputs, masks, fitted.decoding, diameter=fitted.diameter)
+
+
+def gain_of_estimates(pipeline: Pipeline, images: Images, masks: Images) -> Score:
+    """Return the score with estimated diameters minus the score without, both with default thresholds."""
+    pairs = zip(images, masks, strict=True)
+    plain = replace(pipeline, fitted=replace(pipeline.fitted, decoding=Decoding()))
+    typical, estimated = zip(*(_score_passes(plain, image, true) for image, true in pairs), strict=True)
+    n_true = np.array([count_objects(m) for m in masks])
+    return score_found(estimated, n_true) - score_found(typical, n_true)
+
+
+def _score_passes(
+    pipeline: Pipeline, image: NDArray[Any], true: NDArray[Any]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the best IoU of objects of the first pass over an image, and of the pass for the estimated diameter."""
+    found: list[NDArray[np.float64]] = []
+
+    def score(outputs: Outputs) -> None:
+        found.append(best_iou(true, pipeline.decode(outputs)))
+
+    outputs = estimate_outputs(pipeline, pipeline.prepare(image), bounded=True, on_first=score)
+    if outputs.factor != pipeline.fitted.sizes.working / pipeline.fitted.diameter:
+        score(outputs)
+    return found[0], found[-1]

@@ -1,0 +1,56 @@
+"""Average precision on the validation set, and whether a further training made the model better."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+
+import numpy as np
+
+from flowseg import metrics
+from flowseg._segmenters.fitted import Fitted, Precision
+from flowseg._segmenters.fitting.fit_summary import IOU_NAMES
+from flowseg._segmenters.inputs import Images
+from flowseg._segmenters.pipeline import Pipeline
+
+# IoU thresholds of the average precision that is reported, and by which trainings are compared.
+REPORTED_THRESHOLDS = tuple(map(float, IOU_NAMES))
+
+
+def warn_of_no_comparison(warm_start: bool, n_held_out: int) -> None:
+    """Warn in one line of a further training without a validation set."""
+    if warm_start and not n_held_out:
+        warnings.warn(
+            "without validation images it stays unknown whether training further makes the model better or worse: "
+            "give some, or six images or more, of which fit holds some out.",
+            stacklevel=3,
+        )
+
+
+def measure_precision(pipeline: Pipeline, images: Images, masks: Images) -> Precision | None:
+    """Return the average precision of `predict` on images; None without images, or where it would refuse."""
+    try:
+        pipeline.check_learned()
+    except ValueError:  # a score_threshold without scores
+        return None
+    if not images:
+        return None
+    found = [pipeline.decode(pipeline.run(image)) for image in images]
+    values = metrics.average_precision(masks, found, thresholds=REPORTED_THRESHOLDS)
+    return tuple(float(value) for value in values)
+
+
+def keep_the_better(start: Fitted, start_ap: Precision, end: Fitted) -> Fitted:
+    """Return the result of a further training, or the model that it started from if that is better.
+
+    The criterion is the mean of the average precisions; where it is equal, the lower validation loss. The history of
+    the result has both ends of the training.
+    """
+    losses, old_loss = end.history.get("val_loss", []), end.history.get("val_loss_before", [])
+    new_loss = [float(np.nanmin([*losses, *old_loss]))] if old_loss else []
+    gain = -np.inf if end.validation_ap is None else np.mean(end.validation_ap) - np.mean(start_ap)
+    better = end
+    if gain < 0 or (gain == 0 and new_loss == old_loss):
+        better, new_loss = replace(start, validation_ap=start_ap), old_loss
+    ends = {"val_loss_after": new_loss, "val_ap_before": start_ap, "val_ap_after": better.validation_ap or ()}
+    return replace(better, history=end.history | {name: list(values) for name, values in ends.items() if values})

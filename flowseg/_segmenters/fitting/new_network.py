@@ -1,0 +1,54 @@
+"""The network of a training: new, or a copy of the one that it starts from; and its tile grid."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flowseg._nets.tiles import Grid
+from flowseg._segmenters.fitted import Fitted, FixedParameters
+from flowseg._segmenters.pipeline import PredictionSettings, prediction_settings
+
+if TYPE_CHECKING:
+    from flowseg._segmenters.base import Segmenter
+
+
+def new_network(segmenter: Segmenter, *, seed: int) -> Any:
+    """Return the network that `fit` would train from scratch, with weights from a seed."""
+    fixed, settings = FixedParameters.of(segmenter), prediction_settings(segmenter)
+    return make_network(fixed, settings, seed=seed, crop_size=segmenter.crop_size)
+
+
+def make_network(fixed: FixedParameters, prediction: PredictionSettings, *, seed: int, crop_size: int) -> Any:
+    """Return the network that parameters name, with new weights, or a copy of the custom one."""
+    from flowseg._nets import network_copies
+
+    return network_copies.make_network(
+        fixed.network,
+        n_channels=fixed.n_channels,
+        n_outputs=prediction.codec.n_outputs,
+        filters=fixed.filters,
+        seed=seed,
+        crop_size=crop_size,
+    )
+
+
+def make_start(
+    fixed: FixedParameters, prediction: PredictionSettings, start: Fitted | None, *, seed: int, crop_size: int
+) -> Any:
+    """Return the network to train: a new one, or a copy of the network of the trained model ``start``."""
+    from flowseg._nets import network_copies
+
+    if start:
+        network = network_copies.copy_network(start.network, seed=seed)
+    else:
+        network = make_network(fixed, prediction, seed=seed, crop_size=crop_size)
+    if fixed.is_custom:  # refuse one whose receptive field is too large before it is trained
+        find_grid(fixed, network_copies.copy_with_random_weights(network))
+    return network
+
+
+def find_grid(fixed: FixedParameters, network: Any) -> Grid:
+    """Return the tile grid of a network."""
+    from flowseg._nets.inference import network_grid
+
+    return network_grid(network, is_custom=fixed.is_custom, n_levels=len(fixed.filters), n_channels=fixed.n_channels)

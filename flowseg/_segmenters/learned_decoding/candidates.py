@@ -1,0 +1,66 @@
+"""Candidate objects of validation images at each cellprob threshold, so that thresholds are tried without decoding."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flowseg._flows.decoding import flows_to_masks
+from flowseg._segmenters.learned_decoding.jackknife_scores import best_iou, is_judged
+from flowseg._segmenters.learned_decoding.object_table import Table, describe_objects
+
+FlowsAndCellprob = tuple[NDArray[np.float32], NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """All objects at one cellprob threshold, image by image."""
+
+    tables: list[Table] = field(default_factory=list)  # from `describe_objects`
+    iou: list[NDArray[np.float64]] = field(default_factory=list)  # the largest with a true object
+
+    def kept(self, flow_threshold: float, min_size: int) -> Candidates:
+        """Return the candidates that `flows_to_masks` keeps with these thresholds; infinite: no flow check."""
+        keep = self._keep(flow_threshold, min_size)
+        tables = [{k: v[s] for k, v in table.items()} for table, s in zip(self.tables, keep, strict=True)]
+        return Candidates(tables, [v[s] for v, s in zip(self.iou, keep, strict=True)])
+
+    def kept_iou(self, flow_threshold: float, min_size: int) -> list[NDArray[np.float64]]:
+        """Return the IoU of the candidates that `kept` returns."""
+        return [v[s] for v, s in zip(self.iou, self._keep(flow_threshold, min_size), strict=True)]
+
+    def _keep(self, flow_threshold: float, min_size: int) -> list[NDArray[np.bool_]]:
+        return [
+            ((t["flow_error"] <= flow_threshold) | t["touches_border"]) & (t["area"] >= min_size) for t in self.tables
+        ]
+
+
+def find_candidates(
+    outputs: Iterable[FlowsAndCellprob],
+    masks: Sequence[NDArray[np.integer]],
+    cellprob_thresholds: Sequence[float],
+    *,
+    n_iter: int | None,
+    workers: int | None,
+) -> list[Candidates]:
+    """Return all objects at each threshold; outputs are taken one by one and not kept."""
+    found = [Candidates() for _ in cellprob_thresholds]
+    for (flows, cellprob), true in zip(outputs, masks, strict=True):
+        for threshold, candidates in zip(cellprob_thresholds, found, strict=True):
+            predicted = flows_to_masks(
+                flows,
+                cellprob,
+                cellprob_threshold=threshold,
+                flow_threshold=None,
+                min_size=0,
+                n_iter=n_iter,
+                workers=workers,
+            )
+            judged = is_judged(true, predicted)
+            table = describe_objects(predicted, flows, cellprob, workers=workers)
+            candidates.tables.append({name: column[judged] for name, column in table.items()})
+            candidates.iou.append(best_iou(true, predicted))
+    return found

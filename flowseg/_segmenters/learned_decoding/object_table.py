@@ -1,0 +1,44 @@
+"""A table of predicted objects: area, flow error, mean logit, and whether they touch the border."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flowseg._flows.flow_check import flow_errors
+
+# Pixels that are counted at a time: `np.bincount` makes 64-bit copies of its arguments.
+CHUNK = 1 << 20
+
+Table = dict[str, NDArray[Any]]
+
+
+def describe_objects(
+    masks: NDArray[Any], flows: NDArray[np.float32], cellprob: NDArray[np.float32], *, workers: int | None
+) -> Table:
+    """Return a table with one entry per object 1..n: label, area, diameter, flow_error, cellprob, touches_border.
+
+    ``masks`` must hold every number from 1 to n, as `flows_to_masks` returns them.
+    """
+    number, logits = masks.ravel(), cellprob.ravel()
+    n = int(masks.max())
+    areas, total = np.zeros(n + 1, dtype=np.int64), np.zeros(n + 1)
+    for start in range(0, number.size, CHUNK):
+        part = slice(start, start + CHUNK)
+        areas += np.bincount(number[part], minlength=n + 1)
+        total += np.bincount(number[part], logits[part], n + 1)
+    areas, total = areas[1:], total[1:]
+    at_border = np.zeros(n + 1, dtype=bool)
+    for axis in range(masks.ndim):
+        if masks.shape[axis] > 1:  # as in `flows_to_masks`
+            at_border[masks.take([0, -1], axis)] = True
+    return {
+        "label": np.arange(1, n + 1),
+        "area": areas,
+        "diameter": 2.0 * np.sqrt(areas / np.pi),
+        "flow_error": flow_errors(masks, flows, workers=workers),
+        "cellprob": total / areas,
+        "touches_border": at_border[1:],
+    }

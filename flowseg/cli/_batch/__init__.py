@@ -1,0 +1,1 @@
+"""Many files into one output folder: plan, run, report, and ``--resume``."""

@@ -1,0 +1,100 @@
+"""The options of ``flowseg predict`` that no other command has."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from flowseg.cli._shared.options import READ, SEGMENT, WRITE
+from flowseg.io._results import COCO, complete_kinds
+
+# Kinds of results that can be written beside the masks.
+ALSO = ("roi", "geojson", COCO, "png", "csv", "parquet", "flows")
+
+
+def _complete_also(incomplete: str) -> list[str]:
+    return complete_kinds(incomplete, ALSO)
+
+
+Also = Annotated[
+    list[str] | None,
+    typer.Option(
+        help=f"Results to write beside the masks, with commas between: {', '.join(ALSO)}.",
+        autocompletion=_complete_also,
+        rich_help_panel=WRITE,
+    ),
+]
+Overlay = Annotated[
+    bool | None,
+    typer.Option(
+        help="Write pictures of the outlines on the images.  [default: overlay; no-overlay for stacks]",
+        rich_help_panel=WRITE,
+    ),
+]
+Diameter = Annotated[
+    str | None,
+    typer.Option(
+        help="Typical diameter of the objects in pixels, or 'estimate'.  [default: that of the training images, or an "
+        "estimate within their sizes if the model was better with it]",
+        rich_help_panel=SEGMENT,
+    ),
+]
+EstimateDiameters = Annotated[
+    bool | None,
+    typer.Option(
+        "--estimate/--no-estimate",
+        help="Whether to estimate diameters where --diameter is not given.  [default: as chosen in training]",
+        rich_help_panel=SEGMENT,
+    ),
+]
+CellprobThreshold = Annotated[
+    float | None,
+    typer.Option(
+        help="Pixels with a larger cellprob, a logit, are foreground: a higher threshold gives fewer, smaller "
+        "objects.  [default: as chosen in training]",
+        rich_help_panel=SEGMENT,
+    ),
+]
+FlowThreshold = Annotated[
+    str | None,
+    typer.Option(
+        help="Objects with a larger flow error, a squared difference, are dropped; 'none' keeps all.  [default: as "
+        "chosen in training]",
+        rich_help_panel=SEGMENT,
+    ),
+]
+MinSize = Annotated[
+    int | None,
+    typer.Option(
+        help="Objects of fewer pixels are dropped.  [default: as chosen in training]", rich_help_panel=SEGMENT
+    ),
+]
+ScoreThreshold = Annotated[
+    str | None,
+    typer.Option(
+        help="Objects with a lower score, the probability that they are real, are dropped; 'none' keeps all.  "
+        "[default: as chosen in training]",
+        rich_help_panel=SEGMENT,
+    ),
+]
+TestTimeAugmentation = Annotated[
+    bool,
+    typer.Option(
+        "--tta",
+        help="Test-time augmentation: mean over the image rotated and flipped, a little better, eight times slower.",
+        rich_help_panel=SEGMENT,
+    ),
+]
+Plane = Annotated[
+    str | None,
+    typer.Option(
+        "--z", help="Plane of a stack to take, counted from 0, or 'all' for each in turn.", rich_help_panel=READ
+    ),
+]
+Time = Annotated[
+    str | None,
+    typer.Option(
+        "--t", help="Time point of a series to take, counted from 0, or 'all' for each in turn.", rich_help_panel=READ
+    ),
+]

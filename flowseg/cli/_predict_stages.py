@@ -1,0 +1,135 @@
+"""The stages of ``flowseg predict``: read an image, run the network, decode its outputs, write the results."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flowseg._labels.measure import Table, measure
+from flowseg._segmenters.codecs.codec import Outputs
+from flowseg._segmenters.inputs import Diameter, is_constant
+from flowseg._segmenters.noise_check import NoiseCheck
+from flowseg._segmenters.pipeline import Pipeline, pipeline_of
+from flowseg.cli._batch.plan import Task
+from flowseg.cli._predict_stacks import Stack, StackMasks, open_stack, segment_stack, write_stack
+from flowseg.cli._shared.image_reading import Reading
+from flowseg.cli._shared.models import check_channels
+from flowseg.cli._shared.progress import TileBar
+from flowseg.io._results import Result, write_results
+
+if TYPE_CHECKING:
+    from flowseg import BoundarySegmenter, FlowSegmenter
+
+TABLES = frozenset({"csv", "parquet"})
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """An image with the size of its pixels."""
+
+    image: NDArray[Any]
+    pixel_size: tuple[float, float] | None
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """An image with the outputs of the network."""
+
+    loaded: Loaded
+    outputs: Outputs
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The stages of a file, which holds an image or a stack."""
+
+    segmenter: FlowSegmenter | BoundarySegmenter
+    reading: Reading
+    diameter: Diameter
+    kinds: tuple[str, ...]  # of results
+    folder: Path  # output folder
+    stack_axis: str  # Z or T: segment every plane along it; '': take one image
+    notes: dict[str, str]  # sentences about results, by the name of the task
+    constant: list[bool] = field(default_factory=list)  # of every image or plane, whether it is constant
+
+    @cached_property
+    def pipeline(self) -> Pipeline:
+        """The way from images to masks."""
+        return pipeline_of(self.segmenter, on_tile=TileBar())
+
+    def check(self) -> None:
+        """Refuse options and kinds of results that are not for the model."""
+        self.pipeline.check(self.diameter)
+        if "flows" in self.kinds and not self.pipeline.has_flows:
+            raise ValueError(f"--also flows is not for a {type(self.segmenter).__name__}, which makes none.")
+
+    def read(self, task: Task) -> Loaded | Stack:
+        """Read an image, or open a stack."""
+        (file,) = task.sources
+        if self.stack_axis:
+            return open_stack(file, self.reading, self.stack_axis)
+        return Loaded(self._read(file, self.reading), self.reading.read_pixel_size(file))
+
+    def _read(self, file: Path, reading: Reading) -> NDArray[Any]:
+        reading.check_memory(file)
+        image = reading.read(file, keep_color=self.segmenter.n_channels > 1)
+        check_channels(file, image, self.segmenter)
+        return image
+
+    def run_network(self, loaded: Loaded | Stack) -> Predicted | StackMasks:
+        """Return the outputs of the network; of a stack the masks, as outputs of all planes do not fit in memory."""
+        if isinstance(loaded, Stack):
+            noise = self.pipeline.noise_check()
+            masks = segment_stack(loaded, partial(self._segment_plane, noise))
+            return replace(masks, note=noise.sentence("plane {}".format))
+        return self._predict(loaded)
+
+    def _predict(self, loaded: Loaded) -> Predicted:
+        self.constant.append(is_constant(np.atleast_3d(loaded.image)))
+        return Predicted(loaded, self.pipeline.run(loaded.image, self.diameter))
+
+    def _segment_plane(self, noise: NoiseCheck, stack: Stack, number: int) -> tuple[NDArray[np.int32], Table | None]:
+        """Return the masks of one plane, and the table of its objects if one is to be written."""
+        image = self._read(stack.file, stack.reading_of(number))
+        predicted = self._predict(Loaded(image, None))
+        result = self._decode(predicted)
+        noise.look(image, result.masks, predicted.outputs.pictures)
+        return result.masks, measure(result.masks, image, result.objects) if TABLES & {*self.kinds} else None
+
+    def make_results(self, task: Task, predicted: Predicted | StackMasks) -> Result | StackMasks:
+        """Decode the outputs, and note what is suspicious about the results."""
+        if isinstance(predicted, StackMasks):
+            self._add_note(task, predicted.note)
+            return predicted
+        result = self._decode(predicted)
+        noise = self.pipeline.noise_check()
+        noise.look(result.image, result.masks, predicted.outputs.pictures)
+        self._add_note(task, noise.sentence())
+        return result
+
+    def _add_note(self, task: Task, note: str) -> None:
+        if note:
+            self.notes[task.name] = note
+
+    def _decode(self, predicted: Predicted) -> Result:
+        objects = flows = None
+        if TABLES & {*self.kinds}:
+            masks, objects = self.pipeline.decode_objects(predicted.outputs)
+        else:
+            masks = self.pipeline.decode(predicted.outputs)
+        if "flows" in self.kinds:
+            vectors, cellprob = self.pipeline.flows(predicted.outputs)
+            flows = np.concatenate([cellprob[np.newaxis], vectors])
+        return Result(masks, predicted.loaded.image, objects, flows, predicted.loaded.pixel_size)
+
+    def write(self, task: Task, result: Result | StackMasks) -> int:
+        """Write all files; return the number of objects."""
+        if isinstance(result, StackMasks):
+            return write_stack(self.folder, task.name, self.kinds, result)
+        write_results(self.folder, task.name, self.kinds, result)
+        return int(result.masks.max())

@@ -1,0 +1,56 @@
+"""Models of the commands: found by file or name, loaded, and given parameters."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+from flowseg._segmenters.pretrained import pretrained_file, pretrained_names
+from flowseg.cli._shared.errors import option_of
+
+if TYPE_CHECKING:
+    from flowseg import BoundarySegmenter, FlowSegmenter
+
+    Segmenter = FlowSegmenter | BoundarySegmenter
+
+
+def find_model(model: str, option: str = "--model") -> Path:
+    """Return the file of a model: one of the user's, or the pretrained one of this name."""
+    from flowseg._segmenters.model_files.reading import read_document
+
+    names = pretrained_names()
+    file = pretrained_file(model) if model in names and not Path(model).is_file() else Path(model)
+    if not file.exists():
+        raise FileNotFoundError(
+            f"{option} must be a model file or the name of a pretrained model, {', '.join(map(repr, names))}; got "
+            f"{model}, which does not exist."
+        )
+    read_document(file)  # refuses what is no model before anything else is done
+    return file
+
+
+def model_channels(file: Path) -> int | None:
+    """Return the number of channels of a model's images; None if the file does not hold it."""
+    from flowseg._segmenters.model_files.reading import read_document
+
+    n_channels: int | None = read_document(file)["parameters"].get("n_channels")
+    return n_channels
+
+
+def set_parameter(segmenter: Segmenter, name: str, value: Any) -> None:
+    """Set a parameter; an error names its option."""
+    if name not in segmenter.get_params():
+        raise ValueError(f"{option_of(name)} is not for a {type(segmenter).__name__}; got {value}.")
+    segmenter.set_params(**{name: value})
+
+
+def check_channels(file: Path, image: NDArray[Any], segmenter: Segmenter) -> None:
+    """Refuse an image of other channels than the model's."""
+    n_channels = 1 if image.ndim == 2 else image.shape[2]
+    if n_channels != segmenter.n_channels:
+        raise ValueError(
+            f"{file} must have as many channels as the model was trained on, {segmenter.n_channels}; got "
+            f"{n_channels}. Choose with --channel."
+        )

@@ -1,0 +1,45 @@
+"""Pairs of images and masks, read and checked against each other, to train and to tune on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from flowseg import io
+from flowseg._system.bars import bar
+from flowseg.cli._shared.image_reading import Reading
+from flowseg.cli._shared.swapped_inputs import check_not_swapped
+
+Arrays = list[NDArray[Any]]
+
+
+def read_pairs(
+    pairs: Sequence[tuple[Path, Path]], reading: Reading, n_channels: int | None = None
+) -> tuple[Arrays, Arrays]:
+    """Read images and masks; pictures without color become gray where ``n_channels`` allows it.
+
+    Without ``n_channels`` the images decide: among pictures in color, one without color keeps its three channels.
+    """
+    check_not_swapped(*pairs[0], reading)
+    keep = n_channels is not None and n_channels > 1
+    read = [(reading.read(a, keep_color=keep), io.read_masks(b)) for a, b in bar(pairs, "reading")]
+    if n_channels is None and any(image.ndim == 3 for image, _ in read):
+        read = [
+            (reading.read(a, keep_color=True) if image.ndim == 2 else image, labels)
+            for (a, _), (image, labels) in zip(pairs, read, strict=True)
+        ]
+    for (a, b), (image, labels) in zip(pairs, read, strict=True):
+        if image.shape[:2] != labels.shape:
+            raise ValueError(f"{b} must have the rows and columns of {a}, {image.shape[:2]}; got {labels.shape}.")
+    return [image for image, _ in read], [labels for _, labels in read]
+
+
+def count_channels(images: Arrays) -> int:
+    """Return the number of channels, which must be the same for all images."""
+    channels = {1 if image.ndim == 2 else image.shape[2] for image in images}
+    if len(channels) > 1:
+        raise ValueError(f"all images must have the same number of channels; got {sorted(channels)}.")
+    return channels.pop()

@@ -1,0 +1,155 @@
+"""The options of ``flowseg train``, in groups."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flowseg.cli._shared.options import NORMALIZE_HELP, complete_model
+
+# Groups of options.
+NETWORK, TRAINING, VALIDATION, DECODING = "Network", "Training", "Validation", "From outputs to masks"
+
+ValidationImages = Annotated[
+    str | None,
+    typer.Option(
+        help="Validation images, on which weights and thresholds are chosen.  [default: a share of IMAGES]",
+        rich_help_panel=VALIDATION,
+    ),
+]
+ValidationMasks = Annotated[
+    str | None, typer.Option(help="Masks of the validation images.", rich_help_panel=VALIDATION)
+]
+ValidationFraction = Annotated[
+    float | None,
+    typer.Option(
+        help="Share of IMAGES to hold out for validation, from 0 to 1.  [default: 0.1]", rich_help_panel=VALIDATION
+    ),
+]
+Patience = Annotated[
+    int | None,
+    typer.Option(
+        help="Stop after this number of epochs without a lower validation loss.  [default: never]",
+        rich_help_panel=VALIDATION,
+    ),
+]
+Normalize = Annotated[str | None, typer.Option(help=NORMALIZE_HELP, rich_help_panel=TRAINING)]
+Start = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        help="Train this model further: a model file, or the name of a pretrained model (nuclei). Options that are "
+        "not given are those of the model.",
+        autocompletion=complete_model,
+        rich_help_panel=NETWORK,
+    ),
+]
+Boundary = Annotated[
+    bool,
+    typer.Option(
+        "--boundary",
+        help="Train the three-class baseline (background, interior, boundary) instead of flows.",
+        rich_help_panel=NETWORK,
+    ),
+]
+Network = Annotated[
+    str | None, typer.Option(help="Network: unet or resunet.  [default: unet]", rich_help_panel=NETWORK)
+]
+Filters = Annotated[
+    str | None,
+    typer.Option(
+        help="Number of filters per level, finest first.  [default: 16,32,64,128,256]", rich_help_panel=NETWORK
+    ),
+]
+Diameter = Annotated[
+    float | None,
+    typer.Option(
+        help="Diameter in pixels that objects are scaled to for the network.  [default: their own, within 24 to 40]",
+        rich_help_panel=NETWORK,
+    ),
+]
+Epochs = Annotated[
+    int, typer.Option(help="Number of epochs; one of 50 steps takes 10 to 40 s on two cores.", rich_help_panel=TRAINING)
+]
+StepsPerEpoch = Annotated[
+    int | None, typer.Option(help="Training steps per epoch.  [default: 50]", rich_help_panel=TRAINING)
+]
+BatchSize = Annotated[int | None, typer.Option(help="Crops per step.  [default: 8]", rich_help_panel=TRAINING)]
+CropSize = Annotated[
+    int | None, typer.Option(help="Side of the crops in pixels.  [default: 128]", rich_help_panel=TRAINING)
+]
+LearningRate = Annotated[
+    str,
+    typer.Option(help="Peak learning rate; 'auto' is 0.001.", rich_help_panel=TRAINING),
+]
+Augment = Annotated[
+    bool | None,
+    typer.Option(
+        "--augment/--no-augment",
+        help="Rotate, flip and scale crops, and change their intensities, at random.  [default: augment]",
+        rich_help_panel=TRAINING,
+    ),
+]
+Seed = Annotated[
+    int,
+    typer.Option(
+        "--seed", help="Random seed: the same seed gives the same model on the same machine.", rich_help_panel=TRAINING
+    ),
+]
+CheckpointFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--checkpoint",
+        help="File for the state after every epoch; if it exists, its training continues.",
+        rich_help_panel=TRAINING,
+    ),
+]
+CellprobThreshold = Annotated[
+    str | None,
+    typer.Option(
+        help="Pixels with a larger cellprob (a logit) are foreground.  [default: auto, chosen on validation images]",
+        rich_help_panel=DECODING,
+    ),
+]
+FlowThreshold = Annotated[
+    str | None,
+    typer.Option(
+        help="Objects with a larger flow error, a squared difference, are dropped; 'none' keeps all.  [default: auto]",
+        rich_help_panel=DECODING,
+    ),
+]
+MinSize = Annotated[
+    str | None,
+    typer.Option(help="Objects of fewer pixels are dropped.  [default: auto]", rich_help_panel=DECODING),
+]
+ScoreThreshold = Annotated[
+    str | None,
+    typer.Option(
+        help="Objects with a lower score, from 0 to 1, are dropped; 'none' keeps all.  [default: auto]",
+        rich_help_panel=DECODING,
+    ),
+]
+Estimate = Annotated[
+    bool | None,
+    typer.Option(
+        "--estimate/--no-estimate",
+        help="Whether to estimate diameters that are not given.  [default: chosen on the validation images]",
+        rich_help_panel=DECODING,
+    ),
+]
+Iterations = Annotated[
+    int | None,
+    typer.Option(
+        "--n-iter", help="Steps to follow the flows.  [default: until all pixels settle]", rich_help_panel=DECODING
+    ),
+]
+TestTimeAugmentation = Annotated[
+    bool | None,
+    typer.Option(
+        "--tta/--no-tta",
+        help="Test-time augmentation: mean over the image rotated and flipped, eight times slower.  [default: no-tta]",
+        rich_help_panel=DECODING,
+    ),
+]

@@ -1,0 +1,146 @@
+"""The files that commands write for a label image, for flowseg and for other programs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from flowseg import io
+from flowseg._labels.measure import measure
+from flowseg._system import files
+from flowseg._system.optional import need
+
+# Kind of result -> ending of its file's name, after the image's name.
+ENDINGS = {
+    "tif": "_masks.tif",
+    "overlay": "_overlay.png",
+    "png": "_masks.png",
+    "roi": "_rois.zip",
+    "geojson": ".geojson",
+    "csv": "_objects.csv",
+    "parquet": "_objects.parquet",
+    "flows": "_flows.tif",
+    "flow_picture": "_flows.png",
+}
+# One file for all images.
+COCO, COCO_NAME = "coco", "coco.json"
+# Kinds that need an optional package.
+NEEDS = {"roi": "roifile", COCO: "pycocotools.mask", "parquet": "pyarrow"}
+# The largest label that a PNG holds.
+PNG_LABELS = np.iinfo(np.uint16).max
+
+
+@dataclass(frozen=True)
+class Result:
+    """A label image with its image, objects and flows, as far as the files to write need them."""
+
+    masks: NDArray[Any]
+    image: Any = None
+    objects: Any = None
+    flows: Any = None
+    pixel_size: tuple[float, float] | None = None
+
+
+def parse_kinds(text: Sequence[str], choices: Sequence[str], option: str) -> tuple[str, ...]:
+    """Return kinds of results from texts such as "roi,geojson", each once, in the order of ``choices``."""
+    given = [kind.strip() for part in text for kind in part.split(",")]
+    for kind in given:
+        if kind not in choices:
+            raise ValueError(
+                f"{option} must be one or more of {', '.join(choices)}, with commas between; got '{kind}'."
+            )
+        if kind in NEEDS:
+            need(NEEDS[kind], "formats")
+    return tuple(kind for kind in choices if kind in given)
+
+
+def complete_kinds(incomplete: str, choices: Sequence[str]) -> list[str]:
+    """Return completions for the last of several kinds with commas between."""
+    before, comma, last = incomplete.rpartition(",")
+    return [f"{before}{comma}{kind}" for kind in choices if kind.startswith(last) and kind not in before.split(",")]
+
+
+def result_file(folder: Path, name: str, kind: str) -> Path:
+    """Return the file of one kind for the image of this name."""
+    return folder / f"{name}{ENDINGS[kind]}"
+
+
+def result_files(folder: Path, name: str, kinds: Sequence[str] = tuple(ENDINGS)) -> tuple[Path, ...]:
+    """Return the files of several kinds, label images last; by default all that any command could have made."""
+    ordered = sorted((kind for kind in kinds if kind in ENDINGS), key=lambda kind: kind == "tif")
+    return tuple(result_file(folder, name, kind) for kind in ordered)
+
+
+def write_results(folder: Path, name: str, kinds: Sequence[str], result: Result) -> None:
+    """Write files of several kinds, each atomically, the label image last."""
+    for kind in sorted((kind for kind in kinds if kind in ENDINGS), key=lambda kind: kind == "tif"):
+        _write(result_file(folder, name, kind), kind, result)
+
+
+def _write(path: Path, kind: str, result: Result) -> None:
+    if kind == "tif":
+        write_labels(path, result.masks, result.pixel_size)
+    elif kind == "png":
+        _write_png(path, result.masks)
+    elif kind == "roi":
+        io.write_roi(path, result.masks)
+    elif kind == "geojson":
+        io.write_geojson(path, result.masks)
+    elif kind in ("csv", "parquet"):
+        io.write_table(path, measure(result.masks, result.image, result.objects, spacing=result.pixel_size))
+    elif kind == "overlay":
+        from flowseg import plot
+
+        io.write_picture(path, plot.outlines(result.image, result.masks))
+    elif kind == "flows":
+        files.write_tiff(path, result.flows, result.pixel_size)
+    elif kind == "flow_picture":
+        from flowseg import plot
+
+        io.write_picture(path, plot.flow_colors(result.flows[2:]))
+
+
+def write_labels(path: Path, masks: NDArray[Any], pixel_size: tuple[float, float] | None = None) -> None:
+    """Write a label image, as int32 if it has pixels to ignore, which are negative."""
+    if masks.min() < 0 and masks.max() <= np.iinfo(np.int32).max:
+        files.write_tiff(path, masks.astype(np.int32), pixel_size)
+    else:
+        io.write_masks(path, masks, pixel_size=pixel_size)
+
+
+def _write_png(path: Path, masks: NDArray[Any]) -> None:
+    if masks.ndim != 2 or masks.min() < 0 or masks.max() > PNG_LABELS:
+        raise ValueError(
+            f"a label image must have shape (rows, columns) and labels from 0 to {PNG_LABELS} to be a PNG; got shape "
+            f"{masks.shape}, labels {masks.min()} to {masks.max()}."
+        )
+    array = masks.astype(np.min_scalar_type(int(masks.max())))
+    files.write_atomically(path, lambda beside: Image.fromarray(array).save(beside))
+
+
+class MasksOfFiles(Mapping[str, NDArray[Any]]):
+    """Label images by the names of their images, each read on access: one at a time is in memory.
+
+    Parameters
+    ----------
+    readers : sequence of (str, callable)
+        Names, and the function that reads each label image.
+    """
+
+    def __init__(self, readers: Sequence[tuple[str, Callable[[], NDArray[Any]]]]) -> None:
+        self._readers = dict(readers)
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        return self._readers[name]()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._readers)
+
+    def __len__(self) -> int:
+        return len(self._readers)

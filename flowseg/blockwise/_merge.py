@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,10 @@ class Objects:
     def n(self) -> int:
         """Number of objects."""
         return self.sizes.size
+
+    def as_arrays(self) -> dict[str, NDArray[np.generic]]:
+        """Return the fields by name, for a file."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def of_block(self, index: int) -> NDArray[np.int32]:
         """Return the object of fragment 0, 1, ... of a block."""

@@ -95,7 +95,9 @@ def mark_picture(window: NDArray[Any], ends: Iterable[End]) -> NDArray[np.bool_]
     inside = np.ones(window.shape, dtype=bool)
     for end in ends:
         filled = window == end.value
-        inside &= ~(ndimage.binary_dilation(filled, _box(window.ndim)) if end.soft else filled)
+        if end.soft and filled.any():
+            filled = ndimage.binary_dilation(filled, _box(window.ndim))
+        inside &= ~filled
     return inside
 
 

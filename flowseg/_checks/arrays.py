@@ -130,14 +130,19 @@ def as_foreground(foreground: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.b
 def as_image(image: ArrayLike, name: str = "image") -> NDArray[Any]:
     """Return ``image`` as a numeric array of finite numbers with at least one pixel."""
     array = as_array(image, name)
-    if array.dtype == bool or not np.issubdtype(array.dtype, np.number):
-        raise TypeError(f"{name} must be an array of numbers; got dtype {array.dtype}.")
-    if np.issubdtype(array.dtype, np.complexfloating):
-        raise TypeError(f"{name} must be an array of real numbers; got dtype {array.dtype}.")
+    check_image_dtype(array.dtype, name)
     if array.size == 0:
         raise ValueError(f"{name} must have at least one pixel; got shape {array.shape}.")
     check_finite(array, name)
     return array
+
+
+def check_image_dtype(dtype: np.dtype[Any], name: str) -> None:
+    """Raise TypeError unless an image of this dtype has real numbers."""
+    if np.issubdtype(dtype, np.bool_) or not np.issubdtype(dtype, np.number):
+        raise TypeError(f"{name} must be an array of numbers; got dtype {dtype}.")
+    if np.issubdtype(dtype, np.complexfloating):
+        raise TypeError(f"{name} must be an array of real numbers; got dtype {dtype}.")
 
 
 def as_picture(picture: ArrayLike) -> NDArray[np.uint8]:
@@ -153,9 +158,13 @@ def as_picture(picture: ArrayLike) -> NDArray[np.uint8]:
 def check_finite(array: NDArray[Any], name: str) -> None:
     """Raise ValueError when there is a NaN or an infinity."""
     if np.issubdtype(array.dtype, np.floating):
-        n_bad = array.size - np.count_nonzero(np.isfinite(array))
-        if n_bad:
-            raise ValueError(f"{name} must be finite; got {n_bad} NaN or infinite values of {array.size}.")
+        check_all_finite(array.size - int(np.count_nonzero(np.isfinite(array))), array.size, name)
+
+
+def check_all_finite(n_bad: int, size: int, name: str) -> None:
+    """Raise ValueError when some of ``size`` values are NaN or infinite."""
+    if n_bad:
+        raise ValueError(f"{name} must be finite; got {n_bad} NaN or infinite values of {size}.")
 
 
 def check_same_shape(shape: tuple[int, ...], expected: tuple[int, ...], name: str, other: str) -> None:

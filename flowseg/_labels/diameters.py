@@ -37,6 +37,11 @@ def diameters(masks: ArrayLike) -> NDArray[np.float64]:
     """
     array = _checks.as_masks(masks)
     _, _, sizes = number_objects(array)
-    if array.ndim == 2:
+    return diameters_of_sizes(sizes, array.ndim)
+
+
+def diameters_of_sizes(sizes: NDArray[np.int64], ndim: int) -> NDArray[np.float64]:
+    """Return the diameters of objects of this many pixels, in 2-D or 3-D."""
+    if ndim == 2:
         return np.asarray(2.0 * np.sqrt(sizes / np.pi))
     return np.asarray(2.0 * np.cbrt(3.0 * sizes / (4.0 * np.pi)))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from flowseg import _checks
 from flowseg._checks import is_auto
-from flowseg._labels.diameters import diameters
+from flowseg._labels.diameters import diameters, diameters_of_sizes
 
 # Bounds in pixels of the working diameter that "auto" chooses. Smaller objects are enlarged, because outlines come out
 # no finer than the pixels that the network sees; larger ones cost time and gain nothing (docs/explanation/recipe.rst).
@@ -77,7 +77,15 @@ class Sizes:
 
 def image_diameter(masks: NDArray[Any]) -> float:
     """Return the median diameter of the objects of one image; NaN without objects."""
-    values = diameters(masks)
+    return _median(diameters(masks))
+
+
+def diameter_of_sizes(sizes: NDArray[np.int64], ndim: int = 2) -> float:
+    """Return the same from the numbers of pixels of these objects alone, in any order."""
+    return _median(diameters_of_sizes(sizes, ndim))
+
+
+def _median(values: NDArray[np.float64]) -> float:
     return float(np.median(values)) if values.size else float("nan")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flowseg._intensities import PERCENTILES, Limits, as_rule, find_limits, find_picture, percentiles
+from flowseg._intensities import PERCENTILES, Limits, as_rule, channel_limits, find_picture, fixed_limits
 
 # Per channel the pixels that are not padding; None: all of them.
 Pictures = tuple[NDArray[np.bool_] | None, ...]
@@ -20,13 +20,10 @@ def find_pictures(image: NDArray[Any]) -> Pictures:
 
 def limits_and_pictures(image: NDArray[Any], normalize: Any) -> tuple[Limits, Pictures | None]:
     """Return the limits of `find_limits`, and the pictures where the rule has to look for them."""
-    rule = as_rule(normalize, image.shape[-1])
+    n = image.shape[-1]
+    rule = as_rule(normalize, n)
     if rule is None or rule[0] != PERCENTILES:
-        return find_limits(image, rule), None
+        return fixed_limits(rule, n), None
     pictures = find_pictures(image)
-    found = []
-    for c, picture in enumerate(pictures):
-        values = image[..., c] if picture is None else image[..., c][picture]
-        ends = (-np.inf, np.inf) if picture is None else (float(values.min()), float(values.max()))
-        found.append((*percentiles(values, rule[1], rule[2]), *ends))
+    found = [channel_limits(image[..., c], picture, rule[1], rule[2]) for c, picture in enumerate(pictures)]
     return Limits(*np.array(found).T), pictures

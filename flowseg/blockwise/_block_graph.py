@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from flowseg import _diffusion
 from flowseg._flows.basins import find_successors
 from flowseg._flows.joining import Faces, list_faces
+from flowseg._flows.logit_sums import as_logit_units
 from flowseg._labels.components import split_into_components
 from flowseg.blockwise._regions import Block, BlockGrid
 
@@ -27,11 +28,6 @@ RIM = 4
 # Code of a successor that is the pixel itself, as in kernels/basins.pxi.
 NO_SHIFT = 9**3 // 2
 
-# Unit of sums of logits, and the logits that count at most: sums over an object are whole numbers that a float64 holds
-# exactly, so that no order of addition matters. Source: chosen; the error of a mean is below 1e-5.
-LOGIT_UNITS = 65536.0
-MAX_LOGIT = 512.0
-
 
 @dataclass(frozen=True)
 class BlockGraph:
@@ -41,7 +37,7 @@ class BlockGraph:
     exits: NDArray[np.int64]  # (n,): pixel of the image, outside the block, that the basin leads to; -1: it ends inside
     sizes: NDArray[np.int64]  # (n,): pixels
     squares: NDArray[np.int64]  # (n,): sum of squared flows, in the unit of kernels/borders.pxi
-    logits: NDArray[np.int64]  # (n,): sum of logits, in units of 1 / LOGIT_UNITS
+    logits: NDArray[np.int64]  # (n,): sum of logits, in the unit of `_flows.logit_sums`
     firsts: NDArray[np.int64]  # (n,): raster index in the image of the first pixel
     boxes: NDArray[np.int64]  # (n, 6): first and past-the-end coordinates in the image
     # Faces between two fragments, or between a fragment and a pixel of a block behind it in raster order.
@@ -102,13 +98,12 @@ def graph_of_block(
     face_first, face_second, sums = _sum_faces(faces, n, pixels)
     corner_first, corner_second = _corners(labels.image, n, pixels)
     rim_pixels, rim_fragments = _rim(fragments, block, grid)
-    logits = np.rint(np.clip(cellprob[place], -MAX_LOGIT, MAX_LOGIT).astype(np.float64) * LOGIT_UNITS)
     graph = BlockGraph(
         basins=basins,
         exits=exits[basins],
         sizes=components.sizes.astype(np.int64),
         squares=faces.squares[1 : n + 1],
-        logits=np.bincount(fragments.ravel(), logits.ravel(), n + 1)[1:].astype(np.int64),
+        logits=np.bincount(fragments.ravel(), as_logit_units(cellprob[place]).ravel(), n + 1)[1:].astype(np.int64),
         firsts=grid.flat_index(firsts),
         boxes=components.boxes.astype(np.int64) + origin,
         face_first=face_first,

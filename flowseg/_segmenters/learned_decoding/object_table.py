@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowseg._flows.flow_check import flow_errors
+from flowseg._flows.logit_sums import as_logit_units, mean_logits
+from flowseg._labels.diameters import diameters_of_sizes
 
 # Pixels that are counted at a time: `np.bincount` makes 64-bit copies of its arguments.
 CHUNK = 1 << 20
@@ -24,12 +26,12 @@ def describe_objects(
     """
     number, logits = masks.ravel(), cellprob.ravel()
     n = int(masks.max())
-    areas, total = np.zeros(n + 1, dtype=np.int64), np.zeros(n + 1)
+    areas, sums = np.zeros((2, n + 1), dtype=np.int64)
     for start in range(0, number.size, CHUNK):
         part = slice(start, start + CHUNK)
         areas += np.bincount(number[part], minlength=n + 1)
-        total += np.bincount(number[part], logits[part], n + 1)
-    areas, total = areas[1:], total[1:]
+        sums += np.bincount(number[part], as_logit_units(logits[part]), n + 1).astype(np.int64)  # whole numbers
+    areas, sums = areas[1:], sums[1:]
     at_border = np.zeros(n + 1, dtype=bool)
     for axis in range(masks.ndim):
         if masks.shape[axis] > 1:  # as in `flows_to_masks`
@@ -37,8 +39,8 @@ def describe_objects(
     return {
         "label": np.arange(1, n + 1),
         "area": areas,
-        "diameter": 2.0 * np.sqrt(areas / np.pi),
+        "diameter": diameters_of_sizes(areas, 2),
         "flow_error": flow_errors(masks, flows, workers=workers),
-        "cellprob": total / areas,
+        "cellprob": mean_logits(sums, areas),
         "touches_border": at_border[1:],
     }

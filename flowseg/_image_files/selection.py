@@ -85,7 +85,8 @@ def choose_part(source: Source, selection: Selection, *, keep: str = "") -> Part
     names = name_axes(source, selection.axes)
     if names.count("Y") != 1 or names.count("X") != 1:
         raise InvalidFileError(
-            f"{source.path} must have rows and columns; it has axes {names} of shape {source.shape}."
+            f"{source.path} must have rows and columns; it has axes {names} of shape {source.shape}. Name them with "
+            "axes, one letter per axis, such as CYX."
         )
     index: list[int | list[int] | slice] = [
         0 if n == 1 and name not in "YX" + keep * (i == 0) else EVERYTHING

@@ -26,6 +26,10 @@ MAY_IMPORT = {
     "_segmenters": {"_checks", "_flows", "_intensities", "_labels", "_nets", "_system", "metrics"},
     "plot": {"_checks", "_images", "_labels", "_system", "metrics"},
     "io": {"_checks", "_flows", "_image_files", "_labels", "_system", "plot"},
+    "blockwise": {
+        "_checks", "_flows", "_image_files", "_images", "_intensities", "_labels", "_nets", "_segmenters", "_system",
+        "io", "metrics",
+    },  # fmt: skip
     "_report": {"_images", "_labels", "_system", "metrics"},
 }
 ALL = {*MAY_IMPORT, "_diffusion"}

@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from flowseg._image_files.multiscales import NAMES, SPACE, Multiscale, read_multiscales
 from flowseg._image_files.scenes import choose_scene
-from flowseg._image_files.source import Source
-from flowseg._image_files.zarr_nodes import StorageOptions, is_url, join, open_node, parent_of, parsing, read_part
+from flowseg._image_files.source import Index, Source
+from flowseg._image_files.zarr_nodes import (
+    StorageOptions,
+    is_url,
+    join,
+    open_node,
+    parent_of,
+    parsing_zarr,
+    read_array,
+    read_part,
+)
 from flowseg._system.invalid_file import InvalidFileError
 
 # More names that axes of arrays without OME metadata have.
@@ -76,12 +86,19 @@ class OmeZarrImage:
 
     def as_source(self, options: StorageOptions | None = None) -> Source:
         """Return the image as the readers of files see it."""
+        return self._source(lambda index: read_part(self.array, index, self.location, options))
+
+    def in_memory(self) -> Source:
+        """Return an array without a location as the readers of files see it."""
+        return self._source(lambda index: read_array(self.array, index, self.location))
+
+    def _source(self, read: Callable[[Index], NDArray[Any]]) -> Source:
         dtype = np.dtype(self.array.dtype).newbyteorder("=")
         if dtype.kind not in "buif":
             raise InvalidFileError(f"{self.location} must hold numbers; it has {dtype}.")
         shape = tuple(int(n) for n in self.array.shape)
         path = self.location if is_url(self.location) else Path(self.location)
-        return Source(path, self.axes, shape, dtype, lambda index: read_part(self.array, index, self.location, options))
+        return Source(path, self.axes, shape, dtype, read)
 
 
 @contextmanager
@@ -116,7 +133,7 @@ def _from_group(location: str, group: Any, scene: int | str | None, options: Sto
             raise InvalidFileError(f"{location} must be an OME-Zarr image, as the group around it lists; it is none.")
         attributes = _ome_of(group)
     if "multiscales" not in attributes:
-        with parsing(location), warnings.catch_warnings():
+        with parsing_zarr(location), warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # of files that are no nodes
             names = sorted(name for name, _ in group.members())
         inside = f" It holds {', '.join(names[:8])}: give the path of one of them." if names else ""
@@ -153,7 +170,7 @@ def _series(location: str, group: Any, options: StorageOptions | None) -> list[s
     listed = open_node(join(location, SERIES_GROUP), options)
     names = None if listed is None else _ome_of(listed).get(SERIES)
     if names is None:
-        with parsing(location):
+        with parsing_zarr(location):
             names = sorted((name for name, _ in group.groups() if name.isdecimal()), key=int)
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
         raise InvalidFileError(f"{location} must list its images by name; got {names!r}.")

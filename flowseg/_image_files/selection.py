@@ -10,7 +10,16 @@ from typing import Any
 from numpy.typing import NDArray
 
 from flowseg import _checks
-from flowseg._image_files.source import EVERYTHING, TRANSPOSED, Index, Source, orient, picked_shape
+from flowseg._image_files.source import (
+    EVERYTHING,
+    MIRRORED_COLUMNS,
+    MIRRORED_ROWS,
+    TRANSPOSED,
+    Index,
+    Source,
+    orient,
+    picked_shape,
+)
 from flowseg._system import memory
 from flowseg._system.invalid_file import InvalidFileError
 
@@ -75,6 +84,24 @@ class Part:
         """Read the pixels."""
         memory.check_image(self.source.path, self.shape, math.prod(self.shape) * self.source.dtype.itemsize)
         return orient(self.source.read(self.index), self.axes, self.source.orientation)
+
+    def read_window(self, rows: slice, columns: slice) -> NDArray[Any]:
+        """Read the pixels of rows and columns as viewers show them; slices need start and stop."""
+        orientation = self.source.orientation
+        stored = {
+            "Y": _from_end(rows, self.n_rows) if orientation in MIRRORED_ROWS else rows,
+            "X": _from_end(columns, self.n_columns) if orientation in MIRRORED_COLUMNS else columns,
+        }
+        if orientation in TRANSPOSED:
+            stored = {"Y": stored["X"], "X": stored["Y"]}
+        left = iter(self.axes)
+        index = tuple(entry if isinstance(entry, int) else stored.get(next(left), entry) for entry in self.index)
+        return orient(self.source.read(index), self.axes, orientation)
+
+
+def _from_end(window: slice, n: int) -> slice:
+    """Return a window of an axis that runs the other way."""
+    return slice(n - window.stop, n - window.start)
 
 
 def choose_part(source: Source, selection: Selection, *, keep: str = "") -> Part:

@@ -64,7 +64,7 @@ def open_node(location: str, options: StorageOptions | None = None) -> Any:
     zarr = need("zarr", "large")
     errors = need("zarr.errors", "large")
     given = options if is_url(location) else None
-    with parsing(location):
+    with parsing_zarr(location):
         for open_one in (zarr.open_array, zarr.open_group):
             extra = {} if open_one is zarr.open_array else {"use_consolidated": False}
             try:
@@ -75,7 +75,7 @@ def open_node(location: str, options: StorageOptions | None = None) -> Any:
 
 
 @contextmanager
-def parsing(location: str) -> Iterator[None]:
+def parsing_zarr(location: str) -> Iterator[None]:
     """Translate exceptions of zarr and of the storage behind it; only their calls belong in the block."""
     try:
         yield
@@ -91,21 +91,27 @@ def parsing(location: str) -> Iterator[None]:
 
 
 def read_part(array: Any, index: Index, location: str, options: StorageOptions | None = None) -> NDArray[Any]:
-    """Return a part of a zarr.Array; chunks that are not stored have its fill value.
+    """Return a part of a zarr.Array at a location; chunks that are not stored have its fill value.
 
     zarr takes every chunk of a store that vanishes for one that was never written. That is why the metadata are looked
     for again after the read.
     """
+    part = read_array(array, index, location)
+    check_in_place(location, options)
+    return part
+
+
+def read_array(array: Any, index: Index, location: str) -> NDArray[Any]:
+    """Return a part of a zarr.Array, wherever it is."""
     shape = picked_shape(array.shape, index)
     listed = next(((axis, entry) for axis, entry in enumerate(index) if isinstance(entry, list)), None)
-    with parsing(location):
+    with parsing_zarr(location):
         if listed is None:
             part = np.asarray(array[index])
         else:
             axis, numbers = listed
             parts = [np.asarray(array[(*index[:axis], n, *index[axis + 1 :])]) for n in numbers]
             part = np.stack(parts, axis=sum(not isinstance(entry, int) for entry in index[:axis]))
-    check_in_place(location, options)
     if part.shape != shape:
         raise InvalidFileError(f"{location} must hold its chunks; a part of shape {shape} has shape {part.shape}.")
     return part.astype(part.dtype.newbyteorder("="), copy=False)

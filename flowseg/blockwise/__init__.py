@@ -1,0 +1,1 @@
+"""Segment images larger than memory, block by block, to the masks of the whole image."""

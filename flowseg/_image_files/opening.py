@@ -9,9 +9,11 @@ from pathlib import Path
 
 from flowseg._image_files.bioio_formats import is_vendor_file, open_scene
 from flowseg._image_files.find_and_pair import SUFFIXES
+from flowseg._image_files.ome_zarr import open_zarr_image
 from flowseg._image_files.png_jpeg_bmp import is_picture, open_picture
 from flowseg._image_files.source import Source
 from flowseg._image_files.tiff import is_tiff, open_tiff
+from flowseg._image_files.zarr_nodes import is_zarr
 from flowseg._system import memory
 from flowseg._system.invalid_file import InvalidFileError, check_regular
 
@@ -19,6 +21,10 @@ from flowseg._system.invalid_file import InvalidFileError, check_regular
 @contextmanager
 def open_image(path: Path, scene: int | str | None, *, labels: bool = False) -> Iterator[Source]:
     """Open an image; only its axes are read."""
+    if is_zarr(path):
+        with memory.naming(path), open_zarr_image(path, scene) as source:
+            yield source
+        return
     if path.is_dir():
         raise InvalidFileError(f"{path} must be an image file; it is a folder.")
     check_regular(path)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from flowseg import _checks
 from flowseg._image_files.labels import as_label_image
 from flowseg._image_files.opening import open_image
-from flowseg._image_files.selection import ALL, AXES, Selection, choose_part
+from flowseg._image_files.selection import ALL, AXES, Part, Selection, choose_part
 from flowseg._image_files.source import Source
 from flowseg._labels.from_rgb import masks_from_rgb
 from flowseg._system import memory
@@ -42,7 +42,8 @@ def read_image(
     ----------
     path : path
         TIFF (OME-TIFF and ImageJ's among them), PNG, JPEG or BMP file; with the extra ``bioio`` also Zeiss
-        ``.czi``, Nikon ``.nd2`` and Leica ``.lif``, and other formats for which a reader of bioio is installed.
+        ``.czi``, Nikon ``.nd2`` and Leica ``.lif``, and other formats for which a reader of bioio is installed; with
+        the extra ``large`` also a folder that is OME-Zarr 0.4 or 0.5, or an array of zarr.
     axes : str, optional
         Names of the axes, in the order of the array in the file, if the file names none or wrong ones: T time, Z
         planes, C channels, Y rows, X columns, S samples of color. For example "CYX" for pages that are channels.
@@ -97,11 +98,7 @@ def read_image(
     _checks.check_flag(keep_color, "keep_color")
     file = Path(path)
     with open_image(file, scene) as source:
-        part = choose_part(source, Selection(axes, channel, z, t))
-        if sorted(part.axes.replace("S", "C")) not in (["X", "Y"], ["C", "X", "Y"]):
-            raise InvalidFileError(
-                f"{path} must be one image; it has axes {part.axes} of shape {part.shape}. {_advice(part.axes)}"
-            )
+        part = choose_one_image(source, Selection(axes, channel, z, t))
         array = part.read()
         array = array.transpose([part.axes.index(name) for name in ("Y", "X", "C", "S") if name in part.axes])
         if "S" not in part.axes or channel is not None or not np.issubdtype(array.dtype, np.integer):
@@ -188,6 +185,16 @@ def check_image_memory(path: StrPath, bytes_per_pixel: int, selection: Selection
         n_channels = math.prod(n for n, name in zip(part.shape, part.axes, strict=True) if name in "CS")
         n_bytes = n_pixels * (n_channels * source.dtype.itemsize + bytes_per_pixel)
         memory.check_image(source.path, (part.n_rows, part.n_columns), n_bytes)
+
+
+def choose_one_image(source: Source, selection: Selection) -> Part:
+    """Return the part of a file that is selected, which must be one image with rows and columns, at most channels."""
+    part = choose_part(source, selection)
+    if sorted(part.axes.replace("S", "C")) not in (["X", "Y"], ["C", "X", "Y"]):
+        raise InvalidFileError(
+            f"{source.path} must be one image; it has axes {part.axes} of shape {part.shape}. {_advice(part.axes)}"
+        )
+    return part
 
 
 def read_labels(path: Path, selection: Selection = ALL) -> tuple[NDArray[Any], str]:

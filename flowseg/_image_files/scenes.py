@@ -11,7 +11,7 @@ from flowseg import _checks
 NAMED = 8
 
 
-def choose_scene(names: Sequence[str], scene: int | str | None, path: Path) -> int:
+def choose_scene(names: Sequence[str], scene: int | str | None, path: Path | str) -> int:
     """Return the number of the scene to read; raise ValueError if none is given of several, or there is no such one."""
     listed = ", ".join(repr(name) for name in names[:NAMED]) + ("" if len(names) <= NAMED else ", ...")
     if scene is None:

@@ -10,7 +10,16 @@ from typing import Any
 from numpy.typing import NDArray
 
 from flowseg import _checks
-from flowseg._image_files.source import EVERYTHING, TRANSPOSED, Index, Source, orient, picked_shape
+from flowseg._image_files.source import (
+    EVERYTHING,
+    MIRRORED_COLUMNS,
+    MIRRORED_ROWS,
+    TRANSPOSED,
+    Index,
+    Source,
+    orient,
+    picked_shape,
+)
 from flowseg._system import memory
 from flowseg._system.invalid_file import InvalidFileError
 
@@ -76,6 +85,24 @@ class Part:
         memory.check_image(self.source.path, self.shape, math.prod(self.shape) * self.source.dtype.itemsize)
         return orient(self.source.read(self.index), self.axes, self.source.orientation)
 
+    def read_window(self, rows: slice, columns: slice) -> NDArray[Any]:
+        """Read the pixels of rows and columns as viewers show them; slices need start and stop."""
+        orientation = self.source.orientation
+        stored = {
+            "Y": _from_end(rows, self.n_rows) if orientation in MIRRORED_ROWS else rows,
+            "X": _from_end(columns, self.n_columns) if orientation in MIRRORED_COLUMNS else columns,
+        }
+        if orientation in TRANSPOSED:
+            stored = {"Y": stored["X"], "X": stored["Y"]}
+        left = iter(self.axes)
+        index = tuple(entry if isinstance(entry, int) else stored.get(next(left), entry) for entry in self.index)
+        return orient(self.source.read(index), self.axes, orientation)
+
+
+def _from_end(window: slice, n: int) -> slice:
+    """Return a window of an axis that runs the other way."""
+    return slice(n - window.stop, n - window.start)
+
 
 def choose_part(source: Source, selection: Selection, *, keep: str = "") -> Part:
     """Return the part of an image that is selected; its scene is chosen already.
@@ -85,7 +112,8 @@ def choose_part(source: Source, selection: Selection, *, keep: str = "") -> Part
     names = name_axes(source, selection.axes)
     if names.count("Y") != 1 or names.count("X") != 1:
         raise InvalidFileError(
-            f"{source.path} must have rows and columns; it has axes {names} of shape {source.shape}."
+            f"{source.path} must have rows and columns; it has axes {names} of shape {source.shape}. Name them with "
+            "axes, one letter per axis, such as CYX."
         )
     index: list[int | list[int] | slice] = [
         0 if n == 1 and name not in "YX" + keep * (i == 0) else EVERYTHING

@@ -61,7 +61,7 @@ def check_content(path: Path, kind: str) -> None:
 class Source:
     """An image of a file, its axes in the order of the file; ``read`` gives a part of it."""
 
-    path: Path
+    path: Path | str  # a URL is text
     axes: str
     shape: tuple[int, ...]
     dtype: np.dtype[Any]

@@ -36,7 +36,7 @@ VALUES_WITH_PALETTE = ("imagej", "ome", "lsm", "fluoview", "stk", "mmstack", "nd
 
 def is_tiff(path: Path) -> bool:
     """Return whether a file has the name of a TIFF."""
-    return path.suffix.lower() in (".tif", ".tiff")
+    return path.suffix.lower() in (".tif", ".tiff", ".svs")
 
 
 KIND = "TIFF file"

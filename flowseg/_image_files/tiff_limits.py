@@ -62,38 +62,50 @@ def check_parts(page: Any, stored: StoredFile) -> None:
     """Refuse strips and tiles that are larger than declared, or larger than memory allows."""
     with stored.parsing():
         keyframe, places = page.keyframe, list(zip(page.dataoffsets, page.databytecounts, strict=False))
-        is_tiled, is_contiguous, compression = keyframe.is_tiled, page.is_contiguous, int(keyframe.compression)
-        if is_tiled:
-            shape, depth = (keyframe.tilelength, keyframe.tilewidth), max(keyframe.tiledepth, 1)
-        else:
-            shape, depth = (min(keyframe.rowsperstrip, keyframe.imagelength), keyframe.imagewidth), 1
+        is_contiguous, compression = page.is_contiguous, int(keyframe.compression)
+        shape, depth = _part_shape(keyframe)
         page_shape, n_samples, itemsize = tuple(keyframe.shape), keyframe.samplesperpixel, keyframe.dtype.itemsize
-        handle = page.parent.filehandle
     n_bytes = math.prod(shape) * depth * n_samples * itemsize * min(len(places), MOST_AT_A_TIME)
     memory.check_image(stored.path, page_shape, math.prod(page_shape) * itemsize + n_bytes * (not is_contiguous))
-    if compression not in (*tifffile.TIFF.IMAGE_COMPRESSIONS, LERC):
-        return  # tifffile gives these decoders as much room as the page declares
-    for offset, count in places:
-        if count:
-            with handle.lock, stored.parsing():
-                head = _read_head(handle, offset, min(count, HEAD))
-            found = coded_shape(head)
-            if found is not None and math.prod(found) > math.prod(shape) * depth:
-                raise InvalidFileError(
-                    f"{stored.path} must have strips or tiles of at most {shape}, as it declares; one is of {found}."
-                )
+    if compression in (*tifffile.TIFF.IMAGE_COMPRESSIONS, LERC):
+        for offset, count in places:
+            if count:
+                check_part(page, stored, offset, count)
 
 
-def _read_head(handle: Any, offset: int, count: int) -> bytes:
+def check_part(page: Any, stored: StoredFile, offset: int, count: int) -> None:
+    """Refuse a strip or tile that is larger than declared, where its decoder takes the size from its data."""
+    with stored.parsing():
+        keyframe, handle = page.keyframe, page.parent.filehandle
+        if int(keyframe.compression) not in (*tifffile.TIFF.IMAGE_COMPRESSIONS, LERC):
+            return  # tifffile gives these decoders as much room as the page declares
+        shape, depth = _part_shape(keyframe)
+        head = read_part(handle, offset, min(count, HEAD))
+    found = coded_shape(head)
+    if found is not None and math.prod(found) > math.prod(shape) * depth:
+        raise InvalidFileError(
+            f"{stored.path} must have strips or tiles of at most {shape}, as it declares; one is of {found}."
+        )
+
+
+def _part_shape(keyframe: Any) -> tuple[tuple[int, int], int]:
+    """Return rows and columns of strips or tiles, and their depth."""
+    if keyframe.is_tiled:
+        return (keyframe.tilelength, keyframe.tilewidth), max(keyframe.tiledepth, 1)
+    return (min(keyframe.rowsperstrip, keyframe.imagelength), keyframe.imagewidth), 1
+
+
+def read_part(handle: Any, offset: int, count: int) -> bytes:
     """Return bytes of a file that tifffile may have closed."""
-    closed = handle.closed
-    if closed:
-        handle.open()
-    handle.seek(offset)
-    head = handle.read(count)
-    if closed:
-        handle.close()
-    return bytes(head)
+    with handle.lock:
+        closed = handle.closed
+        if closed:
+            handle.open()
+        handle.seek(offset)
+        part = handle.read(count)
+        if closed:
+            handle.close()
+    return bytes(part)
 
 
 def _check_ome(text: str, stored: StoredFile) -> None:

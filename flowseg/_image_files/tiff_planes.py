@@ -15,8 +15,9 @@ import tifffile
 from numpy.typing import NDArray
 
 from flowseg._image_files.ome_sets import check_partner, missing_plane
-from flowseg._image_files.source import Index, pick, picked_shape
+from flowseg._image_files.source import EVERYTHING, Index, pick, picked_shape
 from flowseg._image_files.tiff_limits import check_parts
+from flowseg._image_files.tiff_windows import WINDOW_AXES, WindowReader
 from flowseg._system import memory
 from flowseg._system.invalid_file import InvalidFileError, StoredFile
 
@@ -56,7 +57,7 @@ class Planes:
                 f"{stored.path} must hold the {n_pages} planes that its metadata describe, shape {shape}; it has "
                 f"{n_stored}."
             )
-        self.leading, self.page_shape = shape[: starts[0]], shape[starts[0] :]
+        self.leading, self.page_shape, self.page_axes = shape[: starts[0]], shape[starts[0] :], axes[starts[0] :]
         example = np.zeros(page_shape if transform else 0, self.stored_dtype)
         seen = example if transform is None else transform(example)
         self.dtype: np.dtype[Any] = np.dtype(np.uint8) if seen.dtype == bool else seen.dtype.newbyteorder("=")
@@ -80,10 +81,36 @@ class Planes:
 
     def _read_page(self, place: tuple[int, ...], index: Index) -> NDArray[Any]:
         plane = int(np.ravel_multi_index(place, self.leading)) if place else 0
-        page = self._map_page(plane) if self.is_contiguous else self._decode_page(plane)
+        if self.is_contiguous:
+            page = self._map_page(plane)
+        else:
+            window = self._window(index)
+            page = self._decode_page(plane) if window is None else self._decode_window(plane, *window)
+            if window is not None:
+                index = tuple(EVERYTHING if name in "YX" else i for name, i in zip(self._seen_axes, index, strict=True))
         if self.transform is not None:
             page = self.transform(page)
         return np.array(pick(page, index))
+
+    @property
+    def _seen_axes(self) -> str:
+        return self.axes[len(self.leading) :]
+
+    def _window(self, index: Index) -> tuple[slice, slice] | None:
+        """Return the rows and columns of a part that needs less than a page; None where pages are read whole."""
+        if self.page_axes not in WINDOW_AXES:
+            return None
+        slices = []
+        for name in "YX":
+            place, n = index[self._seen_axes.index(name)], self.page_shape[self.page_axes.index(name)]
+            if not isinstance(place, slice) or place.step not in (None, 1):
+                return None
+            start, stop, _ = place.indices(n)
+            slices.append(slice(start, max(start, stop)))
+        is_whole = all(
+            n.stop - n.start == self.page_shape[self.page_axes.index(a)] for n, a in zip(slices, "YX", strict=True)
+        )
+        return None if is_whole else (slices[0], slices[1])
 
     def _map_page(self, plane: int) -> NDArray[Any]:
         dtype = self.stored_dtype.newbyteorder(self.file.byteorder)
@@ -97,14 +124,7 @@ class Planes:
         return np.memmap(self.stored.path, dtype, "r", offset, self.page_shape)
 
     def _decode_page(self, plane: int) -> NDArray[Any]:
-        with self.stored.parsing():
-            page = self.series[plane]
-            metadata = self.file.ome_metadata or ""
-        if page is None:
-            raise missing_plane(self.stored, metadata, self.number, plane)
-        partner = StoredFile(Path(page.parent.filehandle.path), self.stored.kind)
-        if page.parent is not self.file:
-            check_partner(self.stored, metadata, self.number, plane, partner.path)
+        page, partner = self._find_page(plane)
         _check_segments(page, partner)
         _check_compression(page, partner)
         check_parts(page, partner)
@@ -114,6 +134,23 @@ class Planes:
         if array.size != math.prod(self.page_shape):
             raise partner.invalid(f"a page of shape {array.shape} instead of {self.page_shape}")
         return array.reshape(self.page_shape)
+
+    def _decode_window(self, plane: int, rows: slice, columns: slice) -> NDArray[Any]:
+        page, partner = self._find_page(plane)
+        _check_compression(page, partner)
+        return WindowReader(page, partner).read(rows, columns)
+
+    def _find_page(self, plane: int) -> tuple[Any, StoredFile]:
+        """Return a page and the file that holds it."""
+        with self.stored.parsing():
+            page = self.series[plane]
+            metadata = self.file.ome_metadata or ""
+        if page is None:
+            raise missing_plane(self.stored, metadata, self.number, plane)
+        partner = StoredFile(Path(page.parent.filehandle.path), self.stored.kind)
+        if page.parent is not self.file:
+            check_partner(self.stored, metadata, self.number, plane, partner.path)
+        return page, partner
 
 
 def _check_whole(places: list[Any], path: Path) -> None:

@@ -41,7 +41,7 @@ class NeedsMemoryError(MemoryError):
         File whose content it is; `naming` sets it where the code that measures does not know it.
     """
 
-    def __init__(self, what: str, n_bytes: int, available: int, path: Path | None = None) -> None:
+    def __init__(self, what: str, n_bytes: int, available: int, path: Path | str | None = None) -> None:
         super().__init__(what, n_bytes, available, path)
         self.what, self.n_bytes, self.available, self.path = what, n_bytes, available, path
 
@@ -52,7 +52,7 @@ class NeedsMemoryError(MemoryError):
         )
 
 
-def check(n_bytes: int, what: str = "it", path: Path | None = None) -> None:
+def check(n_bytes: int, what: str = "it", path: Path | str | None = None) -> None:
     """Raise NeedsMemoryError where something takes more than is allowed."""
     if n_bytes <= SMALL:
         return
@@ -61,7 +61,7 @@ def check(n_bytes: int, what: str = "it", path: Path | None = None) -> None:
         raise NeedsMemoryError(what, n_bytes, available, path)
 
 
-def check_image(path: Path, shape: tuple[int, ...], n_bytes: int) -> None:
+def check_image(path: Path | str, shape: tuple[int, ...], n_bytes: int) -> None:
     """Raise NeedsMemoryError for an image that does not fit."""
     check(n_bytes, f"with shape {shape} it", path)
 

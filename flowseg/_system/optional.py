@@ -6,7 +6,7 @@ import importlib
 from typing import Any
 
 # Extras whose packages are useful only together.
-BUNDLES = {"bioio": "bioio bioio-czi bioio-lif bioio-nd2"}
+BUNDLES = {"bioio": "bioio bioio-czi bioio-lif bioio-nd2", "large": "zarr dask distributed"}
 
 
 def need(package: str, extra: str) -> Any:

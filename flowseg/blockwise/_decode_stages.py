@@ -67,6 +67,10 @@ class Decoding:
         """Return the merged objects; read once per process."""
         return job.keep(self.merge, lambda: job.read_record(self.merge, 0))
 
+    def read_numbers(self, job: Job) -> Record:
+        """Return the final labels and the table of objects; read once per process."""
+        return job.keep(self.objects, lambda: job.read_record(self.objects, 0))
+
 
 @dataclass(frozen=True)
 class FragmentsStage:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flowseg._nets.sizes import MAX_PASSES, median_diameter
+from flowseg._nets.sizes import MAX_PASSES, diameter_of_sizes
 from flowseg._nets.tiles import run_tile
 from flowseg.blockwise._decode_stages import Decoding
 from flowseg.blockwise._job import Job
@@ -72,7 +72,7 @@ class SizeStage:
         data = RunData.of(job)
         sizes, seen = data.pipeline.fitted.sizes, data.seen_size(self.pass_number)
         labels = job.read_record(self.decoding.objects, 0)
-        found = median_diameter(labels["table-area"])
+        found = diameter_of_sizes(labels["table-area"])
         first = self.pass_number == 0
         size = None
         if self.pass_number + 1 < MAX_PASSES and not data.is_reduced(self.pass_number):

@@ -17,7 +17,10 @@ from flowseg._segmenters.pipeline import Pipeline, pipeline_of
 from flowseg.blockwise._job import Job
 from flowseg.blockwise._limit_stages import read_limits
 from flowseg.blockwise._regions import Block, BlockGrid
-from flowseg.blockwise._source import Source, open_saved_source
+from flowseg.blockwise._open_source import open_spec
+from flowseg.blockwise._saved_specs import IMAGE_NAME, LABELS_NAME, read_spec
+from flowseg.blockwise._labels_store import LabelsStore, open_labels
+from flowseg.blockwise._source import Source
 from flowseg.blockwise._tile_outputs import TileOutputs
 
 if TYPE_CHECKING:
@@ -59,7 +62,12 @@ class RunData:
     @cached_property
     def source(self) -> Source:
         """The image."""
-        return open_saved_source(self.job.folder)
+        return open_spec(read_spec(self.job.folder / IMAGE_NAME))
+
+    @cached_property
+    def labels(self) -> LabelsStore:
+        """The output."""
+        return open_labels(read_spec(self.job.folder / LABELS_NAME))
 
     @cached_property
     def pipeline(self) -> Pipeline:
@@ -74,7 +82,7 @@ class RunData:
     @cached_property
     def limits(self) -> Limits | None:
         """Intensities that the network sees as 0 and 1; None: the image is constant."""
-        return read_limits(self.job)
+        return read_limits(self)
 
     @property
     def estimates(self) -> str | None:

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.measure import label as label_components
-from skimage.segmentation import expand_labels, find_boundaries
+from skimage.segmentation import find_boundaries
 
 from flowseg import _checks
+from flowseg._labels.expansion import expand_objects
 from flowseg._labels.overlaps import number_objects
 from flowseg._segmenters.codecs.codec import NO_OBJECT, Codec, Masks, Outputs, fill_outputs
 from flowseg._segmenters.learned_decoding.find_objects import Decoding
@@ -61,14 +62,27 @@ class BoundaryCodec(Codec):
 
     def decode(self, outputs: Outputs, learned: Decoding) -> Masks:  # noqa: ARG002
         """Return masks: connected components of the interior, expanded by the boundary, small ones dropped."""
-        components = label_components(outputs.array.argmax(axis=-1) == INTERIOR, connectivity=1)
-        # The boundary is as wide as the network saw it, in pixels of the image.
-        expanded = expand_labels(components, distance=max(1.0, BOUNDARY_WIDTH / outputs.factor))
-        keep = np.bincount(expanded.ravel()) >= max(self.min_size, 1)
-        keep[0] = False
-        number = np.where(keep, np.cumsum(keep), 0)
-        masks: Masks = number[expanded].astype(np.int32)
-        return masks
+        expanded = expand_objects(find_interiors(outputs.array), expansion_distance(outputs.factor))
+        number = number_large_objects(np.bincount(expanded.ravel()), self.min_size)
+        return number[expanded]
+
+
+def find_interiors(outputs: NDArray[np.float32]) -> NDArray[np.int32]:
+    """Return the connected components of pixels whose largest output is the interior, 1..n in raster order."""
+    components: NDArray[np.int32] = label_components(outputs.argmax(axis=-1) == INTERIOR, connectivity=1)
+    return components.astype(np.int32, copy=False)
+
+
+def expansion_distance(factor: float) -> float:
+    """Return how far decoding expands components, in pixels: the boundary is as wide as the network saw it."""
+    return max(1.0, BOUNDARY_WIDTH / factor)
+
+
+def number_large_objects(sizes: NDArray[np.integer], min_size: int) -> NDArray[np.int32]:
+    """Return final labels, 1..n for those of at least ``min_size`` pixels and else 0; entry 0 is the background."""
+    keep = sizes >= max(min_size, 1)
+    keep[0] = False
+    return np.where(keep, np.cumsum(keep), 0).astype(np.int32)
 
 
 def _extend(objects: NDArray[Any], unknown: NDArray[np.bool_]) -> NDArray[Any]:

@@ -82,12 +82,19 @@ def _score_objects(
 ) -> tuple[NDArray[np.int32], Table]:
     """Return the objects whose score reaches the threshold, if there is one, numbered again, and their table."""
     objects = describe_objects(masks, flows, cellprob, workers=workers)
+    number, kept = score_objects(objects, decoding)
+    return (masks if kept["label"].size == objects["label"].size else number[masks]), kept
+
+
+def score_objects(objects: Table, decoding: Decoding) -> tuple[NDArray[np.int32], Table]:
+    """Return new numbers of the objects 0..n, 0 for scores below the threshold, and the table of the others."""
+    n = objects["label"].size
     if decoding.calibration is None:
-        return masks, objects | {"score": np.full(objects["label"].size, np.nan)}
-    objects["score"] = decoding.calibration.score(objects)
+        return np.arange(n + 1, dtype=np.int32), objects | {"score": np.full(n, np.nan)}
+    scored = objects | {"score": decoding.calibration.score(objects)}
     if decoding.thresholds.score_threshold is None:
-        return masks, objects
-    keep = objects["score"] >= decoding.thresholds.score_threshold
+        return np.arange(n + 1, dtype=np.int32), scored
+    keep = scored["score"] >= decoding.thresholds.score_threshold
     number = np.concatenate([[0], np.where(keep, np.cumsum(keep), 0)]).astype(np.int32)
-    kept = {name: column[keep] for name, column in objects.items()}
-    return number[masks], kept | {"label": np.arange(1, np.count_nonzero(keep) + 1)}
+    kept = {name: column[keep] for name, column in scored.items()}
+    return number, kept | {"label": np.arange(1, np.count_nonzero(keep) + 1)}

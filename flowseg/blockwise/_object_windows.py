@@ -1,0 +1,74 @@
+"""Windows of the label image of objects, put together from the fragments of blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flowseg.blockwise._regions import Block, BlockGrid
+
+# Blocks whose fragments are held at a time. Source: an object that is not much larger than the distance between corners
+# of blocks touches at most this many of a 2-D image.
+MAX_BLOCKS = 4
+
+# Returns the label image of the fragments of a block, given its index; a memory map will do.
+ReadFragments = Callable[[int], NDArray[np.int32]]
+
+
+class FragmentTable(Protocol):
+    """Numbers of the fragments of all blocks, as `Objects` and `InteriorComponents` hold them."""
+
+    def of_block(self, index: int) -> NDArray[np.int32]:
+        """Return the number of fragment 0, 1, ... of a block."""
+
+
+class ObjectWindows:
+    """Reads windows of the label image that a table of fragments stands for; holds up to `MAX_BLOCKS` blocks.
+
+    Parameters
+    ----------
+    table : FragmentTable
+        The numbers of fragments.
+    grid : BlockGrid
+        The blocks of the image.
+    read_fragments : callable
+        Returns the label image of the fragments of a block.
+    """
+
+    def __init__(self, table: FragmentTable, grid: BlockGrid, read_fragments: ReadFragments) -> None:
+        self.grid = grid
+        self.fragments = lru_cache(MAX_BLOCKS)(read_fragments)
+        self.numbers = lru_cache(MAX_BLOCKS)(table.of_block)
+
+    def read(self, box: Block) -> NDArray[np.int32]:
+        """Return the label image in a box of the image."""
+        return self._read(box, lambda numbers: numbers)
+
+    def read_mask(self, box: Block, number: int) -> NDArray[np.int32]:
+        """Return 1 where the object ``number`` is, and 0 elsewhere."""
+        return self._read(box, lambda numbers: (numbers == number).astype(np.int32))
+
+    def _read(self, box: Block, change: Callable[[NDArray[np.int32]], NDArray[np.int32]]) -> NDArray[np.int32]:
+        window = np.zeros(box.shape, dtype=np.int32)
+        for block in self.grid.touched(box):
+            common = intersection(block, box)
+            fragments = self.fragments(block.index)[common.inside(block)]
+            window[common.inside(box)] = change(self.numbers(block.index))[fragments]
+        return window
+
+
+def intersection(a: Block, b: Block) -> Block:
+    """Return the common part of two boxes that overlap."""
+    start = [max(pair) for pair in zip(a.start, b.start, strict=True)]
+    stop = [min(pair) for pair in zip(a.stop, b.stop, strict=True)]
+    return Block(a.index, (start[0], start[1], start[2]), (stop[0], stop[1], stop[2]))
+
+
+def box_of(coordinates: NDArray[np.integer]) -> Block:
+    """Return the box with these six coordinates, first and past-the-end."""
+    a, b, c, d, e, f = (int(value) for value in coordinates)
+    return Block(0, (a, b, c), (d, e, f))

@@ -35,11 +35,6 @@ class Stage(Protocol):
 StagesOf = Callable[[Plan], Sequence[Stage]]
 
 
-def stages_of(plan: Plan) -> Sequence[Stage]:
-    """Return the stages of a plan, in order."""
-    raise NotImplementedError(f"stages of a {plan.kind}")
-
-
 def find_stage(stages: Sequence[Stage], name: str) -> Stage:
     """Return the stage of this name."""
     return next(stage for stage in stages if stage.name == name)

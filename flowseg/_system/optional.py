@@ -6,7 +6,7 @@ import importlib
 from typing import Any
 
 # Extras whose packages are of no use one by one.
-BUNDLES = {"bioio": "bioio bioio-czi bioio-lif bioio-nd2"}
+BUNDLES = {"bioio": "bioio bioio-czi bioio-lif bioio-nd2", "large": "zarr dask distributed"}
 
 
 def need(package: str, extra: str) -> Any:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from flowseg._checks import as_number, as_workers
+from flowseg._system import locks
 from flowseg.blockwise._job import open_job, remove_work_folder, work_folder_of
 from flowseg.blockwise._plan import Plan
 from flowseg.blockwise._run import check_finished
 from flowseg.blockwise._runners.parts import TIMEOUT, check_part, run_stages_of_part
 from flowseg.blockwise._runners.progress import StageProgress
 from flowseg.blockwise._stages import StagesOf, stages_of
-from flowseg._checks import as_number, as_workers
-from flowseg._system import locks
 
 
 def plan(

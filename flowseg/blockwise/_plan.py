@@ -42,8 +42,8 @@ class ImageIdentity:
 class Plan:
     """Everything that decides the result of a run.
 
-    ``kind`` is the class of the segmenter, ``model`` the hash of its file, and ``settings`` are pairs of name and value:
-    its thresholds and other parameters. ``diameters`` is None where they are estimated or those of training.
+    ``kind`` is the class of the segmenter, ``model`` the hash of its file, and ``settings`` are pairs of name and
+    value: its thresholds and other parameters. ``diameters`` is None where they are estimated or those of training.
     """
 
     image: ImageIdentity

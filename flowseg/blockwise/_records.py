@@ -94,7 +94,7 @@ def write_large(path: Path, array: Array) -> LargeArray:
     def write(beside: Path) -> None:
         with open(beside, "wb") as file:
             checked = _Checked(file)
-            npy.write_array(checked, np.ascontiguousarray(array), allow_pickle=False)  # type: ignore[arg-type]
+            npy.write_array(checked, np.ascontiguousarray(array), allow_pickle=False)
         written.append(LargeArray(checked.n_bytes, checked.crc32))
 
     files.write_whole(path, write, through_links=False)

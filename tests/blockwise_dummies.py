@@ -3,8 +3,10 @@
 Every task appends a line to ``../log/STAGE-INDEX`` when it begins and when it has ended.
 """
 
+import json
 import os
 import signal
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -114,3 +116,32 @@ def counts(folder):
     """How often each task has ended."""
     log = Path(folder).parent / "log"
     return {file.name: file.read_text().count("done") for file in log.iterdir()} if log.is_dir() else {}
+
+
+# A whole run in a process of its own, which tests kill: arguments are the top folder and the number of workers.
+RUN = """
+import json, sys
+sys.path[:] = json.loads(sys.argv[1])
+from pathlib import Path
+import blockwise_dummies as dummies
+from flowseg.blockwise._job import holding_job, work_folder_of
+from flowseg.blockwise._run import run_stages
+top = Path(sys.argv[2])
+with holding_job(work_folder_of(top / "out.zarr"), dummies.with_settings(seconds=float(sys.argv[4])), resume=True) as job:
+    run_stages(job, dummies.stages_of, workers=int(sys.argv[3]))
+"""
+# One part of a run that is planned: arguments are the top folder, the part, the number of parts and the timeout.
+PART = """
+import json, sys
+sys.path[:] = json.loads(sys.argv[1])
+from pathlib import Path
+import blockwise_dummies as dummies
+from flowseg import blockwise
+part, n_parts, timeout = int(sys.argv[3]), int(sys.argv[4]), float(sys.argv[5])
+blockwise.run_part(Path(sys.argv[2]) / "out.zarr", part, n_parts, timeout=timeout, stages=dummies.stages_of)
+"""
+
+
+def words(code, *arguments):
+    """The command line of one of these programs, which imports from the same places as this process."""
+    return [sys.executable, "-c", code, json.dumps(sys.path), *map(str, arguments)]

@@ -145,13 +145,15 @@ def test_commands_print_in_one_place(module):
 
 STEPS = ("parse", "find", "plan", "run", "report")
 COMMANDS = ("check", "mend", "convert", "train", "tune", "predict", "evaluate", "measure", "flows", "info")
+BLOCKS_COMMANDS = ("blocks plan", "blocks run", "blocks finish")
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", COMMANDS + BLOCKS_COMMANDS)
 def test_commands_take_the_same_steps(command):
     """Parse, find, plan, run, report: as the names of the functions that a command calls show."""
+    module, name = command.split()[0], command.split()[-1]
     (body,) = [
-        node for node in tree(f"cli/_{command}.py").body if isinstance(node, ast.FunctionDef) and node.name == command
+        node for node in tree(f"cli/_{module}.py").body if isinstance(node, ast.FunctionDef) and node.name == name
     ]
     calls = [node for node in ast.walk(body) if isinstance(node, ast.Call)]
     named = [(node.lineno, ast.unparse(node.func).split(".")[-1].lstrip("_").split("_")[0]) for node in calls]

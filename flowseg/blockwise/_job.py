@@ -79,9 +79,7 @@ class Job:
         if about is None:
             return False
         self._check_origin(about, stage, index)
-        return all(
-            _size(self.large_path(stage, index, name)) == large.n_bytes for name, large in about.large.items()
-        )
+        return all(_size(self.large_path(stage, index, name)) == large.n_bytes for name, large in about.large.items())
 
     def write_record(
         self, stage: str, index: int, arrays: Mapping[str, Array], large: Mapping[str, Array] | None = None
@@ -166,7 +164,9 @@ class Job:
     def _check_origin(self, about: About, stage: str, index: int) -> None:
         if (about.plan, about.stage, about.index) != (self._digest, stage, index):
             path = self.record_path(stage, index)
-            raise ValueError(f"{path} must be a record of this run; it is one of task {about.stage} {about.index} of another.")
+            raise ValueError(
+                f"{path} must be a record of this run; it is one of task {about.stage} {about.index} of another."
+            )
 
     def _make_folder(self, stage: str) -> None:
         try:

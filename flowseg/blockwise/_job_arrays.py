@@ -3,31 +3,16 @@
 from __future__ import annotations
 
 import os
-from typing import Any
-
+from flowseg._checks import as_number, as_workers
+from flowseg._system import locks
 from flowseg.blockwise._job import open_job, remove_work_folder, work_folder_of
+from flowseg.blockwise._label_stages import complete_labels
 from flowseg.blockwise._plan import Plan
 from flowseg.blockwise._run import check_finished
 from flowseg.blockwise._runners.parts import TIMEOUT, check_part, run_stages_of_part
 from flowseg.blockwise._runners.progress import StageProgress
-from flowseg.blockwise._stages import StagesOf, stages_of
-from flowseg._checks import as_number, as_workers
-from flowseg._system import locks
-
-
-def plan(
-    segmenter: Any,
-    image: Any,
-    output: str | os.PathLike[str],
-    *,
-    block_size: int | None = None,
-    diameters: Any = None,
-) -> Plan:
-    """Start a run without doing any of its tasks, and return its plan.
-
-    The work folder is ``output`` with ``.blocks`` after it. `run_part` does the tasks, `finish` ends the run.
-    """
-    raise NotImplementedError("stages")
+from flowseg.blockwise._segmenter_stages import stages_of
+from flowseg.blockwise._stages import StagesOf
 
 
 def run_part(
@@ -98,6 +83,8 @@ def finish(output: str | os.PathLike[str], *, keep: bool = False, stages: Stages
     job = open_job(folder)
     with locks.holding_file(folder, "flowseg.blockwise.finish", f"work folder {folder}"):
         check_finished(job, stages)
+        if stages is stages_of:
+            complete_labels(job)
         if not keep:
             remove_work_folder(folder)
     return job.plan

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import string
 from dataclasses import dataclass
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from flowseg.blockwise._decode_stages import Decoding
+from flowseg.blockwise._decodings import FINAL
 from flowseg.blockwise._job import Job
 from flowseg.blockwise._regions import BlockGrid
 from flowseg.blockwise._run_data import RunData
+
+if TYPE_CHECKING:
+    import zarr
 
 # Levels of a label image at most: sides of 2 ** 36 pixels.
 MAX_LEVELS = 26
@@ -74,8 +77,10 @@ class LevelStage:
         job.write_record(self.name, index, {})
 
 
-def n_objects(job: Job, decoding: Decoding) -> int:
-    """Return the number of objects of a run that is done."""
-    if decoding.find_pass(RunData.of(job)) is None:
-        return 0
-    return int(np.asarray(decoding.read_numbers(job)["table-label"]).size)
+def complete_labels(job: Job) -> zarr.Array:
+    """Write the metadata of the labels of a run that is done, and return them."""
+    data = RunData.of(job)
+    n_objects = 0
+    if FINAL.find_pass(data) is not None:
+        n_objects = FINAL.read_numbers(job)["table-label"].size
+    return data.labels.finish(n_objects)

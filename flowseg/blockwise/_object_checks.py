@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from flowseg._flows.flow_check import compare_flows
+from flowseg._flows.logit_sums import mean_logits
 from flowseg._labels.components import Components, renumber
 from flowseg._segmenters.learned_decoding.find_objects import Decoding, score_objects
 from flowseg._segmenters.learned_decoding.object_table import Table
-from flowseg.blockwise._block_graph import LOGIT_UNITS
 from flowseg.blockwise._merge import Objects
 from flowseg.blockwise._object_windows import ObjectWindows, box_of, intersection
 from flowseg.blockwise._regions import Block
@@ -125,7 +125,7 @@ def final_numbers(
         "area": areas,
         "diameter": 2.0 * np.sqrt(areas / np.pi),
         "flow_error": errors[passed] * areas / areas,  # rounded as in `flow_errors`
-        "cellprob": objects.logits[passed] / LOGIT_UNITS / areas,
+        "cellprob": mean_logits(objects.logits[passed], areas),
         "touches_border": touches_border[passed],
     }
     number, table = score_objects(table, decoding)

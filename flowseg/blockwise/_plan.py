@@ -10,13 +10,14 @@ from typing import Any
 
 from flowseg import __version__
 from flowseg._system import files
+from flowseg._system.invalid_file import InvalidFileError, StoredFile
 from flowseg._system.strict_json import read_strictly
 
 # Version of everything in a work folder: the plan and the records.
 SCHEMA = 1
 PLAN_NAME = "plan.json"
-# Characters of a plan at most; those of flowseg have about a thousand.
-MOST_CHARACTERS = 1 << 20
+# Bytes of a plan at most; those of flowseg have about a thousand.
+MAX_BYTES = 1 << 20
 # Hexadecimal digits of a digest that sentences show.
 SHOWN_DIGITS = 12
 
@@ -42,8 +43,8 @@ class ImageIdentity:
 class Plan:
     """Everything that decides the result of a run.
 
-    ``kind`` is the class of the segmenter, ``model`` the hash of its file, and ``settings`` are pairs of name and value:
-    its thresholds and other parameters. ``diameters`` is None where they are estimated or those of training.
+    ``kind`` is the class of the segmenter, ``model`` the hash of its file, and ``settings`` are pairs of name and
+    value: its thresholds and other parameters. ``diameters`` is None where they are estimated or those of training.
     """
 
     image: ImageIdentity
@@ -82,7 +83,7 @@ class Plan:
 def write_plan(folder: Path, plan: Plan) -> None:
     """Write the plan into a work folder, atomically."""
     text = plan.to_json().encode("ascii")
-    files.write_whole(folder / PLAN_NAME, lambda beside: beside.write_bytes(text), through_links=False)
+    files.write_atomically(folder / PLAN_NAME, lambda beside: beside.write_bytes(text), through_links=False)
 
 
 def read_plan(folder: Path) -> Plan:
@@ -95,89 +96,91 @@ def read_plan(folder: Path) -> Plan:
     ValueError
         If the file is damaged, or was written by a flowseg with another schema.
     """
-    file = folder / PLAN_NAME
-    if not file.is_file():
+    file = StoredFile(folder / PLAN_NAME, "plan of a block-wise run")
+    if not file.path.is_file():
         raise FileNotFoundError(f"work folder {folder} must hold a plan, {PLAN_NAME}; there is none.")
-    with files.naming_what_is_damaged(file, "plan of a block-wise run"):
-        if file.stat().st_size > MOST_CHARACTERS:
-            raise ValueError(f"more than {MOST_CHARACTERS} bytes")
-        document = read_strictly(file.read_text(encoding="ascii"))
-        if isinstance(document, dict) and document.get("schema") != SCHEMA:
-            raise ValueError(
-                f"{file} must be a plan of schema {SCHEMA}, which flowseg {__version__} continues; got schema "
-                f"{document.get('schema')!r}."
-            )
-        return _plan_of(document)
+    if file.path.stat().st_size > MAX_BYTES:
+        raise file.invalid(f"more than {MAX_BYTES} bytes")
+    with file.parsing(UnicodeDecodeError):
+        text = file.path.read_text(encoding="ascii")
+    document = read_strictly(text, file.invalid)
+    if isinstance(document, dict) and document.get("schema") != SCHEMA:
+        raise InvalidFileError(
+            f"{file.path} must be a plan of schema {SCHEMA}, which flowseg {__version__} continues; got schema "
+            f"{document.get('schema')!r}."
+        )
+    return _PlanReader(file).plan(document)
 
 
-def _plan_of(document: Any) -> Plan:
-    _check_names(document, Plan, "the plan")
-    _check_names(document["image"], ImageIdentity, "the image")
-    image = document["image"]
-    diameters = document["diameters"]
-    return Plan(
-        image=ImageIdentity(
-            location=_text(image["location"], "location"),
-            shape=tuple(_count(size, "shape") for size in _list(image["shape"], "shape")),
-            dtype=_text(image["dtype"], "dtype"),
-            digest=_text(image["digest"], "digest"),
-        ),
-        output=_text(document["output"], "output"),
-        kind=_text(document["kind"], "kind"),
-        model=_text(document["model"], "model"),
-        settings=tuple(_pair(pair) for pair in _list(document["settings"], "settings")),
-        block_size=_count(document["block_size"], "block_size"),
-        diameters=None if diameters is None else tuple(_number(d) for d in _list(diameters, "diameters")),
-        flowseg=_text(document["flowseg"], "flowseg"),
-    )
+class _PlanReader:
+    """Checks the values of a plan."""
 
+    def __init__(self, file: StoredFile) -> None:
+        self.file = file
 
-def _check_names(document: Any, cls: type[Plan] | type[ImageIdentity], title: str) -> None:
-    names = {field.name for field in fields(cls)}
-    if not isinstance(document, dict):
-        raise ValueError(f"{type(document).__name__} for {title}")
-    odd = sorted(names ^ set(document))
-    if odd:
-        raise ValueError(f"missing or unknown names in {title}: {', '.join(odd)}")
+    def plan(self, document: Any) -> Plan:
+        self._check_names(document, Plan, "the plan")
+        image = document["image"]
+        self._check_names(image, ImageIdentity, "the image")
+        diameters = document["diameters"]
+        return Plan(
+            image=ImageIdentity(
+                location=self._text(image["location"], "location"),
+                shape=tuple(self._count(size, "shape") for size in self._list(image["shape"], "shape")),
+                dtype=self._text(image["dtype"], "dtype"),
+                digest=self._text(image["digest"], "digest"),
+            ),
+            output=self._text(document["output"], "output"),
+            kind=self._text(document["kind"], "kind"),
+            model=self._text(document["model"], "model"),
+            settings=tuple(self._pair(pair) for pair in self._list(document["settings"], "settings")),
+            block_size=self._count(document["block_size"], "block_size"),
+            diameters=None
+            if diameters is None
+            else tuple(self._number(d) for d in self._list(diameters, "diameters")),
+            flowseg=self._text(document["flowseg"], "flowseg"),
+        )
 
+    def _check_names(self, document: Any, cls: type[Plan] | type[ImageIdentity], title: str) -> None:
+        names = {field.name for field in fields(cls)}
+        if not isinstance(document, dict):
+            raise self.file.invalid(f"{type(document).__name__} for {title}")
+        odd = sorted(names ^ set(document))
+        if odd:
+            raise self.file.invalid(f"missing or unknown names in {title}: {', '.join(odd)}")
 
-def _list(value: Any, name: str) -> list[Any]:
-    if not isinstance(value, list):
-        raise ValueError(f"{value!r} as {name}")
-    return value
-
-
-def _text(value: Any, name: str) -> str:
-    if not isinstance(value, str):
-        raise ValueError(f"{value!r} as {name}")
-    return value
-
-
-def _count(value: Any, name: str) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{value!r} as {name}")
-    return value
-
-
-def _number(value: Any) -> float:
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        raise ValueError(f"{value!r} as a diameter")
-    return float(value)
-
-
-def _pair(value: Any) -> tuple[str, Setting]:
-    pair = _list(value, "a setting")
-    if len(pair) != 2:
-        raise ValueError(f"{value!r} as a setting")
-    return _text(pair[0], "a setting"), _setting(pair[1])
-
-
-def _setting(value: Any) -> Setting:
-    if isinstance(value, list):
-        return tuple(_setting(item) for item in value)
-    if value is None or isinstance(value, str | int | float | bool):
+    def _list(self, value: Any, name: str) -> list[Any]:
+        if not isinstance(value, list):
+            raise self.file.invalid(f"{value!r} as {name}")
         return value
-    raise ValueError(f"{value!r} as a setting")
+
+    def _text(self, value: Any, name: str) -> str:
+        if not isinstance(value, str):
+            raise self.file.invalid(f"{value!r} as {name}")
+        return value
+
+    def _count(self, value: Any, name: str) -> int:
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise self.file.invalid(f"{value!r} as {name}")
+        return value
+
+    def _number(self, value: Any) -> float:
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise self.file.invalid(f"{value!r} as a diameter")
+        return float(value)
+
+    def _pair(self, value: Any) -> tuple[str, Setting]:
+        pair = self._list(value, "a setting")
+        if len(pair) != 2:
+            raise self.file.invalid(f"{value!r} as a setting")
+        return self._text(pair[0], "a setting"), self._setting(pair[1])
+
+    def _setting(self, value: Any) -> Setting:
+        if isinstance(value, list):
+            return tuple(self._setting(item) for item in value)
+        if value is None or isinstance(value, str | int | float | bool):
+            return value
+        raise self.file.invalid(f"{value!r} as a setting")
 
 
 def compare_plans(old: Plan, new: Plan) -> str:

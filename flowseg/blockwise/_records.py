@@ -94,10 +94,10 @@ def write_large(path: Path, array: Array) -> LargeArray:
     def write(beside: Path) -> None:
         with open(beside, "wb") as file:
             checked = _Checked(file)
-            npy.write_array(checked, np.ascontiguousarray(array), allow_pickle=False)  # type: ignore[arg-type]
+            npy.write_array(checked, np.ascontiguousarray(array), allow_pickle=False)
         written.append(LargeArray(checked.n_bytes, checked.crc32))
 
-    files.write_whole(path, write, through_links=False)
+    files.write_atomically(path, write, through_links=False)
     return written[-1]
 
 
@@ -116,7 +116,7 @@ def write_arrays(path: Path, about: About, arrays: Mapping[str, Array]) -> None:
                 with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as file:
                     npy.write_array(file, np.asarray(array), allow_pickle=False)
 
-    files.write_whole(path, write, through_links=False)
+    files.write_atomically(path, write, through_links=False)
 
 
 def _check_plain(name: str, array: Array) -> None:

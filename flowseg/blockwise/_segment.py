@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flowseg import _checks
-from flowseg._image_files.zarr_nodes import StorageOptions
 from flowseg._segmenters.boundary import BoundarySegmenter
 from flowseg._segmenters.flow import FlowSegmenter
 from flowseg._segmenters.inputs import Diameter, as_diameters
 from flowseg._segmenters.pipeline import Pipeline, pipeline_of
-from flowseg._system.files import digest_of_file
-from flowseg.blockwise._job import Job, holding_job, open_job, remove_work_folder, start_job, work_folder_of
-from flowseg.blockwise._label_stages import n_objects
+from flowseg.blockwise._job import holding_job, remove_work_folder, start_job, work_folder_of
+from flowseg.blockwise._label_stages import complete_labels
 from flowseg.blockwise._labels_store import DEFAULT_NAME, create_labels
 from flowseg.blockwise._open_source import open_source
 from flowseg.blockwise._plan import ImageIdentity, Plan
-from flowseg.blockwise._run import check_finished, run_stages
-from flowseg.blockwise._run_data import ESTIMATE, ESTIMATE_BOUNDED, MODEL_NAME, RunData
-from flowseg.blockwise._runners.parts import run_part as run_part_of
+from flowseg.blockwise._run import run_stages
+from flowseg.blockwise._run_data import ESTIMATE, ESTIMATE_BOUNDED, MODEL_NAME
 from flowseg.blockwise._saved_specs import IMAGE_NAME, LABELS_NAME, write_spec
-from flowseg.blockwise._segmenter_stages import FINAL, stages_of
+from flowseg.blockwise._segmenter_stages import stages_of
 from flowseg.blockwise._source import Source, store_copy
 
 if TYPE_CHECKING:
@@ -58,40 +55,18 @@ def segment(
     with _Preparation(segmenter, image, output, block_size, diameters) as run:
         with holding_job(run.folder, run.plan, resume=resume, prepare=run.prepare) as job:
             run_stages(job, stages_of, workers=workers, client=client)
-            labels = _finish(job)
+            labels = complete_labels(job)
     remove_work_folder(run.folder)
     return labels
 
 
 def plan(
     segmenter: Segmenter, image: Any, output: Path_, *, block_size: int | None = None, diameters: Diameter = None
-) -> Path:
+) -> Plan:
     """Prepare a run whose parts are done by `run_part`, on any machines that share a file system.
     """
     with _Preparation(segmenter, image, output, block_size, diameters) as run:
-        start_job(run.folder, run.plan, resume=True, prepare=run.prepare)
-    return run.folder
-
-
-def run_part(output: Path_, part: int, n_parts: int) -> None:
-    """Do one part of a planned run.
-    """
-    run_part_of(work_folder_of(output), stages_of, part, n_parts)
-
-
-def finish(output: Path_) -> zarr.Array:
-    """Finish a run whose parts are done, and return its labels.
-    """
-    folder = work_folder_of(output)
-    job = open_job(folder)
-    check_finished(job, stages_of)
-    labels = _finish(job)
-    remove_work_folder(folder)
-    return labels
-
-
-def _finish(job: Job) -> zarr.Array:
-    return RunData.of(job).labels.finish(n_objects(job, FINAL))
+        return start_job(run.folder, run.plan, resume=True, prepare=run.prepare).plan
 
 
 class _Preparation:
@@ -121,7 +96,7 @@ class _Preparation:
     def __enter__(self) -> _Preparation:
         model = Path(self._saved.name) / MODEL_NAME
         self.segmenter.save(model)
-        self.plan = self._make_plan(digest_of_file(model))
+        self.plan = self._make_plan(_digest(model))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -166,3 +141,8 @@ def _check_supported(pipeline: Pipeline) -> None:
             "network must be 'unet' or 'resunet' to segment block by block: other processes cannot rebuild a custom "
             "network."
         )
+
+
+def _digest(path: Path) -> str:
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

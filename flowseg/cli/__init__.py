@@ -23,6 +23,7 @@ import typer
 from flowseg import __version__
 from flowseg._nets.startup_messages import suppress_startup_messages
 from flowseg._system.printable import one_line
+from flowseg.cli._blocks import finish, plan, run
 from flowseg.cli._check import check
 from flowseg.cli._convert import convert
 from flowseg.cli._evaluate import evaluate
@@ -103,3 +104,14 @@ def _options(
 
 for command in (check, mend, convert, train, tune, predict, evaluate, measure, flows, info, demo):
     app.command(cls=Command)(command)
+
+blocks = typer.Typer(
+    cls=Group,
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    help="Segment an image larger than memory on many machines: **plan** once, **run** every part, for example in a "
+    "job array, and **finish** once.",
+)
+for part in (plan, run, finish):
+    blocks.command(cls=Command)(part)
+app.add_typer(blocks, name="blocks")

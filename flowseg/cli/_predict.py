@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from flowseg import io
 from flowseg._segmenters.inputs import ESTIMATE, warn_of_constant
@@ -20,7 +18,7 @@ from flowseg.cli._predict_stacks import ALL, check_kinds, parse_planes
 from flowseg.cli._predict_stages import Prediction
 from flowseg.cli._shared.find_inputs import find_images
 from flowseg.cli._shared.image_reading import make_reading
-from flowseg.cli._shared.models import find_model, set_parameter
+from flowseg.cli._shared.models import find_model, load_model
 from flowseg.cli._shared.option_values import NONE, parse_normalize, parse_number
 from flowseg.cli._shared.options import (
     AsJson,
@@ -36,9 +34,6 @@ from flowseg.cli._shared.options import (
     Scene,
 )
 from flowseg.io._results import COCO, MasksOfFiles, parse_kinds, result_file
-
-if TYPE_CHECKING:
-    from flowseg import BoundarySegmenter, FlowSegmenter
 
 
 def predict(
@@ -99,7 +94,7 @@ def predict(
     run = describe_run("predict", snapshot, [*recorded, *((axis, ALL) for axis in stack_axis.lower())])
     tasks = make_tasks(files, output, kinds)
     batch = plan_batch(output, run, tasks, resume=resume, overwrite=overwrite, workers=workers)
-    segmenter = _load(file, [*parameters, ("workers", workers)])
+    segmenter = load_model(file, [*parameters, ("workers", workers)])
     snapshot.check()
     prediction = Prediction(segmenter, reading, size, kinds, output, stack_axis, batch.notes)
     prediction.check()
@@ -107,18 +102,6 @@ def predict(
     run_batch(batch, stages, "segmenting", partial(_read_masks, batch) if COCO in kinds else None)
     warn_of_constant(sum(prediction.constant), len(prediction.constant), stacklevel=1)
     report_batch(batch, f"{batch.n_objects} objects in {count_done(batch)}, written to {output}", as_json=as_json)
-
-
-def _load(file: Path, parameters: list[tuple[str, Any]]) -> FlowSegmenter | BoundarySegmenter:
-    """Load the model, with the parameters that are given."""
-    from flowseg._segmenters.loading import load_segmenter
-
-    segmenter = load_segmenter(file)
-    segmenter.set_params(workers=None)
-    for name, value in parameters:
-        if value is not None:
-            set_parameter(segmenter, name, None if isinstance(value, str) and value == NONE else value)
-    return segmenter
 
 
 def _read_masks(batch: Batch) -> MasksOfFiles:

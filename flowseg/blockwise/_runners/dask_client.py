@@ -198,8 +198,8 @@ def _check_worker(address: str, state: Any, folder: Path) -> tuple[str, ...]:
         )
     if not sees_folder:
         raise FileNotFoundError(
-            f"workers must see the work folder under the same path, {folder}; {address} does not. The output must be in "
-            "a folder that all machines share."
+            f"workers must see the work folder under the same path, {folder}; {address} does not. The output must be "
+            "in a folder that all machines share."
         )
     return tuple(resources)
 

@@ -80,7 +80,15 @@ def read_report(line: bytes) -> Report:
     failure = json.loads(line)["failure"]
     if failure is None:
         return Report()
-    return Report(Failure(**{name: tuple(v) if isinstance(v, list) else v for name, v in failure.items()}))
+    return Report(
+        Failure(
+            classes=tuple(failure["classes"]),
+            args=tuple(failure["args"]),
+            sentence=failure["sentence"],
+            notes=tuple(failure["notes"]),
+            traceback=failure["traceback"],
+        )
+    )
 
 
 def describe_failure(error: BaseException) -> Failure:

@@ -8,7 +8,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from flowseg._nets.durations import say_duration
+from flowseg._nets.durations import format_duration
 from flowseg._system.bars import bar
 
 # Seconds between two lines.
@@ -45,7 +45,7 @@ class StageProgress:
         if self._bar.disable and self.by_lines and time.monotonic() - self._last > INTERVAL:
             self._last = time.monotonic()
             seconds = (self._last - self._began) / (self._done - self._before)
-            self._write(f", {say_duration(seconds * (self._total - self._done))} left")
+            self._write(f", {format_duration(seconds * (self._total - self._done))} left")
 
     def end(self) -> None:
         """End a stage."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import BinaryIO
 
-from flowseg._nets.quiet import hush_native_libraries
+from flowseg._nets.startup_messages import suppress_startup_messages
 from flowseg.blockwise._job import open_job
 from flowseg.blockwise._runners.messages import (
     Report,
@@ -30,7 +30,7 @@ ORPHANED = 1
 
 def main() -> None:
     """Do tasks until there are no more."""
-    hush_native_libraries()
+    suppress_startup_messages()
     lines: SimpleQueue[bytes] = SimpleQueue()
     threading.Thread(target=_listen, args=(sys.stdin.buffer, lines), daemon=True).start()
     with os.fdopen(os.dup(1), "wb", buffering=0) as out:

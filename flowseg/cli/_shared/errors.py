@@ -10,6 +10,9 @@ from flowseg._system.printable import one_line
 # Errors that a file or the machine may cause; any other is a bug.
 FAULTS = (ValueError, TypeError, OSError, MemoryError, ImportError)
 
+# How the note of an error begins that a task of a block-wise run raised.
+TASK_NOTE = "stage "
+
 # A MemoryError of Python has no text.
 NO_MEMORY = "the file and its results must fit into memory; they do not."
 
@@ -22,9 +25,9 @@ OTHER_NAMES = {
 }
 # Parameters of the library that are options.
 PARAMETERS = (
-    *OTHER_NAMES, "augment", "axes", "batch_size", "cellprob_threshold", "channel", "checkpoint", "crop_size",
-    "diameter", "epochs", "filters", "flow_threshold", "learning_rate", "min_size", "n_iter", "network", "normalize",
-    "patience", "scene", "score_threshold", "steps_per_epoch", "t", "validation_fraction", "workers", "z",
+    *OTHER_NAMES, "augment", "axes", "batch_size", "block_size", "cellprob_threshold", "channel", "checkpoint",
+    "crop_size", "diameter", "epochs", "filters", "flow_threshold", "learning_rate", "min_size", "n_iter", "network",
+    "normalize", "patience", "scene", "score_threshold", "steps_per_epoch", "t", "timeout", "validation_fraction", "workers", "z",
 )  # fmt: skip
 NAMES = "|".join(PARAMETERS)
 # Where a sentence mentions a parameter: "z must be", "choose a plane with z, ...", "z=3".
@@ -53,7 +56,9 @@ def sentence_of(error: BaseException) -> str:
     text = str(error)
     if not text.strip():
         return NO_MEMORY if isinstance(error, MemoryError) else type(error).__name__
-    return name_options(text if _is_of_this_package(error) else one_line(text))
+    sentence = name_options(text if _is_of_this_package(error) else one_line(text))
+    places = [one_line(note) for note in getattr(error, "__notes__", ()) if note.startswith(TASK_NOTE)]
+    return f"{places[-1]}: {sentence}" if places else sentence
 
 
 def _is_of_this_package(error: BaseException) -> bool:

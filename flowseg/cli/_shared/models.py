@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from flowseg._segmenters.pretrained import pretrained_file, pretrained_names
 from flowseg.cli._shared.errors import option_of
+from flowseg.cli._shared.option_values import NONE
 
 if TYPE_CHECKING:
     from flowseg import BoundarySegmenter, FlowSegmenter
@@ -37,6 +39,18 @@ def model_channels(file: Path) -> int | None:
 
     n_channels: int | None = read_document(file)["parameters"].get("n_channels")
     return n_channels
+
+
+def load_model(file: Path, parameters: Sequence[tuple[str, Any]]) -> Segmenter:
+    """Load a model, with the parameters that are given; the word "none" stands for None."""
+    from flowseg._segmenters.loading import load_segmenter
+
+    segmenter = load_segmenter(file)
+    segmenter.set_params(workers=None)
+    for name, value in parameters:
+        if value is not None:
+            set_parameter(segmenter, name, None if isinstance(value, str) and value == NONE else value)
+    return segmenter
 
 
 def set_parameter(segmenter: Segmenter, name: str, value: Any) -> None:

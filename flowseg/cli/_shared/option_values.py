@@ -63,3 +63,16 @@ def parse_filters(text: str | None) -> tuple[int, ...] | None:
         raise ValueError(
             f"--filters must be whole numbers with commas between, such as 32,64,128; got {text!r}."
         ) from None
+
+
+def parse_part(text: str) -> tuple[int, int]:
+    """Return the number of a part and that of all parts from text such as 17/200."""
+    try:
+        part, n_parts = (int(number) for number in text.split("/"))
+    except ValueError:
+        raise ValueError(f"--part must be a part and the number of parts, such as 17/200; got {text!r}.") from None
+    if not 1 <= part <= n_parts:
+        raise ValueError(
+            f"--part must be from 1/{max(n_parts, 1)} to {max(n_parts, 1)}/{max(n_parts, 1)}; got {text!r}."
+        )
+    return part, n_parts

@@ -4,17 +4,17 @@ from functools import partial
 
 import numpy as np
 
-from flowseg.blockwise._block_graph import MARGIN, graph_of_block
-from flowseg.blockwise._boundary_graph import (
+from flowseg.blockwise._objects.block_graph import MARGIN, graph_of_block
+from flowseg.blockwise._objects.boundary_graph import (
     boundary_graph_of_block,
     count_pixels,
     expand_in_block,
     final_labels,
     merge_interiors,
 )
-from flowseg.blockwise._merge import merge_blocks
-from flowseg.blockwise._object_checks import errors_of_block, fill_block, final_numbers, objects_with_holes
-from flowseg.blockwise._object_windows import ObjectWindows
+from flowseg.blockwise._objects.merge import merge_blocks
+from flowseg.blockwise._objects.checks import errors_of_block, fill_block, final_numbers, objects_with_holes
+from flowseg.blockwise._objects.windows import ObjectWindows
 from flowseg.blockwise._regions import BlockGrid
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from flowseg.blockwise._plan import ImageIdentity, Plan
+from flowseg.blockwise._runs.plan import ImageIdentity, Plan
 
 PLAN = Plan(
     image=ImageIdentity("/images/a.zarr", (70, 90), "uint16", "abc"),
@@ -124,8 +124,8 @@ import json, sys
 sys.path[:] = json.loads(sys.argv[1])
 from pathlib import Path
 import blockwise_dummies as dummies
-from flowseg.blockwise._job import holding_job, work_folder_of
-from flowseg.blockwise._run import run_stages
+from flowseg.blockwise._runs.job import holding_job, work_folder_of
+from flowseg.blockwise._runs.run import run_stages
 top = Path(sys.argv[2])
 with holding_job(work_folder_of(top / "out.zarr"), dummies.with_settings(seconds=float(sys.argv[4])), resume=True) as job:
     run_stages(job, dummies.stages_of, workers=int(sys.argv[3]))

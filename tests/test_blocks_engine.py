@@ -20,15 +20,15 @@ from cli_tools import start
 
 from flowseg import blockwise
 from flowseg._system import files, locks
-from flowseg.blockwise import _records
-from flowseg.blockwise._job import holding_job, open_job, remove_work_folder, shared_job, start_job, work_folder_of
-from flowseg.blockwise._plan import PLAN_NAME, compare_plans, read_plan, write_plan
-from flowseg.blockwise._records import DamagedRecordError
-from flowseg.blockwise._run import check_finished, run_stages
-from flowseg.blockwise._runners import parts, processes
-from flowseg.blockwise._runners.messages import as_exception, describe_failure
-from flowseg.blockwise._runners.progress import StageProgress
-from flowseg.blockwise._tasks import run_task
+from flowseg.blockwise._runs import records as _records
+from flowseg.blockwise._runs.job import holding_job, open_job, remove_work_folder, shared_job, start_job, work_folder_of
+from flowseg.blockwise._runs.plan import PLAN_NAME, compare_plans, read_plan, write_plan
+from flowseg.blockwise._runs.records import DamagedRecordError
+from flowseg.blockwise._runs.run import check_finished, run_stages
+from flowseg.blockwise._runs.runners import parts, processes
+from flowseg.blockwise._runs.runners.messages import as_exception, describe_failure
+from flowseg.blockwise._runs.runners.progress import StageProgress
+from flowseg.blockwise._runs.tasks import run_task
 
 N_TASKS = 63 + 1 + 31
 SOON = 60
@@ -359,7 +359,7 @@ def test_a_script_needs_no_guard(folder, tmp_path, expected):
     script = tmp_path / "script.py"
     script.write_text(
         f"import sys; sys.path[:0] = [{str(Path(dummies.__file__).parent)!r}]\n"
-        "from blockwise_dummies import *; from flowseg.blockwise._job import *; from flowseg.blockwise._run import *\n"
+        "from blockwise_dummies import *; from flowseg.blockwise._runs.job import *; from flowseg.blockwise._runs.run import *\n"
         f"with holding_job(Path({str(folder)!r}), PLAN, resume=False) as job: run_stages(job, stages_of, workers=2)\n"
     )
     subprocess.run([sys.executable, script], check=True, timeout=SOON)
@@ -655,7 +655,7 @@ def test_who_takes_over():
 
 
 def test_progress_by_lines(capsys, monkeypatch):
-    monkeypatch.setattr("flowseg.blockwise._runners.progress.INTERVAL", -1.0)
+    monkeypatch.setattr("flowseg.blockwise._runs.runners.progress.INTERVAL", -1.0)
     for by_lines in (False, True):
         progress = StageProgress(by_lines=by_lines)
         progress.begin("outputs", 4, 1)

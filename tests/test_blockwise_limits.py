@@ -9,9 +9,9 @@ from flowseg import synthetic
 from flowseg._intensities import find_ranks, interpolate, percentiles, picture
 from flowseg._segmenters import inputs
 from flowseg._segmenters.padding import find_pictures, limits_and_pictures
-from flowseg.blockwise._limits import MARGIN, first_pass, limits_of_source, next_pass, plan_next
-from flowseg.blockwise._limits_search import LimitsRequest, LimitsSearch
-from flowseg.blockwise._radix_selection import Interval, as_keys, from_keys, key_dtype
+from flowseg.blockwise._limits.passes import MARGIN, first_pass, limits_of_source, next_pass, plan_next
+from flowseg.blockwise._limits.search import LimitsRequest, LimitsSearch
+from flowseg.blockwise._limits.radix_selection import Interval, as_keys, from_keys, key_dtype
 from flowseg.blockwise._regions import BlockGrid
 
 DTYPES = ["u1", "u2", "u4", "u8", "i1", "i2", "i4", "i8", "f2", "f4", "f8"]

@@ -25,7 +25,7 @@ from flowseg._intensities import Limits
 from flowseg._nets.custom_networks import measure_receptive_radius
 from flowseg._nets.encoder import FLOW_SCALE, Encoder
 from flowseg._nets.networks import receptive_radius
-from flowseg._nets.scaled_view import ScaledView
+from flowseg._nets.scaled_view import ScaledView, Sliceable
 from flowseg._nets.tiles import Band, Grid, OnTile, assemble, make_grid, map_tiles
 
 # Rows that are scaled back at a time.
@@ -97,7 +97,7 @@ class NetworkRunner:
         return rotated_back
 
 
-def view_image(image: NDArray[Any], limits: Limits, factor: float) -> ScaledView:
+def view_image(image: Sliceable, limits: Limits, factor: float) -> ScaledView:
     """Return (rows, columns, channels) as the network sees it: ``limits`` at 0 and 1, scaled by ``factor``."""
     return ScaledView(image, scaled_shape((image.shape[0], image.shape[1]), factor), limits)
 

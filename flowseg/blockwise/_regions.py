@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
+from numpy.typing import NDArray
 
 Slices = tuple[slice, ...]
 
@@ -72,15 +73,15 @@ class BlockGrid:
         for at in product(*(range(a // size, (b - 1) // size + 1) for a, b, size in spans)):
             yield self[int(np.ravel_multi_index(at, self.counts))]
 
-    def flat_index(self, at: np.ndarray) -> np.ndarray:
+    def flat_index(self, at: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the raster index in the image of coordinates, shape (3, n)."""
-        return (at[0] * self.shape[1] + at[1]) * self.shape[2] + at[2]
+        return np.asarray((at[0] * self.shape[1] + at[1]) * self.shape[2] + at[2])
 
-    def unravel(self, pixel: np.ndarray) -> np.ndarray:
+    def unravel(self, pixel: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the coordinates, shape (3, n), of raster indices in the image."""
         return np.stack(np.unravel_index(pixel, self.shape))
 
-    def block_of(self, at: np.ndarray) -> np.ndarray:
+    def block_of(self, at: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the number of the block that each of some coordinates, shape (3, n), lies in."""
         first, second, third = (a // size for a, size in zip(at, self.size, strict=True))
-        return (first * self.counts[1] + second) * self.counts[2] + third
+        return np.asarray((first * self.counts[1] + second) * self.counts[2] + third)

@@ -13,21 +13,21 @@ from flowseg._segmenters.boundary import BoundarySegmenter
 from flowseg._segmenters.flow import FlowSegmenter
 from flowseg._segmenters.inputs import Diameter, as_diameters
 from flowseg._segmenters.pipeline import Pipeline, pipeline_of
-from flowseg.blockwise._job import holding_job, remove_work_folder, start_job, work_folder_of
-from flowseg.blockwise._label_stages import complete_labels
-from flowseg.blockwise._labels_store import DEFAULT_NAME, create_labels
-from flowseg.blockwise._open_source import open_source
-from flowseg.blockwise._plan import ImageIdentity, Plan
-from flowseg.blockwise._run import run_stages
-from flowseg.blockwise._run_data import ESTIMATE, ESTIMATE_BOUNDED, MODEL_NAME
-from flowseg.blockwise._saved_specs import IMAGE_NAME, LABELS_NAME, write_spec
-from flowseg.blockwise._segmenter_stages import stages_of
-from flowseg.blockwise._source import Source, store_copy
+from flowseg.blockwise._runs.job import holding_job, remove_work_folder, start_job, work_folder_of
+from flowseg.blockwise._runs.plan import ImageIdentity, Plan
+from flowseg.blockwise._runs.run import run_stages
+from flowseg.blockwise._stages.labels import complete_labels
+from flowseg.blockwise._stages.order import stages_of
+from flowseg.blockwise._stages.run_data import ESTIMATE, ESTIMATE_BOUNDED, MODEL_NAME
+from flowseg.blockwise._stores.labels import DEFAULT_NAME, create_labels
+from flowseg.blockwise._stores.open_source import open_source
+from flowseg.blockwise._stores.saved_specs import IMAGE_NAME, LABELS_NAME, write_spec
+from flowseg.blockwise._stores.source import Source, store_copy
 
 if TYPE_CHECKING:
     import zarr
 
-Path_ = str | os.PathLike[str]
+Location = str | os.PathLike[str]
 Segmenter = FlowSegmenter | BoundarySegmenter
 
 # Side of a block in pixels where none is given: its arrays take some 300 MB.
@@ -42,7 +42,7 @@ COPY_NAME = "image.npy"
 def segment(
     segmenter: Segmenter,
     image: Any,
-    output: Path_,
+    output: Location,
     *,
     block_size: int | None = None,
     diameters: Diameter = None,
@@ -50,20 +50,100 @@ def segment(
     workers: int | None = None,
     resume: bool = False,
 ) -> zarr.Array:
-    """Segment an image of any size, to the same masks as `predict` of the whole image.
+    """Segment an image of any size: the masks of `predict` for the whole image, computed block by block.
+
+    Parameters
+    ----------
+    segmenter : FlowSegmenter or BoundarySegmenter
+        Trained segmenter, with ``n_iter=None`` and a network that flowseg builds.
+    image : path, URL, zarr.Array, dask array or ndarray
+        Image of shape (rows, columns) or (rows, columns, n_channels): an OME-Zarr, a tiled or pyramidal TIFF file, any
+        other file that `flowseg.io.read_image` reads, or an array. One that only this process has is copied to disk.
+    output : path
+        OME-Zarr that is written: a new one, or that of the image, to which labels are added. State is kept in the
+        folder ``output`` with ``.blocks`` after its name, which is removed at the end.
+    block_size : int, optional
+        Height and width of a block in pixels, at least 64; 2048 by default. The masks do not depend on it, the memory
+        does: see Notes.
+    diameters : float, "estimate" or None
+        Typical diameter of the objects in pixels, as for `predict`.
+    client : distributed.Client, optional
+        Client of a dask cluster whose workers see the same files. Without one, processes of this machine do the work.
+    workers : int, optional
+        Number of processes of this machine; one per core by default.
+    resume : bool
+        Whether to go on with a run that was interrupted. Blocks that are done are not done again.
+
+    Returns
+    -------
+    labels : zarr.Array of int32, shape (rows, columns)
+        0 is background, objects are numbered 1..n in raster order, read-only. The array is level 0 of the label image
+        ``objects`` in the output.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is invalid, or a run that is to be resumed had another model, image or option.
+    FileExistsError
+        If the output exists, or an unfinished run of it and ``resume`` is False.
+    OSError
+        If the disk is full or a file has vanished. What is done by then is kept, and can be resumed.
+
+    Notes
+    -----
+    Every worker process takes memory for one block or one tile of the network (about 1 GB for blocks of 2048 pixels),
+    or for the box of the largest object, where that is more. One process merges the objects of all blocks, with about
+    400 bytes per object.
+
+    Outputs of the network are kept on disk until the end: 12 bytes per pixel that the network sees, and 4 bytes per
+    pixel of the image.
+
+    Examples
+    --------
+    >>> import flowseg
+    >>> image = flowseg.datasets.nuclei().images[0]
+    >>> segmenter = flowseg.FlowSegmenter.from_pretrained("nuclei")
+    >>> labels = flowseg.blockwise.segment(segmenter, image, "nuclei.ome.zarr", workers=1)  # doctest: +SKIP
+    >>> (labels[:] == segmenter.predict(image)).all()  # doctest: +SKIP
+    np.True_
     """
-    with _Preparation(segmenter, image, output, block_size, diameters) as run:
-        with holding_job(run.folder, run.plan, resume=resume, prepare=run.prepare) as job:
-            run_stages(job, stages_of, workers=workers, client=client)
-            labels = complete_labels(job)
+    with (
+        _Preparation(segmenter, image, output, block_size, diameters) as run,
+        holding_job(run.folder, run.plan, resume=resume, prepare=run.prepare) as job,
+    ):
+        run_stages(job, stages_of, workers=workers, client=client)
+        labels = complete_labels(job)
     remove_work_folder(run.folder)
     return labels
 
 
 def plan(
-    segmenter: Segmenter, image: Any, output: Path_, *, block_size: int | None = None, diameters: Diameter = None
+    segmenter: Segmenter, image: Any, output: Location, *, block_size: int | None = None, diameters: Diameter = None
 ) -> Plan:
-    """Prepare a run whose parts are done by `run_part`, on any machines that share a file system.
+    """Plan a run, without doing any of it: its parts are done by `run_part`, on machines that see the same files.
+
+    Parameters
+    ----------
+    segmenter, image, output, block_size, diameters
+        As for `segment`.
+
+    Returns
+    -------
+    plan : Plan
+        What decides the result; ``plan.n_blocks`` is the number of blocks.
+
+    Raises
+    ------
+    TypeError, ValueError, OSError
+        As `segment`.
+
+    Examples
+    --------
+    >>> import flowseg
+    >>> image = flowseg.datasets.nuclei().images[0]
+    >>> segmenter = flowseg.FlowSegmenter.from_pretrained("nuclei")
+    >>> flowseg.blockwise.plan(segmenter, image, "planned.ome.zarr").n_blocks  # doctest: +SKIP
+    1
     """
     with _Preparation(segmenter, image, output, block_size, diameters) as run:
         return start_job(run.folder, run.plan, resume=True, prepare=run.prepare).plan
@@ -73,15 +153,13 @@ class _Preparation:
     """The plan of a run, and what its work folder holds from the beginning. The model is saved once, to be compared."""
 
     def __init__(
-        self, segmenter: Segmenter, image: Any, output: Path_, block_size: int | None, diameters: Diameter
+        self, segmenter: Segmenter, image: Any, output: Location, block_size: int | None, diameters: Diameter
     ) -> None:
         if not isinstance(segmenter, FlowSegmenter | BoundarySegmenter):
             raise TypeError(
-                "segmenter must be a FlowSegmenter or a BoundarySegmenter; got " f"{type(segmenter).__name__}."
+                f"segmenter must be a FlowSegmenter or a BoundarySegmenter; got {type(segmenter).__name__}."
             )
-        size = _checks.as_integer(
-            block_size, "block_size", minimum=MIN_BLOCK_SIZE, none=f"{DEFAULT_BLOCK_SIZE} pixels"
-        )
+        size = _checks.as_integer(block_size, "block_size", minimum=MIN_BLOCK_SIZE, none=f"{DEFAULT_BLOCK_SIZE} pixels")
         self.block_size = DEFAULT_BLOCK_SIZE if size is None else size
         self.output = _checks.as_path(output, "output")
         self.folder = work_folder_of(self.output)
@@ -114,9 +192,7 @@ class _Preparation:
             how = ESTIMATE_BOUNDED
         given = None if self.diameter is None or isinstance(self.diameter, str) else (float(self.diameter),)
         kind = type(self.segmenter).__name__
-        return Plan(
-            image, os.path.abspath(self.output), kind, digest, (("diameter", how),), self.block_size, given
-        )
+        return Plan(image, os.path.abspath(self.output), kind, digest, (("diameter", how),), self.block_size, given)
 
     def prepare(self, folder: Path) -> None:
         """Put the model and the places of image and output into a work folder."""
@@ -135,7 +211,9 @@ def _check_supported(pipeline: Pipeline) -> None:
     """Raise for what is not done block by block."""
     n_iter = getattr(pipeline.settings.codec, "n_iter", None)
     if n_iter is not None:
-        raise ValueError(f"n_iter must be None to segment block by block, so that pixels go on to a sink; got {n_iter}.")
+        raise ValueError(
+            f"n_iter must be None to segment block by block, so that pixels go on to a sink; got {n_iter}."
+        )
     if pipeline.fitted.fixed.is_custom:
         raise ValueError(
             "network must be 'unet' or 'resunet' to segment block by block: other processes cannot rebuild a custom "

@@ -15,7 +15,7 @@ from flowseg.cli._shared.options import RUN, WRITE, AsJson, Model, Normalize
 from flowseg.cli._shared.terminal import print_json, print_lines
 
 if TYPE_CHECKING:
-    from flowseg.blockwise._plan import Plan
+    from flowseg.blockwise._runs.plan import Plan
 
 Image = Annotated[
     str,
@@ -116,8 +116,8 @@ def run(output: PlannedOutput, part: Part, timeout: Timeout = None, as_json: AsJ
     flowseg blocks run nuclei.ome.zarr --part 17/200
     """
     from flowseg import blockwise
-    from flowseg.blockwise._runners.parts import TIMEOUT
-    from flowseg.blockwise._runners.progress import StageProgress
+    from flowseg.blockwise._runs.runners.parts import TIMEOUT
+    from flowseg.blockwise._runs.runners.progress import StageProgress
 
     number, n_parts = parse_part(part)
     _find_work_folder(output)
@@ -143,8 +143,8 @@ def finish(output: PlannedOutput, keep: Keep = False, as_json: AsJson = False) -
 
 def _find_work_folder(output: Path) -> Path:
     """Return the work folder of an output, where a run is planned for it."""
-    from flowseg.blockwise._job import work_folder_of
-    from flowseg.blockwise._plan import PLAN_NAME
+    from flowseg.blockwise._runs.job import work_folder_of
+    from flowseg.blockwise._runs.plan import PLAN_NAME
 
     folder = work_folder_of(output)
     if not (folder / PLAN_NAME).is_file():

@@ -1,0 +1,1 @@
+"""Images in OME-Zarr and arrays of zarr."""

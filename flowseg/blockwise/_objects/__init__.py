@@ -1,0 +1,1 @@
+"""Objects, block by block: those of the whole image."""

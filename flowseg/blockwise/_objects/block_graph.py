@@ -1,0 +1,213 @@
+"""The part of the graph of basins that lies in one block.
+
+A *fragment* is a connected component of a basin inside a block. It depends on the flows in the block and a few pixels
+around it, so it is the same whatever is done elsewhere. `merge_blocks` puts the fragments of all blocks together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flowseg import _diffusion
+from flowseg._flows.basins import find_successors
+from flowseg._flows.joining import Faces, list_faces
+from flowseg._flows.logit_sums import as_logit_units
+from flowseg._labels.components import split_into_components
+from flowseg.blockwise._regions import Block, BlockGrid
+
+# Pixels around a block that its graph depends on: a path comes 4 pixels far and reads one more (kernels/basins.pxi).
+MARGIN = 5
+
+# Pixels at a block's edges whose fragments the blocks beside it ask for: where a path that leaves them may end.
+RIM = 4
+
+# Code of a successor that is the pixel itself, as in kernels/basins.pxi.
+NO_SHIFT = 9**3 // 2
+
+
+@dataclass(frozen=True)
+class BlockGraph:
+    """Fragments 1..n of one block, and what they touch. Entry k of an array is that of fragment k + 1."""
+
+    basins: NDArray[np.int32]  # (n,): a number for each basin in the block
+    exits: NDArray[np.int64]  # (n,): pixel of the image, outside the block, that the basin leads to; -1: it ends inside
+    sizes: NDArray[np.int64]  # (n,): pixels
+    squares: NDArray[np.int64]  # (n,): sum of squared flows, in the unit of kernels/borders.pxi
+    logits: NDArray[np.int64]  # (n,): sum of logits, in the unit of `_flows.logit_sums`
+    firsts: NDArray[np.int64]  # (n,): raster index in the image of the first pixel
+    boxes: NDArray[np.int64]  # (n, 6): first and past-the-end coordinates in the image
+    # Faces between two fragments, or between a fragment and a pixel of a block behind it in raster order.
+    face_first: NDArray[np.int32]
+    face_second: NDArray[np.int64]  # fragment, or -1 - raster index in the image of the pixel
+    n_faces: NDArray[np.int64]
+    agreement: NDArray[np.int64]
+    convergence: NDArray[np.int64]
+    # The same for contact at corners and edges only.
+    corner_first: NDArray[np.int32]
+    corner_second: NDArray[np.int64]
+    # Pixels of the rim that belong to fragments: what other blocks ask for.
+    rim_pixels: NDArray[np.int64]  # raster indices in the image, increasing
+    rim_fragments: NDArray[np.int32]
+
+    def as_arrays(self) -> dict[str, NDArray[np.generic]]:
+        """Return the fields by name, for a file."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+def graph_of_block(
+    flows: NDArray[np.float32], cellprob: NDArray[np.float32], grid: BlockGrid, block: Block, threshold: float
+) -> tuple[BlockGraph, NDArray[np.int32]]:
+    """Return the graph of a block and its label image of fragments.
+
+    Parameters
+    ----------
+    flows, cellprob : ndarray of float32, shape (ndim, *window) and window
+        Outputs for ``block.window(MARGIN, grid.shape)``, three axes.
+    grid : BlockGrid
+        The blocks of the image.
+    block : Block
+        The block.
+    threshold : float
+        Pixels with a larger `cellprob` are foreground.
+    """
+    window = block.window(MARGIN, grid.shape)
+    place = block.inside(window)
+    state = np.zeros(cellprob.shape, dtype=np.int32)
+    _diffusion.mark_foreground(cellprob, threshold, state)
+    foreground = state != 0
+    shifts = find_successors(flows, state, 1)
+    outside = np.ones(state.shape, dtype=bool)
+    outside[place] = False
+    shifts[outside] = (
+        NO_SHIFT  # a pixel around the block is a basin of its own: the paths that leave the block end there
+    )
+    n_basins = _diffusion.number_basins(shifts, state)
+    exits = _exits(state, outside & foreground, window, grid, n_basins)
+
+    fragments = np.ascontiguousarray(state[place])
+    components, basins = split_into_components(fragments)
+    n = components.n
+    origin = np.array(block.start * 2, dtype=np.int64)
+    firsts = np.stack(np.unravel_index(components.first, block.shape)) + origin[:3, np.newaxis]
+    labels, pixels = _label_surroundings(fragments, foreground, window, block, grid)
+    around = labels.slices
+    near_flows = np.ascontiguousarray(flows[(slice(None), *around)])
+    faces = list_faces(near_flows, labels.image, n + pixels.size)
+    face_first, face_second, sums = _sum_faces(faces, n, pixels)
+    corner_first, corner_second = _corners(labels.image, n, pixels)
+    rim_pixels, rim_fragments = _rim(fragments, block, grid)
+    graph = BlockGraph(
+        basins=basins,
+        exits=exits[basins],
+        sizes=components.sizes.astype(np.int64),
+        squares=faces.squares[1 : n + 1],
+        logits=np.bincount(fragments.ravel(), as_logit_units(cellprob[place]).ravel(), n + 1)[1:].astype(np.int64),
+        firsts=grid.flat_index(firsts),
+        boxes=components.boxes.astype(np.int64) + origin,
+        face_first=face_first,
+        face_second=face_second,
+        n_faces=sums[0],
+        agreement=sums[1],
+        convergence=sums[2],
+        corner_first=corner_first,
+        corner_second=corner_second,
+        rim_pixels=rim_pixels,
+        rim_fragments=rim_fragments,
+    )
+    return graph, fragments
+
+
+def _global_index(at: tuple[NDArray[np.intp], ...], window: Block, grid: BlockGrid) -> NDArray[np.int64]:
+    """Return raster indices in the image of coordinates in a window."""
+    return grid.flat_index(np.stack(at).astype(np.int64) + np.array(window.start, dtype=np.int64)[:, np.newaxis])
+
+
+def _exits(
+    state: NDArray[np.int32], around: NDArray[np.bool_], window: Block, grid: BlockGrid, n_basins: int
+) -> NDArray[np.int64]:
+    """Return for every basin 0..n the pixel around the block that it is, or -1."""
+    exits = np.full(n_basins + 1, -1, dtype=np.int64)
+    at = np.nonzero(around)
+    exits[state[at]] = _global_index(at, window, grid)
+    return exits
+
+
+@dataclass(frozen=True)
+class _Surroundings:
+    image: NDArray[np.int32]  # fragments, and a number of its own for each foreground pixel around the block
+    slices: tuple[slice, ...]  # its place in the window
+
+
+def _label_surroundings(
+    fragments: NDArray[np.int32], foreground: NDArray[np.bool_], window: Block, block: Block, grid: BlockGrid
+) -> tuple[_Surroundings, NDArray[np.int64]]:
+    """Return the fragments with one pixel around them, and the raster indices of the pixels numbered n + 1, ..."""
+    near = block.window(1, grid.shape)
+    slices = near.inside(window)
+    image = np.zeros(near.shape, dtype=np.int32)
+    place = block.inside(near)
+    others = foreground[slices].copy()
+    others[place] = False
+    at = np.nonzero(others)
+    image[place] = fragments
+    n = int(fragments.max(initial=0))
+    image[at] = n + 1 + np.arange(at[0].size)
+    return _Surroundings(image, slices), _global_index(at, near, grid)
+
+
+def _sum_faces(
+    faces: Faces, n: int, pixels: NDArray[np.int64]
+) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int64]]:
+    """Return first and second of each pair that this block reports, and the sums over its faces."""
+    mine = faces.pairs[0] <= n  # the block before a face reports it
+    pairs = np.sort(faces.pairs[:, mine], axis=0).astype(np.int64)
+    keys, index = np.unique(pairs[0] << 32 | pairs[1], return_inverse=True)
+    sums = np.zeros((3, keys.size), dtype=np.int64)
+    np.add.at(sums[0], index, 1)
+    np.add.at(sums[1], index, faces.agreement[mine])
+    np.add.at(sums[2], index, faces.convergence[mine])
+    return (keys >> 32).astype(np.int32), _second(keys & 0xFFFFFFFF, n, pixels), sums
+
+
+def _second(labels: NDArray[np.int64], n: int, pixels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return fragments as they are, and -1 - raster index for pixels of other blocks."""
+    second = labels.copy()
+    other = labels > n
+    second[other] = -1 - pixels[labels[other] - n - 1]
+    return second
+
+
+def _corners(
+    image: NDArray[np.int32], n: int, pixels: NDArray[np.int64]
+) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Return the pairs that touch at corners or edges; of pixels around the block those behind it in raster order."""
+    found = [np.zeros(0, dtype=np.int64)]
+    for offset in product((-1, 0, 1), repeat=3):
+        if offset <= (0, 0, 0) or np.count_nonzero(offset) < 2:
+            continue
+        a, b = (image[tuple(_shifted(sign * o) for o in offset)].ravel().astype(np.int64) for sign in (-1, 1))
+        touch = (a > 0) & (b > 0) & (a != b) & (a <= n)  # the block before a contact reports it
+        found.append(np.unique(np.minimum(a, b)[touch] << 32 | np.maximum(a, b)[touch]))
+    keys = np.unique(np.concatenate(found))
+    return (keys >> 32).astype(np.int32), _second(keys & 0xFFFFFFFF, n, pixels)
+
+
+def _shifted(offset: int) -> slice:
+    return slice(max(offset, 0), min(offset, 0) or None)
+
+
+def _rim(fragments: NDArray[np.int32], block: Block, grid: BlockGrid) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """Return the pixels of fragments in the rim, and these fragments."""
+    rim = fragments > 0
+    inner = tuple(
+        slice(RIM if a > 0 else 0, n - RIM if b < end else n)
+        for n, a, b, end in zip(block.shape, block.start, block.stop, grid.shape, strict=True)
+    )
+    if all(part.stop > part.start for part in inner):
+        rim[inner] = False
+    at = np.nonzero(rim)
+    return _global_index(at, block, grid), fragments[at]

@@ -1,0 +1,91 @@
+"""Decode flows block by block."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flowseg._segmenters.learned_decoding.find_objects import Decoding
+from flowseg._segmenters.learned_decoding.object_table import Table
+from flowseg.blockwise._objects.block_graph import MARGIN, BlockGraph, graph_of_block
+from flowseg.blockwise._objects.checks import errors_of_block, final_numbers
+from flowseg.blockwise._objects.decoder import ReadFragments, ReadOutputs, Record
+from flowseg.blockwise._objects.merge import Objects, merge_blocks
+from flowseg.blockwise._objects.windows import ObjectWindows
+from flowseg.blockwise._regions import Block, BlockGrid
+from flowseg.blockwise._stages.tile_outputs import as_planes
+
+# Components of flows in the outputs of a network for images.
+N_FLOWS = 2
+
+
+@dataclass(frozen=True)
+class FlowDecoder:
+    """Fragments of basins, joined to objects, then the flow check and scores: see `flows_to_masks`.
+
+    Parameters
+    ----------
+    grid : BlockGrid
+        The blocks.
+    decoding : Decoding
+        Thresholds and scores.
+    """
+
+    grid: BlockGrid
+    decoding: Decoding
+
+    def find_fragments(self, index: int, read: ReadOutputs) -> tuple[Record, NDArray[np.int32]]:
+        """Return the graph of a block, and its label image of fragments."""
+        block = self.grid[index]
+        flows, cellprob = as_planes(read(block.window(MARGIN, self.grid.shape)), N_FLOWS)
+        threshold = self.decoding.thresholds.cellprob_threshold
+        graph, fragments = graph_of_block(flows, cellprob, self.grid, block, threshold)
+        return graph.as_arrays(), fragments
+
+    def merge(self, records: Sequence[Record]) -> Record:
+        """Return the objects before the flow check."""
+        graphs = [BlockGraph(**_typed(record)) for record in records]
+        return merge_blocks(graphs, self.grid, self.decoding.thresholds.min_size).as_arrays()
+
+    @property
+    def needs_check(self) -> bool:
+        """Whether flow errors are needed: for the flow check, or for scores."""
+        return self.decoding.thresholds.flow_threshold is not None or self.decoding.calibration is not None
+
+    def check(self, merged: Record, index: int, fragments: ReadFragments, read: ReadOutputs) -> Record:
+        """Return the flow errors of the objects that a block owns."""
+        objects = Objects(**_typed(merged))
+        chosen = np.ones(objects.n, dtype=bool)
+        if self.decoding.calibration is None:
+            chosen = ~objects.touches_border(self.grid.shape)
+
+        def read_flows(box: Block) -> NDArray[np.float32]:
+            return as_planes(read(box), N_FLOWS)[0]
+
+        windows = ObjectWindows(objects, self.grid, fragments)
+        numbers, errors = errors_of_block(objects, windows, index, read_flows, chosen)
+        return {"numbers": numbers, "errors": errors}
+
+    def number(self, merged: Record, checks: Sequence[Record]) -> tuple[Record, Table]:
+        """Return the label of every object, 0 for those that are dropped, and the table of the others."""
+        objects = Objects(**_typed(merged))
+        errors = np.full(objects.n, np.nan)
+        for record in checks:
+            checked = _typed(record)
+            errors[checked["numbers"] - 1] = checked["errors"]
+        labels, table = final_numbers(objects, errors, objects.touches_border(self.grid.shape), self.decoding)
+        return {"labels": labels}, table
+
+    def label(self, merged: Record, numbers: Record, index: int, fragments: ReadFragments) -> NDArray[np.int32]:
+        """Return the masks in a block."""
+        of_fragment = Objects(**_typed(merged)).of_block(index)
+        return np.asarray(_typed(numbers)["labels"][of_fragment][fragments(index)], dtype=np.int32)
+
+
+def _typed(record: Record) -> dict[str, Any]:
+    """Return the arrays of a record, whose types are those that were written."""
+    return dict(record)

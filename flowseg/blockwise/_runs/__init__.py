@@ -1,0 +1,1 @@
+"""Runs: plan, records, tasks, and who does them."""

@@ -1,0 +1,69 @@
+"""Do all the tasks of a run, stage by stage."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flowseg.blockwise._runs.job import Job
+from flowseg.blockwise._runs.runners.dask_client import ClientRunner
+from flowseg.blockwise._runs.runners.processes import WorkerProcesses
+from flowseg.blockwise._runs.runners.progress import StageProgress
+from flowseg.blockwise._runs.stage import StagesOf
+from flowseg.blockwise._runs.tasks import tasks_left
+
+
+def run_stages(
+    job: Job,
+    stages_of: StagesOf,
+    *,
+    workers: int | None = None,
+    client: Any = None,
+    progress: StageProgress | None = None,
+) -> None:
+    """Do the tasks of a run that are not done yet.
+
+    Parameters
+    ----------
+    job : Job
+        The run.
+    stages_of : callable
+        A module's function that returns the stages of a plan; workers import it by its name.
+    workers : int, optional
+        Number of processes of this machine; one per core by default.
+    client : distributed.Client, optional
+        Client of a dask cluster whose workers do the tasks in place of processes of this machine.
+    progress : StageProgress, optional
+        Shows how many blocks are done.
+
+    Raises
+    ------
+    ChildProcessError
+        If a task's workers are killed again and again.
+    Exception
+        What a task raised, with a note that names the task.
+    """
+    if client is not None and workers is not None:
+        raise ValueError(f"workers must be None with a client, which has workers of its own; got {workers!r}.")
+    shown = StageProgress() if progress is None else progress
+    stages = stages_of(job.plan)
+    runner = WorkerProcesses(job, stages_of, workers) if client is None else ClientRunner(job, stages_of, client)
+    try:
+        with runner:
+            for stage in stages:
+                n, left = tasks_left(job, stages, stage.name)
+                shown.begin(stage.name, n, n - len(left))
+                runner.run_stage(stage.name, left, shown.advance)
+    finally:
+        shown.end()
+
+
+def check_finished(job: Job, stages_of: StagesOf) -> None:
+    """Raise ValueError unless all tasks of a run are done."""
+    stages = stages_of(job.plan)
+    for stage in stages:
+        n, left = tasks_left(job, stages, stage.name)
+        if left:
+            raise ValueError(
+                f"the run in {job.folder} must be done before it is finished; {len(left)} of {n} blocks of stage "
+                f"{stage.name} are left, the first is block {left[0]}. Run its parts again."
+            )

@@ -1,0 +1,56 @@
+"""The worker process: does the tasks that come on standard input, one at a time, and reports each.
+
+It ends when standard input does, in the middle of a task if need be: the process that started it is gone.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import threading
+from pathlib import Path
+from queue import SimpleQueue
+from typing import BinaryIO
+
+from flowseg._nets.startup_messages import suppress_startup_messages
+from flowseg.blockwise._runs.job import open_job
+from flowseg.blockwise._runs.runners.messages import (
+    Report,
+    describe_failure,
+    read_assigned,
+    read_start,
+    to_line,
+)
+from flowseg.blockwise._runs.tasks import run_task
+
+# Exit status of a process whose parent is gone.
+ORPHANED = 1
+
+
+def main() -> None:
+    """Do tasks until there are no more."""
+    suppress_startup_messages()
+    lines: SimpleQueue[bytes] = SimpleQueue()
+    threading.Thread(target=_listen, args=(sys.stdin.buffer, lines), daemon=True).start()
+    with os.fdopen(os.dup(1), "wb", buffering=0) as out:
+        os.dup2(2, 1)  # output of libraries is no report
+        try:
+            start = read_start(lines.get())
+            module, name = start.stages_of
+            stages_of = getattr(importlib.import_module(module), name)
+            job = open_job(Path(start.folder), n_threads=start.n_threads)
+            stages = stages_of(job.plan)
+            out.write(to_line(Report()))
+            while True:
+                task = read_assigned(lines.get())
+                run_task(job, stages, task.stage, task.index)
+                out.write(to_line(Report()))
+        except BaseException as error:  # noqa: BLE001 (it is raised where the run was started)
+            out.write(to_line(Report(describe_failure(error))))
+
+
+def _listen(stream: BinaryIO, lines: SimpleQueue[bytes]) -> None:
+    for line in stream:
+        lines.put(line)
+    os._exit(ORPHANED)

@@ -1,0 +1,86 @@
+"""The stages that write labels: at full resolution, then the smaller levels."""
+
+from __future__ import annotations
+
+import string
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from flowseg.blockwise._regions import BlockGrid
+from flowseg.blockwise._runs.job import Job
+from flowseg.blockwise._stages.decode import Decoding
+from flowseg.blockwise._stages.decodings import FINAL
+from flowseg.blockwise._stages.run_data import RunData
+
+if TYPE_CHECKING:
+    import zarr
+
+# Levels of a label image at most: sides of 2 ** 36 pixels.
+MAX_LEVELS = 26
+
+
+@dataclass(frozen=True)
+class LabelsStage:
+    """Writes the labels of each block."""
+
+    decoding: Decoding
+    uses_network: bool = False
+    name: str = "labels"
+
+    def count(self, job: Job) -> int:
+        """Return the number of blocks."""
+        return RunData.of(job).grid.n
+
+    def run(self, job: Job, index: int) -> None:
+        """Write the labels of one block; a block without objects is left out of the store."""
+        data, decoding = RunData.of(job), self.decoding
+        block = data.grid[index]
+        if decoding.find_pass(data) is not None:
+            merged, numbers = decoding.read_merged(job), decoding.read_numbers(job)
+            labels = decoding.decoder(data).label(merged, numbers, index, decoding.read_fragments(job))
+            _, rows, columns = block.slices
+            data.labels.write_block(0, rows, columns, labels[0])
+        job.write_record(self.name, index, {})
+
+
+@dataclass(frozen=True)
+class LevelStage:
+    """Writes a level of half the resolution of the one before."""
+
+    level: int
+    uses_network: bool = False
+
+    @property
+    def name(self) -> str:
+        """Name of the stage."""
+        return f"level-{string.ascii_lowercase[self.level]}"
+
+    def _grid(self, data: RunData) -> BlockGrid | None:
+        shapes = data.labels.level_shapes
+        if self.level >= len(shapes):
+            return None
+        return BlockGrid((1, *shapes[self.level]), data.grid.size)
+
+    def count(self, job: Job) -> int:
+        """Return the number of blocks of the level, or 0 if there is no such level."""
+        grid = self._grid(RunData.of(job))
+        return 0 if grid is None else grid.n
+
+    def run(self, job: Job, index: int) -> None:
+        """Write one block of the level."""
+        data = RunData.of(job)
+        grid = self._grid(data)
+        if grid is None:
+            raise ValueError(f"there is no level {self.level}.")
+        _, rows, columns = grid[index].slices
+        data.labels.fill_block(self.level, rows, columns)
+        job.write_record(self.name, index, {})
+
+
+def complete_labels(job: Job) -> zarr.Array:
+    """Write the metadata of the labels of a run that is done, and return them."""
+    data = RunData.of(job)
+    n_objects = 0
+    if FINAL.find_pass(data) is not None:
+        n_objects = FINAL.read_numbers(job)["table-label"].size
+    return data.labels.finish(n_objects)

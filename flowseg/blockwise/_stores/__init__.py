@@ -1,0 +1,1 @@
+"""Images and labels of any size, in files, stores and arrays."""

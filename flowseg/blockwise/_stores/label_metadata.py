@@ -1,0 +1,71 @@
+"""OME-Zarr metadata of label images, in versions 0.4 and 0.5."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flowseg.blockwise._stores.source import PixelSize
+
+# How the image of a new store is shown: white, and hidden, as its labels lie above it.
+COLOR = "FFFFFF"
+
+Attributes = dict[str, Any]
+
+
+def describe_labels(name: str, n_levels: int, version: str, size: PixelSize | None) -> Attributes:
+    """Return the attributes of the group of a label image."""
+    label: Attributes = {"source": {"image": "../../"}}
+    if version == "0.4":
+        label["version"] = version
+    return _wrap({"multiscales": [_multiscale(name, "", n_levels, version, size)], "image-label": label}, version)
+
+
+def list_label(attributes: Attributes, name: str, version: str) -> Attributes:
+    """Return the attributes of the group of all label images, with one more."""
+    ome = attributes.get("ome")
+    listed = [*(ome.get("labels", []) if isinstance(ome, dict) else []), *attributes.get("labels", [])]
+    names = list(dict.fromkeys([*listed, name]))
+    changed: Attributes = _wrap({"labels": names}, version)
+    if isinstance(ome, dict) and version != "0.4":
+        changed["ome"] = {**ome, **changed["ome"]}
+    if "labels" in attributes:  # as some writers of 0.5 have it
+        changed["labels"] = names
+    return changed
+
+
+def describe_root(name: str, n_levels: int, version: str, size: PixelSize | None, n_objects: int) -> Attributes:
+    """Return the attributes of the root of a new store: the label image as an image, which viewers hide at first."""
+    last = float(max(n_objects, 1))
+    channel = {
+        "label": name,
+        "color": COLOR,
+        "active": False,
+        "window": {"min": 0.0, "start": 0.0, "end": last, "max": last},
+    }
+    image = _multiscale(name, f"labels/{name}/", n_levels, version, size)
+    return _wrap({"multiscales": [image], "omero": {"channels": [channel]}}, version)
+
+
+def _wrap(attributes: Attributes, version: str) -> Attributes:
+    """Return attributes where the version has them: 0.5 under a name of their own, with the version."""
+    return attributes if version == "0.4" else {"ome": {"version": version, **attributes}}
+
+
+def _multiscale(name: str, folder: str, n_levels: int, version: str, size: PixelSize | None) -> Attributes:
+    """Return the metadata of an image whose levels take every second pixel of the one before.
+
+    The first pixel of a level is the first one of the image: that is why levels have one origin.
+    """
+    size = size or PixelSize((1.0, 1.0), (None, None))
+    axes = [
+        {"name": axis, "type": "space"} | ({} if unit is None else {"unit": unit})
+        for axis, unit in zip("yx", size.units, strict=True)
+    ]
+    datasets = []
+    for level in range(n_levels):
+        transformations: list[Attributes] = [{"type": "scale", "scale": [n * 2.0**level for n in size.scale]}]
+        if any(size.origin):
+            transformations.append({"type": "translation", "translation": list(size.origin)})
+        datasets.append({"path": f"{folder}{level}", "coordinateTransformations": transformations})
+    multiscale: Attributes = {"name": name, "axes": axes, "datasets": datasets, "type": "nearest"}
+    return multiscale | ({"version": version} if version == "0.4" else {})

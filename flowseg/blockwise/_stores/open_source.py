@@ -1,0 +1,105 @@
+"""Open an image of any size, whatever holds it."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+
+from flowseg._image_files.selection import ALL, Selection
+from flowseg._image_files.zarr_images.nodes import StorageOptions, is_zarr
+from flowseg.blockwise._stores.array_source import array_source, open_memmap
+from flowseg.blockwise._stores.file_source import file_source, zarr_array_source, zarr_source
+from flowseg.blockwise._stores.source import JsonObject, PixelSize, Source
+
+
+def open_source(
+    image: Any,
+    selection: Selection = ALL,
+    *,
+    n_channels: int | None = None,
+    pixel_size: PixelSize | None = None,
+    storage_options: StorageOptions | None = None,
+) -> Source:
+    """Open an image.
+
+    Parameters
+    ----------
+    image : path, URL, zarr.Array, dask array, ndarray or Source
+        Path of an image file or of an OME-Zarr image or array; URL of fsspec of one of the latter two; or an array: of
+        shape (rows, columns) or (rows, columns, channels), or a zarr.Array whose axes are named.
+    selection : Selection
+        Axes, channel, plane, time and scene to read, for a path, a URL or a zarr.Array.
+    n_channels : int, optional
+        Channels that the image must have; by default any number. Of a color picture whose channels are equal
+        everywhere one is kept, as in `flowseg.io.read_image`, unless this is above 1.
+    pixel_size : PixelSize, optional
+        Size of a pixel of an array, or one that replaces the size in the file.
+    storage_options : dict, optional
+        Options of fsspec for a URL.
+
+    Raises
+    ------
+    ImportError
+        If the image is zarr and the extra ``large`` is not installed.
+    InvalidFileError, FileNotFoundError, TypeError, ValueError
+        If it is no image, has axes that are unknown or more than an image has, or other channels than expected.
+    """
+    source = _open(image, selection, (n_channels or 1) > 1, pixel_size, storage_options)
+    if n_channels is not None and source.shape[2] != n_channels:
+        source.close()
+        raise ValueError(
+            f"{source.location} must have {n_channels} channel{'s' * (n_channels != 1)}; it has {source.shape[2]}, "
+            f"shape {source.shape}. Choose with channel."
+        )
+    return source
+
+
+def _open(
+    image: Any, selection: Selection, keep_color: bool, pixel_size: PixelSize | None, options: StorageOptions | None
+) -> Source:
+    if isinstance(image, Source):
+        return image
+    if isinstance(image, str | os.PathLike):
+        location = os.fspath(image)
+        if is_zarr(location):
+            return _with_size(zarr_source(location, selection, options), pixel_size)
+        return _with_size(file_source(location, selection, keep_color), pixel_size)
+    if _is_of(image, "zarr") and hasattr(image, "store"):
+        if not hasattr(image, "chunks"):
+            raise TypeError("image must be a zarr.Array; got a zarr.Group. Give one of its arrays, or its path.")
+        return _with_size(zarr_array_source(image, selection), pixel_size)
+    if selection != ALL:
+        raise ValueError(f"axes, channel, z, t and scene are for files; image is {type(image).__name__}.")
+    if isinstance(image, np.ndarray) or _is_of(image, "dask"):
+        return array_source(image, pixel_size)
+    raise TypeError(f"image must be a path, a zarr.Array, a dask array or a NumPy array; got {type(image).__name__}.")
+
+
+def open_spec(spec: JsonObject) -> Source:
+    """Open the image of a spec, as `Source.spec` returns it, in another process or on another machine."""
+    kind = spec.get("kind")
+    if kind == "memmap":
+        return open_memmap(spec)
+    chosen = spec["selection"]
+    if not isinstance(chosen, dict):
+        raise ValueError(f"the spec of an image must have a selection; got {chosen!r}.")
+    selection = Selection(**chosen)  # type: ignore[arg-type]
+    if kind == "zarr":
+        options = spec.get("options")
+        return zarr_source(str(spec["location"]), selection, options if isinstance(options, dict) else None)
+    samples = spec["samples"]
+    if kind != "file" or not isinstance(samples, list):
+        raise ValueError(f"the spec of an image must have a kind; got {spec!r}.")
+    return file_source(str(spec["path"]), selection, False, [int(str(n)) for n in samples])
+
+
+def _is_of(image: Any, package: str) -> bool:
+    return type(image).__module__.partition(".")[0] == package
+
+
+def _with_size(source: Source, size: PixelSize | None) -> Source:
+    from dataclasses import replace
+
+    return source if size is None else replace(source, pixel_size=size)

@@ -41,6 +41,9 @@ def normalize(
     surrounds the other pixels (rotated images, round fields of view), differs from their values by at least half of
     their range, and does not only adjoin the nearest of these values, as in the rim of a nucleus.
 
+    At most 4096 x 4096 pixels decide whether there is padding: of larger images every second along each axis, or every
+    third, and so on.
+
     Where both percentiles are equal (few bright spots on a flat background) the smallest and the largest value take
     their place. A constant channel beside others becomes 0.
 

@@ -235,12 +235,22 @@ def test_random_images_and_blocks():
 
 
 def test_few_passes():
-    for dtype, most in (("u1", 1), ("u2", 1), ("f4", 2), ("f8", 4), ("i4", 2)):
+    for dtype, most in (("u1", 1), ("u2", 1), ("f4", 2), ("f8", 4), ("i4", 2), ("i8", 2)):
         log = []
         check((IMAGE * (1 / 7 if dtype.startswith("f") else 1)).astype(dtype)[..., None], size=100, log=log)
         assert log[0] <= most, dtype
         check(np.pad(IMAGE, 50)[..., None].astype(dtype), size=100, log=log)
         assert log[1] <= most + 2, dtype
+
+
+def test_a_frequent_value_of_a_block_is_no_reason_for_another_pass():
+    image = IMAGE.copy()
+    for k, start in enumerate(range(150, 0, -30)):  # the smallest value of the image comes last
+        image[start : start + 30] = np.maximum(image[start : start + 30], 30 + 5 * k)
+    image[0, 0], image[-1, -1] = 0, 9999
+    log = []
+    check(image[::-1, :, None], size=30, log=log)
+    assert log == [1]
 
 
 def test_records_are_small():

@@ -15,6 +15,7 @@ from flowseg._nets.sizes import (
     bounds_of,
     check_sizes,
     choose_working,
+    diameter_of_sizes,
     image_diameter,
     image_diameters,
     is_same_size,
@@ -83,6 +84,16 @@ def test_diameters_of_images():
     assert image_diameter(square(10)) == pytest.approx(area)
     assert np.isnan(image_diameter(square(0)))
     assert image_diameters([square(10), square(0), square(20)]) == pytest.approx([area, 2 * area])
+
+
+@pytest.mark.parametrize("shape", [(50, 60), (9, 20, 21)])
+@pytest.mark.parametrize("n", [0, 1, 2, 7, 8])
+def test_diameters_of_images_from_the_sizes_of_objects(n, shape):
+    rng = np.random.default_rng(n)
+    masks = rng.integers(0, n + 1, shape)
+    masks[rng.random(shape) < 0.5] = min(n, 1)
+    sizes = rng.permutation(np.unique(masks[masks > 0], return_counts=True)[1])
+    assert np.array_equal(diameter_of_sizes(sizes, masks.ndim), image_diameter(masks), equal_nan=True)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from skimage import segmentation
 
 import flowseg
 from flowseg import FlowSegmenter, metrics, synthetic
+from flowseg._flows.logit_sums import as_logit_units, mean_logits
 from flowseg._labels.overlaps import count_objects
 from flowseg._segmenters import size_estimate
 from flowseg._segmenters.learned_decoding.choose_thresholds import choose_thresholds
@@ -122,6 +123,30 @@ def test_of_two_halves_one_matches():
     iou = best_iou(true, found)
     assert iou == pytest.approx([0.5, 0.5, 1.0])
     assert np.count_nonzero(iou >= 0.5) == metrics.match(true, found).tp == 2
+
+
+def test_mean_logits_do_not_depend_on_the_order_of_pixels():
+    rng = np.random.default_rng(0)
+    masks = rng.integers(0, 6, (120, 130), dtype=np.int32)
+    logits = (rng.standard_normal(masks.shape) * 10.0 ** rng.integers(-4, 4, masks.shape)).astype(np.float32)
+    flows = np.zeros((2, *masks.shape), np.float32)
+    areas = np.bincount(masks.ravel())[1:]
+
+    def sums(part):
+        return np.bincount(masks[part].ravel(), as_logit_units(logits[part]).ravel(), 6)[1:].astype(np.int64)
+
+    expected = describe_objects(masks, flows, logits, workers=1)["cellprob"]
+    for _ in range(5):
+        order = rng.permutation(masks.size)
+        shuffled = [np.ascontiguousarray(array.ravel()[order].reshape(masks.shape)) for array in (masks, logits)]
+        found = describe_objects(shuffled[0], flows, shuffled[1], workers=1)["cellprob"]
+        assert found.tobytes() == expected.tobytes()
+    for size in (1, 7, 50, 1000):  # as in blocks
+        blocks = [np.s_[i : i + size, j : j + size] for i in range(0, 120, size) for j in range(0, 130, size)]
+        found = mean_logits(sum(sums(blocks[k]) for k in rng.permutation(len(blocks))), areas)
+        assert found.tobytes() == expected.tobytes()
+    exact = [np.clip(logits[masks == k], -512, 512).astype(np.float64).mean() for k in range(1, 6)]
+    assert np.abs(expected - exact).max() < 1e-5
 
 
 @pytest.mark.parametrize("chunk", [7, 1 << 20])

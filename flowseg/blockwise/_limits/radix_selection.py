@@ -63,7 +63,7 @@ def key_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 def as_keys(values: NDArray[Any]) -> NDArray[Any]:
     """Return the keys of finite integers or floats; -0.0 has the key of 0.0."""
-    native: NDArray[Any] = np.asarray(values, dtype=values.dtype.newbyteorder("="), order="C")
+    native = np.asarray(values, dtype=values.dtype.newbyteorder("="), order="C")
     if native.dtype.kind == "u":
         return native
     unsigned = key_dtype(native.dtype)

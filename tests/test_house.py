@@ -15,7 +15,8 @@ PACKAGE = Path(flowseg.__file__).parent
 MAY_IMPORT = {
     "_checks": set(),
     "_system": set(),
-    "_intensities": {"_checks"},
+    "_padding": set(),
+    "_intensities": {"_checks", "_padding"},
     "_images": {"_checks", "_intensities"},
     "synthetic": {"_checks"},
     "_labels": {"_checks", "_diffusion", "_system"},
@@ -23,7 +24,7 @@ MAY_IMPORT = {
     "_flows": {"_checks", "_diffusion", "_labels", "_system"},
     "_image_files": {"_checks", "_labels", "_system"},
     "_nets": {"_checks", "_flows", "_images", "_intensities", "_labels", "_system"},
-    "_segmenters": {"_checks", "_flows", "_intensities", "_labels", "_nets", "_system", "metrics"},
+    "_segmenters": {"_checks", "_flows", "_intensities", "_labels", "_nets", "_padding", "_system", "metrics"},
     "plot": {"_checks", "_images", "_labels", "_system", "metrics"},
     "io": {"_checks", "_flows", "_image_files", "_labels", "_system", "plot"},
     "datasets": {"io"},

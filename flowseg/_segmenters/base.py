@@ -164,7 +164,7 @@ class Segmenter(SegmenterAttributes):
 
         def finish(image: NDArray[Any], outputs: Outputs) -> Masks:
             masks = pipeline.decode(outputs)
-            noise.look(image, masks, outputs.pictures)
+            noise.look(image, masks, outputs.unpadded)
             return masks
 
         masks = map_images(pipeline, images, diameters, finish)

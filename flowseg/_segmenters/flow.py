@@ -298,7 +298,7 @@ class FlowSegmenter(ThresholdAttributes, Segmenter):
 
         def finish(image: NDArray[Any], outputs: Outputs) -> tuple[NDArray[np.int32], Table | None]:
             found = pipeline.decode_objects(outputs)
-            noise.look(image, found[0], outputs.pictures)
+            noise.look(image, found[0], outputs.unpadded)
             return found
 
         found = map_images(pipeline, images, diameters, finish)

@@ -61,10 +61,10 @@ def test_channels_of_color_pictures(tmp_path):
     imsave(tmp_path / "a.png", rgb, check_contrast=False)
     assert np.array_equal(io.read_image(tmp_path / "a.png", channel=1), rgb[..., 1])
     assert np.array_equal(io.read_image(tmp_path / "a.png", channel=[2, 0]), rgb[..., [2, 0]])
-    Image.fromarray(rgb[..., 0]).save(tmp_path / "grey.png")
-    assert np.array_equal(io.read_image(tmp_path / "grey.png", channel=0), rgb[..., 0])
-    with pytest.raises(ValueError, match="channel must be below 1 for .*grey.png"):
-        io.read_image(tmp_path / "grey.png", channel=1)
+    Image.fromarray(rgb[..., 0]).save(tmp_path / "gray.png")
+    assert np.array_equal(io.read_image(tmp_path / "gray.png", channel=0), rgb[..., 0])
+    with pytest.raises(ValueError, match="channel must be below 1 for .*gray.png"):
+        io.read_image(tmp_path / "gray.png", channel=1)
 
 
 def test_pixel_sizes(stack, tmp_path):

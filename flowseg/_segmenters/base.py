@@ -232,7 +232,7 @@ class Segmenter(SegmenterAttributes):
         path : path
             File to write, atomically: an interruption leaves an old file as it was.
         card : dict, optional
-            Model card, as plain JSON values: data, licence, scores, known failures. ``flowseg info`` prints it.
+            Model card, as plain JSON values: data, license, scores, known failures. ``flowseg info`` prints it.
 
         Raises
         ------
@@ -277,7 +277,7 @@ class Segmenter(SegmenterAttributes):
         Examples
         --------
         >>> from flowseg import FlowSegmenter
-        >>> FlowSegmenter.from_pretrained("nuclei").save("copy.safetensors", card={"licence": "CC0"})
+        >>> FlowSegmenter.from_pretrained("nuclei").save("copy.safetensors", card={"license": "CC0"})
         >>> FlowSegmenter.load("copy.safetensors").network
         'unet'
         """

@@ -130,7 +130,7 @@ def test_geojson_is_valid(real, odd, tmp_path):
         assert names == np.unique(masks[masks > 0]).tolist()
 
 
-def test_geojson_of_other_makers(tmp_path):
+def test_geojson_of_other_programs(tmp_path):
     ring = [[2.5, 3], [8, 3], [8, 7], [2.5, 7], [2.5, 3]]
     polygon = {"type": "Polygon", "coordinates": [ring]}
     feature = {"type": "Feature", "geometry": polygon, "properties": {}}

@@ -1,4 +1,4 @@
-"""The size of a pixel, as TIFF files and the formats of microscopes' makers hold it."""
+"""The size of a pixel, as TIFF files and the formats of microscope vendors hold it."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ def read_pixel_size(path: str | os.PathLike[str], *, scene: int | str | None = N
     -------
     size : (float, float) or None
         Height and width. None if the file does not hold it: only OME-TIFF, ImageJ's TIFF, TIFF with a resolution per
-        centimeter and the formats of microscopes' makers do; a resolution per inch is the printer's. None, too, where
-        the size is below 1e-5 or above 1e9: meters without their unit.
+        centimeter and the formats of microscope vendors do. A resolution per inch is meant for printing. None, too,
+        where the size is below 1e-5 or above 1e9: meters without their unit.
 
     Raises
     ------
     ImportError
-        If the file is of a maker's format and the package that reads it is not installed; the message names it.
+        If the file has a vendor's format and the package that reads it is not installed; the message names it.
     InvalidFileError
         If the file is damaged.
     ValueError

@@ -149,7 +149,7 @@ def test_repeated_code_is_found(tmp_path):
     lines = [f"    value = compute({k})" for k in range(house.REPEATED)]
     for name, n in (("one", 6), ("two", 6), ("three", 5)):
         (tmp_path / "flowseg").mkdir(exist_ok=True)
-        (tmp_path / "flowseg" / f"{name}.py").write_text("\n".join(["def f():", f'    """{name}"""', *lines[:n]]))
+        (tmp_path / "flowseg" / f"{name}.py").write_text("\n".join([f"def {name}():", f'    """{name}"""', *lines[:n]]))
     assert house.House(tmp_path).duplicates() == [["one.py:3", "two.py:3"]]
 
 

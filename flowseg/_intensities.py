@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,20 +91,23 @@ def find_limits(image: NDArray[Any], normalize: Any = DEFAULT) -> Limits:
     n = image.shape[-1]
     rule = as_rule(normalize, n)
     if rule is not None and rule[0] == PERCENTILES:
-        found = [find_channel_limits(image[..., c], rule[1], rule[2]) for c in range(n)]
-        return Limits(*np.array(found).T)
+        pictures = (find_picture(image[..., c]) for c in range(n))
+        return percentile_limits(image, pictures, rule[1], rule[2])
     pairs = ((0.0, 1.0),) if rule is None else rule[1:]
     low, high = np.array(pairs * n if len(pairs) == 1 else pairs).T
     return Limits(low, high, np.full(n, -np.inf), np.full(n, np.inf))
 
 
-def find_channel_limits(channel: NDArray[Any], low: float, high: float) -> tuple[float, float, float, float]:
-    """Return the percentiles of one channel, equal where it is constant, and the range of the picture."""
-    inside = find_picture(channel)
-    if inside is None:
-        return (*percentiles(channel, low, high), -np.inf, np.inf)
-    values = channel[inside]
-    return (*percentiles(values, low, high), float(values.min()), float(values.max()))
+def percentile_limits(
+    image: NDArray[Any], pictures: Iterable[NDArray[np.bool_] | None], low: float, high: float
+) -> Limits:
+    """Return the percentiles of each channel's picture as limits, equal where it is constant."""
+    found = []
+    for c, picture in enumerate(pictures):
+        values = image[..., c] if picture is None else image[..., c][picture]
+        ends = (-np.inf, np.inf) if picture is None else (float(values.min()), float(values.max()))
+        found.append((*percentiles(values, low, high), *ends))
+    return Limits(*np.array(found).T)
 
 
 def percentiles(values: NDArray[Any], low: float, high: float) -> tuple[float, float]:

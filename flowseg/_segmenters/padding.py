@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flowseg._intensities import PERCENTILES, Limits, as_rule, find_limits, find_picture, percentiles
+from flowseg._intensities import PERCENTILES, Limits, as_rule, find_limits, find_picture, percentile_limits
 
 # Per channel the pixels that are not padding; None: all of them.
 Pictures = tuple[NDArray[np.bool_] | None, ...]
@@ -24,9 +24,4 @@ def limits_and_pictures(image: NDArray[Any], normalize: Any) -> tuple[Limits, Pi
     if rule is None or rule[0] != PERCENTILES:
         return find_limits(image, rule), None
     pictures = find_pictures(image)
-    found = []
-    for c, picture in enumerate(pictures):
-        values = image[..., c] if picture is None else image[..., c][picture]
-        ends = (-np.inf, np.inf) if picture is None else (float(values.min()), float(values.max()))
-        found.append((*percentiles(values, rule[1], rule[2]), *ends))
-    return Limits(*np.array(found).T), pictures
+    return percentile_limits(image, pictures, rule[1], rule[2]), pictures

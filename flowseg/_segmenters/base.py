@@ -281,11 +281,11 @@ class Segmenter(SegmenterAttributes):
         >>> FlowSegmenter.load("copy.safetensors").network
         'unet'
         """
-        from flowseg._segmenters.model_files import reading
+        from flowseg._segmenters.model_files import document_checks, reading
 
         document = reading.read_document(path)
         segmenter = cls(**reading.read_parameters(document, path, cls, cls._kind, network))
-        with reading.naming(path, "valid parameters"):
+        with document_checks.naming(path, "valid parameters"):
             settings = check_training_settings(segmenter)
         fixed, prediction = FixedParameters.of(segmenter), prediction_settings(segmenter)
         segmenter.fitted_ = reading.read_fitted(document, path, fixed, prediction, settings.crop_size)

@@ -3,6 +3,10 @@
 Smoothed noise has blobs that look like nuclei, but its intensities are as steep elsewhere as at the outlines of the
 blobs. The background of true objects is flatter than their outlines. The check compares image and masks only, so that
 it holds for every model.
+
+Objects that were not found are part of the background. Where they cover more than a tenth of it, as with a cellprob
+threshold that is too low for the model, true objects look like noise. Foreground without an object cannot be left out
+of the background: in noise most of the steep pixels are there.
 """
 
 from __future__ import annotations

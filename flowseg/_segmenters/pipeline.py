@@ -116,12 +116,12 @@ class Pipeline:
             return estimate_outputs(self, prepared, bounded=by_default)
         return self.run_at(prepared, self.fitted.diameter if diameter is None else diameter)
 
-    def run_at(self, image: PreparedImage, size: float, subject: str = "diameters must be") -> Outputs:
+    def run_at(self, image: PreparedImage, size: float, name: str = "diameters") -> Outputs:
         """Return the outputs of one pass over an image with objects of diameter ``size``.
 
-        ``subject`` begins the error of a size that is too small or too large.
+        The error of a size that is too small or too large calls it ``name``.
         """
-        factor = self.scale_factor(size, subject)
+        factor = self.scale_factor(size, name)
         array = image.array
         if image.limits is None:
             return Outputs(self.settings.codec.no_objects(array.shape), factor)
@@ -136,9 +136,9 @@ class Pipeline:
             )
         return Outputs(outputs, factor, image.unpadded)
 
-    def scale_factor(self, size: float, subject: str = "diameters must be") -> float:
+    def scale_factor(self, size: float, name: str = "diameters") -> float:
         """Return the factor that gives objects of diameter ``size`` the working diameter."""
-        return scale_factor(self.fitted.sizes.working, size, subject)
+        return scale_factor(self.fitted.sizes.working, size, name)
 
     def decode(self, outputs: Outputs) -> Masks:
         """Return the masks, 1..n."""

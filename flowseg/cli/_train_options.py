@@ -118,7 +118,7 @@ CellprobThreshold = Annotated[
 FlowThreshold = Annotated[
     str | None,
     typer.Option(
-        help="Objects with a larger flow error, a squared difference, are dropped, except at the image's border; "
+        help="Objects whose flow error (a squared difference) is larger are dropped, except at the image's border; "
         "'none' keeps all.  [default: auto]",
         rich_help_panel=DECODING,
     ),

@@ -71,7 +71,7 @@ def simulate(grid: BlockGrid, index: int, cells: Cells) -> BlockGraph:
     boxes = np.empty((number.size, 6), dtype=np.int64)
     boxes[:, 0], boxes[:, 3] = 0, 1
     for k, (a, b) in enumerate(((top, bottom), (left, right)), 1):
-        spread = (lambda v, k=k: np.broadcast_to(v[:, None] if k == 1 else v[None], shape).ravel())
+        spread = lambda v, k=k: np.broadcast_to(v[:, None] if k == 1 else v[None], shape).ravel()
         boxes[:, k], boxes[:, k + 3] = spread(a), spread(b)
     sizes = (heights * widths).ravel()
     faces = np.concatenate(counts)

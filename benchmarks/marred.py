@@ -2,7 +2,7 @@
 
 python benchmarks/marred.py DATA --json benchmarks/marred.json [--table docs/tables/marred.csv]
 
-Six of the DSB 2018 images that are to report on, marred in the ways below. "Plain" are intensities stretched to the 1st
+Six test images of DSB 2018, marred in the ways below. "Plain" are intensities stretched to the 1st
 and 99th percentiles of all pixels, "default" what the model does. ``--table`` only writes what the JSON file holds.
 """
 
@@ -26,7 +26,7 @@ from scores import SHOWN, format_precision, format_thresholds, pooled_precision,
 from flowseg import FlowSegmenter
 
 Array = NDArray[np.integer]
-# Every so manieth of the images of at most so many pixels.
+# Every STEP-th of the images of at most MOST_PIXELS.
 STEP, N_IMAGES, MOST_PIXELS = 7, 6, 160_000
 # Added to all intensities, as the offset of a camera, before they are padded.
 OFFSET = 1000
@@ -127,7 +127,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "packed.npz"
         pack(options.data, "dsb2018", file)
-        pairs = zip(read(file, "report", "image"), read(file, "report", "mask"), strict=True)
+        pairs = zip(read(file, "test", "image"), read(file, "test", "mask"), strict=True)
         chosen = [pair for pair in pairs if pair[0].size <= MOST_PIXELS][::STEP][:N_IMAGES]
     images, true = [image.astype(np.uint16) + OFFSET for image, _ in chosen], [masks for _, masks in chosen]
     segmenter = FlowSegmenter.from_pretrained("nuclei")

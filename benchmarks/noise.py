@@ -4,7 +4,7 @@ python benchmarks/noise.py DATA > docs/tables/noise.csv
 
 Noise of many kinds, smoothed by Gaussians: objects per megapixel, at most and on average over the widths, and how many
 of them come without a warning. Then the real images of DATA: how many have a warning, and the least sharpness. In DSB
-2018 to choose on and to report the model looks for objects; the other masks are the true ones, as of a perfect model.
+2018, validation and test images, the model looks for objects; the other masks are the true ones, as of a perfect model.
 """
 
 import argparse

@@ -3,7 +3,7 @@
 python benchmarks/pretrained.py DATA --json benchmarks/pretrained.json [--docs docs]
 
 Every image is predicted in all ways one after the other, so that a busy machine does not count in the ratios. On the
-validation images, which chose the thresholds of the defaults, and on those to report. ``--docs`` only writes table
+validation images, which chose the thresholds of the defaults, and on test images. ``--docs`` only writes table
 and picture.
 """
 
@@ -26,7 +26,7 @@ from scores import SHOWN, difference, format_precision, format_thresholds, poole
 from flowseg import FlowSegmenter, plot
 
 MODEL = "nuclei"
-SPLITS = {"choose": "validation images", "report": "test images"}
+SPLITS = {"validation": "validation images", "test": "test images"}
 DEFAULTS = "defaults"
 WAYS: dict[str, dict[str, Any]] = {
     DEFAULTS: {},
@@ -94,7 +94,7 @@ def draw(results: dict[str, Any], file: Path) -> None:
     mpl.use("agg")
     import matplotlib.pyplot as plt
 
-    result = results[f"report | {list(WAYS)[2]}"]
+    result = results[f"test | {list(WAYS)[2]}"]
     counts, matched = (np.array(result["bins"][name]) for name in ("n", "matched"))
     reliability = plot.Reliability(
         threshold=0.5,

@@ -97,7 +97,7 @@ def run_one(name: str, seed: int, file: Path, core: int) -> None:
         else:
             module, constant = key.rsplit(".", 1)
             stack.enter_context(patch.object(import_module(f"flowseg._nets.{module}"), constant, value))
-    sets = {s: (data.read(file, s, "image"), data.read(file, s, "mask")) for s in ("train", "choose")}
+    sets = {s: (data.read(file, s, "image"), data.read(file, s, "mask")) for s in ("train", "validation")}
     if n_images is not None:
         drawn = np.random.default_rng(seed).permutation(len(sets["train"][0]))[:n_images]
         sets["train"] = tuple([part[i] for i in drawn] for part in sets["train"])
@@ -109,11 +109,11 @@ def run_one(name: str, seed: int, file: Path, core: int) -> None:
         segmenter = flowseg.FlowSegmenter(**parameters, epochs=1, steps_per_epoch=steps)
         segmenter.fit(*sets["train"], callbacks=callbacks)
         wall = time.perf_counter() - start
-        plain = segmenter.predict(sets["choose"][0])
-        estimated = segmenter.set_params(estimate_diameters=True).predict(sets["choose"][0])
-    groups = np.load(file)["choose/groups"]
+        plain = segmenter.predict(sets["validation"][0])
+        estimated = segmenter.set_params(estimate_diameters=True).predict(sets["validation"][0])
+    groups = np.load(file)["validation/groups"]
     result = {
-        name: scores.score(sets["choose"][1], found, groups)
+        name: scores.score(sets["validation"][1], found, groups)
         for name, found in (("plain", plain), ("estimated", estimated))
     }
     loss = round(segmenter.history_["loss"][-1], 4)

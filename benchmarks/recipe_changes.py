@@ -234,16 +234,15 @@ def foreground_weight(weight: float) -> AbstractContextManager[Any]:
 
 def percentile_range(low: float, high: float) -> AbstractContextManager[Any]:
     """Other percentiles become 0 and 1."""
-    from flowseg._intensities import PERCENTILES, find_limits
+    from flowseg._intensities import PERCENTILES, find_limits, find_limits_and_unpadded
     from flowseg._nets.training import samples
     from flowseg._segmenters import pipeline
-    from flowseg._segmenters.padding import limits_and_pictures
 
     rule = (PERCENTILES, low, high)
     stack = ExitStack()
     stack.enter_context(patch.object(samples, "find_limits", lambda image, _: find_limits(image, rule)))
     stack.enter_context(
-        patch.object(pipeline, "limits_and_pictures", lambda image, _: limits_and_pictures(image, rule))
+        patch.object(pipeline, "find_limits_and_unpadded", lambda image, _: find_limits_and_unpadded(image, rule))
     )
     return stack
 

@@ -3,7 +3,7 @@
 python benchmarks/robustness.py DATA --json benchmarks/robustness.json --model ships=nuclei \
     [--model NAME=FILE ...] [--table docs/tables/robustness.csv]
 
-The images of DSB 2018 that are to choose on are stretched so that their 1st and 99th percentiles are 0 and 1, then
+The validation images of DSB 2018 are stretched so that their 1st and 99th percentiles are 0 and 1, then
 changed. Each model predicts as it does by default. ``--table`` only writes what the JSON file holds.
 """
 
@@ -73,7 +73,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "packed.npz"
         pack(options.data, "dsb2018", file)
-        images, true = read(file, "choose", "image"), read(file, "choose", "mask")
+        images, true = read(file, "validation", "image"), read(file, "validation", "mask")
     images = [normalize(image) for image in images]
     for name, equals, model in (text.partition("=") for text in options.model):
         if not equals:

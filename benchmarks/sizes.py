@@ -2,7 +2,7 @@
 
 python benchmarks/sizes.py DATA --json benchmarks/sizes.json [--table docs/tables/sizes.csv]
 
-Images of DSB 2018 that are to choose on, cut to eight of their objects' diameters and resized so that the median
+Validation images of DSB 2018, cut to eight of their objects' diameters and resized so that the median
 diameter is the wanted one. ``--table`` only writes what the JSON file holds.
 """
 
@@ -42,7 +42,7 @@ Pair = tuple[NDArray[Any], NDArray[Any]]
 def cut_outs(file: Path) -> list[Pair]:
     """Images with masks, few objects in each."""
     pairs = []
-    for image, masks in zip(read(file, "choose", "image"), read(file, "choose", "mask"), strict=True):
+    for image, masks in zip(read(file, "validation", "image"), read(file, "validation", "mask"), strict=True):
         side = round(ACROSS * np.median(diameters(masks))) if masks.any() else 0
         part = masks[:side, :side]
         if np.unique(part).size > LEAST_OBJECTS and np.median(diameters(part)) >= LEAST_DIAMETER:

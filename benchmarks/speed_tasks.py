@@ -85,7 +85,7 @@ def logits(masks: np.ndarray) -> np.ndarray:
 def best_time(function: Callable[[], object], repeats: int) -> tuple[float, float, object]:
     """CPU and wall seconds of the fastest run, and its result.
 
-    At least so many runs and half a second, but no more after twenty seconds.
+    At least ``repeats`` runs and half a second, but no more after twenty seconds.
     """
     cpu, wall, result = [], [], None
     while len(wall) < repeats or sum(wall) < 0.5:

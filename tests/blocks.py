@@ -12,8 +12,8 @@ from flowseg.blockwise._objects.boundary_graph import (
     final_labels,
     merge_interiors,
 )
-from flowseg.blockwise._objects.merge import merge_blocks
 from flowseg.blockwise._objects.checks import errors_of_block, fill_block, final_numbers, objects_with_holes
+from flowseg.blockwise._objects.merge import merge_blocks
 from flowseg.blockwise._objects.windows import ObjectWindows
 from flowseg.blockwise._regions import BlockGrid
 

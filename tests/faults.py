@@ -96,7 +96,7 @@ def failing(folder, fail_at=None, error=errno.EIO, stays_full=False):
 def every_fault(prepare, act, folder):
     """Act once on a sound disk, then on one that fails at each operation in turn; yields the disk and what came of it.
 
-    ``prepare`` makes the folder anew, ``act`` returns something or raises.
+    ``prepare`` makes the folder again, ``act`` returns something or raises.
     """
     prepare()
     with failing(folder) as sound:

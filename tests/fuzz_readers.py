@@ -164,9 +164,9 @@ def keep(findings, target, data, kind, text):
 
 
 def watch(process, board, limit, seconds):
-    """Wait for a child for so many seconds of its work; whether it was killed for one input that took too long.
+    """Wait for a child for ``seconds`` of its work; return whether it was killed for one input that took too long.
 
-    It says first where it was.
+    Before it is killed, the child prints where it is.
     """
     ready = None
     while process.poll() is None:

@@ -231,7 +231,7 @@ DOCUMENT = {
         "score": {"diameter": 20.5, "weights": [0.1] * 6, "knots": [0.0, 1.0], "probabilities": [0.1, 0.9]},
     },
     "history": {"loss": [1.5, 0.5], "val_loss": [2.0, 1.0]},
-    "card": {"licence": "CC0"},
+    "card": {"license": "CC0"},
     "trained_with": {"keras": "3", "cores": 2, "instructions": ["A"], "threads": 2, "onednn": "default"},
 }
 

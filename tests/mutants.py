@@ -1,4 +1,4 @@
-"""Change the method's modules by a hair, many times, and see whether the tests notice.
+"""Change one place of a module, many times, and see whether the tests notice.
 
     python tests/mutants.py [MODULE ...] [--sample 20] [--seed 0] [--list]
 
@@ -24,7 +24,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 PACKAGE = HERE.parent / "flowseg"
 EQUIVALENT = HERE / "mutants_equivalent.txt"
-PATIENCE, LEAST_SECONDS = 5.0, 20.0  # a mutant takes too long after so many times the time of the module as it is
+PATIENCE, LEAST_SECONDS = 5.0, 20.0  # a mutant takes too long after PATIENCE times the time of the unchanged module
 LOADED = ("numpy", "scipy.ndimage", "scipy.sparse.csgraph", "scipy.io", "skimage.measure", "skimage.segmentation")
 LOADED += ("sklearn.isotonic", "sklearn.linear_model", "pytest", "hypothesis", "tifffile", "safetensors.numpy")
 KERAS = ("tensorflow", "keras")

@@ -30,7 +30,7 @@ def test_colored_annotations_become_exactly_the_instance_maps(shared, channel):
     assert np.array_equal(masks, instances)
     (labels,) = (shared / "data" / "aitslab").glob(f"*/*/labels/{file.stem}.tif")
     assert np.array_equal(masks, tifffile.imread(labels))
-    # By default every piece is an object: one cell of d1 is cut in two by the border of the image.
+    # By default every component is an object: one cell of d1 is cut in two by the border of the image.
     assert flowseg.masks_from_rgb(io.read_image(file)).max() == {"d0": 41, "d1": 36}[channel]
 
 

@@ -5,13 +5,13 @@ import pytest
 from scipy import ndimage
 from test_intensities import MARRED, OFFSET, SOUND
 
-from flowseg import synthetic
-from flowseg._intensities import find_ranks, interpolate, percentiles, picture
+from flowseg import _padding, synthetic
+from flowseg._intensities import find_limits_and_unpadded, find_ranks, interpolate, percentiles
+from flowseg._padding import find_unpadded
 from flowseg._segmenters import inputs
-from flowseg._segmenters.padding import find_pictures, limits_and_pictures
 from flowseg.blockwise._limits.passes import MARGIN, first_pass, limits_of_source, next_pass, plan_next
-from flowseg.blockwise._limits.search import LimitsRequest, LimitsSearch
 from flowseg.blockwise._limits.radix_selection import Interval, as_keys, from_keys, key_dtype
+from flowseg.blockwise._limits.search import LimitsRequest, LimitsSearch
 from flowseg.blockwise._regions import BlockGrid
 
 DTYPES = ["u1", "u2", "u4", "u8", "i1", "i2", "i4", "i8", "f2", "f4", "f8"]
@@ -116,20 +116,20 @@ def run(image, rule=RULE, size=64, log=None):
 
 
 def whole(image, rule=RULE):
-    return (None, None) if inputs.is_constant(image) else limits_and_pictures(image, rule)
+    return (None, None) if inputs.is_constant(image) else find_limits_and_unpadded(image, rule)
 
 
 def check(image, rule=RULE, size=64, log=None):
     """Compare with the whole image; return whether padding was found in each channel."""
-    expected, pictures = whole(image, rule)
+    expected, unpadded = whole(image, rule)
     found, ends = run(image, rule, size, log)
     if expected is None:
         assert found is None
         return None
     for name in ("low", "high", "bottom", "top"):
         assert getattr(found, name).tobytes() == getattr(expected, name).tobytes(), name
-    if pictures is not None:
-        assert [picture is not None for picture in pictures] == [bool(of_channel) for of_channel in ends]
+    if unpadded is not None:
+        assert [pixels is not None for pixels in unpadded] == [bool(of_channel) for of_channel in ends]
     return [bool(of_channel) for of_channel in ends]
 
 
@@ -154,7 +154,7 @@ CASES = MARRED | SOUND
 def test_padding(name, limit, size, monkeypatch):
     """The limit of the lattice makes its step 2 to 12."""
     if limit is not None:
-        monkeypatch.setattr(picture, "MAX_LATTICE", limit)
+        monkeypatch.setattr(_padding, "MAX_LATTICE", limit)
     image = CASES[name](IMAGE + (OFFSET if name in MARRED else 0))[..., None]
     found = check(image, size=size)
     if limit is None:
@@ -164,7 +164,7 @@ def test_padding(name, limit, size, monkeypatch):
 @pytest.mark.parametrize("dtype", ["u1", "u2", "i2", "i4", "f2", "f4", "f8"])
 @pytest.mark.parametrize("size", [64, 257])
 def test_padding_of_every_dtype_at_a_step(dtype, size, monkeypatch):
-    monkeypatch.setattr(picture, "MAX_LATTICE", 80 * 80)
+    monkeypatch.setattr(_padding, "MAX_LATTICE", 80 * 80)
     image = ndimage.rotate(IMAGE.astype(np.float64), 20, order=1)[..., None]
     scaled = image * (255 / image.max()) if dtype == "u1" else image / 7 if dtype.startswith("f") else image
     frame = np.pad(IMAGE + OFFSET // 20, 60)[..., None].astype(dtype)
@@ -174,26 +174,26 @@ def test_padding_of_every_dtype_at_a_step(dtype, size, monkeypatch):
 
 def test_a_lattice_that_misses_what_lies_between(monkeypatch):
     """Padding that is everywhere but on most of the lattice leaves nothing: then its neighbors count."""
-    monkeypatch.setattr(picture, "MAX_LATTICE", 50 * 50)
+    monkeypatch.setattr(_padding, "MAX_LATTICE", 50 * 50)
     image = np.zeros((200, 200, 1), dtype=np.uint16)
     image[::4, ::4, 0] = np.random.default_rng(0).integers(500, 600, (50, 50))
     image[:48] = image[:, :60] = 0
-    assert picture.lattice_step((200, 200)) == 4
-    ends = picture.find_ends(image[::4, ::4, 0], image.min(), image.max())
+    assert pixels.lattice_step((200, 200)) == 4
+    ends = pixels.find_ends(image[::4, ::4, 0], image.min(), image.max())
     assert [end.soft for end in ends] == [True]
-    assert not picture.mark_picture(image[..., 0], ends).any()
+    assert not pixels.mark_picture(image[..., 0], ends).any()
     for size in (64, 100):
         assert check(image, size=size) == [True]
-    (inside,) = find_pictures(image)
+    (inside,) = find_unpadded(image)
     assert np.array_equal(inside, image[..., 0] > 0)
 
 
 def test_a_step_changes_nothing_in_images_up_to_the_limit():
-    assert picture.lattice_step((4096, 4096)) == 1
-    assert picture.lattice_step((1, 4096 * 4096)) == 1
-    assert picture.lattice_step((4096, 4097)) == 2
-    assert picture.lattice_step((1, 20_000, 20_000)) == 5
-    assert picture.lattice_step((100_000, 100_000)) == 25
+    assert pixels.lattice_step((4096, 4096)) == 1
+    assert pixels.lattice_step((1, 4096 * 4096)) == 1
+    assert pixels.lattice_step((4096, 4097)) == 2
+    assert pixels.lattice_step((1, 20_000, 20_000)) == 5
+    assert pixels.lattice_step((100_000, 100_000)) == 25
 
 
 @pytest.mark.parametrize("rule", [RULE, ("percentiles", 0.0, 100.0), ("limits", (0.0, 9.0)), None])

@@ -104,7 +104,7 @@ class TestRule:
 
     @staticmethod
     def choose(lead):
-        """Default and best, whose lead is so many standard errors."""
+        """Default and best, ahead by ``lead`` standard errors."""
         gain = np.random.default_rng(0).normal(size=8)
         gain += lead * gain.std(ddof=1) / np.sqrt(8) - gain.mean()
         scores = np.stack([with_each_left_out(np.zeros(8)), with_each_left_out(gain)])

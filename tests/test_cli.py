@@ -347,7 +347,7 @@ def test_pretrained_from_the_shell(data, tmp_path):
 
 
 def test_thresholds_chosen_again(fitted, pairs, tmp_path):
-    fitted["FlowSegmenter"].save(tmp_path / "model.safetensors", card={"licence": "CC0"})
+    fitted["FlowSegmenter"].save(tmp_path / "model.safetensors", card={"license": "CC0"})
     fitted["BoundarySegmenter"].save(tmp_path / "b.safetensors")
     for k, (image, masks) in enumerate(pairs):
         for kind, array in (("images", image.astype(np.float32)), ("masks", masks.astype(np.uint8))):
@@ -361,6 +361,6 @@ def test_thresholds_chosen_again(fitted, pairs, tmp_path):
     )
     for name in ("cellprob_threshold", "flow_threshold", "min_size"):
         assert getattr(tuned, f"{name}_") == getattr(again, f"{name}_") == said[name]
-    assert json.loads(invoke("info", tmp_path / "tuned.safetensors", "--json").stdout)["card"] == {"licence": "CC0"}
+    assert json.loads(invoke("info", tmp_path / "tuned.safetensors", "--json").stdout)["card"] == {"license": "CC0"}
     result = invoke(*arguments, tmp_path / "b.safetensors", status=1)
     assert "--model must be a FlowSegmenter" in str(result.exception)

@@ -25,8 +25,8 @@ def test_the_public_layout_becomes_ours(shared, tmp_path):
         one = published / row["source_id"]
         (one / "images").mkdir(parents=True)
         (one / "masks").mkdir()
-        grey = imread(ours / row["image"])
-        rgba = np.stack([grey, grey, grey, np.full_like(grey, 255)], axis=-1)
+        gray = imread(ours / row["image"])
+        rgba = np.stack([gray, gray, gray, np.full_like(gray, 255)], axis=-1)
         imsave(one / "images" / f"{row['source_id']}.png", rgba, check_contrast=False)
         masks = io.read_masks(ours / row["label"])
         for k in range(1, masks.max() + 1):

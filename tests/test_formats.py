@@ -39,14 +39,14 @@ def real(shared):
     odd = shared / "data" / "dsb2018"
     with open(odd / "samples.csv", newline="") as file:
         rows = {row["id"]: row for row in csv.DictReader(file)}
-    for name in ("dsb_0402a81e", "dsb_f6863b83"):  # holes; an object in two pieces
+    for name in ("dsb_0402a81e", "dsb_f6863b83"):  # holes; an object in two components
         found[name] = io.read_masks(odd / rows[name]["label"])
     return found
 
 
 @pytest.fixture
 def odd():
-    """An object with a hole that holds another, one in two pieces, one whose pixels touch at corners, labels with gaps."""
+    """An object with a hole that holds another, one in two parts, one whose pixels touch at corners, labels with gaps."""
     masks = np.zeros((30, 40), np.int64)
     masks[2:14, 2:14] = 5
     masks[5:11, 5:11] = 0
@@ -130,7 +130,7 @@ def test_geojson_is_valid(real, odd, tmp_path):
         assert names == np.unique(masks[masks > 0]).tolist()
 
 
-def test_geojson_of_other_makers(tmp_path):
+def test_geojson_of_other_programs(tmp_path):
     ring = [[2.5, 3], [8, 3], [8, 7], [2.5, 7], [2.5, 3]]
     polygon = {"type": "Polygon", "coordinates": [ring]}
     feature = {"type": "Feature", "geometry": polygon, "properties": {}}
@@ -138,7 +138,7 @@ def test_geojson_of_other_makers(tmp_path):
         (tmp_path / "a.json").write_text(json.dumps(document))
         masks = flowseg.io.read_geojson(tmp_path / "a.json", (10, 10))
         assert masks[3:7, 3:8].all()
-        assert masks.sum() - masks[3:7, 3:8].sum() in (0, 4)  # the centres of four pixels are on the edge
+        assert masks.sum() - masks[3:7, 3:8].sum() in (0, 4)  # the centers of four pixels are on the edge
     for broken in ("{", "3", '{"a": 1}', '{"type": "Point", "coordinates": [1, 2]}', '{"type": "Polygon"}', "[[1, 2]]"):
         (tmp_path / "a.json").write_text(broken)
         with pytest.raises(ValueError, match=r"a\.json must be a readable GeoJSON file; got"):
@@ -257,7 +257,7 @@ def test_cvat(tmp_path):
           <polygon label="cell" occluded="0" points="2.00,3.00;8.00,3.00;8.00,7.00;2.00,7.00" z_order="0"/>
           <mask label="cell" occluded="0" rle="1, 2, 2, 1" left="20" top="10" width="3" height="2" z_order="0"/>
           <box label="cell" xtl="12" ytl="1" xbr="15" ybr="6"/>
-          <points label="centre" points="3,3"/>
+          <points label="center" points="3,3"/>
         </image><image id="1" name="empty.png" width="5" height="4"/></annotations>"""
     )
     found = flowseg.io.read_cvat(tmp_path / "a.xml")
@@ -310,7 +310,7 @@ def test_cellpose_outlines(tmp_path):
     masks[5:20, 5:30] = 1
     masks[20:40, 5:25] = 2
     lines = []
-    for label in (1, 2):  # corners of the rectangles through the centres of their outermost pixels
+    for label in (1, 2):  # corners of the rectangles through the centers of their outermost pixels
         (r0, c0), (r1, c1) = np.argwhere(masks == label)[[0, -1]]
         ring = [(c, r0) for c in range(c0, c1 + 1)] + [(c1, r) for r in range(r0, r1 + 1)]
         ring += [(c, r1) for c in range(c1, c0 - 1, -1)] + [(c0, r) for r in range(r1, r0 - 1, -1)]

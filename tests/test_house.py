@@ -10,12 +10,17 @@ import pytest
 
 import flowseg
 
-PACKAGE = Path(flowseg.__file__).parent
+CHECKOUT = Path(__file__).parents[1]
+sys.path.insert(0, str(CHECKOUT / "benchmarks"))
+import house  # noqa: E402 (benchmarks are no package)
+
+HOUSE = house.House(CHECKOUT)
 # What each package, and each module beside them, may import of flowseg.
 MAY_IMPORT = {
     "_checks": set(),
     "_system": set(),
-    "_intensities": {"_checks"},
+    "_padding": set(),
+    "_intensities": {"_checks", "_padding"},
     "_images": {"_checks", "_intensities"},
     "synthetic": {"_checks"},
     "_labels": {"_checks", "_diffusion", "_system"},
@@ -23,68 +28,54 @@ MAY_IMPORT = {
     "_flows": {"_checks", "_diffusion", "_labels", "_system"},
     "_image_files": {"_checks", "_labels", "_system"},
     "_nets": {"_checks", "_flows", "_images", "_intensities", "_labels", "_system"},
-    "_segmenters": {"_checks", "_flows", "_intensities", "_labels", "_nets", "_system", "metrics"},
+    "_segmenters": {"_checks", "_flows", "_intensities", "_labels", "_nets", "_padding", "_system", "metrics"},
     "plot": {"_checks", "_images", "_labels", "_system", "metrics"},
     "io": {"_checks", "_flows", "_image_files", "_labels", "_system", "plot"},
     "datasets": {"io"},
     "blockwise": {
-        "_checks", "_diffusion", "_flows", "_image_files", "_images", "_intensities", "_labels", "_nets", "_segmenters",
-        "_system", "io", "metrics",
+        "_padding",
+        "_checks",
+        "_diffusion",
+        "_flows",
+        "_image_files",
+        "_images",
+        "_intensities",
+        "_labels",
+        "_nets",
+        "_segmenters",
+        "_system",
+        "io",
+        "metrics",
     },  # fmt: skip
     "_report": {"_images", "_labels", "_system", "metrics"},
 }
 ALL = {*MAY_IMPORT, "_diffusion"}
 MAY_IMPORT |= {"cli": ALL, "_napari": ALL, "__main__": {"cli"}}
-MAX_MODULES, MAX_MODULES_AT_THE_TOP = 20, 8
-MODULES = sorted(file.relative_to(PACKAGE).as_posix() for file in PACKAGE.rglob("*.py") if file.name != "__init__.py")
-STUB = ast.parse((PACKAGE / "__init__.pyi").read_text(encoding="utf-8"))
-HOME = {
-    a.name: node.module for node in STUB.body if isinstance(node, ast.ImportFrom) and node.module for a in node.names
-}
+MODULES = [module for module in HOUSE.modules if not module.endswith("__init__.py")]
 
 
-def tree(module):
-    return ast.parse((PACKAGE / module).read_text(encoding="utf-8"))
+def over(most, counts):
+    """Return the places where there are more than allowed."""
+    return [f"{place}: {n}" for place, n in counts.items() if n > most]
 
 
 def package_of(module):
     return module.removesuffix(".py").split("/")[0]
 
 
-def imported(module):
-    """Flowseg's modules that a module imports, anywhere in it, as paths with dots."""
-    for node in ast.walk(tree(module)):
-        if isinstance(node, ast.ImportFrom) and node.module == "flowseg":
-            yield from (HOME.get(alias.name, alias.name) for alias in node.names if alias.name != "__version__")
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("flowseg."):
-            yield node.module.removeprefix("flowseg.")
-
-
-@pytest.mark.parametrize("module", MODULES)
-def test_a_package_imports_what_it_may(module):
-    package = package_of(module)
-    others = {name.lstrip(".").split(".")[0] for name in imported(module)} - {package}
-    assert others <= MAY_IMPORT[package]
+@pytest.mark.parametrize("package", MAY_IMPORT)
+def test_a_package_imports_what_it_may(package):
+    assert HOUSE.arrows()[package] <= MAY_IMPORT[package]
 
 
 def test_packages_have_no_circles():
-    done = set()
-
-    def visit(package, way):
-        assert package not in way, " -> ".join([*way, package])
-        if package not in done:
-            for other in MAY_IMPORT.get(package, ()):
-                visit(other, [*way, package])
-            done.add(package)
-
-    for package in MAY_IMPORT:
-        visit(package, [])
+    assert house.find_circle(MAY_IMPORT | {"_diffusion": set()}) == []
 
 
 def test_folders_are_small():
-    for folder in {PACKAGE, *((PACKAGE / module).parent for module in MODULES)}:
-        modules = [file for file in folder.glob("*.py") if file.name != "__init__.py"]
-        assert len(modules) <= (MAX_MODULES_AT_THE_TOP if folder == PACKAGE else MAX_MODULES), folder
+    folders = HOUSE.folders()
+    assert folders["."] <= 8
+    assert over(20, folders) == []
 
 
 def test_one_underscore_on_the_way():
@@ -98,7 +89,7 @@ def test_one_underscore_on_the_way():
 def test_keras_and_napari_stay_in_their_packages(module):
     names = {
         (node.module or "" if isinstance(node, ast.ImportFrom) else node.names[0].name).split(".")[0]
-        for node in ast.walk(tree(module))
+        for node in ast.walk(HOUSE.modules[module])
         if isinstance(node, ast.Import | ast.ImportFrom)
     }
     assert "tensorflow" not in names  # Keras 3 terms only: TensorFlow is one backend of several
@@ -111,7 +102,7 @@ FRONT_ENDS = [module for module in MODULES if package_of(module) in ("cli", "_na
 
 @pytest.mark.parametrize("module", FRONT_ENDS)
 def test_front_ends_ask_segmenters_for_nothing_private(module):
-    for node in ast.walk(tree(module)):
+    for node in ast.walk(HOUSE.modules[module]):
         if isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.startswith("__"):
             assert isinstance(node.value, ast.Name), f"{ast.unparse(node)} in line {node.lineno}"
             assert node.value.id not in ("segmenter", "model", "other", "pipeline"), f"line {node.lineno}"
@@ -121,7 +112,7 @@ def test_front_ends_ask_segmenters_for_nothing_private(module):
 
 @pytest.mark.parametrize("module", MODULES)
 def test_pictures_and_matlab_files_have_one_reader(module):
-    text = (PACKAGE / module).read_text(encoding="utf-8")
+    text = HOUSE.texts[module]
     # Pillow's `open` goes by content and may start programs; readers of others trust what a file says.
     for name in (
         r"\bImage\.open\(",
@@ -139,7 +130,7 @@ def test_pictures_and_matlab_files_have_one_reader(module):
 )
 def test_commands_print_in_one_place(module):
     """There text from files is escaped, so that it cannot control the terminal."""
-    called = {ast.unparse(node.func) for node in ast.walk(tree(module)) if isinstance(node, ast.Call)}
+    called = {ast.unparse(node.func) for node in ast.walk(HOUSE.modules[module]) if isinstance(node, ast.Call)}
     assert not called & {"typer.echo", "typer.secho", "print", "sys.stdout.write", "sys.stderr.write"}
 
 
@@ -151,10 +142,8 @@ BLOCKS_COMMANDS = ("blocks plan", "blocks run", "blocks finish")
 @pytest.mark.parametrize("command", COMMANDS + BLOCKS_COMMANDS)
 def test_commands_take_the_same_steps(command):
     """Parse, find, plan, run, report: as the names of the functions that a command calls show."""
-    module, name = command.split()[0], command.split()[-1]
-    (body,) = [
-        node for node in tree(f"cli/_{module}.py").body if isinstance(node, ast.FunctionDef) and node.name == name
-    ]
+    module, name = f"cli/_{command.split()[0]}.py", command.split()[-1]
+    (body,) = [node for node in HOUSE.modules[module].body if getattr(node, "name", "") == name]
     calls = [node for node in ast.walk(body) if isinstance(node, ast.Call)]
     named = [(node.lineno, ast.unparse(node.func).split(".")[-1].lstrip("_").split("_")[0]) for node in calls]
     steps = [STEPS.index(name) for _, name in sorted(named) if name in STEPS]
@@ -162,16 +151,28 @@ def test_commands_take_the_same_steps(command):
     assert {STEPS.index("find"), STEPS.index("report")} <= {*steps}
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_sizes(module):
-    text = (PACKAGE / module).read_text(encoding="utf-8")
-    assert text.count("\n") <= 400
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.FunctionDef) and node.name != "__init__":
-            start = node.body[1] if ast.get_docstring(node) and len(node.body) > 1 else node.body[0]
-            assert node.end_lineno - start.lineno < 55, node.name
-        if isinstance(node, ast.FunctionDef):
-            assert node.args.kwarg is None, f"{node.name} takes **{node.args.kwarg.arg}"
+def test_files_and_functions_are_small():
+    assert over(350, HOUSE.file_lengths()) == []
+    assert over(50, HOUSE.body_lengths()) == []
+    assert over(15, HOUSE.complexities()) == []
+    assert over(8, HOUSE.parameters()) == []
+    assert house.p99(HOUSE.parameters()) <= 6
+
+
+def test_no_code_stands_in_two_places():
+    assert HOUSE.duplicates() == []
+
+
+def test_repeated_code_is_found(tmp_path):
+    lines = [f"    value = compute({k})" for k in range(house.REPEATED)]
+    for name, n in (("one", 6), ("two", 6), ("three", 5)):
+        (tmp_path / "flowseg").mkdir(exist_ok=True)
+        (tmp_path / "flowseg" / f"{name}.py").write_text("\n".join([f"def {name}():", f'    """{name}"""', *lines[:n]]))
+    assert house.House(tmp_path).duplicates() == [["one.py:3", "two.py:3"]]
+
+
+def test_functions_name_their_parameters():
+    assert [place for place, node in HOUSE.functions() if node.args.kwarg is not None] == []
 
 
 def run(code):
@@ -208,7 +209,5 @@ def test_public_names():
 def test_version_is_said_once():
     import tomllib
 
-    project = PACKAGE.parent / "pyproject.toml"
-    if not project.exists():
-        pytest.skip("no checkout")
+    project = CHECKOUT / "pyproject.toml"
     assert tomllib.loads(project.read_text())["project"]["version"] == flowseg.__version__

@@ -61,10 +61,10 @@ def test_channels_of_color_pictures(tmp_path):
     imsave(tmp_path / "a.png", rgb, check_contrast=False)
     assert np.array_equal(io.read_image(tmp_path / "a.png", channel=1), rgb[..., 1])
     assert np.array_equal(io.read_image(tmp_path / "a.png", channel=[2, 0]), rgb[..., [2, 0]])
-    Image.fromarray(rgb[..., 0]).save(tmp_path / "grey.png")
-    assert np.array_equal(io.read_image(tmp_path / "grey.png", channel=0), rgb[..., 0])
-    with pytest.raises(ValueError, match="channel must be below 1 for .*grey.png"):
-        io.read_image(tmp_path / "grey.png", channel=1)
+    Image.fromarray(rgb[..., 0]).save(tmp_path / "gray.png")
+    assert np.array_equal(io.read_image(tmp_path / "gray.png", channel=0), rgb[..., 0])
+    with pytest.raises(ValueError, match="channel must be below 1 for .*gray.png"):
+        io.read_image(tmp_path / "gray.png", channel=1)
 
 
 def test_pixel_sizes(stack, tmp_path):
@@ -137,7 +137,7 @@ def test_tables(pairs, tmp_path):
     empty = flowseg.measure(np.zeros((5, 5), int))
     io.write_table(tmp_path / "b.csv", empty)
     assert (tmp_path / "b.csv").read_text().strip() == ",".join(empty)
-    with pytest.raises(ValueError, match="objects must be of the same masks"):
+    with pytest.raises(ValueError, match="objects must have the labels of masks; got others"):
         flowseg.measure(masks, objects={"label": np.unique(masks)[1:] + 1})
     with pytest.raises(ValueError, match=r"objects\['score'\] must have the shape of one value per object"):
         flowseg.measure(masks, objects={"score": [1.0]})

@@ -78,8 +78,8 @@ def test_resize_keeps_places():
         scale = np.array(shape) / (60, 80)
         expected = (np.array([20.5, 50.5])) * scale - 0.5
         for weight in (image, labels > 0):
-            centre = np.array([np.average(i, weights=weight) for i in np.indices(shape)])
-            assert np.abs(centre - expected).max() < 0.5
+            center = np.array([np.average(i, weights=weight) for i in np.indices(shape)])
+            assert np.abs(center - expected).max() < 0.5
     assert resize_masks(masks, (60, 80)) is masks
 
 
@@ -95,7 +95,7 @@ def test_signed_integers_of_full_range(dtype):
 
 
 class TestResizedMasks:
-    """Each new pixel takes the label at its centre: nothing is shifted."""
+    """Each new pixel takes the label at its center: nothing is shifted."""
 
     MASKS = np.arange(1, 7 * 10 + 1).reshape(7, 10)
 
@@ -108,7 +108,7 @@ class TestResizedMasks:
     def test_reduced(self, factor):
         masks = np.kron(self.MASKS, np.ones((factor, factor), int))
         marked = masks.copy()
-        marked[::factor] = 0  # what is not a centre does not count
+        marked[::factor] = 0  # what is not a center does not count
         middle = (slice(factor // 2, None, factor),) * 2
         assert np.array_equal(resize_masks(marked, self.MASKS.shape), marked[middle])
 

@@ -79,7 +79,7 @@ SOUND = {
     "nuclei saturated": lambda x: np.clip(x * 3, 0, 255).astype(np.uint8),
     "background of exactly 0": lambda x: np.where(x > 60, x, 0),
     "background subtracted": lambda x: np.clip(x.astype(int) - 40, 0, None),
-    "three grey levels of background": lambda x: x // 16,
+    "three gray levels of background": lambda x: x // 16,
     "inverted": lambda x: 255 - x,
     "binary": lambda x: (x > 60).astype(np.uint8),
     "crisp nuclei on noise": lambda x: np.where(x > 60, 255, np.random.default_rng(0).integers(0, 30, x.shape)),

@@ -40,7 +40,7 @@ def test_pair_files():
 
 def test_read_image(tmp_path):
     image = np.random.default_rng(0).integers(0, 4000, (7, 9)).astype(np.uint16)
-    for name in ("grey 1.tif", "grey 1.png"):
+    for name in ("gray 1.tif", "gray 1.png"):
         imsave(tmp_path / name, image, check_contrast=False)
         assert np.array_equal(io.read_image(tmp_path / name), image)
     rgba = np.zeros((5, 6, 4), np.uint8)

@@ -212,9 +212,9 @@ def test_corrections_with_the_mouse(viewer, widget, qtbot, said):
     widget.tabs.setCurrentIndex(1)
 
     buttons["Merge"].click()
-    centre = viewer.scene.camera.center
+    center = viewer.scene.camera.center
     drag(qtbot, viewer, [(20, 15), (20, 35), (20, 45)])
-    assert viewer.scene.camera.center == centre  # the camera stands still
+    assert viewer.scene.camera.center == center  # the camera stands still
     assert np.unique(layer.data).tolist() == [0, 1, 5]
     assert (layer.data == 1).sum() == 800
     assert len(viewer.layers) == 1  # the line is gone

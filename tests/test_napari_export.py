@@ -29,7 +29,7 @@ def export(widget, tmp_path):
 
 @pytest.fixture
 def answers(monkeypatch):
-    """The questions that are asked, all answered with No until told otherwise."""
+    """The questions that are asked, all answered with No until a test changes it."""
     from qtpy.QtWidgets import QMessageBox
 
     asked = []

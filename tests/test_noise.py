@@ -45,7 +45,7 @@ def drawn():
         lambda noise: np.rint(100 + 20 * noise).astype(np.uint8),
         lambda noise: np.rint(1000 + 150 * noise).astype(np.uint16),
         lambda noise: np.clip(noise, 0, None),  # half of the image is cut off
-        lambda noise: np.rint(10 + 0.6 * noise).astype(np.uint8),  # five grey levels
+        lambda noise: np.rint(10 + 0.6 * noise).astype(np.uint8),  # five gray levels
         lambda noise: noise + 6 * np.linspace(0, 1, noise.shape[1]),  # uneven light
         lambda noise: np.exp(0.5 * noise),
     ],
@@ -198,9 +198,9 @@ def test_the_plugin_names_planes(nuclei, drawn, tmp_path):
     )
     for k, plane in enumerate(planes):
         np.save(job.plane(k), plane)
-    told = []
-    work(job, {}, told.append)
-    (warning,) = [each.text for each in told if each.kind == "warning"]
+    messages = []
+    work(job, {}, messages.append)
+    (warning,) = [each.text for each in messages if each.kind == "warning"]
     assert "in 1 of 2 images (plane 4) are probably false positives" in warning
 
 

@@ -96,7 +96,7 @@ def scarce(monkeypatch):
 @pytest.fixture(scope="module")
 def inputs():
     _, masks = synthetic.cells((60, 64), 8, rng=1)
-    masks[5:9, 5:9] = 1  # a label in two pieces, maybe over others
+    masks[5:9, 5:9] = 1  # a label in two components, maybe over others
     flows = flowseg.masks_to_flows(masks)
     noisy = flows + np.random.default_rng(0).normal(0, 0.5, flows.shape).astype(np.float32)
     return {"masks": masks, "noisy": noisy, "cellprob": np.where(masks > 0, 5.0, -5.0)}

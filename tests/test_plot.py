@@ -115,7 +115,7 @@ def test_mask_colors_of_ten_thousand_objects():
 
 
 def test_mask_colors_of_objects_that_all_touch():
-    masks = np.random.default_rng(0).integers(-3, 60, (200, 200))  # in many pieces, each beside every other
+    masks = np.random.default_rng(0).integers(-3, 60, (200, 200))  # in many components, each beside every other
     picture, _ = check_colors(masks)
     assert len(np.unique(picture.reshape(-1, 3), axis=0)) == 60  # 59 and background
 

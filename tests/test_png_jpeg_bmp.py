@@ -1,4 +1,4 @@
-"""PNG, JPEG and BMP: orientation, opacity, palettes, grey in three channels, sizes, and what is no picture."""
+"""PNG, JPEG and BMP: orientation, opacity, palettes, gray in three channels, sizes, and what is no picture."""
 
 import imagecodecs
 import numpy as np
@@ -54,11 +54,11 @@ def test_palettes_and_few_bits(labels, tmp_path):
         assert np.array_equal(io.read_masks(tmp_path / name), labels)
         assert np.array_equal(io.read_image(tmp_path / name), np.asarray(picture.convert("RGB")))
     for bits in (1, 2, 4):
-        grey = labels % 2**bits
-        rows = np.packbits(np.unpackbits(grey[..., None], axis=-1)[..., -bits:].reshape(12, -1), axis=1)
+        gray = labels % 2**bits
+        rows = np.packbits(np.unpackbits(gray[..., None], axis=-1)[..., -bits:].reshape(12, -1), axis=1)
         (tmp_path / "b.png").write_bytes(_png(16, 12, bits, 0, rows))
         for read in (io.read_image, io.read_masks):
-            assert np.array_equal(read(tmp_path / "b.png"), grey)
+            assert np.array_equal(read(tmp_path / "b.png"), gray)
 
 
 def _png(width, height, bits, color, rows):
@@ -102,8 +102,8 @@ def test_color_models_get_three_channels_of_gray_pictures(tmp_path):
     (tmp_path / "masks").mkdir()
     for seed in range(3):
         image, masks = flowseg.synthetic.cells((96, 96), 8, rng=seed)
-        grey = (255 * (image - image.min()) / np.ptp(image)).astype(np.uint8)
-        colors = np.dstack([grey, grey, grey if seed == 0 else grey // 2])
+        gray = (255 * (image - image.min()) / np.ptp(image)).astype(np.uint8)
+        colors = np.dstack([gray, gray, gray if seed == 0 else gray // 2])
         io.write_picture(tmp_path / "images" / f"w{seed}.png", colors)
         io.write_masks(tmp_path / "masks" / f"w{seed}.tif", masks)
     model = tmp_path / "m.safetensors"

@@ -21,8 +21,8 @@ def test_the_file_is_small_and_says_what_it_is():
     assert file.stat().st_size <= 8_000_000
     with safe_open(file, framework="numpy") as opened:
         document = json.loads(opened.metadata()["flowseg"])
-    assert set(document["card"]) >= {"data", "licence", "for", "fails", "scores on test_open"}
-    assert "CC0" in document["card"]["licence"]
+    assert set(document["card"]) >= {"data", "license", "for", "fails", "scores on test_open"}
+    assert "CC0" in document["card"]["license"]
     assert str(Path.home()) not in json.dumps(document)
 
 
@@ -79,7 +79,7 @@ def test_unknown_name():
 
 
 def test_a_custom_card(nuclei, tmp_path):
-    nuclei.save(tmp_path / "own.safetensors", card={"licence": "mine"})
+    nuclei.save(tmp_path / "own.safetensors", card={"license": "mine"})
     FlowSegmenter.load(tmp_path / "own.safetensors")
     for card in ({"a": {1, 2}}, ["a"], {"a": float("nan")}):
         with pytest.raises(TypeError, match="card must be a dict of plain JSON values"):

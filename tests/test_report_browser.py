@@ -81,7 +81,7 @@ def pages(tmp_path_factory):
 
 @pytest.fixture
 def page(browser, pages):
-    """The report, opened anew; afterwards: no errors, and nothing fetched but the page itself."""
+    """The report, opened again; afterwards: no errors, and nothing fetched but the page itself."""
     yield from visit(browser, pages["images"])
 
 

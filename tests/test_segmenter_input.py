@@ -148,7 +148,7 @@ def test_bad_parameters(parameters, error, sentence, pairs, small):
         FlowSegmenter(**small | parameters).fit(images, masks)
 
 
-def test_one_color_image_is_no_stack_of_grey_ones(fitted, small):
+def test_one_color_image_is_no_stack_of_gray_ones(fitted, small):
     rgb = np.random.default_rng(0).random((40, 30, 3))
     with pytest.raises(
         ValueError, match=r"images must have 1 channel, .* got shape \(40, 30, 3\), which looks like one image"

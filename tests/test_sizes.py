@@ -34,8 +34,8 @@ def estimate_twice_the_size(model, monkeypatch, first, second):
     monkeypatch.setattr(size_estimate, "measure_diameter", lambda *_: 2 * model.diameter_)
     known = {True: first, False: second}
 
-    def run_at(pipeline, image, size, *subject):
-        factor = pipeline.scale_factor(size, *subject)
+    def run_at(pipeline, image, size, *name):
+        factor = pipeline.scale_factor(size, *name)
         return Outputs(known[factor == typical][address(image.array)], factor)
 
     monkeypatch.setattr(Pipeline, "run_at", run_at)
@@ -60,9 +60,9 @@ def watch_factors(monkeypatch):
     """Return a list to which the factors that images are scaled by are added."""
     seen, run = [], Pipeline.run_at
 
-    def run_at(self, image, size, *subject):
-        seen.append(self.scale_factor(size, *subject))
-        return run(self, image, size, *subject)
+    def run_at(self, image, size, *name):
+        seen.append(self.scale_factor(size, *name))
+        return run(self, image, size, *name)
 
     monkeypatch.setattr(Pipeline, "run_at", run_at)
     return seen
@@ -72,8 +72,8 @@ def watch_passes(model, monkeypatch, found):
     """Let passes find objects of given diameters, by the diameter of each pass; return the list of passes."""
     seen = []
 
-    def run_at(pipeline, image, size, *subject):
-        factor = pipeline.scale_factor(size, *subject)
+    def run_at(pipeline, image, size, *name):
+        factor = pipeline.scale_factor(size, *name)
         seen.append(24.0 / factor)
         return Outputs(np.full((*image.array.shape[:2], 3), seen[-1], np.float32), factor)
 

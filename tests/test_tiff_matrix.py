@@ -16,7 +16,7 @@ EXACT = {"png": ("u1", "u2"), "webp": ("u1",), "jpeg2000": ("u1", "u2"), "jpegxl
 PREDICTED = ("lzw", "zlib", "zstd")
 # Name -> shape of the array that is written, axes, whether it is of ImageJ or OME, options of the writer.
 LAYOUTS = {
-    "grey": ((33, 40), "YX", None, {}),
+    "gray": ((33, 40), "YX", None, {}),
     "rgb": ((33, 40, 3), "YXS", None, {"photometric": "rgb"}),
     "rgb planar": ((3, 33, 40), "SYX", None, {"photometric": "rgb", "planarconfig": "separate"}),
     "2 samples": ((33, 40, 2), "YXS", None, {"photometric": "minisblack", "planarconfig": "contig"}),
@@ -105,7 +105,7 @@ def test_matrix(tmp_path, capsys):
     assert count["right"] == count["written"]
 
 
-@pytest.mark.parametrize("layout", ["grey", "planes"])
+@pytest.mark.parametrize("layout", ["gray", "planes"])
 @pytest.mark.parametrize("compression", ["lzw", "zlib", "zstd", None])
 @pytest.mark.parametrize("dtype", ["u1", "u2", "u4", "i4", "i8"])
 def test_labels_are_read_by_the_same_way(compression, dtype, layout, tmp_path):

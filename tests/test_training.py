@@ -136,7 +136,7 @@ def test_a_stray_pixel_does_not_blow_the_image_up(pairs):
         normalize=None,
     )
     assert max(s.image.shape[0] for s in samples) < 200
-    with pytest.raises(ValueError, match="masks must have objects whose typical diameter is from 4 to"):
+    with pytest.raises(ValueError, match="^the typical diameter of objects in masks must be from 4 to"):
         FlowSegmenter(diameter=48.0).fit([pairs[0][0]], [stray])
 
 

@@ -81,8 +81,8 @@ def test_lower_loss_but_fewer_objects_found(start, small, pairs, monkeypatch):
     images, masks = zip(*pairs)
     model = load(FlowSegmenter, start, small, epochs=6, steps_per_epoch=12, learning_rate=3e-3)
     whole = state(model)
-    told = iter([(0.5, 0.3), (0.6, 0.1)])  # of the start, of the end
-    monkeypatch.setattr("flowseg._segmenters.fitting.train_and_choose.measure_precision", lambda *_: next(told))
+    measured = iter([(0.5, 0.3), (0.6, 0.1)])  # of the start, of the end
+    monkeypatch.setattr("flowseg._segmenters.fitting.train_and_choose.measure_precision", lambda *_: next(measured))
     model.fit(images[:4], masks[:4], validation=(images[4:], masks[4:]))
     assert min(model.history_["val_loss"]) < model.history_["val_loss_before"][0]
     assert model.history_["val_loss_after"] == model.history_["val_loss_before"]

@@ -1,4 +1,4 @@
-"""Formats of microscopes' makers, by way of bioio; several images in one file."""
+"""Formats of microscope vendors, by way of bioio; several images in one file."""
 
 import sys
 from contextlib import nullcontext

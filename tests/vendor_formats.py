@@ -1,4 +1,4 @@
-"""Small files in the formats of microscopes' makers, to read back.
+"""Small files in the formats of microscope vendors, to read back.
 
 CZI by Zeiss' own library. Leica and Nikon have none that writes: their files are put together here, from what the
 open readers liffile and nd2 know of them.

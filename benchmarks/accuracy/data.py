@@ -12,21 +12,21 @@ from flowseg import io
 
 @dataclass(frozen=True)
 class Source:
-    """Where a set comes from, and which splits train, choose and report."""
+    """Where a set comes from, and which of its splits are the training, validation and test set."""
 
     folder: str
     n_channels: int
     target: str | None = None  # of the samples file, where it holds several
     train: str = "train"
-    choose: str | None = "val"  # None: every fifth training field
-    report: str = "test_open"
+    validation: str | None = "val"  # None: every fifth training field
+    test: str = "test_open"
 
 
-# The Aits-lab images have no split beyond val: tools choose on a part of train, and val is reported.
+# The Aits-lab images have no split beyond val: a part of train is the validation set, and val the test set.
 SETS = {
     "dsb2018": Source("dsb2018", 1),
-    "aitslab/nuclei": Source("aitslab", 1, target="nuclei", choose=None, report="val"),
-    "aitslab/cells": Source("aitslab", 1, target="cells", choose=None, report="val"),
+    "aitslab/nuclei": Source("aitslab", 1, target="nuclei", validation=None, test="val"),
+    "aitslab/cells": Source("aitslab", 1, target="cells", validation=None, test="val"),
     "dsb2018_histology": Source("dsb2018_histology", 3),
 }
 
@@ -39,8 +39,8 @@ def pack(data: Path, name: str, file: Path) -> None:
         arrays[f"{split}/ids"] = np.array([row["id"] for row in rows])
         for i, row in enumerate(rows):
             image = io.read_image(row["image"], keep_color=True)
-            grey = SETS[name].n_channels == 1 and image.ndim == 3
-            arrays[f"{split}/image/{i:04d}"] = image[..., 0] if grey else image
+            gray = SETS[name].n_channels == 1 and image.ndim == 3
+            arrays[f"{split}/image/{i:04d}"] = image[..., 0] if gray else image
             arrays[f"{split}/mask/{i:04d}"] = io.read_masks(row["label"]).astype(np.int32)
     np.savez(file, **arrays)
 
@@ -55,13 +55,13 @@ def _splits(data: Path, source: Source) -> dict[str, list[dict[str, str]]]:
     rows.sort(key=lambda row: row["id"])
     splits = {name: [row for row in rows if row["split"] == name] for name in {row["split"] for row in rows}}
     train = splits[source.train]
-    if source.choose is None:
+    if source.validation is None:
         held_out = set(sorted({row["group"] for row in train})[::5])
-        choose = [row for row in train if row["group"] in held_out]
+        validation = [row for row in train if row["group"] in held_out]
         train = [row for row in train if row["group"] not in held_out]
     else:
-        choose = splits[source.choose]
-    return {"train": train, "choose": choose, "report": splits[source.report]}
+        validation = splits[source.validation]
+    return {"train": train, "validation": validation, "test": splits[source.test]}
 
 
 def read(file: Path, split: str, kind: str) -> list[np.ndarray]:

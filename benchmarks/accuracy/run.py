@@ -30,7 +30,7 @@ HERE = Path(__file__).parent
 CORES = 2
 MINUTES = 20.0
 CURVE_MINUTES = 5.0
-CURVE_IMAGES = (1, 2, 4, 8, 16, 30)  # 30: all that are not to report
+CURVE_IMAGES = (1, 2, 4, 8, 16, 30)  # 30: all but the test set
 
 
 class Job(NamedTuple):
@@ -99,15 +99,15 @@ def run(job: Job, python: str, file: Path, folder: Path, epochs: int | None) -> 
         way = job._replace(kind=job.kind + file_found.stem.removeprefix("found"))
         with np.load(file_found) as arrays, np.load(file) as packed:
             found = [arrays[name] for name in sorted(arrays.files)]
-            results[way.name] = said | score(read(file, "report", "mask"), found, packed["report/groups"])
+            results[way.name] = said | score(read(file, "test", "mask"), found, packed["test/groups"])
     return results
 
 
 def describe_set(file: Path) -> dict[str, Any]:
     """What the test images are, and the score of their true masks, made flows and followed back."""
-    true = read(file, "report", "mask")
+    true = read(file, "test", "mask")
     with np.load(file) as packed:
-        groups = packed["report/groups"]
+        groups = packed["test/groups"]
     sizes = [flowseg.diameters(m) for m in true]
     typical = [round(float(np.median(d)), 1) if d.size else 0.0 for d in sizes]
     return {"groups": groups.tolist(), "diameters": typical, **score(true, ceiling(true), groups)}

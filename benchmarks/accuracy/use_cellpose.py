@@ -1,6 +1,6 @@
-"""Train the small network of Cellpose 3 from scratch for so many minutes and segment: DATA OUTPUT MINUTES SEED KIND.
+"""Train the small network of Cellpose 3 from scratch for MINUTES and segment: DATA OUTPUT MINUTES SEED KIND.
 
-Segments twice: as Cellpose does with a model of one's own, every image by the mean diameter of the training images; and
+Segments twice: every image by the mean diameter of the training images, as Cellpose does with a custom model; and
 "estimated", every image by the median diameter of what the first way found in it, as flowseg does.
 """
 
@@ -74,7 +74,7 @@ def main(data, output, minutes, seed, kind):
     model = fit(images, flows, n_steps, int(seed), diameter)
     trained = making_flows + time.perf_counter() - start
     typical = model.net.diam_labels.item()
-    images = read(data, "report")[0]
+    images = read(data, "test")[0]
     found = segment(model, images, [typical] * len(images))
     write(output, found)
     estimated = [utils.diameters(m)[0] if m.any() else typical for m in found]

@@ -1,4 +1,4 @@
-"""Train a segmenter of flowseg for so many minutes and segment: use_flowseg.py DATA OUTPUT MINUTES SEED KIND [EPOCHS].
+"""Train a segmenter of flowseg for MINUTES and segment: use_flowseg.py DATA OUTPUT MINUTES SEED KIND [EPOCHS].
 
 KIND is flow or boundary, followed by ``:nuclei`` to start from the pretrained model and by ``@N`` to see N images only:
 what is chosen is then chosen on those that `fit` holds out of them. ``flow:nuclei@0`` is the pretrained model as it is.
@@ -46,7 +46,7 @@ class Clock(keras.callbacks.Callback):
         self.looks.append(time.perf_counter() - self.last)
 
     def epoch(self, n_steps):
-        """Seconds that an epoch of so many steps takes."""
+        """Seconds that an epoch of ``n_steps`` takes."""
         return n_steps * float(np.mean(self.steps)) + min(self.looks)
 
 
@@ -82,7 +82,7 @@ def main(data: str, output: str, minutes: str, seed: str, kind: str, epochs: str
     kind, _, n_images = kind.partition("@")
     images, masks = read(data, "train")
     n_channels = 1 if images[0].ndim == 2 else images[0].shape[2]
-    validation = read(data, "choose")
+    validation = read(data, "validation")
     if n_images:
         images, masks = images + validation[0], masks + validation[1]
         chosen = np.random.default_rng(int(seed)).permutation(len(images))[: int(n_images)]
@@ -96,7 +96,7 @@ def main(data: str, output: str, minutes: str, seed: str, kind: str, epochs: str
             epochs = count_epochs(trial, images, masks, validation, float(minutes))
         segmenter.set_params(epochs=int(epochs)).fit(images, masks, validation=validation)
     trained = time.perf_counter() - start
-    found = segmenter.predict(read(data, "report")[0])
+    found = segmenter.predict(read(data, "test")[0])
     np.savez_compressed(output, **{f"{i:04d}": m for i, m in enumerate(found)})
     learned = (
         r"(cellprob_threshold|flow_threshold|score_threshold|min_size|diameter|working_diameter|estimate_diameters)_"

@@ -1,4 +1,4 @@
-"""Train StarDist 2D with its own defaults for so many minutes and segment: DATA OUTPUT MINUTES SEED KIND.
+"""Train StarDist 2D with its own defaults for MINUTES and segment: DATA OUTPUT MINUTES SEED KIND.
 
 KIND is default, or scaled: images are shrunk until their typical object fits well into the network's field of view.
 """
@@ -67,7 +67,7 @@ def main(data, output, minutes, seed, kind):
     start = time.perf_counter()
     np.random.seed(int(seed))
     tf.random.set_seed(int(seed))
-    (x, y), (xv, yv) = read(data, "train"), read(data, "choose")
+    (x, y), (xv, yv) = read(data, "train"), read(data, "validation")
     x, xv = stretch(x), stretch(xv)
     y, yv = [fill_label_holes(m) for m in y], [fill_label_holes(m) for m in yv]
     factor = 1.0
@@ -93,7 +93,7 @@ def main(data, output, minutes, seed, kind):
         model.optimize_thresholds(xv, yv)
         trained = time.perf_counter() - start
         found = []
-        for image in stretch(read(data, "report")[0]):
+        for image in stretch(read(data, "test")[0]):
             small = image if factor == 1 else shrink(image, factor)
             labels, polygons = model.predict_instances(small, n_tiles=model._guess_n_tiles(small))
             if factor != 1:  # its polygons, drawn at full size

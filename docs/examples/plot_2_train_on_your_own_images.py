@@ -3,7 +3,7 @@ Train on your own images
 ========================
 
 A dozen annotated images and some minutes are enough to start. Here a small network learns from seven images in about
-half a minute, and the pictures show what half a minute buys.
+half a minute, and the pictures show how far that goes.
 """
 
 # sphinx_gallery_thumbnail_number = 2
@@ -19,7 +19,7 @@ from flowseg import FlowSegmenter, datasets, plot
 # Images and masks
 # ----------------
 #
-# Two lists of arrays, of any sizes. With files it is ::
+# Images and masks are two lists of arrays, of any sizes. They can be read from files::
 #
 #    pairs = flowseg.io.pair_files(flowseg.io.find_files("images"), flowseg.io.find_files("masks"))
 #    images = [flowseg.io.read_image(image) for image, _ in pairs]
@@ -35,9 +35,9 @@ print(sum(labels.max() for labels in masks[train]), "nuclei to train on")
 # Train
 # -----
 #
-# Leave out ``filters``, ``crop_size``, ``epochs`` and ``steps_per_epoch`` for your own images: the default network
-# has five levels and learns for 40 epochs of 50 steps, which takes 10 to 30 minutes on two CPU cores.
-# With ``random_state`` the same training gives the same model, bit for bit.
+# Leave out ``filters``, ``crop_size``, ``epochs`` and ``steps_per_epoch`` for your own images: the default network is
+# larger, and its training takes 10 to 30 minutes on two CPU cores. With ``random_state`` the same training gives the
+# same model, bit for bit.
 segmenter = FlowSegmenter(filters=(16, 32, 64), crop_size=96, epochs=10, steps_per_epoch=16, random_state=0)
 segmenter.fit(images[train], masks[train], validation=(images[validation], masks[validation]))
 
@@ -52,8 +52,9 @@ plot.show_history(segmenter.history_, ax=ax).set_ylim(0, None)
 # Test
 # ----
 #
-# Beside it stands the pretrained model, which learned from 363 images of such experiments, but from none of these
-# fields. Both find most nuclei of this crowded image. Look at the border of the image, and where nuclei touch.
+# For comparison, here is also the pretrained model. It learned from 363 images of such experiments, but from none of
+# these fields. Both models find most nuclei of this crowded image. Look at the border of the image, and where nuclei
+# touch.
 pretrained = FlowSegmenter.from_pretrained("nuclei")
 image, true_masks = images[test][1], masks[test][1]
 figure, axes = plt.subplots(1, 3, figsize=(9, 4.1), layout="constrained")
@@ -66,8 +67,8 @@ for ax, name, model in ((axes[1], "trained on seven images", segmenter), (axes[2
 # %%
 # ``score`` is the mean over images of the average precision at IoU 0.5: the number of matches over the number of nuclei
 # that were annotated or found. Where images look like those of the pretrained model, start from it
-# (``pretrained.set_params(warm_start=True).fit(...)``). Where they do not, as with another stain or with whole cells,
-# train from scratch.
+# (``pretrained.set_params(epochs=5).fit(...)``). Where they do not, as with another stain or with whole cells, train
+# from scratch.
 for name, model in (("trained on seven images", segmenter), ("pretrained", pretrained)):
     print(f"{name}: {model.score(images[test], masks[test]):.2f}")
 

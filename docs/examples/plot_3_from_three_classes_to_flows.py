@@ -2,8 +2,8 @@
 From three-class labels to flows
 ================================
 
-Many pipelines learn three classes: background, interior and boundary. Here annotations in that form become masks and
-flows, and a picture shows what flows are for.
+Many pipelines learn three classes: background, interior and boundary. This page turns annotations in that form into
+masks and flows, and shows what flows are for.
 """
 
 import matplotlib.pyplot as plt
@@ -18,8 +18,8 @@ from flowseg import datasets, metrics, plot, synthetic
 # Three classes
 # -------------
 #
-# Made here from annotated nuclei, so that we can see what is lost. On disk the classes are often a picture with one
-# color per class: ``image.argmax(axis=-1)`` makes numbers of its channels, in their order.
+# Here they are made from annotated nuclei, so that we can see what is lost. On disk the classes are often a picture
+# with one color per class: ``image.argmax(axis=-1)`` turns its channels into numbers, in their order.
 images, annotations, _ = datasets.nuclei()
 part = np.s_[90:256, 60:256]
 image, true_masks = images[2][part], label(annotations[2][part])
@@ -39,7 +39,7 @@ classes = make_classes(true_masks)
 # Every connected component of the interior is an object, but its boundary pixels are missing. A watershed lets the
 # components grow into the boundary class, and nowhere else. Objects that touch without any boundary between them cannot
 # be recovered. If you still have the annotation with one color or number per object, start from that
-# (`flowseg.masks_from_rgb` and its relatives).
+# (`flowseg.masks_from_rgb`).
 components = label(classes == 1, connectivity=1)
 masks = watershed(np.zeros(classes.shape), components, mask=classes > 0)
 for name, found in (("components of the interior", components), ("grown into the boundary", masks)):
@@ -69,10 +69,10 @@ for ax in axes[0]:
 # What flows are for
 # ------------------
 #
-# No network is right everywhere. Here are drawn cells that touch more than the nuclei above. One boundary pixel in
-# seven is taken for interior, and the flows of exactly the same pixels point in random directions. A gap of two pixels
-# is enough to join two interiors. Cells that were merged have one color on the left. With flows the neighbors outvote a
-# wrong pixel: to merge two cells, the directions of whole regions would have to be wrong.
+# No network is right everywhere. These synthetic cells touch more than the nuclei above. One boundary pixel in seven is
+# taken for interior, and the flows of exactly the same pixels point in random directions. A gap of two pixels is enough
+# to join two interiors: on the left, merged cells have one color. With flows, the neighbors outvote a wrong pixel: to
+# merge two cells, the directions of whole regions would have to be wrong.
 _, true_masks = synthetic.cells((170, 230), 45, rng=4)
 classes, flows = make_classes(true_masks), flowseg.masks_to_flows(true_masks)
 boundary = classes == 2
@@ -107,4 +107,4 @@ axes[2].legend(frameon=False)
 # %%
 # This is an illustration, not a measurement: the errors of a real network are not scattered pixel by pixel. To know
 # which is better on your images, train both with the same network and measure: ``BoundarySegmenter(random_state=0)``
-# and ``FlowSegmenter(random_state=0)`` take the same images and masks. :doc:`/explanation/three_classes` says more.
+# and ``FlowSegmenter(random_state=0)`` take the same images and masks. See also :doc:`/explanation/three_classes`.

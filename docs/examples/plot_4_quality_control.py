@@ -16,9 +16,8 @@ from flowseg import FlowSegmenter, datasets, plot
 # What is wrong with these annotations?
 # -------------------------------------
 #
-# One annotated image, damaged in five ways that are common. Most training scripts would accept all of them
-# without an error message. `flowseg.check_masks` names what it finds. It finds nothing in the annotation as it was
-# made.
+# Here is one annotated image, damaged in five common ways. Most training scripts would accept all of them without an
+# error message. `flowseg.check_masks` names what it finds. In the original annotation it finds nothing.
 images, annotations, _ = datasets.nuclei()
 image, masks = images[8], annotations[8]
 
@@ -68,7 +67,7 @@ for ax, (name, damaged) in zip(axes.flat, damages.items(), strict=True):
     ax.set_title(f"{name}\n{found}", fontsize=10, color="black" if report.ok else "firebrick")
 
 # %%
-# In words, as ``flowseg check masks images`` prints them for whole folders:
+# The findings in words, as ``flowseg check masks images`` prints them for whole folders:
 for name, damaged in damages.items():
     print(f"{name}: {flowseg.check_masks(damaged, image)}")
 
@@ -83,7 +82,7 @@ print("\n".join(done))
 # Which objects can be trusted?
 # -----------------------------
 #
-# An image with crowded nuclei. ``predict_objects`` gives every object a score, the probability that it matches an
+# This image has crowded nuclei. ``predict_objects`` gives every object a score, the probability that it matches an
 # annotated one at IoU 0.5, learned from validation images. Sort by it and look at the lowest first: a correction by
 # hand counts most there.
 image, masks = images[9], annotations[9]
@@ -102,8 +101,8 @@ for ax in axes:
     ax.set(xticks=[], yticks=[])
 
 # %%
-# The five lowest, and how well they match the annotation. A score knows nothing of false negatives, and this one was
-# learned on other images: check it once against a few annotations of your own.
+# These are the five lowest scores, and how well the objects match the annotation. Scores do not show false negatives,
+# and these were learned on other images: check them once against a few annotations of your own.
 iou = flowseg.metrics.match(found, masks).iou
 for k in np.argsort(objects["score"])[:5]:
     print(f"label {objects['label'][k]:2d}: score {objects['score'][k]:.2f}, IoU with the annotation {iou[k]:.2f}")

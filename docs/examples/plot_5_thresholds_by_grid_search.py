@@ -3,8 +3,8 @@ Thresholds by grid search
 =========================
 
 The network predicts how likely each pixel is foreground, and the direction of its flow. Two thresholds turn that into
-objects. scikit-learn can search the values that are best on your images, without any training: the network runs once
-per image.
+objects. scikit-learn can search for the values that are best on your images, without any training: the network runs
+once per image.
 """
 
 # sphinx_gallery_thumbnail_number = 2
@@ -73,8 +73,8 @@ spread = search.cv_results_["std_test_score"][search.best_index_]
 print(f"average precision {search.best_score_:.2f}, standard deviation between folds {spread:.2f}")
 
 # %%
-# A broad plateau is good news: any value on it will do, also next month. A best value at the edge of the map means
-# that the map is too small. A lonely peak means that there are too few images.
+# A broad plateau is good: any value on it works about as well. A best value at the edge of the map means that the map
+# is too small. A single high cell means that there are too few images.
 scores = search.cv_results_["mean_test_score"].reshape([len(values) for values in grid.values()])
 figure, ax = plt.subplots(figsize=(4.8, 3.6), layout="constrained")
 shown = ax.imshow(scores.T, cmap="viridis", vmin=0, vmax=1, origin="lower", aspect="auto")
@@ -93,7 +93,7 @@ figure.colorbar(shown)
 # A lower ``cellprob_threshold`` finds more and larger objects; a lower ``flow_threshold`` drops more of the doubtful
 # ones. The quarters of this image took part in the search, so the gain on new images of the experiment may be smaller.
 #
-# ``segmenter.set_params(**search.best_params_)`` makes a segmenter use what was found.
+# ``segmenter.set_params(**search.best_params_)`` makes a segmenter use the best values.
 outputs = [segmenter.predict_flows(image)]
 before, after = Thresholds().predict(outputs)[0], search.predict(outputs)[0]
 figure, axes = plt.subplots(1, 2, figsize=(9, 4.4), layout="constrained")
@@ -106,6 +106,5 @@ for ax, title, found in ((axes[0], "before", before), (axes[1], "after the searc
 #
 # ``segmenter.fit_thresholds(images, masks)`` does such a search over three thresholds at once. Where a few images
 # cannot separate candidates, it takes the values nearest to the defaults. `fit` does the same with its validation
-# images.
-# Search yourself where another score counts, or to see the plateau. Either way, test on images that took no part in
-# the choice.
+# images. Search yourself where another score counts, or to see the plateau. Either way, test on images that took no
+# part in the choice.

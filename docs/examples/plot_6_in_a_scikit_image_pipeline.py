@@ -2,8 +2,8 @@
 In a scikit-image pipeline
 ==========================
 
-Masks are plain integer label images, so everything that scikit-image does with labels works on them: here
-``clear_border``, ``expand_labels`` and ``regionprops_table``, from two channels to a table that answers a question: in
+Masks are plain integer label images, so everything that scikit-image does with labels works on them. Here
+``clear_border``, ``expand_labels`` and ``regionprops_table`` turn two channels into a table that answers a question: in
 which cells has the protein moved into the nucleus?
 """
 
@@ -68,9 +68,9 @@ table.round(2).head()
 # The answer
 # ----------
 #
-# Two groups, and hardly anything between them: a threshold at 1 separates them. One broad group would answer nothing. A
-# ring that reaches into another nucleus or onto background pulls ratios together: look at the rings before you
-# believe the numbers.
+# There are two groups with hardly anything between them, so a threshold at 1 separates them. One broad group would not
+# answer the question. A ring that reaches into another nucleus or onto background pulls ratios together: look at the
+# rings before you believe the numbers.
 inside = np.isin(whole, table["label"][table["ratio"] > 1])
 figure, axes = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained", width_ratios=[1, 1.3])
 axes[0].hist(table["ratio"], bins=np.geomspace(0.25, 5, 25), color="0.45")

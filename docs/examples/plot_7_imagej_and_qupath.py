@@ -2,8 +2,8 @@
 Export to ImageJ and QuPath
 ===========================
 
-Masks as regions for ImageJ's ROI manager, as objects for QuPath, and as a label image with its pixel size. Outlines
-run along the edges of pixels, so that nothing is lost on the way there and back.
+This page exports masks as regions for ImageJ's ROI manager, as objects for QuPath, and as a label image with its pixel
+size. Outlines run along the edges of pixels, so that nothing is lost on the way there and back.
 """
 
 import json
@@ -44,10 +44,10 @@ print(len(features), features[0]["geometry"]["type"], features[0]["properties"])
 # What the other programs see
 # ---------------------------
 #
-# Regions as a library for ImageJ's format reads them, drawn over the image. Seen from close up, outlines are steps:
-# each corner is the corner of a pixel. In ImageJ the corner of the first pixel is at (0, 0) and its center at
-# (0.5, 0.5). Matplotlib has the center at (0, 0), hence the half. An export that forgets this half pixel shifts every
-# outline, which shows at small objects first.
+# The regions are read with a library for ImageJ's format, and drawn over the image. Seen from close up, outlines are
+# steps: each corner is the corner of a pixel. In ImageJ the corner of the first pixel is at (0, 0) and its center at
+# (0.5, 0.5). Matplotlib has the center at (0, 0), so half a pixel is subtracted. An export that forgets this half pixel
+# shifts every outline, which shows at small objects first.
 regions = roifile.roiread(folder / "nuclei.zip")
 figure, axes = plt.subplots(1, 2, figsize=(9, 3.7), layout="constrained", width_ratios=[1.3, 1])
 for ax in axes:
@@ -64,7 +64,7 @@ axes[1].set(title="from close up", xlim=(149.5, 209.5), ylim=(115.5, 65.5))
 # And back
 # --------
 #
-# Corrected in ImageJ or QuPath they are read again, as annotations for the next training. The files do not hold the
+# Files that were corrected in ImageJ or QuPath can be read as annotations for the next training. They do not hold the
 # size of the image, so it must be given.
 from_imagej = flowseg.io.read_roi(folder / "nuclei.zip", masks.shape)
 from_qupath = flowseg.io.read_geojson(folder / "nuclei.geojson", masks.shape)

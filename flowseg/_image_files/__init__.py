@@ -1,1 +1,1 @@
-"""Images in files: TIFF, pictures, and the formats of microscopes' makers."""
+"""Images in files: TIFF, pictures, and the formats of microscope vendors."""

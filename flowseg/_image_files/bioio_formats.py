@@ -1,4 +1,4 @@
-"""Images in the formats of microscopes' makers, as bioio reads them."""
+"""Images in the formats of microscope vendors, as bioio reads them."""
 
 from __future__ import annotations
 

@@ -170,7 +170,7 @@ def pair_files(first: Sequence[StrPath], second: Sequence[StrPath]) -> list[tupl
     Raises
     ------
     ValueError
-        If a file has no partner or several; the message names five. If both sides are the same files.
+        If a file has no partner or several; the message names up to five. If both sides are the same files.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The size of a pixel, as TIFF files and the formats of microscopes' makers hold it."""
+"""The size of a pixel, as TIFF files and the formats of microscope vendors hold it."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import tifffile
 
 from flowseg import _checks
 from flowseg._image_files.bioio_formats import is_vendor_file, scene_pixel_size
-from flowseg._image_files.zarr_images.ome_zarr import find_image
 from flowseg._image_files.source import TRANSPOSED
 from flowseg._image_files.tiff import KIND, is_tiff, open_series, orientation_of
 from flowseg._image_files.xml import parse_xml
 from flowseg._image_files.zarr_images.nodes import is_zarr
+from flowseg._image_files.zarr_images.ome_zarr import find_image
 from flowseg._system.invalid_file import StoredFile
 
 # Micrometers per unit, by the names that OME and ImageJ give them.
@@ -43,13 +43,13 @@ def read_pixel_size(path: str | os.PathLike[str], *, scene: int | str | None = N
     -------
     size : (float, float) or None
         Height and width. None if the file does not hold it: only OME-TIFF, ImageJ's TIFF, TIFF with a resolution per
-        centimeter and the formats of microscopes' makers do; a resolution per inch is the printer's. None, too, where
-        the size is below 1e-5 or above 1e9: meters without their unit.
+        centimeter and the formats of microscope vendors do. A resolution per inch is meant for printing. None, too,
+        where the size is below 1e-5 or above 1e9: meters without their unit.
 
     Raises
     ------
     ImportError
-        If the file is of a maker's format and the package that reads it is not installed; the message names it.
+        If the file has a vendor's format and the package that reads it is not installed; the message names it.
     InvalidFileError
         If the file is damaged.
     ValueError

@@ -69,7 +69,7 @@ def read_image(
     Raises
     ------
     ImportError
-        If the file is of a maker's format and the package that reads it is not installed; the message names it.
+        If the file has a vendor's format and the package that reads it is not installed; the message names it.
     MemoryError
         If the image does not fit into the memory that this process may use.
     InvalidFileError

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from flowseg import _checks
 from flowseg._intensities.percentiles import percentiles
-from flowseg._intensities.picture import find_picture
+from flowseg._padding import Unpadded, find_unpadded, find_unpadded_pixels
 
 # Kinds of rules, the first word of the segmenters' parameter `normalize`.
 PERCENTILES, LIMITS = "percentiles", "limits"
@@ -20,7 +20,7 @@ DEFAULT = (PERCENTILES, 1.0, 99.0)
 
 @dataclass(frozen=True)
 class Limits:
-    """Per channel the values that become 0 and 1, and the range of the picture; values outside of it become 0.
+    """Per channel the values that become 0 and 1, and the range of the pixels that count; padding becomes 0.
 
     All are arrays of shape (channels,); without padding ``bottom`` and ``top`` are infinite.
     """
@@ -72,8 +72,19 @@ def find_limits(image: NDArray[Any], normalize: Any = DEFAULT) -> Limits:
     if rule is None or rule[0] == LIMITS:
         return fixed_limits(rule, n)
     channels = [image[..., c] for c in range(n)]
-    found = [channel_limits(channel, find_picture(channel), rule[1], rule[2]) for channel in channels]
+    found = [channel_limits(channel, find_unpadded_pixels(channel), rule[1], rule[2]) for channel in channels]
     return Limits(*np.array(found).T)
+
+
+def find_limits_and_unpadded(image: NDArray[Any], normalize: Any) -> tuple[Limits, Unpadded | None]:
+    """Return the limits of `find_limits`, and the pixels that are not padding where the rule has to look for them."""
+    n = image.shape[-1]
+    rule = as_rule(normalize, n)
+    if rule is None or rule[0] == LIMITS:
+        return fixed_limits(rule, n), None
+    unpadded = find_unpadded(image)
+    found = [channel_limits(image[..., c], pixels, rule[1], rule[2]) for c, pixels in enumerate(unpadded)]
+    return Limits(*np.array(found).T), unpadded
 
 
 def fixed_limits(rule: tuple[Any, ...] | None, n_channels: int) -> Limits:
@@ -84,17 +95,17 @@ def fixed_limits(rule: tuple[Any, ...] | None, n_channels: int) -> Limits:
 
 
 def channel_limits(
-    channel: NDArray[Any], picture: NDArray[np.bool_] | None, low: float, high: float
+    channel: NDArray[Any], unpadded: NDArray[np.bool_] | None, low: float, high: float
 ) -> tuple[float, float, float, float]:
-    """Return the percentiles of one channel, equal where it is constant, and the range of its picture."""
-    if picture is None:
+    """Return the percentiles of one channel, equal where it is constant, and the range of the pixels that count."""
+    if unpadded is None:
         return (*percentiles(channel, low, high), -np.inf, np.inf)
-    values = channel[picture]
+    values = channel[unpadded]
     return (*percentiles(values, low, high), float(values.min()) + 0.0, float(values.max()) + 0.0)  # no -0.0
 
 
 def stretch(values: NDArray[Any], limits: Limits) -> NDArray[np.float32]:
-    """Return values of (..., channels) with the limits at 0 and 1; pixels outside of the picture become 0."""
+    """Return values of (..., channels) with the limits at 0 and 1; padding becomes 0."""
     largest = np.finfo(np.float32).max
     span = np.where(limits.high > limits.low, limits.high - limits.low, np.inf)  # a constant channel becomes 0
     exact = values.astype(np.float64)

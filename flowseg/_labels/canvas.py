@@ -53,7 +53,7 @@ class Canvas:
 
     def __init__(self, shape: tuple[int, int]) -> None:
         if min(shape) < 1:
-            raise ValueError(f"an image of shape {shape}")
+            raise ValueError(f"shape must have at least one row and one column; got {shape}.")
         self.shape = shape
         self.objects: list[Runs] = []
         self._n_runs = 0
@@ -101,7 +101,7 @@ class Canvas:
         """Add one object by the polygon through the centers of its outermost pixels, which belong to it."""
         _checks.check_finite(corners, "corners")
         if np.any(corners < 0) or np.any(corners >= self.shape):
-            raise ValueError(f"an outline beyond the image of shape {self.shape}")
+            raise ValueError(f"corners must be within the image of shape {self.shape}; got some beyond it.")
         pixels = np.floor(corners).astype(np.intp)
         on = _on_outline(pixels) if np.all(corners == pixels + 0.5) else pixels
         place = np.unique(on[:, 0] * self.shape[1] + on[:, 1])

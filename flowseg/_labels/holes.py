@@ -27,7 +27,7 @@ def fill_holes(masks: ArrayLike) -> NDArray[Any]:
     Returns
     -------
     filled : ndarray, shape and dtype of `masks`
-        Background that an object encloses gets its label; of several objects that of the innermost.
+        Background that an object encloses gets the label of the object; if several enclose it, that of the innermost.
 
     Raises
     ------

@@ -113,7 +113,7 @@ def segment(job: SegmentJob, models: Models, send: Send) -> str:
         found = _decode(segmenter, outputs, job.thresholds)
         if job.with_flows and pipeline.has_flows:
             found["flows"] = plot.flow_colors(pipeline.flows(outputs)[0])
-        noise.look(image, found["masks"], outputs.pictures)
+        noise.look(image, found["masks"], outputs.unpadded)
         n_objects += _write(found, job.result(k))
     noise.warn(job.planes.__getitem__, stacklevel=1)
     return _count(n_objects, len(job.planes), constant)

@@ -16,6 +16,9 @@ from keras import layers
 
 from flowseg import _checks
 
+# Filters per level, the default of the segmenters too. Source: chosen; Cellpose has 32 to 256.
+FILTERS = (16, 32, 64, 128, 256)
+
 # Share of the old running mean that batch normalization keeps at each step; Keras' 0.99 lags behind in short trainings.
 NORM_MOMENTUM = 0.9
 
@@ -65,11 +68,7 @@ class _Seeds:
 
 @single_precision()
 def build_unet(
-    n_channels: int = 1,
-    n_outputs: int = 3,
-    *,
-    filters: Sequence[int] = (16, 32, 64, 128, 256),
-    seed: int | None = None,
+    n_channels: int = 1, n_outputs: int = 3, *, filters: Sequence[int] = FILTERS, seed: int | None = None
 ) -> keras.Model:
     """Build a U-Net in the shape of the Broad Institute's nuclei network.
 
@@ -124,11 +123,7 @@ def build_unet(
 
 @single_precision()
 def build_resunet(
-    n_channels: int = 1,
-    n_outputs: int = 3,
-    *,
-    filters: Sequence[int] = (16, 32, 64, 128, 256),
-    seed: int | None = None,
+    n_channels: int = 1, n_outputs: int = 3, *, filters: Sequence[int] = FILTERS, seed: int | None = None
 ) -> keras.Model:
     """Build a U-Net of residual blocks with additive skips, as in Cellpose but without its style vector.
 

@@ -106,13 +106,13 @@ def bounds_of(diameters: NDArray[np.float64], working: float) -> tuple[float, fl
     return max(float(diameters.min()), least), min(float(diameters.max()), working / EXTREME_SCALE)
 
 
-def scale_factor(working: float, size: float, subject: str) -> float:
-    """Return the factor that gives objects of diameter ``size`` the working diameter."""
+def scale_factor(working: float, size: float, name: str) -> float:
+    """Return the factor that gives objects of diameter ``size`` the working diameter; an error calls it ``name``."""
     factor = working / size
     if not EXTREME_SCALE <= factor <= MAX_SCALE:
         change = f"enlarge the image {factor:.3g} times" if factor > 1 else f"reduce the image {1 / factor:.3g} times"
         raise ValueError(
-            f"{subject} from {working / MAX_SCALE:.3g} to {working / EXTREME_SCALE:.3g} pixels for a working "
+            f"{name} must be from {working / MAX_SCALE:.3g} to {working / EXTREME_SCALE:.3g} pixels for a working "
             f"diameter of {working:.3g} pixels; got {size:.3g}, which would {change}."
         )
     return float(factor)
@@ -142,5 +142,5 @@ def read_sizes(document: Any) -> Sizes:
     if low > high:
         raise ValueError(f"sizes must have low no larger than high; got {low:g} and {high:g}.")
     for name, size in (("low", low), ("high", high)):
-        scale_factor(working, size, f"sizes' {name} must be")
+        scale_factor(working, size, f"sizes' {name}")
     return Sizes(working, bool(document["estimate"]), low, high)

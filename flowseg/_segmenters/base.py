@@ -164,7 +164,7 @@ class Segmenter(SegmenterAttributes):
 
         def finish(image: NDArray[Any], outputs: Outputs) -> Masks:
             masks = pipeline.decode(outputs)
-            noise.look(image, masks, outputs.pictures)
+            noise.look(image, masks, outputs.unpadded)
             return masks
 
         masks = map_images(pipeline, images, diameters, finish)
@@ -232,7 +232,7 @@ class Segmenter(SegmenterAttributes):
         path : path
             File to write, atomically: an interruption leaves an old file as it was.
         card : dict, optional
-            Model card, as plain JSON values: data, licence, scores, known failures. ``flowseg info`` prints it.
+            Model card, as plain JSON values: data, license, scores, known failures. ``flowseg info`` prints it.
 
         Raises
         ------
@@ -277,15 +277,15 @@ class Segmenter(SegmenterAttributes):
         Examples
         --------
         >>> from flowseg import FlowSegmenter
-        >>> FlowSegmenter.from_pretrained("nuclei").save("copy.safetensors", card={"licence": "CC0"})
+        >>> FlowSegmenter.from_pretrained("nuclei").save("copy.safetensors", card={"license": "CC0"})
         >>> FlowSegmenter.load("copy.safetensors").network
         'unet'
         """
-        from flowseg._segmenters.model_files import reading
+        from flowseg._segmenters.model_files import document_checks, reading
 
         document = reading.read_document(path)
         segmenter = cls(**reading.read_parameters(document, path, cls, cls._kind, network))
-        with reading.naming(path, "valid parameters"):
+        with document_checks.naming(path, "valid parameters"):
             settings = check_training_settings(segmenter)
         fixed, prediction = FixedParameters.of(segmenter), prediction_settings(segmenter)
         segmenter.fitted_ = reading.read_fitted(document, path, fixed, prediction, settings.crop_size)

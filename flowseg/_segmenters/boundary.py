@@ -73,7 +73,7 @@ class BoundarySegmenter(Segmenter):
     validation_ap_ : tuple of float, or None
         Average precision on the validation images at IoU 0.5 and 0.75, at the end of `fit`.
     fitted_ : Fitted
-        All of this as one value, whose parts may change.
+        All that `fit` learned, in one object; later versions may change its fields.
 
     See Also
     --------

@@ -58,7 +58,7 @@ class FlowSegmenter(ThresholdAttributes, Segmenter):
         Peak learning rate of AdamW; it rises over the first steps and falls along a cosine. "auto": 0.001.
     augment : bool
         Rotate, flip and scale crops and change their intensities at random, and also show images with objects of
-        another size than the rest at their own size. Without, every epoch has the same upright crops.
+        another size than the rest at their own size. If False, every epoch has the same upright crops.
     validation_fraction : float
         Share of the images that is held out as validation set when `fit` is given none, rounded to whole images: 0.1
         of five is none, and then the last weights are kept.
@@ -106,7 +106,7 @@ class FlowSegmenter(ThresholdAttributes, Segmenter):
         Average precision on the validation images at IoU 0.5 and 0.75, at the end of `fit`; None without validation
         images and after `load`. Report the value of a separate test set.
     fitted_ : Fitted
-        All of this as one value, whose parts may change.
+        All that `fit` learned, in one object; later versions may change its fields.
 
     See Also
     --------
@@ -298,7 +298,7 @@ class FlowSegmenter(ThresholdAttributes, Segmenter):
 
         def finish(image: NDArray[Any], outputs: Outputs) -> tuple[NDArray[np.int32], Table | None]:
             found = pipeline.decode_objects(outputs)
-            noise.look(image, found[0], outputs.pictures)
+            noise.look(image, found[0], outputs.unpadded)
             return found
 
         found = map_images(pipeline, images, diameters, finish)
@@ -309,9 +309,9 @@ class FlowSegmenter(ThresholdAttributes, Segmenter):
         """Choose the thresholds that are "auto" and learn the score of objects, on images that `fit` has not seen.
 
         The criterion is the average precision over all objects, mean over IoU 0.5, 0.75 and 0.9. Of all thresholds
-        within one standard error of the best, those nearest to the defaults are taken. This takes two images, and five
-        for ``score_threshold``, which else is unchanged. `fit` does the same on its validation set if that holds fifty
-        objects.
+        within one standard error of the best, those nearest to the defaults are taken. At least two images are needed,
+        and five for ``score_threshold``; with fewer it stays as it is. `fit` does the same on its validation set if
+        that holds fifty objects.
 
         Parameters
         ----------

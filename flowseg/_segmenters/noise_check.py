@@ -3,6 +3,10 @@
 Smoothed noise has blobs that look like nuclei, but its intensities are as steep elsewhere as at the outlines of the
 blobs. The background of true objects is flatter than their outlines. The check compares image and masks only, so that
 it holds for every model.
+
+Objects that were not found are part of the background. Where they cover more than a tenth of it, as with a cellprob
+threshold that is too low for the model, true objects look like noise. Foreground without an object cannot be left out
+of the background: in noise most of the steep pixels are there.
 """
 
 from __future__ import annotations
@@ -18,7 +22,7 @@ from scipy import ndimage
 
 from flowseg import _checks
 from flowseg._nets.sizes import image_diameter
-from flowseg._segmenters.padding import Pictures, find_pictures
+from flowseg._padding import Unpadded, find_unpadded
 
 # Below this sharpness objects look like noise. Measured by benchmarks/noise.py: smoothed noise reaches 1.8, and no
 # image of DSB 2018 is below 2.1.
@@ -51,7 +55,7 @@ ONE = ("object", "is probably a false positive", "its outline is")
 MANY = ("objects", "are probably false positives", "their outlines are")
 
 
-def sharpness(image: NDArray[Any], masks: NDArray[Any], pictures: Pictures | None = None) -> float:
+def sharpness(image: NDArray[Any], masks: NDArray[Any], unpadded: Unpadded | None = None) -> float:
     """Return the ratio of the gradients at the outlines of objects to those in the background.
 
     Median gradient at the outlines over the 90th percentile in the background; of several channels the largest. Pixels
@@ -64,8 +68,8 @@ def sharpness(image: NDArray[Any], masks: NDArray[Any], pictures: Pictures | Non
         Image of any real dtype.
     masks : ndarray of int, shape (rows, columns)
         Objects in it. Negative pixels, which are to be ignored, are neither objects nor background.
-    pictures : tuple, optional
-        The parts of the channels that are not padding, if they are known.
+    unpadded : tuple, optional
+        For each channel the pixels that are not padding, if they are known.
 
     Returns
     -------
@@ -78,10 +82,10 @@ def sharpness(image: NDArray[Any], masks: NDArray[Any], pictures: Pictures | Non
     step = min(max(1, int(diameter / ENOUGH)), min(masks.shape) // LEAST_SIDE)
     places = [_windows(length, WINDOW * step) for length in masks.shape]
     channels = np.atleast_3d(image)
-    known = find_pictures(channels) if pictures is None else pictures
+    known = find_unpadded(channels) if unpadded is None else unpadded
     values = []
-    for channel, picture in zip(np.moveaxis(channels, -1, 0), known, strict=True):
-        inside = np.ones(masks.shape, dtype=bool) if picture is None else picture
+    for channel, pixels in zip(np.moveaxis(channels, -1, 0), known, strict=True):
+        inside = np.ones(masks.shape, dtype=bool) if pixels is None else pixels
         with np.errstate(over="ignore", invalid="ignore"):  # of the largest numbers: the result is NaN
             cuts = [(channel[place], masks[place], inside[place]) for place in product(*places)]
             parts = [_gradients(*cut, diameter, step) for cut in cuts]
@@ -118,9 +122,9 @@ class NoiseCheck:
         self.n_images = 0
         self.found: dict[int, int] = {}  # number of objects by number of the image
 
-    def look(self, image: NDArray[Any], masks: NDArray[Any], pictures: Pictures | None = None) -> None:
-        """Check the next image; ``pictures`` as in `sharpness`."""
-        if sharpness(image, masks, pictures) < self.least:
+    def look(self, image: NDArray[Any], masks: NDArray[Any], unpadded: Unpadded | None = None) -> None:
+        """Check the next image; ``unpadded`` as in `sharpness`."""
+        if sharpness(image, masks, unpadded) < self.least:
             self.found[self.n_images] = int(masks.max())
         self.n_images += 1
 
@@ -153,13 +157,13 @@ def _gradients(
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return the gradients at the outlines of objects and those in the background."""
     seen = _reduce(image, step)
-    labels, in_picture = (_thin(array, step)[: seen.shape[0], : seen.shape[1]] for array in (masks, inside))
+    labels, in_unpadded = (_thin(array, step)[: seen.shape[0], : seen.shape[1]] for array in (masks, inside))
     occupied = (labels != 0).astype(np.uint8)
     margin = max(LEAST_MARGIN, int(np.ceil(diameter / step * MARGIN)))
     background = _differ(seen) & (ndimage.maximum_filter(occupied, 2 * margin + 1) == 0)
     sigma = max(1.0, diameter / step * SMOOTHING)
     steepness = np.hypot(*np.gradient(ndimage.gaussian_filter(seen, sigma)))
-    clear = in_picture if in_picture.all() else ndimage.minimum_filter(in_picture, 2 * int(REACH * sigma) + 1)
+    clear = in_unpadded if in_unpadded.all() else ndimage.minimum_filter(in_unpadded, 2 * int(REACH * sigma) + 1)
     return steepness[_differ(labels > 0) & clear], steepness[background & clear]
 
 

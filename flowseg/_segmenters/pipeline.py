@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowseg import _checks
-from flowseg._intensities import Limits, as_rule
+from flowseg._intensities import Limits, as_rule, find_limits_and_unpadded
 from flowseg._nets.sizes import check_sizes, scale_factor
 from flowseg._nets.tiles import OnTile
+from flowseg._padding import Unpadded
 from flowseg._segmenters import inputs
 from flowseg._segmenters.codecs.codec import Codec, Masks, Outputs
 from flowseg._segmenters.codecs.flow_codec import FlowCodec
@@ -27,7 +28,6 @@ from flowseg._segmenters.inputs import Diameter
 from flowseg._segmenters.learned_decoding.object_table import Table
 from flowseg._segmenters.learned_decoding.thresholds import Thresholds
 from flowseg._segmenters.noise_check import NoiseCheck
-from flowseg._segmenters.padding import Pictures, limits_and_pictures
 from flowseg._segmenters.size_estimate import estimate_outputs
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class PreparedImage:
 
     array: NDArray[Any]  # (rows, columns, channels)
     limits: Limits | None  # intensities that the network sees as 0 and 1; None: the image is constant
-    pictures: Pictures | None  # the parts that are not padding; None: not looked for
+    unpadded: Unpadded | None  # the pixels that are not padding; None: not looked for
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class Pipeline:
         array = inputs.as_channels_last(image, self.n_channels, "image")
         if inputs.is_constant(array):
             return PreparedImage(array, None, None)
-        return PreparedImage(array, *limits_and_pictures(array, self.settings.normalize))
+        return PreparedImage(array, *find_limits_and_unpadded(array, self.settings.normalize))
 
     def run(self, image: NDArray[Any], diameter: Diameter = None) -> Outputs:
         """Return the network's outputs for an image of shape (rows, columns[, channels]), scaled to its objects."""
@@ -116,12 +116,12 @@ class Pipeline:
             return estimate_outputs(self, prepared, bounded=by_default)
         return self.run_at(prepared, self.fitted.diameter if diameter is None else diameter)
 
-    def run_at(self, image: PreparedImage, size: float, subject: str = "diameters must be") -> Outputs:
+    def run_at(self, image: PreparedImage, size: float, name: str = "diameters") -> Outputs:
         """Return the outputs of one pass over an image with objects of diameter ``size``.
 
-        ``subject`` begins the error of a size that is too small or too large.
+        The error of a size that is too small or too large calls it ``name``.
         """
-        factor = self.scale_factor(size, subject)
+        factor = self.scale_factor(size, name)
         array = image.array
         if image.limits is None:
             return Outputs(self.settings.codec.no_objects(array.shape), factor)
@@ -134,11 +134,11 @@ class Pipeline:
                 "images must have values that a network can take; got outputs that are not finite for an image with "
                 f"values from {array.min():g} to {array.max():g}."
             )
-        return Outputs(outputs, factor, image.pictures)
+        return Outputs(outputs, factor, image.unpadded)
 
-    def scale_factor(self, size: float, subject: str = "diameters must be") -> float:
+    def scale_factor(self, size: float, name: str = "diameters") -> float:
         """Return the factor that gives objects of diameter ``size`` the working diameter."""
-        return scale_factor(self.fitted.sizes.working, size, subject)
+        return scale_factor(self.fitted.sizes.working, size, name)
 
     def decode(self, outputs: Outputs) -> Masks:
         """Return the masks, 1..n."""

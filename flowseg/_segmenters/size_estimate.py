@@ -42,7 +42,7 @@ def estimate_outputs(
         if size is None:
             break
         del outputs  # or both would be in memory
-        outputs = pipeline.run_at(image, size, "the estimated diameter of an image must be")
+        outputs = pipeline.run_at(image, size, "the estimated diameter of an image")
         if size < seen:
             break
     return outputs

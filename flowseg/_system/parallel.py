@@ -8,22 +8,22 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from flowseg._system.threads import Canceled, Stop, Threads, results_of, stop_here
+from flowseg._system.threads import Canceled, Interrupt, Threads, interrupt_here, results_of
 
 T = TypeVar("T")
 
 # Estimated seconds below which work is done at once: starting threads takes a tenth of it.
 SMALL = 0.002
 
-# Status of kernels that were stopped, as in _diffusion.pyx.
+# Status of kernels that were interrupted, as in _diffusion.pyx.
 INTERRUPTED = -2
 
 
-def run_parts(function: Callable[[T, Stop], int], parts: Sequence[T], workers: int, *, seconds: float) -> None:
-    """Call ``function(part, stop)`` for every part, in order, on ``workers`` threads.
+def run_parts(function: Callable[[T, Interrupt], int], parts: Sequence[T], workers: int, *, seconds: float) -> None:
+    """Call ``function(part, interrupt)`` for every part, in order, on ``workers`` threads.
 
-    Long work never runs in the calling thread, which waits and can be interrupted: then ``stop[0]`` is set, which makes
-    kernels return. ``seconds`` is an estimate of the time that one thread takes for all.
+    Long work never runs in the calling thread, which waits and can be interrupted: then ``interrupt[0]`` is set, which
+    makes kernels return. ``seconds`` is an estimate of the time that one thread takes for all.
 
     Raises
     ------
@@ -31,11 +31,11 @@ def run_parts(function: Callable[[T, Stop], int], parts: Sequence[T], workers: i
         If a kernel reports that memory ran out.
     """
     if seconds < SMALL:
-        stop = stop_here()
-        statuses = [function(part, stop) for part in parts]
+        interrupt = interrupt_here()
+        statuses = [function(part, interrupt) for part in parts]
     else:
         with Threads(max(1, min(workers, len(parts)))) as threads:
-            statuses = results_of([threads.submit(function, part, threads.flag.stop) for part in parts])
+            statuses = results_of([threads.submit(function, part, threads.flag.interrupt) for part in parts])
     if INTERRUPTED in statuses:
         raise Canceled
     if any(status < 0 for status in statuses):

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 T = TypeVar("T")
 
 # The flag that kernels check: an array of one number that is not 0 once their work is canceled.
-Stop = NDArray[np.int32]
+Interrupt = NDArray[np.int32]
 
 # Seconds to wait for canceled threads: kernels need milliseconds, a sort of NumPy may need more.
 GRACE = 0.1
@@ -45,7 +45,7 @@ class Flag:
     """Whether work has been canceled; parts of it have flags of their own, which are set with this one."""
 
     def __init__(self, parent: Flag | None = None) -> None:
-        self.stop: Stop = np.zeros(1, dtype=np.int32)
+        self.interrupt: Interrupt = np.zeros(1, dtype=np.int32)
         self._parts: list[Flag] = []
         self._lock = threading.Lock()
         if parent is not None:
@@ -54,7 +54,7 @@ class Flag:
     def _add(self, part: Flag) -> None:
         with self._lock:
             self._parts.append(part)
-            part.stop[0] = self.stop[0]
+            part.interrupt[0] = self.interrupt[0]
 
     def remove(self, part: Flag) -> None:
         """Forget a part that has ended."""
@@ -64,7 +64,7 @@ class Flag:
     def set(self) -> None:
         """Cancel the work and its parts."""
         with self._lock:
-            self.stop[0] = 1
+            self.interrupt[0] = 1
             parts = list(self._parts)
         for part in parts:
             part.set()
@@ -76,23 +76,23 @@ _FLAG: contextvars.ContextVar[Flag | None] = contextvars.ContextVar("flag", defa
 def check_canceled() -> None:
     """Raise Canceled in a thread whose work has been canceled; long loops over small work call this."""
     flag = _FLAG.get()
-    if flag is not None and flag.stop[0]:
+    if flag is not None and flag.interrupt[0]:
         raise Canceled
 
 
-def stop_here() -> Stop:
+def interrupt_here() -> Interrupt:
     """Return the flag that kernels of this thread check; where nobody can cancel, a number that stays 0."""
     flag = _FLAG.get()
-    return Flag().stop if flag is None else flag.stop
+    return Flag().interrupt if flag is None else flag.interrupt
 
 
 class Threads:
     """A few threads for the parts of one task: ``with Threads(4) as threads: threads.submit(function, argument)``.
 
     The end of the block waits for all that was submitted. An exception that leaves the block, as Ctrl-C does, cancels
-    it: ``flag.stop`` is set, which makes kernels return, work that has not begun never does, and the block ends after
-    `GRACE` seconds at the latest. Only Python itself does not end before its threads. Where the system starts no more
-    threads, those that run do the work, or else the caller.
+    it: ``flag.interrupt`` is set, which makes kernels return, work that has not begun never does, and the block ends
+    after `GRACE` seconds at the latest. Only Python itself does not end before its threads. Where the system starts no
+    more threads, those that run do the work, or else the caller.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ class Threads:
         context = contextvars.copy_context()
 
         def work() -> None:
-            if self.flag.stop[0]:
+            if self.flag.interrupt[0]:
                 future.cancel()
             if future.set_running_or_notify_cancel():  # wakes those who wait for a canceled one
                 context.run(_FLAG.set, self.flag)

@@ -26,9 +26,10 @@ from flowseg._system.printable import one_line
 from flowseg.cli._blocks import finish, plan, run
 from flowseg.cli._check import check
 from flowseg.cli._convert import convert
+from flowseg.cli._demo import demo
 from flowseg.cli._evaluate import evaluate
 from flowseg.cli._flows import flows
-from flowseg.cli._info import demo, info
+from flowseg.cli._info import info
 from flowseg.cli._measure import measure
 from flowseg.cli._mend import mend
 from flowseg.cli._predict import predict

@@ -99,9 +99,10 @@ def convert(
 ) -> None:
     """Convert annotations of ImageJ, QuPath, COCO, CVAT, Labkit, Cellpose, MATLAB, ... and label images.
 
-    Writes NAME_masks.tif (or .png), NAME_rois.zip for ImageJ, NAME.geojson for QuPath, NAME_objects.csv (or .parquet)
-    with measurements, coco.json. **--from binary** labels the connected components of black and white images,
-    **--from files** takes folders with one file per object. Outlines are exact to the pixel. Examples:
+    **--to** chooses what is written: NAME_masks.tif or .png, NAME_rois.zip for ImageJ, NAME.geojson for QuPath,
+    NAME_objects.csv or .parquet with measurements, coco.json for all images. Outlines are exact to the pixel.
+    **--from binary** labels the connected components of black and white images; **--from files** takes folders with
+    one file per object. Examples:
 
     flowseg convert rois --images images --output masks
 

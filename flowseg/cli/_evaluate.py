@@ -53,8 +53,8 @@ def evaluate(
     """Compare predicted with true masks.
 
     Average precision is TP / (TP + FP + FN) at an overlap (IoU) of 0.5 to 0.9: over all objects together (pooled), and
-    as the mean over the images. Intervals are from the bootstrap over images. The report is one page, which any
-    browser opens without a network. Channel, plane, time, scene and axes are those of its images. Example:
+    as the mean over the images. Intervals are from a bootstrap over images. The report is one page, which any browser
+    opens without a network connection. **--channel**, **--z** and the like select what it shows of the images. Example:
 
     flowseg evaluate masks results --images images --report report.html
     """

@@ -1,4 +1,4 @@
-"""``flowseg info``: describe a model file. Also the ``flowseg demo`` command; `_demo` holds its work."""
+"""``flowseg info``: describe a model file."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from flowseg._system.locks import holding_folder
 from flowseg.cli._shared.models import find_model
-from flowseg.cli._shared.options import WRITE, AsJson, complete_model
-from flowseg.cli._shared.progress import make_progress
+from flowseg.cli._shared.options import AsJson, complete_model
 from flowseg.cli._shared.terminal import print_json, print_lines
 
 # Estimator -> its method; losses of a document, of which the first present one is shown.
@@ -112,25 +110,3 @@ def _count(n: Any, word: str) -> str:
 
 def _round(value: Any) -> str:
     return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def demo(
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.", rich_help_panel=WRITE)] = Path(
-        "flowseg-demo"
-    ),
-    epochs: Annotated[
-        int, typer.Option(help="Training length; the default takes about two minutes on two cores.")
-    ] = 14,
-) -> None:
-    """Train on eight annotated images of nuclei, segment four unseen ones, print the scores and write a picture.
-
-    The images ship with flowseg: nothing is downloaded. They are left in the output folder, with their masks, so that
-    the other commands can be tried on them.
-    """
-    from flowseg.cli import _demo
-
-    output.mkdir(parents=True, exist_ok=True)
-    print_lines("Training a small U-Net on the flows of eight annotated images of nuclei ...")
-    with holding_folder(output, "flowseg demo", f"--output {output}"):
-        lines = _demo.run(output, epochs, make_progress)
-    print_lines(*lines)

@@ -35,7 +35,7 @@ def mend(
     """Repair label images; writes NAME_masks.tif for each.
 
     Afterwards every label is one connected component without holes, there are no specks, and labels are 1 to n. One
-    line per kind of repair reports what was done to a file; flowseg check reports first what is wrong. Example:
+    line per kind of repair reports what was done to a file. To see first what is wrong, run flowseg check. Example:
 
     flowseg mend annotations --output mended
     """

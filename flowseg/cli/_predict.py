@@ -64,14 +64,15 @@ def predict(
 
     **--also** writes files for other programs: ImageJ (roi: NAME_rois.zip), QuPath (NAME.geojson), COCO (coco.json, all
     images in one), label images as PNG (NAME_masks.png), tables of measurements (NAME_objects.csv or .parquet), and
-    the outputs of the network (NAME_flows.tif: cellprob, row flow, column flow). If a file cannot be segmented, the
-    others are, and it is named at the end. flowseg-run.jsonl records the options and inputs, for **--resume**. Objects
-    at an image's border are exempt from **--flow-threshold**. Example:
+    the outputs of the network (NAME_flows.tif: cellprob, row flow, column flow). Example:
 
     flowseg predict 'new/*.tif' --model model.safetensors --output results --also roi,csv
 
     **--z all** or **--t all** segments every plane or time point of a stack by itself and writes one stack of masks, in
     which no label occurs in two planes; tables get a column for the plane.
+
+    If a file fails, the others are still segmented, and the command names it at the end. The file flowseg-run.jsonl in
+    the output folder records model, options and inputs.
     """
     stack_axis, numbers = parse_planes(z, t)
     with_overlay = not stack_axis if overlay is None else overlay

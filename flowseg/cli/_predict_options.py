@@ -59,8 +59,8 @@ CellprobThreshold = Annotated[
 FlowThreshold = Annotated[
     str | None,
     typer.Option(
-        help="Objects with a larger flow error, a squared difference, are dropped; 'none' keeps all.  [default: as "
-        "chosen in training]",
+        help="Objects with a larger flow error, a squared difference, are dropped, except at the image's border; "
+        "'none' keeps all.  [default: as chosen in training]",
         rich_help_panel=SEGMENT,
     ),
 ]

@@ -98,7 +98,7 @@ class Prediction:
         image = self._read(stack.file, stack.reading_of(number))
         predicted = self._predict(Loaded(image, None))
         result = self._decode(predicted)
-        noise.look(image, result.masks, predicted.outputs.pictures)
+        noise.look(image, result.masks, predicted.outputs.unpadded)
         return result.masks, measure(result.masks, image, result.objects) if TABLES & {*self.kinds} else None
 
     def make_results(self, task: Task, predicted: Predicted | StackMasks) -> Result | StackMasks:
@@ -108,7 +108,7 @@ class Prediction:
             return predicted
         result = self._decode(predicted)
         noise = self.pipeline.noise_check()
-        noise.look(result.image, result.masks, predicted.outputs.pictures)
+        noise.look(result.image, result.masks, predicted.outputs.unpadded)
         self._add_note(task, noise.sentence())
         return result
 

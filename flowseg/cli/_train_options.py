@@ -35,7 +35,9 @@ Patience = Annotated[
         rich_help_panel=VALIDATION,
     ),
 ]
-Normalize = Annotated[str | None, typer.Option(help=NORMALIZE_HELP, rich_help_panel=TRAINING)]
+Normalize = Annotated[
+    str | None, typer.Option(help=f"{NORMALIZE_HELP}  [default: percentiles:1,99]", rich_help_panel=TRAINING)
+]
 Start = Annotated[
     str | None,
     typer.Option(
@@ -116,7 +118,8 @@ CellprobThreshold = Annotated[
 FlowThreshold = Annotated[
     str | None,
     typer.Option(
-        help="Objects with a larger flow error, a squared difference, are dropped; 'none' keeps all.  [default: auto]",
+        help="Objects whose flow error (a squared difference) is larger are dropped, except at the image's border; "
+        "'none' keeps all.  [default: auto]",
         rich_help_panel=DECODING,
     ),
 ]

@@ -51,7 +51,7 @@ def tune(
 ) -> None:
     """Choose the thresholds of a model again and calibrate its scores, on images that it was not trained on.
 
-    Fifty objects in several images are a start. The weights and the model card stay as they are. Example:
+    Give at least two images with fifty objects together. The weights and the model card stay as they are. Example:
 
     flowseg tune images masks --model nuclei --output tuned.safetensors
     """

@@ -16,7 +16,7 @@ FOLDER = Path(__file__).parent / "dsb2018"
 
 
 class Nuclei(NamedTuple):
-    """Annotated images of nuclei; made by `nuclei`.
+    """Annotated images of nuclei, as `nuclei` returns them.
 
     Attributes
     ----------

@@ -152,6 +152,7 @@ def write_geojson(path: StrPath, masks: ArrayLike) -> None:
 
 
 def _feature(label: int, corner: tuple[int, int], mask: NDArray[np.bool_]) -> dict[str, Any]:
+    """Return the feature of an object: polygons, each of an outer ring and of one more ring for each hole."""
     # GeoJSON wants outer rings anticlockwise with y upwards: as ours run with y downwards.
     polygons = [[_closed(ring + corner) for ring in polygon] for polygon in trace(mask)]
     single = len(polygons) == 1

@@ -10,7 +10,7 @@ cdef double SETTLED_RADIUS = 1.0
 # Squared length of the longest step, in pixels. Source: unit vectors of float32 may be this much longer than 1.
 cdef double MAX_SQUARED_STEP = 1.000001
 
-# Points that take turns. Source: chosen; so many steps overlap, and the points stay in the first cache.
+# Points that take turns. Source: chosen; that many steps overlap, and the points stay in the first cache.
 cdef enum:
     BLOCK = 16
 

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flowseg._image_files.zarr_images.multiscales import NAMES, SPACE, Multiscale, read_multiscales
 from flowseg._image_files.scenes import choose_scene
 from flowseg._image_files.source import Index, Source
+from flowseg._image_files.zarr_images.multiscales import NAMES, SPACE, Multiscale, read_multiscales
 from flowseg._image_files.zarr_images.nodes import (
     StorageOptions,
     is_url,

@@ -38,7 +38,7 @@ class CropBatches:
     jitter : float
         Crops are scaled by up to this factor, up or down; 1 means not at all.
     augment : bool
-        Rotate, flip and change the intensities of crops at random, and draw new ones every epoch. Without, every epoch
+        Rotate, flip and change the intensities of crops at random, and draw new ones every epoch. If False, every epoch
         has the same upright crops.
     seed : int
         Seed of all that is random.

@@ -47,27 +47,32 @@ def read_state(path: Path) -> State | None:
         return None
     try:
         state = State(**read_strictly(read_metadata(path)[METADATA_KEY], open_ended=OPEN_ENDED))
-        _check_state(state)
     except (OSError, ValueError, KeyError, TypeError):
-        raise ValueError(f"checkpoint must be a file that fit wrote, or a new one; got {path}, another file.") from None
+        state = None
+    if state is None or not _is_valid(state):
+        raise ValueError(f"checkpoint must be a file that fit wrote, or a new one; got {path}, another file.")
     return state
 
 
-def _check_state(state: State) -> None:
-    """Raise ValueError unless the values have the types and ranges of `State`."""
-    if not isinstance(state.fingerprint, str) or not isinstance(state.stopped, bool):
-        raise ValueError("another kind of state")
-    if not _are_counts(state.seeds) or len(state.seeds) != N_SEEDS or max(state.seeds) >= SEED_LIMIT:
-        raise ValueError(f"other seeds: {state.seeds}")
-    if not _are_counts([state.epochs_done, state.wait]) or type(state.best) not in (int, float):
-        raise ValueError("other counts")
-    if not isinstance(state.history, dict):
-        raise ValueError("another history")
-    for losses in state.history.values():
-        if not isinstance(losses, list) or not all(type(loss) in (int, float) for loss in losses):
-            raise ValueError("other losses")
-    if len(state.history.get("loss", [])) != state.epochs_done:
-        raise ValueError("another number of losses than of epochs")
+def _is_valid(state: State) -> bool:
+    """Return whether the values have the types and ranges of `State`."""
+    return (
+        isinstance(state.fingerprint, str)
+        and isinstance(state.stopped, bool)
+        and _are_counts(state.seeds)
+        and len(state.seeds) == N_SEEDS
+        and max(state.seeds) < SEED_LIMIT
+        and _are_counts([state.epochs_done, state.wait])
+        and type(state.best) in (int, float)
+        and isinstance(state.history, dict)
+        and all(map(_are_losses, state.history.values()))
+        and len(state.history.get("loss", [])) == state.epochs_done
+    )
+
+
+def _are_losses(values: Any) -> bool:
+    """Return whether it is a list of numbers."""
+    return isinstance(values, list) and all(type(loss) in (int, float) for loss in values)
 
 
 def _are_counts(values: Any) -> bool:
@@ -111,11 +116,15 @@ class Checkpoint(Callback):
                 names = sorted(name for name in opened.keys() if name.startswith("best/"))  # noqa: SIM118
                 if self.best is not None and names:
                     self.best.weights = [opened.get_tensor(name) for name in names]
-                    _check_shapes(self.best.weights, network)
         except (SafetensorError, ValueError, TypeError) as error:
             raise ValueError(
                 f"checkpoint must hold the whole training; {path} does not: {one_line(str(error), LONGEST)}"
             ) from None
+        # Now: otherwise they would not fit at the end of the training.
+        if self.best is not None and names and not _are_weights_of(network, self.best.weights):
+            raise ValueError(
+                f"checkpoint must hold the whole training; the best weights in {path} are of another network."
+            )
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Update the state, and write the file atomically."""
@@ -139,11 +148,9 @@ class Checkpoint(Callback):
         files.write_safetensors(path, tensors, metadata)
 
 
-def _check_shapes(weights: list[NDArray[Any]], network: keras.Model) -> None:
-    """Raise ValueError now where weights would not fit at the end of the training."""
-    found, expected = [weight.shape for weight in weights], [tuple(weight.shape) for weight in network.weights]
-    if found != expected:
-        raise ValueError("the best weights are of another network")
+def _are_weights_of(network: keras.Model, weights: list[NDArray[Any]] | None) -> bool:
+    """Return whether weights have the shapes of the network's own."""
+    return [weight.shape for weight in weights or ()] == [tuple(weight.shape) for weight in network.weights]
 
 
 def variables_of(network: keras.Model) -> list[Any]:

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowseg._nets.encoder import Encoder
+from flowseg._padding import Unpadded
 from flowseg._segmenters.learned_decoding.find_objects import Decoding
 from flowseg._segmenters.learned_decoding.object_table import Table
 from flowseg._segmenters.learned_decoding.thresholds import Thresholds
-from flowseg._segmenters.padding import Pictures
 
 # Logit of an object where there certainly is none: in a constant image.
 NO_OBJECT = -100.0
@@ -32,7 +32,7 @@ class Outputs:
 
     array: NDArray[np.float32]  # (rows, columns, n_outputs)
     factor: float  # that the image was scaled by for it
-    pictures: Pictures | None = None  # the parts of the image that are not padding; None: not looked for
+    unpadded: Unpadded | None = None  # the pixels that are not padding; None: not looked for
 
 
 class Codec(Encoder):

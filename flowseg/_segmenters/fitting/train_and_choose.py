@@ -46,7 +46,7 @@ def train(plan: Plan, pairs: tuple[Images, Images], held_out: tuple[Images, Imag
     diameters = image_diameters(pairs[1])
     typical = float(np.median(diameters))
     working = start.sizes.working if start else choose_working(plan.fixed.diameter, typical)
-    scale_factor(working, typical, "masks must have objects whose typical diameter is")
+    scale_factor(working, typical, "the typical diameter of objects in masks")
     network, history = _train_network(plan, pairs, held_out, start, typical, working)
     forget_training(network)
     sizes = Sizes(working, False, *bounds_of(diameters, working))

@@ -13,6 +13,8 @@ from flowseg._segmenters.learned_decoding.object_scores import Calibration, read
 from flowseg._segmenters.learned_decoding.object_table import Table, describe_objects
 from flowseg._segmenters.learned_decoding.thresholds import Thresholds, read_thresholds
 
+Floats = NDArray[np.float32]
+
 
 @dataclass(frozen=True)
 class Decoding:
@@ -36,12 +38,7 @@ def read_decoding(document: dict[str, Any]) -> Decoding:
 
 
 def find_masks(
-    flows: NDArray[np.float32],
-    cellprob: NDArray[np.float32],
-    decoding: Decoding,
-    *,
-    n_iter: int | None,
-    workers: int | None,
+    flows: Floats, cellprob: Floats, decoding: Decoding, *, n_iter: int | None, workers: int | None
 ) -> NDArray[np.int32]:
     """Return the label image, 1..n."""
     thresholds = decoding.thresholds
@@ -60,12 +57,7 @@ def find_masks(
 
 
 def find_objects(
-    flows: NDArray[np.float32],
-    cellprob: NDArray[np.float32],
-    decoding: Decoding,
-    *,
-    n_iter: int | None,
-    workers: int | None,
+    flows: Floats, cellprob: Floats, decoding: Decoding, *, n_iter: int | None, workers: int | None
 ) -> tuple[NDArray[np.int32], Table]:
     """Return the label image, and the table of `describe_objects` with a column of scores; NaN without calibration."""
     unscored = Decoding(replace(decoding.thresholds, score_threshold=None))
@@ -74,11 +66,7 @@ def find_objects(
 
 
 def _score_objects(
-    masks: NDArray[np.int32],
-    flows: NDArray[np.float32],
-    cellprob: NDArray[np.float32],
-    decoding: Decoding,
-    workers: int | None,
+    masks: NDArray[np.int32], flows: Floats, cellprob: Floats, decoding: Decoding, workers: int | None
 ) -> tuple[NDArray[np.int32], Table]:
     """Return the objects whose score reaches the threshold, if there is one, numbered again, and their table."""
     objects = describe_objects(masks, flows, cellprob, workers=workers)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -84,13 +87,11 @@ def _check_version(document: dict[str, Any], file: Path) -> None:
 
 def _check_parameters(parameters: dict[str, Any], file: Path) -> None:
     """Check the parameters of the network; the others are checked when the segmenter is made."""
-    try:
+    with naming(file, "valid parameters"):
         if "filters" in parameters:
             _checks.as_filters(parameters["filters"])
         if "n_channels" in parameters:
             _checks.as_integer(parameters["n_channels"], "n_channels", minimum=1)
-    except (TypeError, ValueError) as error:
-        raise InvalidFileError(f"{file} must hold valid parameters; {one_line(str(error), LONGEST)}") from None
 
 
 def _check_learned(learned: dict[str, Any], file: Path) -> None:
@@ -98,13 +99,20 @@ def _check_learned(learned: dict[str, Any], file: Path) -> None:
     diameter = learned.get("diameter")
     if not isinstance(diameter, float) or not math.isfinite(diameter) or diameter <= 0:
         raise InvalidFileError(f"{file} must hold a learned diameter above 0; got {_quote(diameter)}.")
-    try:
+    with naming(file, "what was learned"):
         read_least_sharpness(learned)
         for name, read in (("sizes", read_sizes), ("thresholds", read_thresholds), ("score", read_calibration)):
             if name in learned:
                 read(learned[name])
+
+
+@contextmanager
+def naming(path: str | os.PathLike[str], what: str) -> Iterator[None]:
+    """Name the file in errors about values that it holds, which are sentences about ``what``."""
+    try:
+        yield
     except (TypeError, ValueError) as error:
-        raise InvalidFileError(f"{file} must hold what was learned; {one_line(str(error), LONGEST)}") from None
+        raise InvalidFileError(f"{path} must hold {what}; {one_line(str(error), LONGEST)}") from None
 
 
 def _quote(value: Any) -> str:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
@@ -15,7 +13,7 @@ from flowseg._nets.safetensors_header import damaged, read_metadata
 from flowseg._nets.sizes import Sizes, read_sizes, scale_factor
 from flowseg._segmenters.fitted import Fitted, FixedParameters
 from flowseg._segmenters.fitting.new_network import find_grid, make_network
-from flowseg._segmenters.model_files.document_checks import CUSTOM_NETWORK, METADATA_KEY, check_document
+from flowseg._segmenters.model_files.document_checks import CUSTOM_NETWORK, METADATA_KEY, check_document, naming
 from flowseg._segmenters.model_files.weights import check_size, read_weights
 from flowseg._segmenters.noise_check import read_least_sharpness
 from flowseg._segmenters.pipeline import PredictionSettings
@@ -71,15 +69,6 @@ def read_parameters(
     return parameters
 
 
-@contextmanager
-def naming(path: str | os.PathLike[str], what: str) -> Iterator[None]:
-    """Name the file in errors about values that it holds."""
-    try:
-        yield
-    except (TypeError, ValueError) as error:
-        raise InvalidFileError(f"{path} must hold {what}; {one_line(str(error), LONGEST)}") from None
-
-
 def read_fitted(
     document: dict[str, Any],
     path: str | os.PathLike[str],
@@ -117,6 +106,6 @@ def read_fitted(
 
 def _check_sizes(sizes: Sizes, diameter: float, fixed: FixedParameters) -> None:
     """Raise unless the sizes in a model file fit each other."""
-    scale_factor(sizes.working, diameter, "diameter must be")
+    scale_factor(sizes.working, diameter, "diameter")
     if not isinstance(fixed.diameter, str) and fixed.diameter != sizes.working:
         raise ValueError(f"sizes' working must be the parameter diameter, {fixed.diameter:g}; got {sizes.working:g}.")

@@ -2,7 +2,7 @@
 
 The first pass over the blocks has the extremes and counts of values. It is the only one for integers of 16 bits without
 padding. Where an extreme is frequent, the second gathers the lattice on which `_intensities` judges padding. Then come
-passes that count the values in the picture, at most four for 64 bits.
+passes that count the values of the pixels that are not padding, at most four for 64 bits.
 
     search = plan_next([first_pass(...) for every block], request)
     while not search.is_done:
@@ -23,7 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowseg import _checks
-from flowseg._intensities import Limits, fills_enough, find_ends, mark_picture
+from flowseg._intensities import Limits
+from flowseg._padding import fills_enough, find_ends, mark_unpadded
 from flowseg.blockwise._limits.radix_selection import Interval, as_keys, key_dtype
 from flowseg.blockwise._limits.search import SHARP, SOFT, LimitsRequest, LimitsSearch, Record
 from flowseg.blockwise._regions import Block
@@ -81,7 +82,7 @@ def next_pass(
         intervals = search.open_intervals(c)
         if intervals:
             ends = search.padding(c, request)
-            counts.add(c, as_keys(core[mark_picture(channel, ends)[place]] if ends else core), intervals)
+            counts.add(c, as_keys(core[mark_unpadded(channel, ends)[place]] if ends else core), intervals)
     record = counts.as_arrays()
     if samples:
         record["samples"] = np.stack(samples).astype(request.dtype.newbyteorder("="))
@@ -166,7 +167,7 @@ class _BlockCounts:
         self.counts: list[NDArray[np.int64]] = []
 
     def add(self, channel: int, keys: NDArray[Any], intervals: Sequence[Interval]) -> None:
-        """Count the keys of the pixels of a channel that are in the picture."""
+        """Count the keys of the pixels of a channel that are not padding."""
         self.n[channel] = keys.size
         if keys.size:
             self.ends[channel] = keys.min(), keys.max()

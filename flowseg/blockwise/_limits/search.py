@@ -13,15 +13,14 @@ from numpy.typing import NDArray
 from flowseg import _checks
 from flowseg._intensities import (
     PERCENTILES,
-    End,
     Limits,
     Ranks,
     as_rule,
     find_ranks,
     fixed_limits,
     interpolate,
-    lattice_step,
 )
+from flowseg._padding import End, lattice_step
 from flowseg.blockwise._limits.radix_selection import Interval, from_keys, key_dtype
 from flowseg.blockwise._regions import Block, BlockGrid, Slices
 
@@ -31,7 +30,7 @@ Record = Mapping[str, NDArray[Any]]
 # Bytes of the widest numbers that have keys.
 MAX_ITEMSIZE = 8
 
-# Places of an end of the values: in the picture, outside of it, or outside of it together with its neighbors.
+# Places of an end of the values: not padding, padding, or padding together with its neighbors.
 INSIDE, SHARP, SOFT = 0, 1, 2
 
 
@@ -96,11 +95,11 @@ class LimitsSearch:
     extremes: NDArray[np.uint64]  # (channels, 2): smallest and largest value
     outside: NDArray[np.int8]  # (channels, 2): INSIDE, SHARP or SOFT
     sampled: NDArray[np.bool_]  # (channels,): whether the next pass gathers the lattice to judge padding
-    n: NDArray[np.int64]  # (channels,): pixels in the picture; -1: not counted yet
-    ends: NDArray[np.uint64]  # (channels, 2): smallest and largest value in the picture
+    n: NDArray[np.int64]  # (channels,): pixels that are not padding; -1: not counted yet
+    ends: NDArray[np.uint64]  # (channels, 2): smallest and largest value that is not padding
     low: NDArray[np.uint64]  # (channels, 4)
     high: NDArray[np.uint64]  # (channels, 4)
-    below: NDArray[np.int64]  # (channels, 4): pixels in the picture with a value below ``low``
+    below: NDArray[np.int64]  # (channels, 4): pixels that are not padding, with a value below ``low``
 
     @classmethod
     def start(cls, request: LimitsRequest) -> Self:
@@ -172,7 +171,7 @@ class LimitsSearch:
         return smallest, largest
 
     def padding(self, channel: int, request: LimitsRequest) -> tuple[End, ...]:
-        """Return the ends of the values of a channel that are outside of the picture."""
+        """Return the ends of the values of a channel that are padding."""
         places = zip(self.values(channel, request), self.outside[channel], strict=True)
         return tuple(End(value, bool(place == SOFT)) for value, place in places if place != INSIDE)
 

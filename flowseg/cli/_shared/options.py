@@ -119,6 +119,8 @@ Axes = Annotated[
 ]
 NORMALIZE_HELP = (
     "Intensities that become 0 and 1: 'percentiles:1,99', 'limits:0,4095' (for several channels one pair after the "
-    "other), or 'none' for values as they are.  [default: that of the model, percentiles:1,99]"
+    "other), or 'none' for values as they are."
 )
-Normalize = Annotated[str | None, typer.Option(help=NORMALIZE_HELP, rich_help_panel=SEGMENT)]
+Normalize = Annotated[
+    str | None, typer.Option(help=f"{NORMALIZE_HELP}  [default: as in training]", rich_help_panel=SEGMENT)
+]

@@ -6,10 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import typer
 from typer.core import TyperCommand, TyperGroup
 
 from flowseg._system.printable import shown
 from flowseg.cli._shared.options import RUN
+
+# The base of all errors of parsing. Typer exports BadParameter alone; where the base is depends on its version.
+PARSING_ERROR: type[typer.BadParameter] = typer.BadParameter.__bases__[0]
 
 
 class Command(TyperCommand):
@@ -51,13 +55,11 @@ class Group(TyperGroup):
 
 @contextmanager
 def _escaping_errors() -> Iterator[None]:
-    """Escape what errors of parsing quote; their classes differ between versions of Typer."""
+    """Escape what errors of parsing quote."""
     try:
         yield
-    except Exception as error:
-        message = getattr(error, "message", None)
-        if hasattr(error, "format_message") and isinstance(message, str):
-            error.message = shown(message)  # type: ignore[attr-defined]
+    except PARSING_ERROR as error:
+        error.message = shown(error.message)
         raise
 
 

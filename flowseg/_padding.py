@@ -1,7 +1,8 @@
-"""The picture in a channel: all pixels but padding and saturated strips, the smallest or the largest value.
+"""The padding search: the pixels of an image that are neither padding nor saturated strips.
 
-Whether an end of the values is padding is decided on a lattice of pixels that is small enough for any image; which
-pixels are padding depends on a pixel and its neighbors only. So an image in blocks has the same picture.
+Neither the percentiles of an image nor the noise check count padding: pixels with the smallest or the largest value.
+Whether such a value is padding is decided on a lattice of pixels that is small enough for any image. Which pixels are
+padding depends on a pixel and its neighbors only. So an image in blocks has the same padding.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-# The smallest or the largest value is outside of the picture (padding, saturation) if at least this share of the pixels
+# The smallest or the largest value is padding (or saturation) if at least this share of the pixels
 # has it (fewer would not move the percentiles) ...
 LEAST_SHARE = 0.002
 # ... the other pixels have at least this many values, so that they are no image of a few classes ...
@@ -25,7 +26,7 @@ LEAST_LEVELS = 8
 STRAIGHT_SHARE, STRAIGHT_RUN = 0.8, 32
 # Or, where padding is not along the axes (a rotated image, a round field of view), the other pixels form one connected
 # component of at least this share of the image ...
-LEAST_PICTURE = 0.3
+LEAST_UNPADDED = 0.3
 # ... except for this share of them, and except for this share of the padding, which must reach the border ...
 MOST_LOOSE = 0.1
 # ... the value differs from the others by at least this share of the range between their percentiles ...
@@ -40,22 +41,31 @@ MOST_VALUES = 1_000_000
 MAX_LATTICE = 4096 * 4096
 
 
+# Per channel the pixels that are not padding; None: all of them.
+Unpadded = tuple[NDArray[np.bool_] | None, ...]
+
+
 @dataclass(frozen=True)
 class End:
-    """The smallest or the largest value of a channel, where it is outside of the picture."""
+    """The smallest or the largest value of a channel, where it is padding."""
 
     value: Any
     soft: bool  # whether its neighbors are outside, too: mixed with it where the image was rotated or resized
 
 
-def find_picture(channel: NDArray[Any]) -> NDArray[np.bool_] | None:
+def find_unpadded(image: NDArray[Any]) -> Unpadded:
+    """Return the pixels of each channel of (rows, columns, channels) that are not padding."""
+    return tuple(find_unpadded_pixels(image[..., c]) for c in range(image.shape[-1]))
+
+
+def find_unpadded_pixels(channel: NDArray[Any]) -> NDArray[np.bool_] | None:
     """Return the pixels that are neither padding (the smallest or largest value) nor next to it; None for all."""
     step = lattice_step(channel.shape)
     ends = find_ends(channel[(slice(None, None, step),) * channel.ndim], channel.min(), channel.max())
     if not ends:
         return None
-    picture = mark_picture(channel, ends)
-    return picture if picture.any() else mark_picture(channel, sharpen(ends))
+    unpadded = mark_unpadded(channel, ends)
+    return unpadded if unpadded.any() else mark_unpadded(channel, sharpen(ends))
 
 
 def lattice_step(shape: tuple[int, ...]) -> int:
@@ -72,7 +82,7 @@ def fills_enough(n: int, size: int) -> bool:
 
 
 def find_ends(lattice: NDArray[Any], smallest: Any, largest: Any) -> tuple[End, ...]:
-    """Return which of the smallest and the largest value of a channel are outside of the picture.
+    """Return which of the smallest and the largest value of a channel are padding.
 
     Parameters
     ----------
@@ -81,17 +91,17 @@ def find_ends(lattice: NDArray[Any], smallest: Any, largest: Any) -> tuple[End, 
     smallest, largest : scalar
         Values of the whole channel.
     """
-    ends, picture = [], None
+    ends, unpadded = [], None
     for sign, value in ((1, smallest), (-1, largest)):
-        found = _find_inside(lattice, value, sign, picture)
+        found = _find_inside(lattice, value, sign, unpadded)
         if found is not None:
-            picture, end = found
+            unpadded, end = found
             ends.append(end)
     return tuple(ends)
 
 
-def mark_picture(window: NDArray[Any], ends: Iterable[End]) -> NDArray[np.bool_]:
-    """Return which pixels are in the picture; those at the edge of a window may be next to others outside of it."""
+def mark_unpadded(window: NDArray[Any], ends: Iterable[End]) -> NDArray[np.bool_]:
+    """Return which pixels are that are not padding; those at the edge of a window may be next to others padding."""
     inside = np.ones(window.shape, dtype=bool)
     for end in ends:
         filled = window == end.value
@@ -112,15 +122,15 @@ def _box(ndim: int) -> NDArray[np.bool_]:
 
 
 def _find_inside(
-    lattice: NDArray[Any], value: Any, sign: int, picture: NDArray[np.bool_] | None
+    lattice: NDArray[Any], value: Any, sign: int, unpadded: NDArray[np.bool_] | None
 ) -> tuple[NDArray[np.bool_], End] | None:
-    """Return the picture without one end of the values, the smallest for ``sign`` 1, the largest for -1."""
+    """Return the unpadded pixels without one end of the values, the smallest for ``sign`` 1, the largest for -1."""
     filled = lattice == value
     if lattice.ndim < 2 or not fills_enough(int(np.count_nonzero(filled)), lattice.size):
         return None
     box = _box(lattice.ndim)
     near = ndimage.binary_dilation(filled, box)
-    sharp, soft = (~outside if picture is None else picture & ~outside for outside in (filled, near))
+    sharp, soft = (~outside if unpadded is None else unpadded & ~outside for outside in (filled, near))
     is_soft = bool(soft.any())
     found = (soft if is_soft else sharp), End(value, is_soft)
     others = _sample(lattice[found[0]])
@@ -173,7 +183,7 @@ def _surrounds(filled: NDArray[np.bool_], rest: NDArray[np.bool_], box: NDArray[
     """Return whether nearly all of an area reaches the border and nearly all of the rest is one large component."""
     labels, n = ndimage.label(rest, box)
     sizes = np.bincount(labels.ravel(), minlength=n + 1)[1:]
-    if sizes.max() < max(LEAST_PICTURE * rest.size, (1 - MOST_LOOSE) * sizes.sum()):
+    if sizes.max() < max(LEAST_UNPADDED * rest.size, (1 - MOST_LOOSE) * sizes.sum()):
         return False
     labels, n = ndimage.label(filled, box)
     sizes = np.bincount(labels.ravel(), minlength=n + 1)

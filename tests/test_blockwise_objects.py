@@ -137,6 +137,22 @@ def test_volumes(voronoi, level, size):
     check(noisy(masks, level), logits_of(masks > 3), [size])
 
 
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("direction", [1, -1])
+def test_a_path_over_a_gap_goes_four_pixels_far(axis, direction):
+    # The first step is 0.4 long and the next ones 1, so the path ends 3.4 pixels away, nearest to a pixel behind a gap.
+    # That pixel belongs to the basin, but not to its largest component, and is dropped.
+    for edge in range(13, 20):
+        flows, cellprob = np.zeros((2, 1, 33)), np.full((1, 33), -5.0)
+        at = edge + direction * np.array([0, 1, 2, 4])
+        cellprob[0, at] = 5
+        flows[1, 0, at] = np.array([0.4, 100, 100, 0]) * direction
+        if axis == 0:
+            flows, cellprob = flows[::-1].transpose(0, 2, 1), cellprob.T
+        found = check(flows, cellprob, (16, 3), min_size=0)
+        assert found.ravel()[at].tolist() == [1, 1, 1, 0]
+
+
 def test_threshold_of_the_foreground(voronoi):
     masks = voronoi((90, 110), 20)
     cellprob = ndimage.gaussian_filter(np.random.default_rng(0).standard_normal(masks.shape), 2) * 4

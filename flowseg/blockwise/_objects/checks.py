@@ -34,7 +34,7 @@ def owned_objects(objects: Objects, windows: ObjectWindows, index: int) -> NDArr
     low, high = grid.flat_index(corners)
     first, stop = np.searchsorted(objects.firsts, [low, high + 1])  # first pixels are in raster order
     owner = grid.block_of(grid.unravel(objects.firsts[first:stop]))
-    return np.asarray(first + 1 + np.flatnonzero(owner == index))
+    return np.asarray(first + 1 + np.flatnonzero(owner == index), dtype=np.int64)
 
 
 def errors_of_block(

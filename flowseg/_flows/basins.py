@@ -46,9 +46,7 @@ def find_successors(flows: NDArray[np.float32], state: NDArray[np.int32], worker
     return shifts
 
 
-def _find_basins_by_endpoint(
-    flows: NDArray[np.float32], state: NDArray[np.int32], n_iter: int, workers: int
-) -> int:
+def _find_basins_by_endpoint(flows: NDArray[np.float32], state: NDArray[np.int32], n_iter: int, workers: int) -> int:
     pixels = np.empty(np.count_nonzero(state), dtype=np.intp)
     _diffusion.list_unassigned(state, pixels)
     endpoints = find_endpoints(flows, state, pixels, n_iter, workers)

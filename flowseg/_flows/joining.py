@@ -55,9 +55,7 @@ def _make_table(n_slots: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     return np.zeros((n_slots, 2), dtype=np.int32), np.zeros((n_slots, 3), dtype=np.int64)
 
 
-def _grow_table(
-    pairs: NDArray[np.int32], sums: NDArray[np.int64]
-) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+def _grow_table(pairs: NDArray[np.int32], sums: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     larger_pairs, larger_sums = _make_table(GROWTH * len(pairs))
     _diffusion.add_borders(pairs, sums, larger_pairs, larger_sums, 0)
     return larger_pairs, larger_sums

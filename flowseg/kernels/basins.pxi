@@ -37,15 +37,44 @@ def mark_foreground(const float[:, :, ::1] cellprob, float threshold, int[:, :, 
     return count
 
 
-cdef bint _most_weighted(const Field *field, const double *x, Py_ssize_t *at) noexcept nogil:
-    # Set `at` to the foreground pixel that counts most in the interpolation at x, of equals to the first. Returns
-    # whether there is one.
+cdef inline void _set_path_origin(Field *field, Py_ssize_t axis, Py_ssize_t i) noexcept nogil:
+    # Count positions along an axis so that pixel i is at PATH_ORIGIN.
+    field.first[axis] = PATH_ORIGIN - i
+    field.last[axis] = PATH_ORIGIN - i + field.shape[axis] - 1
+
+
+cdef inline void _take_first_step(const Field *field, Py_ssize_t pixel, double *x) noexcept nogil:
+    # Put x one step from the center of a pixel, where the flow is that of the pixel.
+    cdef Py_ssize_t axis
+    cdef double scale, length = 0.0
+    for axis in range(3 - field.ndim, 3):
+        length += <double> field.flow[axis][pixel] * field.flow[axis][pixel]
+    scale = 1.0 / sqrt(length) if length > MAX_SQUARED_STEP else 1.0
+    x[0] = 0.0
+    for axis in range(3 - field.ndim, 3):
+        x[axis] = PATH_ORIGIN
+        _move(field, axis, field.flow[axis][pixel] * scale, x)
+
+
+cdef inline bint _has_arrived(const Field *field, const double *x) noexcept nogil:
+    # Whether a path has come as far as PATH_LENGTH.
+    cdef Py_ssize_t axis
+    cdef double d, distance = 0.0
+    for axis in range(3 - field.ndim, 3):
+        d = x[axis] - PATH_ORIGIN
+        distance += d * d
+    return distance >= PATH_LENGTH * PATH_LENGTH
+
+
+cdef bint _find_most_weighted(const Field *field, const double *x, Py_ssize_t *at) noexcept nogil:
+    # Set `at` to the foreground pixel that counts most in the interpolation at x, and to the first of equals. Returns
+    # whether there is one. The first axis varies fastest.
     cdef Py_ssize_t axis, corner, i
     cdef Py_ssize_t low[3]
     cdef Py_ssize_t high[3]
     cdef double fraction[3]
     cdef double weight, most = 0.0
-    cdef int best = -1
+    cdef Py_ssize_t best = 0
     for axis in range(3):
         fraction[axis] = _bracket(field, axis, x[axis], &low[axis], &high[axis])
     for corner in range(8):
@@ -63,57 +92,31 @@ cdef bint _most_weighted(const Field *field, const double *x, Py_ssize_t *at) no
 
 
 cdef inline unsigned short _shift_to(const Field *field, const double *x) noexcept nogil:
-    # Code of the shift to the foreground pixel nearest to x; no shift if there is none: the path has left the foreground.
+    # Code of the shift to the foreground pixel nearest to x: the nearest pixel or, if that is background, another one
+    # of those around x. No shift if there is none: the path has left the foreground.
     cdef Py_ssize_t axis, i = 0, code = 0
     cdef Py_ssize_t at[3]
     for axis in range(3 - field.ndim, 3):
         at[axis] = <Py_ssize_t> x[axis]
         at[axis] += x[axis] - at[axis] > 0.5
         i = i * field.shape[axis] + at[axis]
-    if field.state[field.origin + i] == BACKGROUND and not _most_weighted(field, x, at):
+    if field.state[field.origin + i] == BACKGROUND and not _find_most_weighted(field, x, at):
         return NO_SHIFT
-    for axis in range(3 - field.ndim, 3):
-        code = code * SHIFTS + at[axis] - PATH_ORIGIN + MAX_SHIFT
-    return <unsigned short> (code if field.ndim == 3 else code + MAX_SHIFT * SHIFTS * SHIFTS)
+    for axis in range(3):
+        code = code * SHIFTS + MAX_SHIFT
+        if axis >= 3 - field.ndim:
+            code += at[axis] - PATH_ORIGIN
+    return <unsigned short> code
 
 
-cdef inline void _take_first_step(const Field *field, Py_ssize_t pixel, double *x) noexcept nogil:
-    # Put x one step from the center of a foreground pixel, where the flow is that of the pixel.
-    cdef Py_ssize_t axis
-    cdef double scale, square = 0.0
-    for axis in range(3 - field.ndim, 3):
-        square += <double> field.flow[axis][pixel] * field.flow[axis][pixel]
-    scale = 1.0 / sqrt(square) if square > MAX_SQUARED_STEP else 1.0
-    x[0] = 0.0
-    for axis in range(3 - field.ndim, 3):
-        x[axis] = PATH_ORIGIN
-        _move(field, axis, field.flow[axis][pixel] * scale, x)
-
-
-cdef inline bint _has_arrived(const Field *field, const double *x) noexcept nogil:
-    cdef Py_ssize_t axis
-    cdef double d, distance = 0.0
-    for axis in range(3 - field.ndim, 3):
-        d = x[axis] - PATH_ORIGIN
-        distance += d * d
-    return distance >= PATH_LENGTH * PATH_LENGTH
-
-
-cdef inline void _set_path_origin(Field *field, Py_ssize_t axis, Py_ssize_t i) noexcept nogil:
-    # Count positions along an axis so that pixel i is at PATH_ORIGIN.
-    field.first[axis] = PATH_ORIGIN - i
-    field.last[axis] = field.shape[axis] - 1 - i + PATH_ORIGIN
-
-
-cdef inline unsigned short _successor(const Field *field, Py_ssize_t pixel) noexcept nogil:
-    # Code of the shift to the successor of a pixel; no shift if its path leaves the foreground.
-    cdef Py_ssize_t t
+cdef inline unsigned short _find_successor(const Field *field, Py_ssize_t pixel) noexcept nogil:
+    # Code of the shift to the successor of a pixel, which lies at PATH_ORIGIN.
     cdef double x[3]
+    cdef int t = 1
     _take_first_step(field, pixel, x)
-    for t in range(1, MAX_PATH_STEPS):
-        if _has_arrived(field, x):
-            break
+    while t < MAX_PATH_STEPS and not _has_arrived(field, x):
         _step(field, x)
+        t += 1
     return _shift_to(field, x)
 
 
@@ -125,27 +128,28 @@ def find_successors(
 
     These are flat indices. Returns FINISHED or INTERRUPTED.
     """
-    cdef Py_ssize_t pixel, row_stop, row, n = state.shape[2]
+    cdef Py_ssize_t pixel, row, row_start, row_stop, n = state.shape[2]
     cdef Py_ssize_t to_origin = PATH_ORIGIN * n + PATH_ORIGIN
-    if flows.shape[0] == 3:
-        to_origin += PATH_ORIGIN * n * state.shape[1]
     cdef unsigned short *shift = &shifts[0, 0, 0]
     cdef const unsigned int *flat = <const unsigned int *> &state[0, 0, 0]
     cdef const volatile_int *interrupt_flag = &interrupt[0]
     cdef Field field
     _set_field(&field, flows, state)
+    if field.ndim == 3:
+        to_origin += PATH_ORIGIN * n * state.shape[1]
     with nogil:
         while start < stop and interrupt_flag[0] == 0:
             row = start // n
-            row_stop = min((row + 1) * n, stop)
+            row_start = row * n
+            row_stop = min(row_start + n, stop)
             if field.ndim == 3:
                 _set_path_origin(&field, 0, row // state.shape[1])
             _set_path_origin(&field, 1, row % state.shape[1])
             pixel = _skip_zeros(flat, start, row_stop)
             while pixel < row_stop:
-                _set_path_origin(&field, 2, pixel - row * n)
+                _set_path_origin(&field, 2, pixel - row_start)
                 field.origin = pixel - to_origin
-                shift[pixel] = _successor(&field, pixel)
+                shift[pixel] = _find_successor(&field, pixel)
                 pixel = _skip_zeros(flat, pixel + 1, row_stop)
             start = row_stop
     return INTERRUPTED if interrupt_flag[0] else FINISHED

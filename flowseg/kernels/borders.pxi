@@ -62,8 +62,7 @@ cdef inline long long _in_units(double value) noexcept nogil:
 
 
 cdef void _add_face(Table *table, const Field *field, Py_ssize_t axis, Py_ssize_t i, Py_ssize_t j) noexcept nogil:
-    # Add the face across `axis` between the pixels i and j, before and after it, to the sums of their labels. Lengths
-    # are taken apart, so that no product of long flows exceeds what a float64 holds.
+    # Add the face across `axis` between the pixels i and j, before and after it, to the sums of their labels.
     cdef Py_ssize_t k
     cdef double dot = 0.0, before = sqrt(_square(field, i)), after = sqrt(_square(field, j))
     cdef long long *sums = _find_sums(table, field.state[i], field.state[j])

@@ -56,7 +56,9 @@ cdef void _set_field(Field *field, const float[:, :, :, ::1] flows, int[:, :, ::
             field.flow[axis] = &flows[axis - 3 + field.ndim, 0, 0, 0]
 
 
-cdef inline double _bracket(const Field *field, Py_ssize_t axis, double x, Py_ssize_t *low, Py_ssize_t *high) noexcept nogil:
+cdef inline double _bracket(
+    const Field *field, Py_ssize_t axis, double x, Py_ssize_t *low, Py_ssize_t *high
+) noexcept nogil:
     # Set `low` and `high` to the pixels before and after x along one axis, counted from the origin, and return how far x
     # is from the first. x lies inside the image.
     low[0] = <Py_ssize_t> x

@@ -173,9 +173,7 @@ cdef void _list_roots_and_neighbors(Graph *graph) noexcept nogil:
             link = graph.edges[link >> 1].next[link & 1]
 
 
-cdef void _set_graph(
-    Graph *graph, Py_ssize_t n, const int[:, ::1] pairs, const long long[:, ::1] sums
-) noexcept nogil:
+cdef void _set_graph(Graph *graph, Py_ssize_t n, const int[:, ::1] pairs, const long long[:, ::1] sums) noexcept nogil:
     cdef Py_ssize_t i, k
     cdef int node
     for node in range(<int> n):

@@ -32,6 +32,7 @@ KERAS = ("tensorflow", "keras")
 # Module -> the tests that must notice, fastest first. Those that need Keras stand where nothing else tests it.
 TESTS = {
     "_flows.basins": "test_basins test_dynamics",
+    "_flows.joining": "test_joining test_dynamics",
     "_nets.batches": "test_batches",
     "_segmenters.choices": "test_choosing",
     "io._coco": "test_annotation_details test_hostile_annotations test_entries test_formats test_outlines",
@@ -39,7 +40,7 @@ TESTS = {
     "_segmenters.codecs": "test_codecs",
     "io._cvat": "test_region_details test_hostile_annotations test_entries test_formats test_outlines",
     "_segmenters.document_checks": "test_document_details test_hostile_models",
-    "_flows.decoding": "test_dynamics test_basins",
+    "_flows.decoding": "test_dynamics test_basins test_joining",
     "_flows.targets": "test_flow_details test_flows test_parallel",
     "_flows.following": "test_dynamics test_parallel",
     "io._geojson": "test_annotation_details test_hostile_annotations test_entries test_formats test_outlines",
@@ -60,7 +61,7 @@ TESTS = {
     "_system.strict_json": "test_document_details test_hostile_models",
     "_nets.tensor_files": "test_document_details test_hostile_models",
     "_segmenters.thresholds": "test_choosing",
-    "_flows.cleanup": "test_cleanup test_dynamics test_basins",
+    "_flows.cleanup": "test_cleanup test_dynamics test_basins test_joining",
     "_nets.tiles": "test_tiles",
     "metrics._jaccard": "test_metrics",
     "metrics._matching": "test_metrics",

@@ -12,6 +12,7 @@ from flowseg import metrics, synthetic
 MODULES = [
     "_checks",
     "_flows.basins",
+    "_flows.joining",
     "_flows.cleanup",
     "_flows.decoding",
     "_flows.flow_check",

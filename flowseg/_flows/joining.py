@@ -16,10 +16,10 @@ from flowseg._system.threads import check_wanted
 # networks are unsure and predict short flows, which have no affinity either. Source: measured, see docs/design.rst.
 MIN_AFFINITY = 0.5
 
-# Pairs of basins that a table has room for at first, twice as many slots. Source: chosen; too few cost time only.
+# Pairs of basins that a table has room for at first, times two: a power of 2. Source: chosen; too few cost time only.
 INITIAL_SLOTS = 4096
 
-# Growth of a table that is half full. Source: chosen; as above.
+# Growth of a table that is half full: a power of 2. Source: chosen; as above.
 GROWTH = 4
 
 # Speed in pairs per second, to estimate the time. Source: a rough figure for one core.

@@ -59,8 +59,8 @@ cdef void _set_field(Field *field, const float[:, :, :, ::1] flows, int[:, :, ::
 cdef inline double _bracket(
     const Field *field, Py_ssize_t axis, double x, Py_ssize_t *low, Py_ssize_t *high
 ) noexcept nogil:
-    # Set `low` and `high` to the pixels before and after x along one axis, counted from the origin, and return how far x
-    # is from the first. x lies inside the image.
+    # Set `low` and `high` to the pixels before and after x along one axis, counted from the origin. Return how far x is
+    # from the first. x lies inside the image.
     low[0] = <Py_ssize_t> x
     high[0] = low[0] + (x < field.last[axis])
     return x - low[0]

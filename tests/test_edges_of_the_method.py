@@ -5,7 +5,6 @@ import pytest
 import reference
 
 import flowseg
-from flowseg import synthetic
 from flowseg._flows import basins
 from flowseg._flows.cleanup import keep_largest_components
 from flowseg._images import resize_masks

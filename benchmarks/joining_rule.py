@@ -42,6 +42,7 @@ def average_precision(true, outputs):
 
 
 def report(name, true, outputs):
+    """Print a row of the table."""
     without, with_check = average_precision(true, outputs)
     print(f"{name:40} {without:.4f} / {with_check:.4f}", flush=True)
 
@@ -54,6 +55,7 @@ def with_noise(masks, sd, seed):
 
 
 def main():
+    """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path)
     parser.add_argument("--epochs", type=int, default=8)

@@ -6,6 +6,10 @@
 # image of 2 ** 36 pixels fit into 64 bits.
 cdef double UNITS_PER_ONE = 16777216.0
 
+# Shorter flows count as this long, in pixels per step, but those of 0: so flows of any scale agree or not. Source: its
+# square is 256 units, so that rounding to units has little weight.
+cdef double SHORTEST_FLOW = 0.00390625
+
 # Factor of the hash. Source: 2 ** 64 / golden ratio (Knuth, The Art of Computer Programming, volume 3, section 6.4).
 cdef unsigned long long HASH_FACTOR = 0x9E3779B97F4A7C15
 
@@ -56,6 +60,20 @@ cdef inline double _square(const Field *field, Py_ssize_t i) noexcept nogil:
     return square
 
 
+cdef inline double _scale(double length) noexcept nogil:
+    # What a flow is multiplied by to be SHORTEST_FLOW to 1 long.
+    if length > 1.0:
+        return 1.0 / length
+    return SHORTEST_FLOW / length if 0.0 < length < SHORTEST_FLOW else 1.0
+
+
+cdef inline double _scaled_square(double square) noexcept nogil:
+    # Squared length of a flow of SHORTEST_FLOW to 1, or 0.
+    if 0.0 < square < SHORTEST_FLOW * SHORTEST_FLOW:
+        return SHORTEST_FLOW * SHORTEST_FLOW
+    return min(square, 1.0)
+
+
 cdef inline long long _in_units(double value) noexcept nogil:
     # Round to a whole number of units. Values are above -4, so that what is cut off here is positive.
     return <long long> (value * UNITS_PER_ONE + (4.0 * UNITS_PER_ONE + 0.5)) - 4 * <long long> UNITS_PER_ONE
@@ -69,7 +87,7 @@ cdef void _add_face(Table *table, const Field *field, Py_ssize_t axis, Py_ssize_
     for k in range(3 - field.ndim, 3):
         dot += <double> field.flow[k][i] * field.flow[k][j]
     sums[N_FACES] += 1
-    sums[AGREEMENT] += _in_units(dot / (max(before, 1.0) * max(after, 1.0)))
+    sums[AGREEMENT] += _in_units(dot * _scale(before) * _scale(after))
     dot = field.flow[axis][i] / before if before > 0.0 else 0.0
     sums[CONVERGENCE] += _in_units(dot - (field.flow[axis][j] / after if after > 0.0 else 0.0))
 
@@ -88,7 +106,7 @@ def sum_borders(
     of ``sums`` becomes the number of faces, the sum of the dot products of the flows on their two sides, and the sum of
     how much these point at each other: the component along the axis of the direction before the face, less that after
     it. ``totals`` becomes the sum of the squared lengths of flows and the number of pixels, per label. All but numbers
-    are in units of 1 / UNITS_PER_ONE, and flows longer than 1 count as 1 long.
+    are in units of 1 / UNITS_PER_ONE. Flows longer than 1 count as 1 long, those shorter than SHORTEST_FLOW as that.
 
     Returns the pixel to continue from, which is that after the last one unless half the table is in use, and the number
     of slots in use.
@@ -108,7 +126,7 @@ def sum_borders(
             has_next_plane = start + plane < size
             i = _skip_zeros(<const unsigned int *> field.state, start, row_stop)
             while i < row_stop and table.count + 3 <= table.n_slots // 2:
-                totals[field.state[i], 0] += _in_units(min(_square(&field, i), 1.0))
+                totals[field.state[i], 0] += _in_units(_scaled_square(_square(&field, i)))
                 totals[field.state[i], 1] += 1
                 if i + 1 < row_stop and _is_border(field.state, i, i + 1):
                     _add_face(&table, &field, 2, i, i + 1)

@@ -76,7 +76,8 @@ def flows_to_masks(
     Pairs that are the best of both are joined first, and then borders with a third basin count as one. This rule takes
     the place of the fixed counts of the original recipe [1]_, and joins the spurious sinks that noise makes.
 
-    Successors, basins and joins depend on their surroundings only. A cut through an image changes no object far from it.
+    Successors, basins and joins depend on their surroundings only. A cut through an image changes no object far from
+    it.
 
     Of an object in several components the largest stays. Each of the others is merged into the object that it touches
     along most pixel faces, or dropped if it touches none.

@@ -66,27 +66,31 @@ def find_successors(
     stop: int,
     interrupt: NDArray[np.int32],
 ) -> int: ...
-def number_basins(shifts: NDArray[np.uint16], state: NDArray[np.int32]) -> int: ...
+def number_basins(shifts: NDArray[np.uint16], state: NDArray[np.int32], limit: int) -> int: ...
 def list_unassigned(state: NDArray[np.int32], pixels: NDArray[np.intp]) -> int: ...
 def number_endpoints(
     pixels: NDArray[np.int32], state: NDArray[np.int32], saved: NDArray[np.int32], number: NDArray[np.int32]
 ) -> int: ...
-def list_faces(
+def sum_borders(
     flows: NDArray[np.float32],
     labels: NDArray[np.int32],
     pairs: NDArray[np.int32],
-    agreement: NDArray[np.int64],
-    convergence: NDArray[np.int64],
-    squares: NDArray[np.int64],
-    sizes: NDArray[np.int64],
+    sums: NDArray[np.int64],
+    count: int,
+    totals: NDArray[np.int64],
+    start: int,
+) -> tuple[int, int]: ...
+def add_borders(
+    pairs: NDArray[np.int32],
+    sums: NDArray[np.int64],
+    table_pairs: NDArray[np.int32],
+    table_sums: NDArray[np.int64],
+    count: int,
 ) -> int: ...
 def join_basins(
     pairs: NDArray[np.int32],
-    n_faces: NDArray[np.int64],
-    agreement: NDArray[np.int64],
-    convergence: NDArray[np.int64],
-    squares: NDArray[np.int64],
-    sizes: NDArray[np.int64],
+    sums: NDArray[np.int64],
+    totals: NDArray[np.int64],
     min_affinity: float,
     parent: NDArray[np.int32],
     interrupt: NDArray[np.int32],

@@ -32,6 +32,7 @@ KERAS = ("tensorflow", "keras")
 # Module -> the tests that must notice, fastest first. Those that need Keras stand where nothing else tests it.
 TESTS = {
     "_flows.basins": "test_basins test_flows_to_masks",
+    "_flows.joining": "test_joining test_flows_to_masks",
     "_nets.training.augmentation": "test_batches",
     "_nets.training.batches": "test_batches",
     "_segmenters.fitting.choose_decoding": "test_choosing",
@@ -42,7 +43,7 @@ TESTS = {
     "_segmenters.codecs.flow_codec": "test_codecs",
     "io._cvat": "test_region_details test_hostile_annotations test_entries test_formats test_outlines",
     "_segmenters.model_files.document_checks": "test_document_details test_hostile_models",
-    "_flows.decoding": "test_flows_to_masks test_basins",
+    "_flows.decoding": "test_flows_to_masks test_basins test_joining",
     "_flows.targets": "test_flow_details test_flows test_parallel",
     "_flows.following": "test_flows_to_masks test_parallel",
     "io._geojson": "test_annotation_details test_hostile_annotations test_entries test_formats test_outlines",
@@ -66,7 +67,7 @@ TESTS = {
     "_nets.safetensors_header": "test_document_details test_hostile_models",
     "_segmenters.learned_decoding.choose_thresholds": "test_choosing",
     "_segmenters.learned_decoding.thresholds": "test_choosing",
-    "_flows.cleanup": "test_cleanup test_flows_to_masks test_basins",
+    "_flows.cleanup": "test_cleanup test_flows_to_masks test_basins test_joining",
     "_nets.tiles": "test_tiles",
     "metrics._jaccard": "test_metrics",
     "metrics._matching": "test_metrics",

@@ -5,7 +5,6 @@ import pytest
 import reference
 
 import flowseg
-from flowseg import synthetic
 from flowseg._flows import basins
 from flowseg._flows.cleanup import keep_largest_components
 from flowseg._images import resize_masks
@@ -48,23 +47,7 @@ def test_flow_error_of_a_label_in_two_unequal_components_is_a_mean_over_pixels()
     assert flowseg.flow_errors(masks, given) == pytest.approx(expected, abs=1e-6)
 
 
-def test_more_faces_than_arrays_have_room_for(monkeypatch):
-    _, masks = synthetic.cells((90, 90), 12, rng=4)
-    noise = np.random.default_rng(0).normal(0, 1.0, (2, 90, 90))
-    flows = (flowseg.masks_to_flows(masks) + noise).astype(np.float32)
-    labels = np.arange(1, 8101, dtype=np.int32).reshape(1, 90, 90)  # every pixel is a label, every face one between two
-    expected = basins.list_faces(flows.reshape(2, 1, 90, 90), labels, 8100)
-    assert expected.convergence.size == 2 * 90 * 89
-    masks_expected = flowseg.flows_to_masks(flows, np.ones((90, 90)), flow_threshold=None)
-    for guess in (1, 100, 2 * 90 * 89 - 1, 2 * 90 * 89):
-        monkeypatch.setattr(basins, "INITIAL_FACES", guess)
-        found = basins.list_faces(flows.reshape(2, 1, 90, 90), labels, 8100)
-        for name in ("pairs", "agreement", "convergence", "squares", "sizes"):
-            assert np.array_equal(getattr(found, name), getattr(expected, name)), name
-        assert np.array_equal(flowseg.flows_to_masks(flows, np.ones((90, 90)), flow_threshold=None), masks_expected)
-
-
-def test_endpoints_have_a_nearest_pixel():
+def test_end_points_lie_on_the_nearest_pixel():
     ends = np.array([[0.0, 0.0, 0.0, 0.0], [1.4, 1.6, 0.2, 4.0], [2.6, 2.4, 0.9, 6.7]], dtype=np.float32)
     nearest = basins._nearest_pixels(ends, (1, 5, 7))
     assert nearest.tolist() == [[0, 0, 0, 0], [1, 2, 0, 4], [3, 2, 1, 6]]

@@ -13,6 +13,7 @@ MODULES = [
     "_checks.arrays",
     "_checks.values",
     "_flows.basins",
+    "_flows.joining",
     "_flows.cleanup",
     "_flows.decoding",
     "_flows.flow_check",

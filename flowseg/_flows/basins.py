@@ -10,8 +10,11 @@ from flowseg._flows.following import find_endpoints
 from flowseg._system.parallel import run_parts, split_range
 from flowseg._system.threads import check_canceled
 
-# Pixels of one call of the kernel, about: some hundred rows of an image of common size. Source: chosen.
+# Pixels of one call of the kernel. Source: chosen; some milliseconds of work.
 PIXELS_PER_CALL = 65536
+
+# Numbers of basins, and of one more node, fit into an int32.
+MAX_BASINS = 2**31 - 2
 
 # Speed in pixels of the foreground per second, to estimate the time. Source: a rough figure for one core.
 PIXELS_PER_SECOND = 1e7
@@ -25,21 +28,21 @@ def find_basins(flows: NDArray[np.float32], state: NDArray[np.int32], n_iter: in
     """
     if n_iter is not None:
         return _find_basins_by_endpoint(flows, state, n_iter, workers)
-    n = _diffusion.number_basins(find_successors(flows, state, workers), state)
+    n = _diffusion.number_basins(find_successors(flows, state, workers), state, MAX_BASINS)
     check_canceled()
+    if n < 0:
+        raise ValueError(f"flows must have at most {MAX_BASINS} sinks; these have more.")
     return n
 
 
 def find_successors(flows: NDArray[np.float32], state: NDArray[np.int32], workers: int) -> NDArray[np.uint16]:
     """Return how far the successor of every foreground pixel is, as codes of `_diffusion.number_basins`."""
     shifts = np.empty(state.shape, dtype=np.uint16)
-    n_rows = state.shape[0] * state.shape[1]
 
     def work(part: tuple[int, int], interrupt: NDArray[np.int32]) -> int:
         return _diffusion.find_successors(flows, state, shifts, *part, interrupt)
 
-    parts = split_range(n_rows, max(1, PIXELS_PER_CALL // state.shape[2]))
-    run_parts(work, parts, workers, seconds=state.size / PIXELS_PER_SECOND)
+    run_parts(work, split_range(state.size, PIXELS_PER_CALL), workers, seconds=state.size / PIXELS_PER_SECOND)
     return shifts
 
 

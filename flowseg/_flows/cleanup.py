@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from flowseg._flows.joining import list_faces
+from flowseg._flows.joining import Borders, sum_borders
 from flowseg._labels.components import Components, renumber, split_into_components
 
 
@@ -23,19 +23,18 @@ def keep_largest_components(flows: NDArray[np.float32], labels: NDArray[np.int32
     table = np.zeros(components.n + 1, dtype=np.int32)
     table[main] = np.arange(1, np.count_nonzero(main) + 1)
     if not main[1:].all():
-        stray, touched = _most_touched(list_faces(flows, components.image, components.n).pairs, main)
+        stray, touched = _most_touched(sum_borders(flows, components.image, components.n), main)
         table[stray] = table[touched]
     return renumber(components.image, table, int(np.count_nonzero(main)))
 
 
-def _most_touched(pairs: NDArray[np.int32], main: NDArray[np.bool_]) -> NDArray[np.int32]:
+def _most_touched(borders: Borders, main: NDArray[np.bool_]) -> NDArray[np.int32]:
     """Return pairs of a stray component and the main one that it shares most faces with, shape (2, n)."""
-    pairs = np.concatenate([pairs, pairs[::-1]], axis=1)
-    pairs = pairs[:, ~main[pairs[0]] & main[pairs[1]]]
-    if pairs.shape[1] == 0:
-        return pairs
-    pairs, counts = np.unique(pairs, axis=1, return_counts=True)
-    order = np.lexsort((pairs[1], -counts, pairs[0]))
+    pairs = np.concatenate([borders.pairs.T, borders.pairs.T[::-1]], axis=1)
+    n_faces = np.tile(borders.sums[:, 0], 2)
+    candidates = np.flatnonzero(~main[pairs[0]] & main[pairs[1]])
+    pairs, n_faces = pairs[:, candidates], n_faces[candidates]
+    order = np.lexsort((pairs[1], -n_faces, pairs[0]))
     first = np.unique(pairs[0, order], return_index=True)[1]
     return pairs[:, order[first]]
 

@@ -45,7 +45,7 @@ def flows_to_masks(
     min_size : int
         Objects of fewer pixels are dropped.
     n_iter : int, optional
-        Number of steps for every pixel. By default a pixel goes on until it settles or reaches one basin.
+        Number of steps for every pixel. By default pixels lead from one to the next until they come back, see Notes.
     fill_holes : bool
         Whether holes in objects are filled, see `fill_holes`. Objects inside a hole stay.
     workers : int, optional
@@ -65,11 +65,19 @@ def flows_to_masks(
 
     Notes
     -----
-    Pixels whose endpoints lie on the same pixel form a basin. Two basins that touch are joined if the flows on the two
-    sides of their common border agree or converge, on average over the border. They agree if their dot product is more
-    than half the mean squared flow of the basin that has less. They converge if the components of their directions
-    across the border differ by more than 0.5, pointing at each other. Where two objects touch, flows part. This rule
-    takes the place of the fixed counts of the original recipe [1]_, and joins the spurious sinks that noise makes.
+    The successor of a pixel is the foreground pixel nearest to where a short path along the flow comes to. The path
+    ends 2.5 pixels from its start, or after 16 steps. Pixels that lead to the same cycle of successors form a basin.
+    With `n_iter`, pixels whose endpoints lie on the same pixel do.
+
+    Two basins that touch are joined if the flows on the two sides of their common border agree or converge, on average
+    over the border. They agree if their dot product is more than half the mean squared flow of the basin that has less;
+    flows longer than 1 count as 1 long, those shorter than 1/256 as 1/256. They converge if the components of their
+    directions across the border differ by more than 0.5, pointing at each other. Where two objects touch, flows part.
+    Pairs that are the best of both are joined first, and then borders with a third basin count as one. This rule takes
+    the place of the fixed counts of the original recipe [1]_, and joins the spurious sinks that noise makes.
+
+    Successors, basins and joins depend on their surroundings only. A cut through an image changes no object far from
+    it.
 
     Of an object in several components the largest stays. Each of the others is merged into the object that it touches
     along most pixel faces, or dropped if it touches none.

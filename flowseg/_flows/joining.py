@@ -16,39 +16,49 @@ from flowseg._system.threads import check_canceled
 # networks are unsure and predict short flows, which have no affinity either. Source: measured, see docs/design.rst.
 MIN_AFFINITY = 0.5
 
-# Faces between basins that arrays have room for at first. Source: chosen; too few cost a second pass, not results.
-INITIAL_FACES = 65536
+# Pairs of basins that a table has room for at first, times two: a power of 2. Source: chosen; too few cost time only.
+INITIAL_SLOTS = 4096
 
-# Speed in faces per second, to estimate the time. Source: a rough figure for one core.
-FACES_PER_SECOND = 5e6
+# Growth of a table that is half full: a power of 2. Source: chosen; as above.
+GROWTH = 4
+
+# Speed in pairs per second, to estimate the time. Source: a rough figure for one core.
+PAIRS_PER_SECOND = 5e6
 
 
 @dataclass(frozen=True)
-class Faces:
-    """Faces between pixels of different labels, and sums over the pixels of each label.
+class Borders:
+    """Sums over the faces between pixels of different labels, and over the pixels of each label.
 
-    All but labels and sizes are whole numbers of the unit of `kernels/borders.pxi`.
+    All but numbers of faces and pixels are whole numbers of the unit of `kernels/borders.pxi`.
     """
 
-    pairs: NDArray[np.int32]  # (2, n): labels before and after the face
-    agreement: NDArray[np.int64]  # (n,): dot product of the flows on its two sides
-    convergence: NDArray[np.int64]  # (n,): how much their directions point at each other
-    squares: NDArray[np.int64]  # per label: sum of the squared lengths of the flows
-    sizes: NDArray[np.int64]  # per label: number of pixels
+    pairs: NDArray[np.int32]  # (n, 2): labels that share a border, the smaller one first
+    sums: NDArray[np.int64]  # (n, 3): number of faces, agreement of the flows on the two sides, their convergence
+    totals: NDArray[np.int64]  # (n_labels + 1, 2): squared lengths of the flows, number of pixels
 
 
-def list_faces(flows: NDArray[np.float32], labels: NDArray[np.int32], n: int) -> Faces:
-    """Return the faces between pixels of different labels 1..n."""
-    room = INITIAL_FACES
-    while True:
-        pairs = np.empty((2, room), dtype=np.int32)
-        agreement, convergence = np.empty((2, room), dtype=np.int64)
-        squares, sizes = np.zeros((2, n + 1), dtype=np.int64)
-        count = _diffusion.list_faces(flows, labels, pairs, agreement, convergence, squares, sizes)
+def sum_borders(flows: NDArray[np.float32], labels: NDArray[np.int32], n: int) -> Borders:
+    """Return the borders between pixels of different labels 1..n, each pair once and in no particular order."""
+    totals = np.zeros((n + 1, 2), dtype=np.int64)
+    pairs, sums = _make_table(INITIAL_SLOTS)
+    start, count = _diffusion.sum_borders(flows, labels, pairs, sums, 0, totals, 0)
+    while start < labels.size:
         check_canceled()
-        if count <= room:
-            return Faces(np.ascontiguousarray(pairs[:, :count]), agreement[:count], convergence[:count], squares, sizes)
-        room = count
+        pairs, sums = _grow_table(pairs, sums)
+        start, count = _diffusion.sum_borders(flows, labels, pairs, sums, count, totals, start)
+    used = sums[:, 0] > 0
+    return Borders(pairs[used], sums[used], totals)
+
+
+def _make_table(n_slots: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    return np.zeros((n_slots, 2), dtype=np.int32), np.zeros((n_slots, 3), dtype=np.int64)
+
+
+def _grow_table(pairs: NDArray[np.int32], sums: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    larger_pairs, larger_sums = _make_table(GROWTH * len(pairs))
+    _diffusion.add_borders(pairs, sums, larger_pairs, larger_sums, 0)
+    return larger_pairs, larger_sums
 
 
 def join_basins(flows: NDArray[np.float32], labels: NDArray[np.int32], n: int) -> NDArray[np.int32]:
@@ -57,17 +67,17 @@ def join_basins(flows: NDArray[np.float32], labels: NDArray[np.int32], n: int) -
     In every round the pairs are joined that have the largest affinity of both. Then their borders with a third label
     count as one.
     """
-    faces = list_faces(flows, labels, n)
-    return join_graph(faces, np.ones(faces.agreement.size, dtype=np.int64))
+    borders = sum_borders(flows, labels, n)
+    check_canceled()
+    return join_borders(borders)
 
 
-def join_graph(faces: Faces, n_faces: NDArray[np.int64]) -> NDArray[np.int32]:
-    """Do the same for sums over ``n_faces`` faces each; a pair may stand more than once."""
-    parent = np.empty(faces.sizes.size, dtype=np.int32)
+def join_borders(borders: Borders) -> NDArray[np.int32]:
+    """Do the same for given borders; a pair may stand more than once, with a part of its faces each."""
+    parent = np.empty(len(borders.totals), dtype=np.int32)
 
-    def work(squares: NDArray[np.int64], interrupt: NDArray[np.int32]) -> int:
-        sums = (n_faces, faces.agreement, faces.convergence, squares, faces.sizes.copy())
-        return _diffusion.join_basins(faces.pairs, *sums, MIN_AFFINITY, parent, interrupt)
+    def work(totals: NDArray[np.int64], interrupt: NDArray[np.int32]) -> int:
+        return _diffusion.join_basins(borders.pairs, borders.sums, totals, MIN_AFFINITY, parent, interrupt)
 
-    run_parts(work, [faces.squares.copy()], 1, seconds=n_faces.size / FACES_PER_SECOND)
+    run_parts(work, [borders.totals.copy()], 1, seconds=len(borders.pairs) / PAIRS_PER_SECOND)
     return parent

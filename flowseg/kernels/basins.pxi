@@ -37,110 +37,129 @@ def mark_foreground(const float[:, :, ::1] cellprob, float threshold, int[:, :, 
     return count
 
 
-cdef inline bint _nearest_foreground(const Field *field, const double *x, Py_ssize_t *shift) noexcept nogil:
-    # Set `shift`, relative to the field's origin, to the foreground pixel nearest to x among those around it. Returns
-    # whether there is one.
+cdef inline void _set_path_origin(Field *field, Py_ssize_t axis, Py_ssize_t i) noexcept nogil:
+    # Count positions along an axis so that pixel i is at PATH_ORIGIN.
+    field.first[axis] = PATH_ORIGIN - i
+    field.last[axis] = PATH_ORIGIN - i + field.shape[axis] - 1
+
+
+cdef inline void _take_first_step(const Field *field, Py_ssize_t pixel, double *x) noexcept nogil:
+    # Put x one step from the center of a pixel, where the flow is that of the pixel.
+    cdef Py_ssize_t axis
+    cdef double scale, length = 0.0
+    for axis in range(3 - field.ndim, 3):
+        length += <double> field.flow[axis][pixel] * field.flow[axis][pixel]
+    scale = 1.0 / sqrt(length) if length > MAX_SQUARED_STEP else 1.0
+    x[0] = 0.0
+    for axis in range(3 - field.ndim, 3):
+        x[axis] = PATH_ORIGIN
+        _move(field, axis, field.flow[axis][pixel] * scale, x)
+
+
+cdef inline bint _has_arrived(const Field *field, const double *x) noexcept nogil:
+    # Whether a path has come as far as PATH_LENGTH.
+    cdef Py_ssize_t axis
+    cdef double d, distance = 0.0
+    for axis in range(3 - field.ndim, 3):
+        d = x[axis] - PATH_ORIGIN
+        distance += d * d
+    return distance >= PATH_LENGTH * PATH_LENGTH
+
+
+cdef bint _find_most_weighted(const Field *field, const double *x, Py_ssize_t *at) noexcept nogil:
+    # Set `at` to the foreground pixel that counts most in the interpolation at x, and to the first of equals. Returns
+    # whether there is one. The first axis varies fastest.
     cdef Py_ssize_t axis, corner, i
-    cdef Py_ssize_t at[3]
     cdef Py_ssize_t low[3]
     cdef Py_ssize_t high[3]
     cdef double fraction[3]
     cdef double weight, most = 0.0
+    cdef Py_ssize_t best = 0
     for axis in range(3):
-        _bracket(field, axis, x[axis], &low[axis], &fraction[axis], &high[axis])
+        fraction[axis] = _bracket(field, axis, x[axis], &low[axis], &high[axis])
     for corner in range(8):
         weight = 1.0
+        i = 0
         for axis in range(3):
-            if corner >> axis & 1:
-                at[axis] = high[axis]
-                weight *= fraction[axis]
-            else:
-                at[axis] = low[axis]
-                weight *= 1.0 - fraction[axis]
-        i = (at[0] * field.shape[1] + at[1]) * field.shape[2] + at[2]
-        if weight > most and field.state[i] != BACKGROUND:
+            weight *= fraction[axis] if corner >> axis & 1 else 1.0 - fraction[axis]
+            i = i * field.shape[axis] + (high[axis] if corner >> axis & 1 else low[axis])
+        if weight > most and field.state[field.origin + i] != BACKGROUND:
             most = weight
-            for axis in range(3):
-                shift[axis] = at[axis] - field.origin[axis]
+            best = corner
+    for axis in range(3):
+        at[axis] = high[axis] if best >> axis & 1 else low[axis]
     return most > 0.0
 
 
-cdef inline unsigned short _shift_code(const Field *field, const double *x) noexcept nogil:
-    # Code of the shift to the foreground pixel nearest to x; no shift if there is none: the path has left the foreground.
-    cdef Py_ssize_t axis, code = 0
-    cdef Py_ssize_t shift[3]
-    if not _nearest_foreground(field, x, shift):
+cdef inline unsigned short _shift_to(const Field *field, const double *x) noexcept nogil:
+    # Code of the shift to the foreground pixel nearest to x: the nearest pixel or, if that is background, another one
+    # of those around x. No shift if there is none: the path has left the foreground.
+    cdef Py_ssize_t axis, i = 0, code = 0
+    cdef Py_ssize_t at[3]
+    for axis in range(3 - field.ndim, 3):
+        at[axis] = <Py_ssize_t> x[axis]
+        at[axis] += x[axis] - at[axis] > 0.5
+        i = i * field.shape[axis] + at[axis]
+    if field.state[field.origin + i] == BACKGROUND and not _find_most_weighted(field, x, at):
         return NO_SHIFT
     for axis in range(3):
-        code = code * SHIFTS + shift[axis] - PATH_ORIGIN + MAX_SHIFT
+        code = code * SHIFTS + MAX_SHIFT
+        if axis >= 3 - field.ndim:
+            code += at[axis] - PATH_ORIGIN
     return <unsigned short> code
 
 
-cdef void _follow_paths(Field *field, const Py_ssize_t *columns, Py_ssize_t n, unsigned short *shifts) noexcept nogil:
-    # Follow the flows from n pixels of one row, which take turns, and write the codes of their shifts.
-    cdef Py_ssize_t k, axis, t = 0
-    cdef Py_ssize_t column[BLOCK]
-    cdef double x[BLOCK][3]
-    cdef double d, distance
-    for k in range(n):
-        column[k] = columns[k]
-        for axis in range(3):
-            x[k][axis] = PATH_ORIGIN
-    while n > 0:
+cdef inline unsigned short _find_successor(const Field *field, Py_ssize_t pixel) noexcept nogil:
+    # Code of the shift to the successor of a pixel, which lies at PATH_ORIGIN.
+    cdef double x[3]
+    cdef int t = 1
+    _take_first_step(field, pixel, x)
+    while t < MAX_PATH_STEPS and not _has_arrived(field, x):
+        _step(field, x)
         t += 1
-        k = 0
-        while k < n:
-            field.origin[2] = column[k] - PATH_ORIGIN
-            _step(field, x[k])
-            distance = 0.0
-            for axis in range(3 - field.ndim, 3):
-                d = x[k][axis] - PATH_ORIGIN
-                distance += d * d
-            if distance < PATH_LENGTH * PATH_LENGTH and t < MAX_PATH_STEPS:
-                k += 1
-                continue
-            shifts[column[k]] = _shift_code(field, x[k])
-            n -= 1
-            column[k] = column[n]
-            for axis in range(3):
-                x[k][axis] = x[n][axis]
+    return _shift_to(field, x)
 
 
 def find_successors(
     const float[:, :, :, ::1] flows, int[:, :, ::1] state, unsigned short[:, :, ::1] shifts,
     Py_ssize_t start, Py_ssize_t stop, const int[::1] interrupt
 ):
-    """Write into ``shifts`` how far the successor of every foreground pixel is, for the rows ``start .. stop - 1``.
+    """Write into ``shifts`` how far the successor of every foreground pixel is, for the pixels ``start .. stop - 1``.
 
-    Rows count through all planes. Returns FINISHED or INTERRUPTED.
+    These are flat indices. Returns FINISHED or INTERRUPTED.
     """
-    cdef Py_ssize_t row, plane, column, n = state.shape[2], n_paths
-    cdef Py_ssize_t columns[BLOCK]
-    cdef const unsigned int *first
+    cdef Py_ssize_t pixel, row, row_start, row_stop, n = state.shape[2]
+    cdef Py_ssize_t to_origin = PATH_ORIGIN * n + PATH_ORIGIN
+    cdef unsigned short *shift = &shifts[0, 0, 0]
+    cdef const unsigned int *flat = <const unsigned int *> &state[0, 0, 0]
     cdef const volatile_int *interrupt_flag = &interrupt[0]
     cdef Field field
     _set_field(&field, flows, state)
+    if field.ndim == 3:
+        to_origin += PATH_ORIGIN * n * state.shape[1]
     with nogil:
-        for row in range(start, stop):
-            if interrupt_flag[0]:
-                break
-            plane = row // state.shape[1]
-            field.origin[0] = plane - PATH_ORIGIN
-            field.origin[1] = row - plane * state.shape[1] - PATH_ORIGIN
-            first = <const unsigned int *> &state[plane, row - plane * state.shape[1], 0]
-            column = _skip_zeros(first, 0, n)
-            while column < n:
-                n_paths = 0
-                while column < n and n_paths < BLOCK:
-                    columns[n_paths] = column
-                    n_paths += 1
-                    column = _skip_zeros(first, column + 1, n)
-                _follow_paths(&field, columns, n_paths, &shifts[plane, row - plane * state.shape[1], 0])
+        while start < stop and interrupt_flag[0] == 0:
+            row = start // n
+            row_start = row * n
+            row_stop = min(row_start + n, stop)
+            if field.ndim == 3:
+                _set_path_origin(&field, 0, row // state.shape[1])
+            _set_path_origin(&field, 1, row % state.shape[1])
+            pixel = _skip_zeros(flat, start, row_stop)
+            while pixel < row_stop:
+                _set_path_origin(&field, 2, pixel - row_start)
+                field.origin = pixel - to_origin
+                shift[pixel] = _find_successor(&field, pixel)
+                pixel = _skip_zeros(flat, pixel + 1, row_stop)
+            start = row_stop
     return INTERRUPTED if interrupt_flag[0] else FINISHED
 
 
-def number_basins(const unsigned short[:, :, ::1] shifts, int[:, :, ::1] state):
-    """Replace UNASSIGNED in ``state`` by the numbers of basins, 1..n in raster order of first pixels; return n."""
+def number_basins(const unsigned short[:, :, ::1] shifts, int[:, :, ::1] state, int limit):
+    """Replace UNASSIGNED in ``state`` by the numbers of basins, 1..n in raster order of first pixels; return n.
+
+    Ends early and returns -1 if there are more basins than ``limit``.
+    """
     cdef Py_ssize_t code, i, j, pixel, size = state.shape[0] * state.shape[1] * state.shape[2]
     cdef Py_ssize_t distance[SHIFTS * SHIFTS * SHIFTS]
     cdef const unsigned short *shift = &shifts[0, 0, 0]
@@ -159,6 +178,9 @@ def number_basins(const unsigned short[:, :, ::1] shifts, int[:, :, ::1] state):
                 i += distance[shift[i]]
             number = flat[i]
             if number == ON_PATH:  # the path has come back to itself: a new sink
+                if n == limit:
+                    n = -1
+                    break
                 n += 1
                 number = n
             j = pixel

@@ -26,8 +26,10 @@ cdef struct Field:
     const float *flow[3]    # per axis; NULL where it does not count
     int *state              # a PixelState, or the number of the basin
     Py_ssize_t shape[3]
-    Py_ssize_t origin[3]    # pixel that positions count from: it may lie before the image
     Py_ssize_t ndim
+    Py_ssize_t origin       # flat index of the pixel that positions count from: it may lie before the image
+    double first[3]         # position of the image's first pixels
+    double last[3]          # and of its last ones
 
 
 cdef struct Walker:
@@ -43,36 +45,37 @@ cdef struct Walker:
 cdef void _set_field(Field *field, const float[:, :, :, ::1] flows, int[:, :, ::1] state) noexcept nogil:
     cdef Py_ssize_t axis
     field.ndim = flows.shape[0]
+    field.origin = 0
     field.state = &state[0, 0, 0]
     for axis in range(3):
         field.shape[axis] = state.shape[axis]
-        field.origin[axis] = 0
+        field.first[axis] = 0.0
+        field.last[axis] = field.shape[axis] - 1
         field.flow[axis] = NULL
         if axis >= 3 - field.ndim:
             field.flow[axis] = &flows[axis - 3 + field.ndim, 0, 0, 0]
 
 
-cdef inline void _bracket(const Field *field, Py_ssize_t axis, double x, Py_ssize_t *low, double *fraction,
-                          Py_ssize_t *high) noexcept nogil:
-    # The pixels before and after x along one axis, and how far x is from the first; x lies inside the image.
+cdef inline double _bracket(
+    const Field *field, Py_ssize_t axis, double x, Py_ssize_t *low, Py_ssize_t *high
+) noexcept nogil:
+    # Set `low` and `high` to the pixels before and after x along one axis, counted from the origin. Return how far x is
+    # from the first. x lies inside the image.
     low[0] = <Py_ssize_t> x
-    fraction[0] = x - low[0]
-    low[0] += field.origin[axis]
-    high[0] = low[0] + (low[0] + 1 < field.shape[axis])
+    high[0] = low[0] + (x < field.last[axis])
+    return x - low[0]
 
 
 cdef inline void _move(const Field *field, Py_ssize_t axis, double value, double *x) noexcept nogil:
-    cdef double first = -field.origin[axis], last = field.shape[axis] - 1 - field.origin[axis]
-    x[axis] = min(max(x[axis] + value, first), last)
+    x[axis] = min(max(x[axis] + value, field.first[axis]), field.last[axis])
 
 
 cdef inline void _step_plane(const Field *field, double *x) noexcept nogil:
     cdef Py_ssize_t r0, r1, c0, c1, n = field.shape[2]
-    cdef double r, c, w00, w01, w10, w11, v1, v2, length
-    _bracket(field, 1, x[1], &r0, &r, &r1)
-    _bracket(field, 2, x[2], &c0, &c, &c1)
-    r0 *= n
-    r1 *= n
+    cdef double r = _bracket(field, 1, x[1], &r0, &r1), c = _bracket(field, 2, x[2], &c0, &c1)
+    cdef double w00, w01, w10, w11, v1, v2, length
+    r0 = r0 * n + field.origin
+    r1 = r1 * n + field.origin
     w11 = r * c
     w10 = r - w11
     w01 = c - w11
@@ -104,12 +107,12 @@ cdef inline void _step_volume(const Field *field, double *x) noexcept nogil:
     cdef double value[3]
     cdef double w, length = 0.0
     for axis in range(3):
-        _bracket(field, axis, x[axis], &low[axis], &fraction[axis], &high[axis])
+        fraction[axis] = _bracket(field, axis, x[axis], &low[axis], &high[axis])
         value[axis] = 0.0
     for corner in range(8):
         i = high[0] if corner & 4 else low[0]
         i = i * field.shape[1] + (high[1] if corner & 2 else low[1])
-        i = i * field.shape[2] + (high[2] if corner & 1 else low[2])
+        i = i * field.shape[2] + (high[2] if corner & 1 else low[2]) + field.origin
         w = fraction[0] if corner & 4 else 1.0 - fraction[0]
         w *= fraction[1] if corner & 2 else 1.0 - fraction[1]
         w *= fraction[2] if corner & 1 else 1.0 - fraction[2]

@@ -22,8 +22,7 @@ cdef struct Graph:
     int *roots              # nodes that others were joined with
     int *members            # nodes that were joined in this round
     Py_ssize_t n_changed, n_roots, n_members
-    long long *squares
-    long long *sizes
+    long long *totals       # per node: sum of the squared lengths of flows, number of pixels
     double min_affinity
 
 
@@ -37,8 +36,9 @@ cdef inline int _root(const Graph *graph, int node) noexcept nogil:
 cdef inline double _affinity(const Graph *graph, const Edge *edge) noexcept nogil:
     # Mean agreement over the faces, in units of the mean squared flow of the basin that has less, or mean convergence,
     # whichever is larger.
-    cdef int a = edge.node[0], b = edge.node[1]
-    cdef double lesser = min(<double> graph.squares[a] / graph.sizes[a], <double> graph.squares[b] / graph.sizes[b])
+    cdef const long long *a = &graph.totals[2 * <Py_ssize_t> edge.node[0]]
+    cdef const long long *b = &graph.totals[2 * <Py_ssize_t> edge.node[1]]
+    cdef double lesser = min(<double> a[0] / a[1], <double> b[0] / b[1])
     cdef double agreement = edge.agreement / max(lesser, 1.0)
     return max(agreement, edge.convergence / UNITS_PER_ONE) / edge.n_faces
 
@@ -147,8 +147,8 @@ cdef void _merge_members(Graph *graph) noexcept nogil:
             graph.roots[graph.n_roots] = root
             graph.n_roots += 1
         else:
-            graph.squares[root] += graph.squares[node]
-            graph.sizes[root] += graph.sizes[node]
+            graph.totals[2 * <Py_ssize_t> root] += graph.totals[2 * <Py_ssize_t> node]
+            graph.totals[2 * <Py_ssize_t> root + 1] += graph.totals[2 * <Py_ssize_t> node + 1]
     for i in range(graph.n_roots):
         _merge_edges(graph, graph.roots[i])
 
@@ -173,10 +173,7 @@ cdef void _list_roots_and_neighbors(Graph *graph) noexcept nogil:
             link = graph.edges[link >> 1].next[link & 1]
 
 
-cdef void _set_graph(
-    Graph *graph, Py_ssize_t n, const int[:, ::1] pairs, const long long[::1] n_faces, const long long[::1] agreement,
-    const long long[::1] convergence
-) noexcept nogil:
+cdef void _set_graph(Graph *graph, Py_ssize_t n, const int[:, ::1] pairs, const long long[:, ::1] sums) noexcept nogil:
     cdef Py_ssize_t i, k
     cdef int node
     for node in range(<int> n):
@@ -184,12 +181,12 @@ cdef void _set_graph(
         graph.first[node] = -1
         graph.seen[node] = -1
         graph.listed[node] = 0
-    for i in range(pairs.shape[1]):
-        graph.edges[i].n_faces = n_faces[i]
-        graph.edges[i].agreement = agreement[i]
-        graph.edges[i].convergence = convergence[i]
+    for i in range(pairs.shape[0]):
+        graph.edges[i].n_faces = sums[i, N_FACES]
+        graph.edges[i].agreement = sums[i, AGREEMENT]
+        graph.edges[i].convergence = sums[i, CONVERGENCE]
         for k in range(2):
-            node = pairs[k, i]
+            node = pairs[i, k]
             graph.edges[i].node[k] = node
             graph.edges[i].next[k] = graph.first[node]
             graph.first[node] = 2 * i + k
@@ -216,25 +213,22 @@ cdef Status _join(Graph *graph, const volatile_int *interrupt_flag) noexcept nog
 
 
 def join_basins(
-    const int[:, ::1] pairs, const long long[::1] n_faces, const long long[::1] agreement,
-    const long long[::1] convergence, long long[::1] squares, long long[::1] sizes, double min_affinity,
+    const int[:, ::1] pairs, const long long[:, ::1] sums, long long[:, ::1] totals, double min_affinity,
     int[::1] parent, const int[::1] interrupt
 ):
     """Set ``parent`` to the smallest basin of the object that each basin, 0..n-1, belongs to.
 
-    ``pairs[:, k]`` are different basins with ``n_faces[k]`` common faces, and ``agreement[k]`` and ``convergence[k]``
-    the sums over these, in units of 1 / UNITS_PER_ONE; a pair may stand more than once. ``squares`` and ``sizes`` hold
-    the sums per basin, and become those of the objects. Pairs of an affinity above ``min_affinity`` are joined.
-    Returns FINISHED, OUT_OF_MEMORY or INTERRUPTED.
+    ``pairs[k]`` are two different basins and ``sums[k]`` the sums over their common border, as `sum_borders` makes
+    them; a pair may stand more than once. ``totals`` has the sums over the pixels of each basin, and becomes those of
+    the objects. Pairs of an affinity above ``min_affinity`` are joined. Returns FINISHED, OUT_OF_MEMORY or INTERRUPTED.
     """
-    cdef Py_ssize_t n = parent.shape[0], n_edges = pairs.shape[1]
+    cdef Py_ssize_t n = parent.shape[0], n_edges = pairs.shape[0]
     cdef int node
     cdef Status status = OUT_OF_MEMORY
     cdef const volatile_int *interrupt_flag = &interrupt[0]
     cdef Graph graph
     graph.parent = &parent[0]
-    graph.squares = &squares[0]
-    graph.sizes = &sizes[0]
+    graph.totals = &totals[0, 0]
     graph.min_affinity = min_affinity
     with nogil:
         graph.edges = <Edge *> allocate(n_edges + 1, sizeof(Edge))
@@ -246,7 +240,7 @@ def join_basins(
             graph.changed = graph.listed + n
             graph.roots = graph.changed + n
             graph.members = graph.roots + n
-            _set_graph(&graph, n, pairs, n_faces, agreement, convergence)
+            _set_graph(&graph, n, pairs, sums)
             status = _join(&graph, interrupt_flag)
             for node in range(<int> n):
                 parent[node] = _root(&graph, node)

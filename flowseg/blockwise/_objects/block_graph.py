@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowseg import _diffusion
-from flowseg._flows.basins import find_successors
-from flowseg._flows.joining import Faces, list_faces
+from flowseg._flows.basins import MAX_BASINS, find_successors
+from flowseg._flows.joining import Borders, sum_borders
 from flowseg._flows.logit_sums import as_logit_units
 from flowseg._labels.components import split_into_components
 from flowseg.blockwise._regions import Block, BlockGrid
@@ -85,7 +85,7 @@ def graph_of_block(
     shifts[outside] = (
         NO_SHIFT  # a pixel around the block is a basin of its own: the paths that leave the block end there
     )
-    n_basins = _diffusion.number_basins(shifts, state)
+    n_basins = _diffusion.number_basins(shifts, state, MAX_BASINS)
     exits = _exits(state, outside & foreground, window, grid, n_basins)
 
     fragments = np.ascontiguousarray(state[place])
@@ -93,26 +93,25 @@ def graph_of_block(
     n = components.n
     origin = np.array(block.start * 2, dtype=np.int64)
     firsts = np.stack(np.unravel_index(components.first, block.shape)) + origin[:3, np.newaxis]
-    labels, pixels = _label_surroundings(fragments, foreground, window, block, grid)
-    around = labels.slices
-    near_flows = np.ascontiguousarray(flows[(slice(None), *around)])
-    faces = list_faces(near_flows, labels.image, n + pixels.size)
-    face_first, face_second, sums = _sum_faces(faces, n, pixels)
-    corner_first, corner_second = _corners(labels.image, n, pixels)
+    around = _label_surroundings(fragments, foreground, window, block, grid)
+    near_flows = np.ascontiguousarray(flows[(slice(None), *around.slices)])
+    borders = sum_borders(near_flows, around.image, n + around.pixels.size)
+    face_first, face_second, sums = _select_faces(borders, n, around)
+    corner_first, corner_second = _corners(around, n)
     rim_pixels, rim_fragments = _rim(fragments, block, grid)
     graph = BlockGraph(
         basins=basins,
         exits=exits[basins],
         sizes=components.sizes.astype(np.int64),
-        squares=faces.squares[1 : n + 1],
+        squares=borders.totals[1 : n + 1, 0],
         logits=np.bincount(fragments.ravel(), as_logit_units(cellprob[place]).ravel(), n + 1)[1:].astype(np.int64),
         firsts=grid.flat_index(firsts),
         boxes=components.boxes.astype(np.int64) + origin,
         face_first=face_first,
         face_second=face_second,
-        n_faces=sums[0],
-        agreement=sums[1],
-        convergence=sums[2],
+        n_faces=sums[:, 0],
+        agreement=sums[:, 1],
+        convergence=sums[:, 2],
         corner_first=corner_first,
         corner_second=corner_second,
         rim_pixels=rim_pixels,
@@ -138,39 +137,45 @@ def _exits(
 
 @dataclass(frozen=True)
 class _Surroundings:
-    image: NDArray[np.int32]  # fragments, and a number of its own for each foreground pixel around the block
+    image: NDArray[np.int32]  # fragments 1..n, and n + 1, ... for the foreground pixels around the block
     slices: tuple[slice, ...]  # its place in the window
+    pixels: NDArray[np.int64]  # raster indices in the image of the pixels around the block
+    is_behind: NDArray[np.bool_]  # whether these are behind the block along an axis
 
 
 def _label_surroundings(
     fragments: NDArray[np.int32], foreground: NDArray[np.bool_], window: Block, block: Block, grid: BlockGrid
-) -> tuple[_Surroundings, NDArray[np.int64]]:
-    """Return the fragments with one pixel around them, and the raster indices of the pixels numbered n + 1, ..."""
+) -> _Surroundings:
+    """Return the fragments with one pixel around them."""
     near = block.window(1, grid.shape)
-    slices = near.inside(window)
-    image = np.zeros(near.shape, dtype=np.int32)
-    place = block.inside(near)
+    slices, place = near.inside(window), block.inside(near)
     others = foreground[slices].copy()
     others[place] = False
     at = np.nonzero(others)
+    image = np.zeros(near.shape, dtype=np.int32)
     image[place] = fragments
-    n = int(fragments.max(initial=0))
-    image[at] = n + 1 + np.arange(at[0].size)
-    return _Surroundings(image, slices), _global_index(at, near, grid)
+    image[at] = int(fragments.max(initial=0)) + 1 + np.arange(at[0].size)
+    is_behind = np.any([a >= part.stop for a, part in zip(at, place, strict=True)], axis=0)
+    return _Surroundings(image, slices, _global_index(at, near, grid), is_behind)
 
 
-def _sum_faces(
-    faces: Faces, n: int, pixels: NDArray[np.int64]
+def _select_faces(
+    borders: Borders, n: int, around: _Surroundings
 ) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int64]]:
-    """Return first and second of each pair that this block reports, and the sums over its faces."""
-    mine = faces.pairs[0] <= n  # the block before a face reports it
-    pairs = np.sort(faces.pairs[:, mine], axis=0).astype(np.int64)
-    keys, index = np.unique(pairs[0] << 32 | pairs[1], return_inverse=True)
-    sums = np.zeros((3, keys.size), dtype=np.int64)
-    np.add.at(sums[0], index, 1)
-    np.add.at(sums[1], index, faces.agreement[mine])
-    np.add.at(sums[2], index, faces.convergence[mine])
-    return (keys >> 32).astype(np.int32), _second(keys & 0xFFFFFFFF, n, pixels), sums
+    """Return first and second of each pair that this block reports, and the sums over its faces.
+
+    A pair of a fragment and a pixel of another block has one face; the block before it reports it.
+    """
+    first, second = borders.pairs.T.astype(np.int64)
+    mine = second <= n
+    beside = (first <= n) & ~mine
+    mine[beside] = around.is_behind[second[beside] - n - 1]
+    order = np.lexsort((second[mine], first[mine]))
+    return (
+        first[mine][order].astype(np.int32),
+        _second(second[mine][order], n, around.pixels),
+        borders.sums[mine][order],
+    )
 
 
 def _second(labels: NDArray[np.int64], n: int, pixels: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -181,19 +186,18 @@ def _second(labels: NDArray[np.int64], n: int, pixels: NDArray[np.int64]) -> NDA
     return second
 
 
-def _corners(
-    image: NDArray[np.int32], n: int, pixels: NDArray[np.int64]
-) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+def _corners(around: _Surroundings, n: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """Return the pairs that touch at corners or edges; of pixels around the block those behind it in raster order."""
     found = [np.zeros(0, dtype=np.int64)]
     for offset in product((-1, 0, 1), repeat=3):
         if offset <= (0, 0, 0) or np.count_nonzero(offset) < 2:
             continue
-        a, b = (image[tuple(_shifted(sign * o) for o in offset)].ravel().astype(np.int64) for sign in (-1, 1))
+        slices = (tuple(_shifted(sign * o) for o in offset) for sign in (-1, 1))
+        a, b = (around.image[part].ravel().astype(np.int64) for part in slices)
         touch = (a > 0) & (b > 0) & (a != b) & (a <= n)  # the block before a contact reports it
         found.append(np.unique(np.minimum(a, b)[touch] << 32 | np.maximum(a, b)[touch]))
     keys = np.unique(np.concatenate(found))
-    return (keys >> 32).astype(np.int32), _second(keys & 0xFFFFFFFF, n, pixels)
+    return (keys >> 32).astype(np.int32), _second(keys & 0xFFFFFFFF, n, around.pixels)
 
 
 def _shifted(offset: int) -> slice:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowseg import _diffusion
-from flowseg._flows.joining import Faces, join_graph
+from flowseg._flows.joining import Borders, join_borders
 from flowseg.blockwise._objects.block_graph import BlockGraph
 from flowseg.blockwise._regions import BlockGrid
 
@@ -152,13 +152,11 @@ def _join(fragments: _Fragments, contacts: _Contacts) -> NDArray[np.int32]:
     """Return a number for the object, before it is cut into components, that each fragment belongs to."""
     basin = fragments.basin
     roots, number = np.unique(basin, return_inverse=True)  # entry 0 is the background
-    squares, sizes = (_sum_by(number, values, roots.size) for values in (fragments.squares, fragments.sizes))
+    totals = np.stack([_sum_by(number, values, roots.size) for values in (fragments.squares, fragments.sizes)], axis=1)
     pairs = number[contacts.pairs].astype(np.int32)
     border = (contacts.n_faces > 0) & (pairs[0] != pairs[1])
-    faces = Faces(
-        np.ascontiguousarray(pairs[:, border]), contacts.agreement[border], contacts.convergence[border], squares, sizes
-    )
-    return join_graph(faces, contacts.n_faces[border])[number]
+    sums = np.stack([contacts.n_faces[border], contacts.agreement[border], contacts.convergence[border]], axis=1)
+    return join_borders(Borders(np.ascontiguousarray(pairs[:, border].T), sums, totals))[number]
 
 
 def _sum_by(number: NDArray[np.intp], values: NDArray[np.int64], n: int) -> NDArray[np.int64]:

@@ -3,8 +3,8 @@
 A new store holds ``labels/NAME``, the label image in several resolutions, and metadata that show the same arrays as the
 image around it: readers look for labels beside an image only, and the image itself is not copied.
 
-Metadata come last. Until `LabelsStore.finish` there are arrays in groups without OME metadata, which no reader takes for
-a label image.
+Metadata come last. Until `LabelsStore.finish` there are arrays in groups without OME metadata, which no reader takes
+for a label image.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowseg import _checks
-from flowseg._image_files.zarr_nodes import (
+from flowseg._image_files.ome_zarr.nodes import (
     StorageOptions,
     check_in_place,
     is_url,
@@ -45,6 +45,7 @@ DEFAULT_NAME = "objects"
 COMPRESSION_LEVEL = 3
 VERSIONS: dict[str, Literal[2, 3]] = {"0.4": 2, "0.5": 3}
 DTYPE = np.dtype(np.int32)
+LARGEST_LABEL = int(np.iinfo(DTYPE).max)
 
 
 def choose_chunk(block_size: int) -> int:
@@ -151,8 +152,10 @@ class LabelsStore:
                 raise ValueError(f"a block must be whole chunks of {self.chunk} pixels of {n}; got {window}.")
         shape = (rows.stop - rows.start, columns.stop - columns.start)
         _checks.check_same_shape(labels.shape, shape, "labels", "their window")
-        if labels.dtype.kind not in "iu" or labels.size and not 0 <= labels.min() <= labels.max() <= 2**31 - 1:
-            raise ValueError(f"labels must be from 0 to {2**31 - 1}; got {labels.dtype} to {labels.max()}.")
+        if labels.dtype.kind not in "iu" or not 0 <= labels.min() <= labels.max() <= LARGEST_LABEL:
+            raise ValueError(
+                f"labels must be integers from 0 to {LARGEST_LABEL}; got {labels.dtype} to {labels.max()}."
+            )
         array = self.array(level)
         check_in_place(location, self.options)
         with naming(location):

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from flowseg._image_files.ome_zarr.nodes import StorageOptions, is_zarr
 from flowseg._image_files.selection import ALL, Selection
-from flowseg._image_files.zarr_nodes import StorageOptions, is_zarr
 from flowseg.blockwise._array_source import array_source, open_memmap
 from flowseg.blockwise._file_source import file_source, zarr_array_source, zarr_source
 from flowseg.blockwise._source import JsonObject, PixelSize, Source

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowseg import _checks
-from flowseg._image_files.ome_zarr import MICROMETERS
+from flowseg._image_files.ome_zarr.images import MICROMETERS
 from flowseg._system import files
 
 # A value of JSON, and an object of it.

@@ -13,10 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flowseg._image_files.multiscales import NAMES, SPACE, Multiscale, read_multiscales
-from flowseg._image_files.scenes import choose_scene
-from flowseg._image_files.source import Index, Source
-from flowseg._image_files.zarr_nodes import (
+from flowseg._image_files.ome_zarr.multiscales import NAMES, SPACE, Multiscale, read_multiscales
+from flowseg._image_files.ome_zarr.nodes import (
     StorageOptions,
     is_url,
     join,
@@ -26,6 +24,8 @@ from flowseg._image_files.zarr_nodes import (
     read_array,
     read_part,
 )
+from flowseg._image_files.scenes import choose_scene
+from flowseg._image_files.source import Index, Source
 from flowseg._system.invalid_file import InvalidFileError
 
 # More names that axes of arrays without OME metadata have.

@@ -34,8 +34,7 @@ def find_files(where: StrPath | Sequence[StrPath], *, kind: Kind | None = None) 
     ----------
     where : path or sequence of path
         One file, a folder (its image files and OME-Zarr images, without other folders inside), or a glob pattern of
-        files or folders; or
-        several of these.
+        files or folders; or several of these.
     kind : {"images", "masks"}, optional
         Files to take of a folder that holds images together with their masks, such as ``a.tif`` and ``a_masks.tif``; by
         default both. A file given by its own path is always taken.

@@ -49,7 +49,10 @@ TIFFS = {
     "big-endian": (GRAY, {"byteorder": ">", "tile": (64, 64)}),
     "floats": (GRAY.astype(np.float32), {"tile": (64, 64), "compression": "zstd", "predictor": 3}),
     "colors": (COLOR, {"photometric": "rgb", "tile": (64, 64), "compression": "zlib"}),
-    "colors in planes": (COLOR.transpose(2, 0, 1), {"photometric": "rgb", "planarconfig": "separate", "tile": (64, 64)}),
+    "colors in planes": (
+        COLOR.transpose(2, 0, 1),
+        {"photometric": "rgb", "planarconfig": "separate", "tile": (64, 64)},
+    ),
     "JPEG": (COLOR, {"photometric": "ycbcr", "tile": (64, 64), "compression": "jpeg"}),
     "gray colors": (np.repeat(COLOR[..., :1], 3, axis=2), {"photometric": "rgb", "tile": (64, 64)}),
     "white is 0": (GRAY, {"photometric": "miniswhite", "tile": (64, 64), "compression": "zlib"}),
@@ -125,8 +128,8 @@ def test_channels_of_a_tiff(tmp_path):
     check_windows(open_source(tmp_path / "a.ome.tif", Selection(channel=[2, 0])), stack[[2, 0]].transpose(1, 2, 0))
     with pytest.raises(ValueError, match=r"must have 1 channel; it has 3, .* Choose with channel"):
         open_source(tmp_path / "a.ome.tif", n_channels=1)
+    tifffile.imwrite(tmp_path / "z.ome.tif", stack, metadata={"axes": "ZYX"})
     with pytest.raises(io.InvalidFileError, match="Choose a plane with z"):
-        tifffile.imwrite(tmp_path / "z.ome.tif", stack, metadata={"axes": "ZYX"})
         open_source(tmp_path / "z.ome.tif")
 
 
@@ -260,7 +263,7 @@ def test_a_store_that_vanishes(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "image, error, message",
+    ("image", "error", "message"),
     [
         (np.zeros((3, 4, 5, 6)), ValueError, r"must have shape \(rows, columns\) or"),
         (np.zeros((0, 4)), ValueError, "at least one pixel"),

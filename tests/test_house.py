@@ -27,9 +27,18 @@ MAY_IMPORT = {
     "plot": {"_checks", "_images", "_labels", "_system", "metrics"},
     "io": {"_checks", "_flows", "_image_files", "_labels", "_system", "plot"},
     "blockwise": {
-        "_checks", "_flows", "_image_files", "_images", "_intensities", "_labels", "_nets", "_segmenters", "_system",
-        "io", "metrics",
-    },  # fmt: skip
+        "_checks",
+        "_flows",
+        "_image_files",
+        "_images",
+        "_intensities",
+        "_labels",
+        "_nets",
+        "_segmenters",
+        "_system",
+        "io",
+        "metrics",
+    },
     "_report": {"_images", "_labels", "_system", "metrics"},
 }
 ALL = {*MAY_IMPORT, "_diffusion"}

@@ -38,13 +38,17 @@ def test_axes_in_another_order(tmp_path):
     assert np.array_equal(io.read_image(tmp_path / "a.zarr"), array.transpose(1, 0, 2))
 
 
-@pytest.mark.parametrize("axes, advice", [("tyx", "a time with t"), ("zyx", "a plane with z"), ("tzyx", "z, a time")])
+@pytest.mark.parametrize(
+    ("axes", "advice"), [("tyx", "a time with t"), ("zyx", "a plane with z"), ("tzyx", "z, a time")]
+)
 def test_series_and_stacks_need_a_choice(tmp_path, axes, advice):
     array = numbers((2,) * (len(axes) - 2) + (40, 50))
     write_ome_zarr(tmp_path / "a.zarr", array, axes)
-    with pytest.raises(io.InvalidFileError, match=rf"a\.zarr.* must be one image; it has axes {axes.upper()}.*{advice}"):
+    with pytest.raises(
+        io.InvalidFileError, match=rf"a\.zarr.* must be one image; it has axes {axes.upper()}.*{advice}"
+    ):
         io.read_image(tmp_path / "a.zarr")
-    chosen = {letter: 1 for letter in axes[:-2]}
+    chosen = dict.fromkeys(axes[:-2], 1)
     assert np.array_equal(io.read_image(tmp_path / "a.zarr", **chosen), array[(1,) * (len(axes) - 2)])
 
 
@@ -78,7 +82,7 @@ def test_a_damaged_chunk_is_refused(tmp_path):
 
 @pytest.mark.parametrize("version", ["0.4", "0.5"])
 @pytest.mark.parametrize(
-    "change, message",
+    ("change", "message"),
     [
         (lambda a: a["multiscales"][0].pop("axes"), "a list of axes"),
         (lambda a: a["multiscales"][0].update(axes=["y", "x"]), "a list of axes"),
@@ -230,13 +234,14 @@ def test_every_other_sample_is_read_or_refused(shared):
     names = ("zarr.json", ".zgroup", ".zarray", ".zattrs")
     folders = sorted({file.parent for name in names for file in root.rglob(name)})
     for folder in folders:
+        sentence, ndim = "", 2
         try:
-            image = io.read_image(folder)
+            ndim = io.read_image(folder).ndim
         except io.InvalidFileError as error:
-            assert str(error).startswith(str(root)), folder
-            assert "\n" not in str(error)
-        else:
-            assert image.ndim in (2, 3), folder
+            sentence = str(error)
+        assert ndim in (2, 3), folder
+        assert sentence.startswith(str(root)) or not sentence
+        assert "\n" not in sentence
 
 
 def test_a_store_that_vanishes_is_no_background(tmp_path):

@@ -21,6 +21,7 @@ def write_ome_zarr(path, array, axes="yx", *, version="0.5", scale=None, unit="m
             dtype=part.dtype,
             chunks=chunks or tuple(min(n, 64) for n in part.shape),
             chunk_key_encoding={"name": "default" if zarr_format == 3 else "v2", "separator": "/"},
+            dimension_names=list(axes) if zarr_format == 3 else None,
         )
         stored[...] = part
         factors = [s * (2**level if name in "yx" else 1) for s, name in zip(scale, axes)]

@@ -119,6 +119,7 @@ def _from_zarr(image: OmeZarrImage, selection: Selection, options: StorageOption
         pixel_size=size,
         group=image.group,
         version=image.multiscale.version if image.multiscale else None,
+        n_levels=len(image.multiscale.datasets) if image.multiscale else None,
     )
 
 

@@ -54,10 +54,14 @@ def choose_chunk(block_size: int) -> int:
     return next(divisors, block_size)
 
 
-def level_shapes(shape: tuple[int, int]) -> list[tuple[int, int]]:
-    """Return rows and columns of the levels: each takes every second pixel of the one before."""
+def level_shapes(shape: tuple[int, int], n_levels: int | None = None) -> list[tuple[int, int]]:
+    """Return rows and columns of the levels: each takes every second pixel of the one before.
+
+    Beside an image there are as many as it has, as the specification of OME-Zarr wants; in a new store the smallest one
+    is the first whose smaller side is below `SMALLEST_LEVEL`.
+    """
     shapes = [shape]
-    while min(shapes[-1]) >= SMALLEST_LEVEL:
+    while min(shapes[-1]) >= SMALLEST_LEVEL if n_levels is None else len(shapes) < n_levels:
         rows, columns = shapes[-1]
         shapes.append(((rows + 1) // 2, (columns + 1) // 2))
     return shapes
@@ -83,6 +87,8 @@ class LabelsStore:
         Whether the OME-Zarr holds nothing but this label image.
     pixel_size : PixelSize, optional
         Size of a pixel.
+    n_levels : int, optional
+        Number of levels; by default as many as the shape needs.
     options : dict, optional
         Options of fsspec, where ``root`` is a URL.
     """
@@ -94,6 +100,7 @@ class LabelsStore:
     version: str = "0.5"
     is_new: bool = True
     pixel_size: PixelSize | None = None
+    n_levels: int | None = None
     options: StorageOptions | None = None
     _arrays: dict[int, Any] = field(default_factory=dict, repr=False)
 
@@ -105,7 +112,7 @@ class LabelsStore:
     @property
     def level_shapes(self) -> list[tuple[int, int]]:
         """Rows and columns of the levels, the full resolution first."""
-        return level_shapes(self.shape)
+        return level_shapes(self.shape, self.n_levels)
 
     def spec(self) -> JsonObject:
         """Return a JSON object with which `open_labels` opens the store in another process."""
@@ -116,6 +123,7 @@ class LabelsStore:
             "chunk": self.chunk,
             "version": self.version,
             "is_new": self.is_new,
+            "n_levels": self.n_levels,
             "options": self.options,
             **spec_of_pixel_size(self.pixel_size),
         }
@@ -220,6 +228,7 @@ def open_labels(spec: JsonObject) -> LabelsStore:
         str(spec["version"]),
         bool(spec["is_new"]),
         pixel_size_of_spec(spec),
+        None if spec.get("n_levels") is None else int(str(spec["n_levels"])),
         options if isinstance(options, dict) else None,
     )
 
@@ -270,6 +279,7 @@ def create_labels(
         version,
         is_new,
         source.pixel_size,
+        None if is_new else source.n_levels,
         storage_options,
     )
     _check_place(store, source)

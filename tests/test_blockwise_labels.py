@@ -327,6 +327,21 @@ def test_two_processes_do_not_create_the_same_store(tmp_path, monkeypatch):
         create_labels(tmp_path / "a", source, 64)
 
 
+def test_what_was_begun_is_removed_where_it_fails(tmp_path, monkeypatch):
+    write_ome_zarr(tmp_path / "a.zarr", numbers((100, 90)))
+    source = open_source(tmp_path / "a.zarr")
+
+    def fail(*args, **options):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(zarr, "create_array", fail)
+    for output in (tmp_path / "a.zarr", tmp_path / "b.zarr"):
+        with pytest.raises(OSError, match="No space left on device: '"):
+            create_labels(output, source, 64)
+    assert not (tmp_path / "b.zarr").exists()
+    assert not (tmp_path / "a.zarr/labels/objects").exists()
+
+
 def test_labels_behind_a_url():
     pytest.importorskip("fsspec")
     labels = numbers((100, 90), np.int32)

@@ -97,6 +97,8 @@ def test_a_damaged_chunk_is_refused(tmp_path):
         (lambda a: scale_of(a, 0).update(scale=[0, 1]), "above 0"),
         (lambda a: scale_of(a, 0).update(scale=[1, "1"]), "above 0"),
         (lambda a: scale_of(a, 0).update(scale=[1]), "2 numbers"),
+        (lambda a: scale_of(a, 0).update(scale=[1, 10**400]), "2 numbers"),
+        (lambda a: scale_of(a, 0).update(scale=[1, 1e-320]), "2 numbers"),
         (lambda a: scale_of(a, 0).update(type="rotation"), "a scale and a translation"),
         (lambda a: a["multiscales"][0].update(version="0.1"), "must be OME-Zarr 0.4 or 0.5; it is '0.1'"),
         (lambda a: a.update(multiscales=[]), "a list of images"),
@@ -152,6 +154,39 @@ def test_a_url_of_fsspec():
     assert np.array_equal(source.read(source.everything()), array)
     with pytest.raises(io.InvalidFileError, match="^memory://flowseg/b.zarr must be an OME-Zarr image or"):
         find_image("memory://flowseg/b.zarr")
+
+
+def test_arrays_that_do_not_fit_into_memory(tmp_path):
+    for name, shape, chunks in (("wide", (10**7, 10**7), (64, 64)), ("coarse", (10**6, 10**6), (10**6, 10**6))):
+        zarr.create_array(tmp_path / name, shape=shape, dtype="u2", chunks=chunks)
+        with pytest.raises(MemoryError, match=rf"{name} must fit into memory"):
+            io.read_image(tmp_path / name)
+    source = find_image(str(tmp_path / "coarse")).as_source()
+    with pytest.raises(MemoryError, match="a chunk of it takes about 2000.0 GB"):
+        source.read((slice(0, 4), slice(0, 4)))
+
+
+def test_arrays_without_pixels_and_without_numbers(tmp_path):
+    zarr.create_array(tmp_path / "a", shape=(0, 5), dtype="u2", chunks=(1, 1))
+    with pytest.raises(io.InvalidFileError, match=r"at least one pixel; it has shape \(0, 5\)"):
+        io.read_image(tmp_path / "a")
+    zarr.create_array(tmp_path / "b", shape=(4, 5), dtype="c8")
+    with pytest.raises(io.InvalidFileError, match="must hold numbers; it has complex64"):
+        io.read_image(tmp_path / "b")
+
+
+def test_an_array_in_a_folder_with_other_things(tmp_path):
+    (tmp_path / "zarr.json").write_text("[")
+    zarr.save_array(tmp_path / "a", numbers((4, 5)))
+    assert io.read_image(tmp_path / "a").shape == (4, 5)
+
+
+def test_commands_find_labels(tmp_path):
+    from flowseg.cli._shared.annotations import find_annotations, image_name
+
+    write_ome_zarr(tmp_path / "a_masks.ome.zarr", numbers((40, 30), np.int32))
+    assert find_annotations([str(tmp_path / "a_masks.ome.zarr")], None) == [(tmp_path / "a_masks.ome.zarr", "labels")]
+    assert image_name(tmp_path / "a_masks.ome.zarr") == "a"
 
 
 def test_masks_are_read(tmp_path):

@@ -10,6 +10,7 @@ for a label image.
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -284,7 +285,15 @@ def create_labels(
     )
     _check_place(store, source)
     with naming(root):
-        _create_nodes(store)
+        created = store.root if is_new else store.location
+        if is_new and not is_url(root):
+            os.mkdir(root)  # which fails where another process was quicker
+        try:
+            _create_nodes(store)
+        except BaseException:
+            if not is_url(root):
+                shutil.rmtree(created, ignore_errors=True)
+            raise
     return store
 
 
@@ -331,8 +340,6 @@ def _create_nodes(store: LabelsStore) -> None:
     zarr = need("zarr", "large")
     zarr_format = VERSIONS[store.version]
     given = store.options if is_url(store.root) else None
-    if store.is_new and not is_url(store.root):
-        os.mkdir(store.root)  # which fails where another process was quicker
     groups = [store.root] if store.is_new else []
     labels = join(store.root, "labels")
     if store.is_new or open_node(labels, store.options) is None:

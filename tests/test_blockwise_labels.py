@@ -16,7 +16,8 @@ zarr = pytest.importorskip("zarr")
 
 from zarr_files import numbers, write_ome_zarr  # noqa: E402
 
-from flowseg.blockwise._labels_store import choose_chunk, create_labels, level_shapes, open_labels  # noqa: E402
+from flowseg.blockwise._create_labels import choose_chunk, create_labels  # noqa: E402
+from flowseg.blockwise._labels_store import level_shapes, open_labels  # noqa: E402
 from flowseg.blockwise._open_source import open_source  # noqa: E402
 from flowseg.blockwise._source import PixelSize  # noqa: E402
 
@@ -322,7 +323,7 @@ def test_a_folder_that_cannot_be_written(tmp_path, monkeypatch):
 
 def test_two_processes_do_not_create_the_same_store(tmp_path, monkeypatch):
     source = open_source(numbers((100, 90)))
-    monkeypatch.setattr("flowseg.blockwise._labels_store._check_place", lambda store, source: (tmp_path / "a").mkdir())
+    monkeypatch.setattr("flowseg.blockwise._create_labels._check_place", lambda store, source: (tmp_path / "a").mkdir())
     with pytest.raises(FileExistsError):
         create_labels(tmp_path / "a", source, 64)
 

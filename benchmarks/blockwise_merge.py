@@ -71,8 +71,9 @@ def simulate(grid: BlockGrid, index: int, cells: Cells) -> BlockGraph:
     boxes = np.empty((number.size, 6), dtype=np.int64)
     boxes[:, 0], boxes[:, 3] = 0, 1
     for k, (a, b) in enumerate(((top, bottom), (left, right)), 1):
-        spread = lambda v, k=k: np.broadcast_to(v[:, None] if k == 1 else v[None], shape).ravel()
-        boxes[:, k], boxes[:, k + 3] = spread(a), spread(b)
+        starts, stops = (edges[:, None] if k == 1 else edges[None] for edges in (a, b))
+        boxes[:, k] = np.broadcast_to(starts, shape).ravel()
+        boxes[:, k + 3] = np.broadcast_to(stops, shape).ravel()
     sizes = (heights * widths).ravel()
     faces = np.concatenate(counts)
     return BlockGraph(

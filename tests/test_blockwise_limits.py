@@ -178,10 +178,10 @@ def test_a_lattice_that_misses_what_lies_between(monkeypatch):
     image = np.zeros((200, 200, 1), dtype=np.uint16)
     image[::4, ::4, 0] = np.random.default_rng(0).integers(500, 600, (50, 50))
     image[:48] = image[:, :60] = 0
-    assert pixels.lattice_step((200, 200)) == 4
-    ends = pixels.find_ends(image[::4, ::4, 0], image.min(), image.max())
+    assert _padding.lattice_step((200, 200)) == 4
+    ends = _padding.find_ends(image[::4, ::4, 0], image.min(), image.max())
     assert [end.soft for end in ends] == [True]
-    assert not pixels.mark_picture(image[..., 0], ends).any()
+    assert not _padding.mark_unpadded(image[..., 0], ends).any()
     for size in (64, 100):
         assert check(image, size=size) == [True]
     (inside,) = find_unpadded(image)
@@ -189,11 +189,11 @@ def test_a_lattice_that_misses_what_lies_between(monkeypatch):
 
 
 def test_a_step_changes_nothing_in_images_up_to_the_limit():
-    assert pixels.lattice_step((4096, 4096)) == 1
-    assert pixels.lattice_step((1, 4096 * 4096)) == 1
-    assert pixels.lattice_step((4096, 4097)) == 2
-    assert pixels.lattice_step((1, 20_000, 20_000)) == 5
-    assert pixels.lattice_step((100_000, 100_000)) == 25
+    assert _padding.lattice_step((4096, 4096)) == 1
+    assert _padding.lattice_step((1, 4096 * 4096)) == 1
+    assert _padding.lattice_step((4096, 4097)) == 2
+    assert _padding.lattice_step((1, 20_000, 20_000)) == 5
+    assert _padding.lattice_step((100_000, 100_000)) == 25
 
 
 @pytest.mark.parametrize("rule", [RULE, ("percentiles", 0.0, 100.0), ("limits", (0.0, 9.0)), None])

@@ -46,7 +46,7 @@ MAY_IMPORT = {
         "_system",
         "io",
         "metrics",
-    },  # fmt: skip
+    },
     "_report": {"_images", "_labels", "_system", "metrics"},
 }
 ALL = {*MAY_IMPORT, "_diffusion"}

@@ -13,7 +13,10 @@ from typing import Literal, get_args
 from flowseg import _checks
 from flowseg._image_files.bioio_formats import READERS
 from flowseg._image_files.file_names import Folder, names_of
+from flowseg._image_files.ome_zarr.nodes import is_zarr
 
+# Ending of the name of a folder that is one image.
+ZARR = ".zarr"
 SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", *READERS)
 # Files that one message names.
 NAMED = 5
@@ -30,8 +33,8 @@ def find_files(where: StrPath | Sequence[StrPath], *, kind: Kind | None = None) 
     Parameters
     ----------
     where : path or sequence of path
-        One file, a folder (its image files, without folders inside), or a glob pattern of files or folders; or
-        several of these.
+        One file, a folder (its image files and OME-Zarr images, without other folders inside), or a glob pattern of
+        files or folders; or several of these.
     kind : {"images", "masks"}, optional
         Files to take of a folder that holds images together with their masks, such as ``a.tif`` and ``a_masks.tif``; by
         default both. A file given by its own path is always taken.
@@ -91,17 +94,24 @@ def _find(where: str) -> list[Path]:
 def glob_files(where: str) -> list[Path]:
     """Return the image files of one path or pattern; a file given by its own path may have any name."""
     path = Path(where)
-    if path.is_file():
+    if path.is_file() or is_zarr(path):
         return [path]
     if path.is_dir():
         return _list_folder(path)
     matched = [Path(name) for name in glob.glob(where, recursive=True)]
-    found = [file for file in matched if file.is_file() and _is_image_name(file)]
+    found = [file for file in matched if _is_image(file)]
     return found or [file for folder in matched if folder.is_dir() for file in _list_folder(folder)]
 
 
 def _list_folder(folder: Path) -> list[Path]:
-    return [file for file in folder.iterdir() if _is_image_name(file) and file.is_file()]
+    return [file for file in folder.iterdir() if _is_image(file)]
+
+
+def _is_image(path: Path) -> bool:
+    """Return whether a path is an image file, or a folder that is a zarr store by its name."""
+    if path.suffix.lower() == ZARR:
+        return path.is_dir() and not path.name.startswith(".")
+    return _is_image_name(path) and path.is_file()
 
 
 def _refuse_empty(folder: Path) -> None:

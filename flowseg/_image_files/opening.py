@@ -9,11 +9,11 @@ from pathlib import Path
 
 from flowseg._image_files.bioio_formats import is_vendor_file, open_scene
 from flowseg._image_files.find_and_pair import SUFFIXES
+from flowseg._image_files.ome_zarr.images import open_zarr_image
+from flowseg._image_files.ome_zarr.nodes import is_zarr
 from flowseg._image_files.png_jpeg_bmp import is_picture, open_picture
 from flowseg._image_files.source import Source
 from flowseg._image_files.tiff import is_tiff, open_tiff
-from flowseg._image_files.zarr_images.nodes import is_zarr
-from flowseg._image_files.zarr_images.ome_zarr import open_zarr_image
 from flowseg._system import memory
 from flowseg._system.invalid_file import InvalidFileError, check_regular
 

@@ -9,11 +9,11 @@ import tifffile
 
 from flowseg import _checks
 from flowseg._image_files.bioio_formats import is_vendor_file, scene_pixel_size
+from flowseg._image_files.ome_zarr.images import find_image
+from flowseg._image_files.ome_zarr.nodes import is_zarr
 from flowseg._image_files.source import TRANSPOSED
 from flowseg._image_files.tiff import KIND, is_tiff, open_series, orientation_of
 from flowseg._image_files.xml import parse_xml
-from flowseg._image_files.zarr_images.nodes import is_zarr
-from flowseg._image_files.zarr_images.ome_zarr import find_image
 from flowseg._system.invalid_file import StoredFile
 
 # Micrometers per unit, by the names that OME and ImageJ give them.

@@ -19,7 +19,7 @@ from flowseg.blockwise._runs.run import run_stages
 from flowseg.blockwise._stages.labels import complete_labels
 from flowseg.blockwise._stages.order import stages_of
 from flowseg.blockwise._stages.run_data import ESTIMATE, ESTIMATE_BOUNDED, MODEL_NAME
-from flowseg.blockwise._stores.labels import DEFAULT_NAME, create_labels
+from flowseg.blockwise._stores.create_labels import DEFAULT_NAME, create_labels
 from flowseg.blockwise._stores.open_source import open_source
 from flowseg.blockwise._stores.saved_specs import IMAGE_NAME, LABELS_NAME, write_spec
 from flowseg.blockwise._stores.source import Source, store_copy

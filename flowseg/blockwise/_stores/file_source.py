@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from flowseg._image_files import source as image_source
 from flowseg._image_files.ome_sets import set_files
+from flowseg._image_files.ome_zarr.images import OmeZarrImage, axes_of_array, find_image
+from flowseg._image_files.ome_zarr.nodes import ARRAY_METADATA, StorageOptions, is_url
 from flowseg._image_files.opening import open_image
 from flowseg._image_files.pixel_size import read_pixel_size
 from flowseg._image_files.png_jpeg_bmp import is_picture
 from flowseg._image_files.reading import choose_one_image
 from flowseg._image_files.selection import Part, Selection
-from flowseg._image_files.zarr_images.nodes import ARRAY_METADATA, StorageOptions, is_url
-from flowseg._image_files.zarr_images.ome_zarr import OmeZarrImage, axes_of_array, find_image
 from flowseg._system import memory
 from flowseg.blockwise._stores.array_source import CHUNK
 from flowseg.blockwise._stores.source import (
@@ -119,6 +119,7 @@ def _from_zarr(image: OmeZarrImage, selection: Selection, options: StorageOption
         pixel_size=size,
         group=image.group,
         version=image.multiscale.version if image.multiscale else None,
+        n_levels=len(image.multiscale.datasets) if image.multiscale else None,
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from flowseg.blockwise._stores.source import PixelSize
 
-# How the image of a new store is shown: white, and hidden, as its labels lie above it.
+# How the image of a new store is shown: in gray. It is not hidden, as napari hides labels at first.
 COLOR = "FFFFFF"
 
 Attributes = dict[str, Any]
@@ -34,12 +34,12 @@ def list_label(attributes: Attributes, name: str, version: str) -> Attributes:
 
 
 def describe_root(name: str, n_levels: int, version: str, size: PixelSize | None, n_objects: int) -> Attributes:
-    """Return the attributes of the root of a new store: the label image as an image, which viewers hide at first."""
+    """Return the attributes of the root of a new store: the label image as an image."""
     last = float(max(n_objects, 1))
     channel = {
         "label": name,
         "color": COLOR,
-        "active": False,
+        "active": True,
         "window": {"min": 0.0, "start": 0.0, "end": last, "max": last},
     }
     image = _multiscale(name, f"labels/{name}/", n_levels, version, size)

@@ -9,18 +9,16 @@ for a label image.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flowseg import _checks
-from flowseg._image_files.zarr_images.nodes import (
+from flowseg._image_files.ome_zarr.nodes import (
     StorageOptions,
     check_in_place,
     is_url,
@@ -29,34 +27,26 @@ from flowseg._image_files.zarr_images.nodes import (
     parsing_zarr,
     read_part,
 )
-from flowseg._system import files
 from flowseg._system.optional import need
 from flowseg.blockwise._stores.array_source import pixel_size_of_spec, spec_of_pixel_size
 from flowseg.blockwise._stores.label_metadata import describe_labels, describe_root, list_label
-from flowseg.blockwise._stores.source import JsonObject, PixelSize, Source
+from flowseg.blockwise._stores.source import JsonObject, PixelSize
 
-# Largest and smallest side of a chunk in pixels: 4 MiB of int32, as viewers load, and not more files than needed.
-LARGEST_CHUNK, SMALLEST_CHUNK = 1024, 64
 # Levels are halved until the smaller side is below this many pixels.
 SMALLEST_LEVEL = 1024
-# Name of the label image where none is given.
-DEFAULT_NAME = "objects"
-# Effort of the compression (zstd): more takes longer and hardly makes labels smaller.
-COMPRESSION_LEVEL = 3
 VERSIONS: dict[str, Literal[2, 3]] = {"0.4": 2, "0.5": 3}
 DTYPE = np.dtype(np.int32)
+LARGEST_LABEL = int(np.iinfo(DTYPE).max)
 
 
-def choose_chunk(block_size: int) -> int:
-    """Return the side of chunks of which a block is made: the largest divisor that is not too large, or the block."""
-    divisors = (n for n in range(min(LARGEST_CHUNK, block_size), SMALLEST_CHUNK - 1, -1) if block_size % n == 0)
-    return next(divisors, block_size)
+def level_shapes(shape: tuple[int, int], n_levels: int | None = None) -> list[tuple[int, int]]:
+    """Return rows and columns of the levels: each takes every second pixel of the one before.
 
-
-def level_shapes(shape: tuple[int, int]) -> list[tuple[int, int]]:
-    """Return rows and columns of the levels: each takes every second pixel of the one before."""
+    Beside an image there are as many as it has, as the specification of OME-Zarr wants; in a new store the smallest one
+    is the first whose smaller side is below `SMALLEST_LEVEL`.
+    """
     shapes = [shape]
-    while min(shapes[-1]) >= SMALLEST_LEVEL:
+    while min(shapes[-1]) >= SMALLEST_LEVEL if n_levels is None else len(shapes) < n_levels:
         rows, columns = shapes[-1]
         shapes.append(((rows + 1) // 2, (columns + 1) // 2))
     return shapes
@@ -82,6 +72,8 @@ class LabelsStore:
         Whether the OME-Zarr holds nothing but this label image.
     pixel_size : PixelSize, optional
         Size of a pixel.
+    n_levels : int, optional
+        Number of levels; by default as many as the shape needs.
     options : dict, optional
         Options of fsspec, where ``root`` is a URL.
     """
@@ -93,6 +85,7 @@ class LabelsStore:
     version: str = "0.5"
     is_new: bool = True
     pixel_size: PixelSize | None = None
+    n_levels: int | None = None
     options: StorageOptions | None = None
     _arrays: dict[int, Any] = field(default_factory=dict, repr=False)
 
@@ -104,7 +97,7 @@ class LabelsStore:
     @property
     def level_shapes(self) -> list[tuple[int, int]]:
         """Rows and columns of the levels, the full resolution first."""
-        return level_shapes(self.shape)
+        return level_shapes(self.shape, self.n_levels)
 
     def spec(self) -> JsonObject:
         """Return a JSON object with which `open_labels` opens the store in another process."""
@@ -115,6 +108,7 @@ class LabelsStore:
             "chunk": self.chunk,
             "version": self.version,
             "is_new": self.is_new,
+            "n_levels": self.n_levels,
             "options": self.options,
             **spec_of_pixel_size(self.pixel_size),
         }
@@ -151,8 +145,10 @@ class LabelsStore:
                 raise ValueError(f"a block must be whole chunks of {self.chunk} pixels of {n}; got {window}.")
         shape = (rows.stop - rows.start, columns.stop - columns.start)
         _checks.check_same_shape(labels.shape, shape, "labels", "their window")
-        if labels.dtype.kind not in "iu" or (labels.size and not 0 <= labels.min() <= labels.max() <= 2**31 - 1):
-            raise ValueError(f"labels must be from 0 to {2**31 - 1}; got {labels.dtype} to {labels.max()}.")
+        if labels.dtype.kind not in "iu" or not 0 <= labels.min() <= labels.max() <= LARGEST_LABEL:
+            raise ValueError(
+                f"labels must be integers from 0 to {LARGEST_LABEL}; got {labels.dtype} to {labels.max()}."
+            )
         array = self.array(level)
         check_in_place(location, self.options)
         with naming(location):
@@ -217,135 +213,9 @@ def open_labels(spec: JsonObject) -> LabelsStore:
         str(spec["version"]),
         bool(spec["is_new"]),
         pixel_size_of_spec(spec),
+        None if spec.get("n_levels") is None else int(str(spec["n_levels"])),
         options if isinstance(options, dict) else None,
     )
-
-
-def create_labels(
-    output: str | os.PathLike[str],
-    source: Source,
-    block_size: int,
-    *,
-    name: str = DEFAULT_NAME,
-    storage_options: StorageOptions | None = None,
-) -> LabelsStore:
-    """Create the arrays for the labels of an image.
-
-    Parameters
-    ----------
-    output : path or URL
-        The OME-Zarr: a path where nothing is yet, or that of the image, if it is OME-Zarr.
-    source : Source
-        The image; its pixel size becomes that of the labels.
-    block_size : int
-        Side of the blocks that are written, in pixels.
-    name : str
-        Name of the label image.
-    storage_options : dict, optional
-        Options of fsspec for a URL.
-
-    Raises
-    ------
-    FileExistsError
-        If there is something at the path, or a label image of that name in the image.
-    ValueError
-        If the output lies inside the image, or the name is none of a group.
-    OSError
-        If the folder does not exist or cannot be written to.
-    """
-    block_size = _checks.as_integer(block_size, "block_size", minimum=1)
-    _check_name(name)
-    root = os.fspath(output)
-    root = root.rstrip("/") if is_url(root) else os.path.abspath(root)
-    is_new = source.group is None or not _same(root, source.group)
-    version = "0.5" if is_new or source.version is None else source.version
-    store = LabelsStore(
-        root,
-        name,
-        source.shape[:2],
-        choose_chunk(block_size),
-        version,
-        is_new,
-        source.pixel_size,
-        storage_options,
-    )
-    _check_place(store, source)
-    with naming(root):
-        _create_nodes(store)
-    return store
-
-
-def _check_name(name: str) -> None:
-    if not isinstance(name, str) or not name or "/" in name or "\\" in name or name.startswith((".", "__")):
-        raise ValueError(f"name must be that of a group, without / and not beginning with . or __; got {name!r}.")
-
-
-def _same(one: str, other: str) -> bool:
-    if is_url(one) or is_url(other):
-        return one.rstrip("/") == other.rstrip("/")
-    return os.path.realpath(one) == os.path.realpath(other)
-
-
-def _check_place(store: LabelsStore, source: Source) -> None:
-    """Refuse an output that exists, lies inside the image, or cannot be written."""
-    root = store.root
-    if not store.is_new:
-        if open_node(store.location, store.options) is not None or os.path.lexists(store.location):
-            raise FileExistsError(f"{root} must have no labels {store.name!r} yet; it has. Choose another name.")
-        if not is_url(root) and not os.access(root, os.W_OK | os.X_OK):
-            raise PermissionError(f"{root} must be a folder that can be written to; it cannot.")
-        return
-    around = source.group or (source.location if source.kind == "zarr" else None)
-    if around is not None and _is_inside(root, around):
-        advice = f" Give {source.group} to add labels to the image." if source.group else ""
-        raise ValueError(f"output must not lie inside the image {around}; got {root}.{advice}")
-    if is_url(root):
-        if open_node(root, store.options) is not None:
-            raise FileExistsError(f"{root} must not exist yet; it does.")
-        return
-    if os.path.lexists(root):
-        raise FileExistsError(f"{root} must not exist yet; it does.")
-    files.check_folder_of(Path(root), root)
-
-
-def _is_inside(inner: str, outer: str) -> bool:
-    if not is_url(inner) and not is_url(outer):
-        inner, outer = os.path.realpath(inner), os.path.realpath(outer)
-    return (inner.rstrip("/") + "/").replace(os.sep, "/").startswith(outer.rstrip("/").replace(os.sep, "/") + "/")
-
-
-def _create_nodes(store: LabelsStore) -> None:
-    zarr = need("zarr", "large")
-    zarr_format = VERSIONS[store.version]
-    given = store.options if is_url(store.root) else None
-    if store.is_new and not is_url(store.root):
-        os.mkdir(store.root)  # which fails where another process was quicker
-    groups = [store.root] if store.is_new else []
-    labels = join(store.root, "labels")
-    if store.is_new or open_node(labels, store.options) is None:
-        groups.append(labels)
-    for location in (*groups, store.location):
-        zarr.create_group(location, zarr_format=zarr_format, storage_options=given)
-    for level, shape in enumerate(store.level_shapes):
-        zarr.create_array(
-            join(store.location, str(level)),
-            shape=shape,
-            chunks=tuple(min(store.chunk, n) for n in shape),
-            dtype=DTYPE,
-            fill_value=0,
-            zarr_format=zarr_format,
-            storage_options=given,
-            compressors=_compressor(zarr_format),
-            chunk_key_encoding={"name": "default" if zarr_format == 3 else "v2", "separator": "/"},
-            dimension_names=("y", "x") if zarr_format == 3 else None,
-        )
-
-
-def _compressor(zarr_format: Literal[2, 3]) -> Any:
-    """Return the compressor: with a checksum where readers of the format know one."""
-    if zarr_format == 3:
-        return need("zarr.codecs", "large").ZstdCodec(level=COMPRESSION_LEVEL, checksum=True)
-    return need("numcodecs", "large").Blosc(cname="zstd", clevel=COMPRESSION_LEVEL, shuffle=1)
 
 
 @contextmanager

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from flowseg._image_files.ome_zarr.nodes import StorageOptions, is_zarr
 from flowseg._image_files.selection import ALL, Selection
-from flowseg._image_files.zarr_images.nodes import StorageOptions, is_zarr
 from flowseg.blockwise._stores.array_source import array_source, open_memmap
 from flowseg.blockwise._stores.file_source import file_source, zarr_array_source, zarr_source
 from flowseg.blockwise._stores.source import JsonObject, PixelSize, Source

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowseg import _checks
-from flowseg._image_files.zarr_images.ome_zarr import MICROMETERS
+from flowseg._image_files.ome_zarr.images import MICROMETERS
 from flowseg._system import files
 
 # A value of JSON, and an object of it.
@@ -66,6 +66,8 @@ class Source:
         Size of a pixel.
     group, version : str, optional
         For OME-Zarr the path or URL of the image's group, and its version, "0.4" or "0.5".
+    n_levels : int, optional
+        For OME-Zarr the number of its resolutions.
     stored : dict, optional
         What `spec` returns.
     """
@@ -80,6 +82,7 @@ class Source:
     pixel_size: PixelSize | None = None
     group: str | None = None
     version: str | None = None
+    n_levels: int | None = None
     stored: JsonObject | None = None
     close: Callable[[], None] = lambda: None
     _digests: list[str] = field(default_factory=list, repr=False)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from flowseg import io
 from flowseg._image_files.file_names import bare_name
 from flowseg._image_files.find_and_pair import SUFFIXES, identity, keep_kind, list_files
+from flowseg._image_files.ome_zarr.nodes import is_zarr
 from flowseg._image_files.reading import read_labels
 from flowseg._labels.from_binary import masks_from_binary
 from flowseg._labels.from_rgb import masks_from_rgb
@@ -87,7 +88,7 @@ def parse_classes(text: str | None) -> tuple[str, ...] | None:
 
 def image_name(file: Path) -> str:
     """Return the name of the image that an annotation belongs to."""
-    if file.is_dir():
+    if file.is_dir() and not is_zarr(file):
         return file.parent.name if file.name == "masks" else file.name
     return bare_name(file)
 
@@ -118,7 +119,7 @@ def _endings(kind: str | None) -> tuple[str, ...]:
 
 def _find_all(where: str, endings: tuple[str, ...]) -> list[Path]:
     path = Path(where)
-    if where and path.is_file():
+    if where and (path.is_file() or is_zarr(path)):
         return [path]
     matched = [path] if where and path.is_dir() else [Path(name) for name in glob.glob(where, recursive=True)]
     found = _pick_endings(matched, endings) or _pick_endings(
@@ -154,6 +155,8 @@ def _find_folders(where: str) -> list[Path]:
 
 
 def _find_kind(file: Path) -> str:
+    if is_zarr(file):
+        return "labels"
     for endings, kind in BY_NAME:
         if file.name.lower().endswith(endings):
             return kind

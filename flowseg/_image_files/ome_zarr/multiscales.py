@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -19,6 +18,8 @@ SPACE = "YX"
 ROUNDING, SLACK = 2, 0.1
 # Characters of wrong metadata that a sentence quotes.
 LONGEST_VALUE = 80
+# Lengths of pixels and places beyond these, in any unit, are no lengths; they would overflow.
+LARGEST, SMALLEST = 1e30, 1e-30
 
 
 @dataclass(frozen=True)
@@ -138,8 +139,8 @@ def _read_transformations(found: Any, n: int, location: str) -> tuple[tuple[floa
         if kind == "identity":
             continue
         values = one.get(kind)
-        is_numbers = isinstance(values, list) and all(type(v) in (int, float) and math.isfinite(v) for v in values)
-        if not is_numbers or len(values) != n or (kind == "scale" and min(values) <= 0):
+        is_numbers = isinstance(values, list) and all(type(v) in (int, float) and abs(v) < LARGEST for v in values)
+        if not is_numbers or len(values) != n or (kind == "scale" and min(values) < SMALLEST):
             raise _invalid(location, kind, f"{n} numbers" + " above 0" * (kind == "scale"), values)
         if kind == "scale":
             scale = tuple(a * float(b) for a, b in zip(scale, values, strict=True))

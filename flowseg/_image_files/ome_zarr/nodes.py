@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowseg._image_files.source import Index, picked_shape
+from flowseg._system import memory
 from flowseg._system.invalid_file import SYSTEM_ERRORS, InvalidFileError
 from flowseg._system.optional import need
 from flowseg._system.printable import one_line
@@ -31,7 +33,7 @@ StorageOptions = dict[str, Any]
 
 def is_url(location: str) -> bool:
     """Return whether a location is a URL for fsspec, such as ``s3://bucket/image.ome.zarr``."""
-    return URL.match(location) is not None
+    return URL.match(location) is not None and not os.path.exists(location)
 
 
 def is_zarr(location: str | os.PathLike[str]) -> bool:
@@ -79,7 +81,7 @@ def parsing_zarr(location: str) -> Iterator[None]:
     """Translate exceptions of zarr and of the storage behind it; only their calls belong in the block."""
     try:
         yield
-    except (InvalidFileError, ImportError):
+    except (InvalidFileError, ImportError, memory.NeedsMemoryError):
         raise
     except MemoryError as error:
         raise MemoryError(f"{location} must fit into memory; {one_line(str(error)) or 'it does not'}.") from error
@@ -104,6 +106,7 @@ def read_part(array: Any, index: Index, location: str, options: StorageOptions |
 def read_array(array: Any, index: Index, location: str) -> NDArray[Any]:
     """Return a part of a zarr.Array, wherever it is."""
     shape = picked_shape(array.shape, index)
+    memory.check(math.prod(array.chunks) * np.dtype(array.dtype).itemsize, "a chunk of it", Path(location))
     listed = next(((axis, entry) for axis, entry in enumerate(index) if isinstance(entry, list)), None)
     with parsing_zarr(location):
         if listed is None:

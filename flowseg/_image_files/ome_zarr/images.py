@@ -13,10 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flowseg._image_files.scenes import choose_scene
-from flowseg._image_files.source import Index, Source
-from flowseg._image_files.zarr_images.multiscales import NAMES, SPACE, Multiscale, read_multiscales
-from flowseg._image_files.zarr_images.nodes import (
+from flowseg._image_files.ome_zarr.multiscales import NAMES, SPACE, Multiscale, read_multiscales
+from flowseg._image_files.ome_zarr.nodes import (
     StorageOptions,
     is_url,
     join,
@@ -26,7 +24,10 @@ from flowseg._image_files.zarr_images.nodes import (
     read_array,
     read_part,
 )
+from flowseg._image_files.scenes import NAMED, choose_scene
+from flowseg._image_files.source import Index, Source
 from flowseg._system.invalid_file import InvalidFileError
+from flowseg._system.printable import shown
 
 # More names that axes of arrays without OME metadata have.
 LETTERS = NAMES | {"time": "T", "channel": "C"}
@@ -97,6 +98,8 @@ class OmeZarrImage:
         if dtype.kind not in "buif":
             raise InvalidFileError(f"{self.location} must hold numbers; it has {dtype}.")
         shape = tuple(int(n) for n in self.array.shape)
+        if not all(shape):
+            raise InvalidFileError(f"{self.location} must have at least one pixel; it has shape {shape}.")
         path = self.location if is_url(self.location) else Path(self.location)
         return Source(path, self.axes, shape, dtype, read)
 
@@ -136,7 +139,7 @@ def _from_group(location: str, group: Any, scene: int | str | None, options: Sto
         with parsing_zarr(location), warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # of files that are no nodes
             names = sorted(name for name, _ in group.members())
-        inside = f" It holds {', '.join(names[:8])}: give the path of one of them." if names else ""
+        inside = f" It holds {', '.join(map(shown, names[:NAMED]))}: give the path of one of them." if names else ""
         raise InvalidFileError(f"{location} must be an OME-Zarr image; it has no multiscales metadata.{inside}")
     images = read_multiscales(attributes, location)
     multiscale = images[choose_scene([one.name or str(i) for i, one in enumerate(images)], scene, location)]
@@ -161,7 +164,7 @@ def _refuse_other_groups(location: str, group: Any, attributes: dict[str, Any]) 
             )
     labels = dict(group.attrs).get("labels", attributes.get("labels"))
     if isinstance(labels, list) and "multiscales" not in attributes:
-        names = ", ".join(str(name) for name in labels[:8])
+        names = ", ".join(shown(str(name)) for name in labels[:NAMED])
         raise InvalidFileError(f"{location} must be one image; it is a group of labels ({names}). Add one's name.")
 
 
@@ -188,7 +191,7 @@ def _from_array(location: str, array: Any, options: StorageOptions | None) -> Om
     """Return an array, with the metadata of the image that it is a level of."""
     around, name = parent_of(location)
     for parts in range(3):  # a level may lie some folders down
-        group = open_node(around, options) if around and not around.endswith(":/") else None
+        group = _open_around(around, options)
         if group is not None and not hasattr(group, "chunks") and "multiscales" in _ome_of(group):
             for multiscale in read_multiscales(_ome_of(group), around):
                 paths = [data.path for data in multiscale.datasets]
@@ -200,6 +203,16 @@ def _from_array(location: str, array: Any, options: StorageOptions | None) -> Om
             around, more = parent_of(around)
             name = f"{more}/{name}"
     return OmeZarrImage(location, array, axes_of_array(array))
+
+
+def _open_around(location: str, options: StorageOptions | None) -> Any:
+    """Return the node around an array; None where there is none, or none that this process may read."""
+    if not location or location.endswith(":/"):
+        return None
+    try:
+        return open_node(location, options)
+    except (InvalidFileError, OSError):
+        return None
 
 
 def axes_of_array(array: Any) -> str:

@@ -1,0 +1,1 @@
+"""OME-Zarr images and arrays of zarr: nodes in folders and behind URLs, metadata, images."""

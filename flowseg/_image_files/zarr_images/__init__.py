@@ -1,1 +1,0 @@
-"""Images in OME-Zarr and arrays of zarr."""

@@ -1,0 +1,162 @@
+"""Create the arrays for the labels of an image, in a new OME-Zarr or in the one that holds the image."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any, Literal
+
+from flowseg import _checks
+from flowseg._image_files.ome_zarr.nodes import StorageOptions, is_url, join, open_node
+from flowseg._system import files
+from flowseg._system.optional import need
+from flowseg.blockwise._stores.labels import DTYPE, VERSIONS, LabelsStore, naming
+from flowseg.blockwise._stores.source import Source
+
+# Largest and smallest side of a chunk in pixels: 4 MiB of int32, as viewers load, and not more files than needed.
+LARGEST_CHUNK, SMALLEST_CHUNK = 1024, 64
+# Name of the label image where none is given.
+DEFAULT_NAME = "objects"
+# Effort of the compression (zstd): more takes longer and hardly makes labels smaller.
+COMPRESSION_LEVEL = 3
+
+
+def choose_chunk(block_size: int) -> int:
+    """Return the side of chunks of which a block is made: the largest divisor that is not too large, or the block."""
+    divisors = (n for n in range(min(LARGEST_CHUNK, block_size), SMALLEST_CHUNK - 1, -1) if block_size % n == 0)
+    return next(divisors, block_size)
+
+
+def create_labels(
+    output: str | os.PathLike[str],
+    source: Source,
+    block_size: int,
+    *,
+    name: str = DEFAULT_NAME,
+    storage_options: StorageOptions | None = None,
+) -> LabelsStore:
+    """Create the arrays for the labels of an image.
+
+    Parameters
+    ----------
+    output : path or URL
+        The OME-Zarr: a path where nothing is yet, or that of the image, if it is OME-Zarr.
+    source : Source
+        The image; its pixel size becomes that of the labels.
+    block_size : int
+        Side of the blocks that are written, in pixels.
+    name : str
+        Name of the label image.
+    storage_options : dict, optional
+        Options of fsspec for a URL.
+
+    Raises
+    ------
+    FileExistsError
+        If there is something at the path, or a label image of that name in the image.
+    ValueError
+        If the output lies inside the image, or the name is none of a group.
+    OSError
+        If the folder does not exist or cannot be written to.
+    """
+    block_size = _checks.as_integer(block_size, "block_size", minimum=1)
+    _check_name(name)
+    root = os.fspath(output)
+    root = root.rstrip("/") if is_url(root) else os.path.abspath(root)
+    is_new = source.group is None or not _same(root, source.group)
+    version = "0.5" if is_new or source.version is None else source.version
+    store = LabelsStore(
+        root,
+        name,
+        source.shape[:2],
+        choose_chunk(block_size),
+        version,
+        is_new,
+        source.pixel_size,
+        None if is_new else source.n_levels,
+        storage_options,
+    )
+    _check_place(store, source)
+    with naming(root):
+        created = store.root if is_new else store.location
+        if is_new and not is_url(root):
+            os.mkdir(root)  # which fails where another process was quicker
+        try:
+            _create_nodes(store)
+        except BaseException:
+            if not is_url(root):
+                shutil.rmtree(created, ignore_errors=True)
+            raise
+    return store
+
+
+def _check_name(name: str) -> None:
+    if not isinstance(name, str) or not name or "/" in name or "\\" in name or name.startswith((".", "__")):
+        raise ValueError(f"name must be that of a group, without / and not beginning with . or __; got {name!r}.")
+
+
+def _same(one: str, other: str) -> bool:
+    if is_url(one) or is_url(other):
+        return one.rstrip("/") == other.rstrip("/")
+    return os.path.realpath(one) == os.path.realpath(other)
+
+
+def _check_place(store: LabelsStore, source: Source) -> None:
+    """Refuse an output that exists, lies inside the image, or cannot be written."""
+    root = store.root
+    if not store.is_new:
+        if open_node(store.location, store.options) is not None or os.path.lexists(store.location):
+            raise FileExistsError(f"{root} must have no labels {store.name!r} yet; it has. Choose another name.")
+        if not is_url(root) and not os.access(root, os.W_OK | os.X_OK):
+            raise PermissionError(f"{root} must be a folder that can be written to; it cannot.")
+        return
+    around = source.group or (source.location if source.kind == "zarr" else None)
+    if around is not None and _is_inside(root, around):
+        advice = f" Give {source.group} to add labels to the image." if source.group else ""
+        raise ValueError(f"output must not lie inside the image {around}; got {root}.{advice}")
+    if is_url(root):
+        if open_node(root, store.options) is not None:
+            raise FileExistsError(f"{root} must not exist yet; it does.")
+        return
+    if os.path.lexists(root):
+        raise FileExistsError(f"{root} must not exist yet; it does.")
+    files.check_folder_of(Path(root), root)
+
+
+def _is_inside(inner: str, outer: str) -> bool:
+    if not is_url(inner) and not is_url(outer):
+        inner, outer = os.path.realpath(inner), os.path.realpath(outer)
+    return (inner.rstrip("/") + "/").replace(os.sep, "/").startswith(outer.rstrip("/").replace(os.sep, "/") + "/")
+
+
+def _create_nodes(store: LabelsStore) -> None:
+    zarr = need("zarr", "large")
+    zarr_format = VERSIONS[store.version]
+    given = store.options if is_url(store.root) else None
+    groups = [store.root] if store.is_new else []
+    labels = join(store.root, "labels")
+    if store.is_new or open_node(labels, store.options) is None:
+        groups.append(labels)
+    for location in (*groups, store.location):
+        zarr.create_group(location, zarr_format=zarr_format, storage_options=given)
+    for level, shape in enumerate(store.level_shapes):
+        zarr.create_array(
+            join(store.location, str(level)),
+            shape=shape,
+            chunks=tuple(min(store.chunk, n) for n in shape),
+            dtype=DTYPE,
+            fill_value=0,
+            zarr_format=zarr_format,
+            storage_options=given,
+            compressors=_compressor(zarr_format),
+            chunk_key_encoding={"name": "default" if zarr_format == 3 else "v2", "separator": "/"},
+            dimension_names=("y", "x") if zarr_format == 3 else None,
+        )
+
+
+def _compressor(zarr_format: Literal[2, 3]) -> Any:
+    """Return the compressor: with a checksum where readers of the format know one."""
+    if zarr_format == 3:
+        return need("zarr.codecs", "large").ZstdCodec(level=COMPRESSION_LEVEL, checksum=True)
+    return need("numcodecs", "large").Blosc(cname="zstd", clevel=COMPRESSION_LEVEL, shuffle=1)

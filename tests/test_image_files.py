@@ -137,7 +137,7 @@ def test_tables(pairs, tmp_path):
     empty = flowseg.measure(np.zeros((5, 5), int))
     io.write_table(tmp_path / "b.csv", empty)
     assert (tmp_path / "b.csv").read_text().strip() == ",".join(empty)
-    with pytest.raises(ValueError, match="objects must be of the same masks"):
+    with pytest.raises(ValueError, match="objects must have the labels of masks; got others"):
         flowseg.measure(masks, objects={"label": np.unique(masks)[1:] + 1})
     with pytest.raises(ValueError, match=r"objects\['score'\] must have the shape of one value per object"):
         flowseg.measure(masks, objects={"score": [1.0]})

@@ -4,17 +4,29 @@ import numpy as np
 import pytest
 
 from flowseg._flows.cleanup import _most_touched, keep_largest_components, keep_objects
+from flowseg._flows.joining import Borders
 from flowseg._labels.components import find_components, touches_border
+
+
+def borders_of(faces, n=6):
+    """Return borders with the faces between labels, of which a pair may have several."""
+    count = {}
+    for pair in faces:
+        count[tuple(sorted(pair))] = count.get(tuple(sorted(pair)), 0) + 1
+    pairs = np.array(list(count), np.int32).reshape(-1, 2)
+    sums = np.array([[number, 0, 0] for number in count.values()], np.int64).reshape(-1, 3)
+    return Borders(pairs, sums, np.ones((n + 1, 2), np.int64))
 
 
 def test_a_stray_is_merged_into_the_object_of_most_faces_and_of_equals_the_first():
     main = np.array([False, True, False, True, False, True, True])  # 2 and 4 are strays
-    faces = [(1, 2), (2, 3), (3, 2), (4, 6), (4, 5), (0, 2), (0, 2), (0, 2), (2, 4), (2, 4), (2, 4), (1, 3), (1, 3)]
-    pairs = np.array(faces, np.int32).T
-    for order in (slice(None), slice(None, None, -1)):
-        assert _most_touched(pairs[:, order], main).tolist() == [[2, 4], [3, 5]]
-    assert _most_touched(np.array([[2, 2], [1, 4]], np.int32), main).tolist() == [[2], [1]]
-    assert _most_touched(np.array([[2, 0, 1], [4, 2, 3]], np.int32), main).shape == (2, 0)
+    faces = [(1, 2), (2, 3), (3, 2), (4, 6), (4, 5), (2, 4), (2, 4), (2, 4), (1, 3), (1, 3)]
+    for seed in range(5):
+        order = np.random.default_rng(seed).permutation(len(faces))
+        found = _most_touched(borders_of([faces[k] for k in order]), main)
+        assert sorted(found.T.tolist()) == [[2, 3], [4, 5]]
+    assert _most_touched(borders_of([(2, 1), (2, 4)]), main).tolist() == [[2], [1]]
+    assert _most_touched(borders_of([(2, 4), (1, 3)]), main).shape == (2, 0)
 
 
 def one_each(rows):

@@ -110,8 +110,8 @@ class ClientRunner:
                 attempts[index] = attempts.get(index, 1) + 1
                 if attempts[index] > MOST_ATTEMPTS:
                     raise ChildProcessError(
-                        f"block {index} of stage {stage} must be done by a worker of the client; all that began it "
-                        "were lost. If their memory ran out, fewer threads per worker or smaller blocks take less."
+                        f"block {index} of stage {stage} must be done by a worker of the client; all that were given "
+                        "it were lost. If their memory ran out, fewer threads per worker or smaller blocks take less."
                     )
                 self._submit(stage, index, ended)
             else:

@@ -3,8 +3,8 @@
     pip install "flowseg[large]" dask-jobqueue
     python large_images_jobqueue.py slide.ome.zarr results/slide.ome.zarr
 
-The script runs on the login node or in a small job of its own, and starts workers as SLURM jobs. The output must be in a
-folder that all machines see under the same path. A worker that SLURM ends costs the block that it is at; when this
+The script runs on the login node or in a small job of its own, and starts workers as SLURM jobs. The output must be in
+a folder that all machines see under the same path. A worker that SLURM ends costs the block that it is at; when this
 script itself is ended, the same command continues the run.
 """
 

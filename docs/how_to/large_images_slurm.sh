@@ -1,29 +1,25 @@
 #!/bin/bash
-# Segment one large image in the parts of a SLURM job array, without a scheduler of flowseg's own:
+# Segment one large image in the parts of a SLURM job array. On the login node:
 #
-#     sbatch --array=1-200 large_images_slurm.sh slide.ome.zarr nuclei results/slide.ome.zarr
+#     bash large_images_slurm.sh slide.ome.zarr nuclei results/slide.ome.zarr 200
 #
-# The script submits itself twice more: the parts wait for the plan, and the end waits for the parts. The output must be
-# in a folder that all machines see under the same path. Parts may run at once, or some after others: those at work do
-# the blocks of parts that are still in the queue, or were killed. A job that is cut short is submitted again as it was.
-#
-#SBATCH --job-name=flowseg-blocks
-#SBATCH --output=flowseg-%A_%a.log
-#SBATCH --cpus-per-task=4
-#SBATCH --mem=16G
-#SBATCH --time=04:00:00
-#SBATCH --requeue
+# for 200 parts. The output must be in a folder that all machines see under the same path. Parts may run at once, or some
+# after others: those at work do the blocks of parts that are still in the queue, or were killed. After a failure, the
+# same command goes on where the run has come to.
 set -euo pipefail
 
-image=$1 model=$2 output=$3
+image=$1 model=$2 output=$3 n=$4
 
-# The first part to come makes the plan; the others wait until it is there.
-if [ "$SLURM_ARRAY_TASK_ID" = "$SLURM_ARRAY_TASK_MIN" ] && [ ! -e "$output.blocks/plan.json" ]; then
+# Reads the image's metadata only.
+if [ ! -e "$output.blocks/plan.json" ]; then
     flowseg blocks plan "$image" --model "$model" --output "$output" --block-size 2048
-    # The end: runs once all parts are over, if none of them failed.
-    sbatch --dependency="afterok:$SLURM_ARRAY_JOB_ID" --job-name=flowseg-finish --output=flowseg-finish-%j.log \
-        --wrap "flowseg blocks finish '$output'"
 fi
-until [ -e "$output.blocks/plan.json" ]; do sleep 5; done
 
-flowseg blocks run "$output" --part "$SLURM_ARRAY_TASK_ID/$SLURM_ARRAY_TASK_COUNT"
+# One block at a time in each part. A part that SLURM ends for another job is started again by itself.
+parts=$(sbatch --parsable --array="1-$n" --job-name=flowseg-blocks --output="flowseg-%A_%a.log" --requeue \
+    --cpus-per-task=4 --mem=16G --time=04:00:00 \
+    --wrap "flowseg blocks run '$output' --part \$SLURM_ARRAY_TASK_ID/$n")
+
+# Once all parts are over, if none of them failed.
+sbatch --dependency="afterok:$parts" --job-name=flowseg-finish --output="flowseg-finish-%j.log" --mem=4G --time=00:30:00 \
+    --wrap "flowseg blocks finish '$output'"

@@ -20,7 +20,7 @@ distributed = pytest.importorskip("distributed")
 dask = pytest.importorskip("dask")
 
 # Nothing but this machine, no dashboard, no warnings about its port.
-QUIET = {"dashboard_address": None, "protocol": "tcp", "host": "127.0.0.1", "silence_logs": 50}
+QUIET = {"dashboard_address": ":0", "protocol": "tcp", "host": "127.0.0.1", "silence_logs": 50}
 
 
 @pytest.fixture(autouse=True)

@@ -111,7 +111,8 @@ class ClientRunner:
                 if attempts[index] > MOST_ATTEMPTS:
                     raise ChildProcessError(
                         f"block {index} of stage {stage.name} must be done by a worker of the client; all that were "
-                        "given it were lost. If their memory ran out, fewer threads per worker or smaller blocks take less."
+                        "given it were lost. If their memory ran out, fewer threads per worker or smaller blocks "
+                        "take less."
                     )
                 self._submit(stage, index, ended)
             else:

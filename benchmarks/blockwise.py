@@ -118,7 +118,9 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args()
     images, masks = read_pieces(arguments.data)
-    segmenter = FlowSegmenter(filters=(4, 8, 16), epochs=2, steps_per_epoch=60, random_state=0, estimate_diameters=False)
+    segmenter = FlowSegmenter(
+        filters=(4, 8, 16), epochs=2, steps_per_epoch=60, random_state=0, estimate_diameters=False
+    )
     segmenter.fit(images, masks, validation=(images[:4], masks[:4]))
     folder = Path(tempfile.mkdtemp(prefix="flowseg-blockwise"))
     try:
@@ -142,7 +144,7 @@ def main() -> None:
             print(
                 f"segment, {side} x {side}: {watch.seconds:.0f} s, {rate / 1e6:.2f} megapixels per second "
                 f"({rate / speed:.2f} of predict), {watch.memory / 2**30:.2f} GiB of memory, "
-                f"{(watch.disk - before) / 1e9:.2f} GB of disk on the way, {size_of(output) / 1e6:.0f} MB in the end"
+                f"{(watch.disk - before) / 1e9:.2f} GB of disk on the way, {size_of(output) / 1e6:.1f} MB in the end"
                 f"{same}",
                 flush=True,
             )

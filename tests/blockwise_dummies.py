@@ -108,7 +108,7 @@ def stages_of(plan):
 
 def contents(folder):
     """Bytes of all records of a work folder by path."""
-    files = (file for stage in STAGES for file in (Path(folder) / stage.name).glob("*"))
+    files = (file for stage in STAGES for file in (Path(folder) / stage.name).glob("[!.]*"))
     return {file.relative_to(folder).as_posix(): file.read_bytes() for file in files}
 
 

@@ -276,7 +276,8 @@ def test_damaged_records_are_made_again_where_they_are_read(what, damage, folder
     if damage == "gone":
         file.unlink()
     else:
-        file.write_bytes(whole[:-5] if damage == "cut" else whole[:-300] + bytes([whole[-300] ^ 1]) + whole[-299:])
+        at = whole.rindex(b"'descr'") + 3
+        file.write_bytes(whole[:-5] if damage == "cut" else whole[:at] + b"?" + whole[at + 1 :])
     fresh = open_job(folder)
     run_task(fresh, dummies.STAGES, "total", 0)
     run_task(fresh, dummies.STAGES, "pairs", 0)
@@ -309,6 +310,14 @@ def test_a_model_is_loaded_once_per_process(folder, job):
     assert job.keep("model", lambda: 6) == 5
 
 
+def error_of(job, stage, index):
+    try:
+        run_task(job, dummies.STAGES, stage, index)
+    except OSError as error:
+        return error
+    return None
+
+
 def test_a_full_disk_leaves_nothing_that_is_trusted(folder, expected, monkeypatch):
     """Whichever write fails, and wherever in it."""
     job = start_job(folder, PLAN, resume=False)
@@ -327,18 +336,17 @@ def test_a_full_disk_leaves_nothing_that_is_trusted(folder, expected, monkeypatc
     for stage in dummies.STAGES:
         index = 0
         while index < stage.count(job):
-            before = contents(folder)
-            try:
-                run_task(job, dummies.STAGES, stage.name, index)
+            error = error_of(job, stage.name, index)
+            if error is None:
                 index += 1
-            except OSError as error:
-                n_failed += 1
-                assert error.errno == errno.ENOSPC
-                assert str(folder) in str(error)
-                assert error.__notes__ == [f"stage {stage.name}, block {index}"]
-                assert not [file for file in folder.rglob("*") if files.UNFINISHED in file.name]
-                assert all(expected[name] == data for name, data in contents(folder).items())
-                assert len(contents(folder)) <= len(before) + 1
+                continue
+            n_failed += 1
+            assert error.errno == errno.ENOSPC
+            assert str(folder) in str(error)
+            assert error.__notes__ == [f"stage {stage.name}, block {index}"]
+            assert not [file for file in folder.rglob("*") if files.UNFINISHED in file.name]
+            assert all(expected[name] == data for name, data in contents(folder).items())
+            assert not job.is_done(stage.name, index)
     assert n_failed >= 3
     assert contents(folder) == expected
 
@@ -460,7 +468,8 @@ def test_no_process_is_left(number, tmp_path):
         time.sleep(0.02)
     workers = {int(file.read_text().split()[1]) for file in log.iterdir()}
     process.send_signal(number)
-    process.communicate(timeout=SOON)
+    errors = process.communicate(timeout=SOON)[1]
+    assert errors == b"" or number == signal.SIGINT
     assert len(workers) == 3
     end = time.monotonic() + 10
     while any(map(is_running, workers)) and time.monotonic() < end:
@@ -483,26 +492,25 @@ def test_kills_at_random_moments(tmp_path, expected):
     rng = random.Random(5)
     folder = work_folder_of(tmp_path / "out.zarr")
     n_kills = 0
-    while True:
-        process = start(words(dummies.RUN, tmp_path, 2, 0.01), stderr=subprocess.PIPE, start_new_session=True)
-        try:
-            process.communicate(timeout=rng.uniform(0.3, 0.8))
-        except subprocess.TimeoutExpired:
-            n_kills += 1
-            done = set(contents(folder))
-            before = counts(folder)
-            process.kill()
-            process.communicate()
-            time.sleep(0.1)  # its workers see that it is gone
-            assert done <= set(contents(folder))
-            assert all(counts(folder)[name] >= n for name, n in before.items())
-            continue
-        assert process.returncode == 0
-        break
-    assert n_kills > 1
+    for _ in range(5):
+        process = start(words(dummies.RUN, tmp_path, 2, 0.01), stderr=subprocess.PIPE)
+        before = counts(folder)
+        while process.poll() is None and counts(folder) == before:
+            time.sleep(0.01)
+        time.sleep(rng.uniform(0, 0.15))
+        n_kills += process.poll() is None
+        done = set(contents(folder))
+        process.kill()
+        process.communicate()
+        time.sleep(0.1)  # its workers see that it is gone
+        assert done <= set(contents(folder))
+    assert n_kills > 2
+    subprocess.run(words(dummies.RUN, tmp_path, 2, 0.01), check=True, timeout=SOON)
     final = contents(folder)
     assert final.keys() == expected.keys()
-    assert sum(counts(folder).values()) <= N_TASKS + 2 * n_kills  # ended, and killed before the record was noted
+    assert set(counts(folder).values()) <= {0, 1}  # 0: killed between the record and the note of it
+    begun = sum(file.read_text().count("begun") for file in (tmp_path / "log").iterdir())
+    assert begun <= N_TASKS + 2 * n_kills
     left = [file.name for file in folder.rglob("*") if files.UNFINISHED in file.name]
     assert not left
 

@@ -170,8 +170,12 @@ def test_help_teaches():
         "flows",
         "info",
         "demo",
+        "blocks",
+        "blocks plan",
+        "blocks run",
+        "blocks finish",
     ):
-        text = run_here(command, "--help").stdout
+        text = run_here(*command.split(), "--help").stdout
         assert len(text) > 300
     assert "flowseg train images masks --output model.safetensors" in run_here("train", "--help").stdout
     assert run_here("--version").stdout.startswith("flowseg 0.")

@@ -12,10 +12,13 @@ from flowseg.cli import _predict_options as options
 from flowseg.cli._shared.models import find_model, load_model
 from flowseg.cli._shared.option_values import NONE, parse_normalize, parse_number, parse_part
 from flowseg.cli._shared.options import RUN, WRITE, AsJson, Model, Normalize
+from flowseg.cli._shared.progress import advising
 from flowseg.cli._shared.terminal import print_json, print_lines
 
 if TYPE_CHECKING:
     from flowseg.blockwise._runs.plan import Plan
+
+CONTINUE = "blocks that are done stay; the same command continues"
 
 Image = Annotated[
     str,
@@ -122,7 +125,8 @@ def run(output: PlannedOutput, part: Part, timeout: Timeout = None, as_json: AsJ
     number, n_parts = parse_part(part)
     _find_work_folder(output)
     seconds = TIMEOUT if timeout is None else timeout
-    planned = blockwise.run_part(output, number, n_parts, timeout=seconds, progress=StageProgress(by_lines=True))
+    with advising(CONTINUE):
+        planned = blockwise.run_part(output, number, n_parts, timeout=seconds, progress=StageProgress(by_lines=True))
     sentence = f"all {planned.n_blocks} blocks are done; next: flowseg blocks finish {output}"
     _report(planned, "run", output, sentence, as_json=as_json)
 

@@ -101,7 +101,7 @@ class Job:
         written: dict[str, LargeArray] = {}
         for name, array in (large or {}).items():
             written[name] = records.write_large(self.large_path(stage, index, name), array)
-        about = About(self._digest, stage, index, written)
+        about = About(self._digest, stage, index, large=written)
         records.write_arrays(self.record_path(stage, index), about, arrays)
 
     def read_record(self, stage: str, index: int) -> dict[str, Array]:

@@ -10,7 +10,7 @@ import json
 import zipfile
 import zlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -64,11 +64,15 @@ class LargeArray:
 
 @dataclass(frozen=True)
 class About:
-    """What a record is of. ``plan`` is the digest of the run's plan, ``large`` has the large arrays by name."""
+    """What a record is of, and the names of its arrays.
+
+    ``plan`` is the digest of the run's plan, ``large`` has the large arrays by name.
+    """
 
     plan: str
     stage: str
     index: int
+    arrays: tuple[str, ...] = ()
     large: Mapping[str, LargeArray] = field(default_factory=dict)
     schema: int = SCHEMA
 
@@ -107,7 +111,7 @@ def write_arrays(path: Path, about: About, arrays: Mapping[str, Array]) -> None:
         _check_plain(name, array)
     if ABOUT in arrays:
         raise ValueError(f"arrays must not have the name {ABOUT!r}, which describes the record.")
-    text = json.dumps(asdict(about), sort_keys=True).encode("ascii")
+    text = json.dumps(asdict(replace(about, arrays=tuple(arrays))), sort_keys=True).encode("ascii")
     members = {ABOUT: np.frombuffer(text, dtype=np.uint8), **arrays}
 
     def write(beside: Path) -> None:
@@ -153,9 +157,8 @@ def read_arrays(path: Path) -> tuple[About, dict[str, Array]]:
     arrays: dict[str, Array] = {}
     with zipfile.ZipFile(path) as archive:
         about = _about_of(archive, path)
-        for name in archive.namelist():
-            arrays[name.removesuffix(".npy")] = _member(archive, name)
-    del arrays[ABOUT]
+        for name in about.arrays:
+            arrays[name] = _member(archive, f"{name}.npy")
     return about, arrays
 
 
@@ -177,12 +180,16 @@ def _about_of(archive: zipfile.ZipFile, path: Path) -> About:
         raise ValueError(
             f"{path} must be a record of schema {SCHEMA}, which flowseg {__version__} continues; got schema {schema!r}."
         )
-    return _as_about(document)
+    about = _as_about(document)
+    if archive.namelist() != [f"{name}.npy" for name in (ABOUT, *about.arrays)]:
+        raise EOFError(f"{path} has other arrays than it states")
+    return about
 
 
 def _as_about(document: Any) -> About:
+    arrays = tuple(map(str, document["arrays"]))
     large = {str(name): LargeArray(int(d["n_bytes"]), int(d["crc32"])) for name, d in document["large"].items()}
-    return About(str(document["plan"]), str(document["stage"]), int(document["index"]), large)
+    return About(str(document["plan"]), str(document["stage"]), int(document["index"]), arrays, large)
 
 
 def is_whole(path: Path, large: LargeArray) -> bool:

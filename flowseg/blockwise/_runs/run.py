@@ -52,7 +52,7 @@ def run_stages(
             for stage in stages:
                 n, left = tasks_left(job, stages, stage.name)
                 shown.begin(stage.name, n, n - len(left))
-                runner.run_stage(stage.name, left, shown.advance)
+                runner.run_stage(stage, left, shown.advance)
     finally:
         shown.end()
 

@@ -19,7 +19,7 @@ from flowseg import __version__
 from flowseg._system.optional import need
 from flowseg.blockwise._runs.job import Job, shared_job
 from flowseg.blockwise._runs.plan import PLAN_NAME
-from flowseg.blockwise._runs.stage import StagesOf, find_stage
+from flowseg.blockwise._runs.stage import Stage, StagesOf
 from flowseg.blockwise._runs.tasks import run_task
 
 # Packages of the extra "large" that tasks need.
@@ -94,7 +94,7 @@ class ClientRunner:
             self._client.cancel(list(self._futures.values()))
         self._futures.clear()
 
-    def run_stage(self, stage: str, indices: Iterable[int], advance: Callable[[], None]) -> None:
+    def run_stage(self, stage: Stage, indices: Iterable[int], advance: Callable[[], None]) -> None:
         """Do tasks of a stage, in any order; ``advance`` is called after each."""
         todo = iter(indices)
         ahead = max(AHEAD * sum(self._client.nthreads().values()), LEAST_AHEAD)
@@ -110,8 +110,9 @@ class ClientRunner:
                 attempts[index] = attempts.get(index, 1) + 1
                 if attempts[index] > MOST_ATTEMPTS:
                     raise ChildProcessError(
-                        f"block {index} of stage {stage} must be done by a worker of the client; all that began it "
-                        "were lost. If their memory ran out, fewer threads per worker or smaller blocks take less."
+                        f"block {index} of stage {stage.name} must be done by a worker of the client; all that were "
+                        "given it were lost. If their memory ran out, fewer threads per worker or smaller blocks "
+                        "take less."
                     )
                 self._submit(stage, index, ended)
             else:
@@ -119,21 +120,20 @@ class ClientRunner:
                 advance()
                 self._submit_next(stage, todo, 1, ended)
 
-    def _submit_next(self, stage: str, todo: Iterator[int], n: int, ended: SimpleQueue[tuple[int, Any]]) -> None:
+    def _submit_next(self, stage: Stage, todo: Iterator[int], n: int, ended: SimpleQueue[tuple[int, Any]]) -> None:
         for _, index in zip(range(n), todo, strict=False):
             self._submit(stage, index, ended)
 
-    def _submit(self, stage: str, index: int, ended: SimpleQueue[tuple[int, Any]]) -> None:
-        uses_network = find_stage(self._stages_of(self._job.plan), stage).uses_network
-        resource = NETWORK_RESOURCE if uses_network else OTHER_RESOURCE
+    def _submit(self, stage: Stage, index: int, ended: SimpleQueue[tuple[int, Any]]) -> None:
+        resource = NETWORK_RESOURCE if stage.uses_network else OTHER_RESOURCE
         future = self._client.submit(
             run_on_worker,
             str(self._job.folder),
             __version__,
             self._stages_of,
-            stage,
+            stage.name,
             index,
-            key=f"flowseg-{stage}-{index}-{uuid4().hex}",
+            key=f"flowseg-{stage.name}-{index}-{uuid4().hex}",
             pure=False,
             resources={resource: 1} if resource in self._resources else None,
         )

@@ -21,7 +21,7 @@ from types import TracebackType
 from flowseg import _checks
 from flowseg.blockwise._runs.job import Job
 from flowseg.blockwise._runs.runners.messages import Assigned, Start, as_exception, read_report, to_line
-from flowseg.blockwise._runs.stage import StagesOf
+from flowseg.blockwise._runs.stage import Stage, StagesOf
 
 # A worker process imports from the same places as this one.
 PROGRAM = (
@@ -89,7 +89,8 @@ class _Worker:
 class WorkerProcesses:
     """Worker processes for the tasks of a run: ``with WorkerProcesses(job, stages_of, 4) as processes: ...``.
 
-    They are started as tasks come, and stay from one stage to the next. The end of the block ends them at once.
+    They are started as tasks come, and stay from one stage to the next, but for those that have a network in memory and
+    need it no more. The end of the block ends them at once.
 
     Parameters
     ----------
@@ -108,6 +109,7 @@ class WorkerProcesses:
         self._messages: SimpleQueue[tuple[_Worker, bytes]] = SimpleQueue()
         self._workers: list[_Worker] = []
         self._n_failed_starts = 0
+        self._had_network = False
 
     def __enter__(self) -> WorkerProcesses:
         return self
@@ -115,10 +117,9 @@ class WorkerProcesses:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        while self._workers:
-            self._workers.pop().close()
+        self._end_all()
 
-    def run_stage(self, stage: str, indices: Iterable[int], advance: Callable[[], None]) -> None:
+    def run_stage(self, stage: Stage, indices: Iterable[int], advance: Callable[[], None]) -> None:
         """Do tasks of a stage, in any order; ``advance`` is called after each.
 
         Raises
@@ -129,10 +130,13 @@ class WorkerProcesses:
             What a task raised, with a note that names the task.
         """
         todo = deque(indices)
+        if todo and self._had_network and not stage.uses_network:  # the network takes memory in every process
+            self._end_all()
+        self._had_network = stage.uses_network
         attempts: Counter[int] = Counter()
         left = len(todo)
         while left:
-            self._assign(stage, todo)
+            self._assign(stage.name, todo)
             worker, line = self._receive()
             task = worker.task
             if not line:
@@ -151,6 +155,12 @@ class WorkerProcesses:
                 left -= 1
                 advance()
             worker.task, worker.is_ready, self._n_failed_starts = None, True, 0
+
+    def _end_all(self) -> None:
+        """End all processes, which are idle or of no use any more."""
+        while self._workers:
+            self._workers.pop().close()
+        self._messages = SimpleQueue()
 
     def _assign(self, stage: str, todo: deque[int]) -> None:
         """Give every idle process a task, and start processes for the other tasks."""

@@ -33,21 +33,32 @@ def main() -> None:
     suppress_startup_messages()
     lines: SimpleQueue[bytes] = SimpleQueue()
     threading.Thread(target=_listen, args=(sys.stdin.buffer, lines), daemon=True).start()
-    with os.fdopen(os.dup(1), "wb", buffering=0) as out:
-        os.dup2(2, 1)  # output of libraries is no report
-        try:
-            start = read_start(lines.get())
-            module, name = start.stages_of
-            stages_of = getattr(importlib.import_module(module), name)
-            job = open_job(Path(start.folder), n_threads=start.n_threads)
-            stages = stages_of(job.plan)
-            out.write(to_line(Report()))
-            while True:
-                task = read_assigned(lines.get())
-                run_task(job, stages, task.stage, task.index)
-                out.write(to_line(Report()))
-        except BaseException as error:  # noqa: BLE001 (it is raised where the run was started)
-            out.write(to_line(Report(describe_failure(error))))
+    out = os.dup(1)
+    os.dup2(2, 1)  # output of libraries is no report
+    try:
+        start = read_start(lines.get())
+        module, name = start.stages_of
+        stages_of = getattr(importlib.import_module(module), name)
+        job = open_job(Path(start.folder), n_threads=start.n_threads)
+        stages = stages_of(job.plan)
+        _send(out, Report())
+        while True:
+            task = read_assigned(lines.get())
+            run_task(job, stages, task.stage, task.index)
+            _send(out, Report())
+    except BaseException as error:  # noqa: BLE001 (it is raised where the run was started)
+        _send(out, Report(describe_failure(error)))
+        os._exit(0)  # at once: a thread reads from standard input, which Python cannot wait for
+
+
+def _send(out: int, report: Report) -> None:
+    """Send a report; end the process if nobody reads it."""
+    line = to_line(report)
+    try:
+        while line:
+            line = line[os.write(out, line) :]
+    except OSError:
+        os._exit(ORPHANED)
 
 
 def _listen(stream: BinaryIO, lines: SimpleQueue[bytes]) -> None:

@@ -192,7 +192,15 @@ class _Preparation:
             how = ESTIMATE_BOUNDED
         given = None if self.diameter is None or isinstance(self.diameter, str) else (float(self.diameter),)
         kind = type(self.segmenter).__name__
-        return Plan(image, os.path.abspath(self.output), kind, digest, (("diameter", how),), self.block_size, given)
+        return Plan(
+            image,
+            os.path.abspath(self.output),
+            kind,
+            digest,
+            (("diameter", how), ("grid", tuple(self.pipeline.fitted.grid))),
+            self.block_size,
+            given,
+        )
 
     def prepare(self, folder: Path) -> None:
         """Put the model and the places of image and output into a work folder."""

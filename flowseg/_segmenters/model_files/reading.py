@@ -11,6 +11,7 @@ from flowseg import _checks
 from flowseg._intensities import DEFAULT
 from flowseg._nets.safetensors_header import damaged, read_metadata
 from flowseg._nets.sizes import Sizes, read_sizes, scale_factor
+from flowseg._nets.tiles import Grid
 from flowseg._segmenters.fitted import Fitted, FixedParameters
 from flowseg._segmenters.fitting.new_network import find_grid, make_network
 from flowseg._segmenters.model_files.document_checks import CUSTOM_NETWORK, METADATA_KEY, check_document, naming
@@ -77,7 +78,6 @@ def read_fitted(
     crop_size: int,
 ) -> Fitted:
     """Return what the segmenter of a file has learned; the network is built after the size of the file is checked."""
-    learned, diameter = document["learned"], document["learned"]["diameter"]
     check_size(path, fixed)
     network = make_network(fixed, prediction, seed=0, crop_size=crop_size)
     read_weights(path, network)
@@ -85,7 +85,22 @@ def read_fitted(
     from flowseg._nets.network_copies import forget_training
 
     forget_training(network)
-    grid = find_grid(fixed, network)
+    return read_learned(document, path, fixed, prediction, network, find_grid(fixed, network))
+
+
+def read_learned(
+    document: dict[str, Any],
+    path: str | os.PathLike[str],
+    fixed: FixedParameters,
+    prediction: PredictionSettings,
+    network: Any,
+    grid: Grid,
+) -> Fitted:
+    """Return what the segmenter of a file has learned, with a network whose weights have been read.
+
+    Without a network, None, outputs that are there can still be decoded.
+    """
+    learned, diameter = document["learned"], document["learned"]["diameter"]
     with naming(path, "what was learned"):
         sizes = read_sizes(learned.get("sizes"))
         least_sharpness = read_least_sharpness(learned)

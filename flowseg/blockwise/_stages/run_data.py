@@ -5,14 +5,15 @@ from __future__ import annotations
 import string
 from collections.abc import Callable
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flowseg._images import scaled_shape
 from flowseg._intensities import Limits
-from flowseg._segmenters.loading import load_segmenter
+from flowseg._nets.tiles import Grid
+from flowseg._segmenters.loading import load_decoder, load_segmenter
 from flowseg._segmenters.pipeline import Pipeline, pipeline_of
 from flowseg.blockwise._regions import Block, BlockGrid
 from flowseg.blockwise._runs.job import Job
@@ -71,13 +72,14 @@ class RunData:
 
     @cached_property
     def pipeline(self) -> Pipeline:
-        """The segmenter's way from images to masks."""
-        return pipeline_of(load_segmenter(self.job.folder / MODEL_NAME))
+        """The segmenter's way from images to masks, without its network: most tasks need no Keras."""
+        step, margin = self._setting("grid")
+        return load_decoder(self.job.folder / MODEL_NAME, Grid(step, margin))
 
     @cached_property
     def runner(self) -> NetworkRunner:
         """The network."""
-        return self.pipeline.runner
+        return pipeline_of(load_segmenter(self.job.folder / MODEL_NAME)).runner
 
     @cached_property
     def limits(self) -> Limits | None:
@@ -87,8 +89,11 @@ class RunData:
     @property
     def estimates(self) -> str | None:
         """How diameters are estimated, if they are: `ESTIMATE` or `ESTIMATE_BOUNDED`."""
-        how = dict(self.job.plan.settings)["diameter"]
+        how = self._setting("diameter")
         return how if isinstance(how, str) else None
+
+    def _setting(self, name: str) -> Any:
+        return dict(self.job.plan.settings)[name]
 
     def size_of_pass(self, number: int) -> float | None:
         """Return the diameter of objects that a pass of the network is made for; None: there is no such pass."""

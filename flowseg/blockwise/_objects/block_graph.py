@@ -192,10 +192,12 @@ def _corners(around: _Surroundings, n: int) -> tuple[NDArray[np.int32], NDArray[
     for offset in product((-1, 0, 1), repeat=3):
         if offset <= (0, 0, 0) or np.count_nonzero(offset) < 2:
             continue
-        slices = (tuple(_shifted(sign * o) for o in offset) for sign in (-1, 1))
-        a, b = (around.image[part].ravel().astype(np.int64) for part in slices)
-        touch = (a > 0) & (b > 0) & (a != b) & (a <= n)  # the block before a contact reports it
-        found.append(np.unique(np.minimum(a, b)[touch] << 32 | np.maximum(a, b)[touch]))
+        a, b = (around.image[tuple(_shifted(sign * o) for o in offset)] for sign in (-1, 1))
+        touch = a != b  # few pixels: the others are looked at where this is so
+        touch &= a > 0
+        first, second = a[touch].astype(np.int64), b[touch].astype(np.int64)
+        mine = (second > 0) & (first <= n)  # the block before a contact reports it
+        found.append(np.unique(np.minimum(first, second)[mine] << 32 | np.maximum(first, second)[mine]))
     keys = np.unique(np.concatenate(found))
     return (keys >> 32).astype(np.int32), _second(keys & 0xFFFFFFFF, n, around.pixels)
 

@@ -19,7 +19,7 @@ from flowseg.blockwise._objects.boundary_graph import (
     final_labels,
     merge_interiors,
 )
-from flowseg.blockwise._objects.decoder import ReadFragments, ReadOutputs, Record
+from flowseg.blockwise._objects.decoder import LargeArrays, ReadFlows, ReadFragments, ReadOutputs, Record
 from flowseg.blockwise._objects.windows import ObjectWindows
 from flowseg.blockwise._regions import BlockGrid
 
@@ -42,11 +42,11 @@ class BoundaryDecoder:
     distance: float
     min_size: int
 
-    def find_fragments(self, index: int, read: ReadOutputs) -> tuple[Record, NDArray[np.int32]]:
+    def find_fragments(self, index: int, read: ReadOutputs) -> tuple[Record, LargeArrays]:
         """Return the graph of a block, and its label image of fragments."""
         block = self.grid[index]
         graph, fragments = boundary_graph_of_block(read(block)[np.newaxis], self.grid, block)
-        return graph.as_arrays(), fragments
+        return graph.as_arrays(), {"fragments": fragments}
 
     def merge(self, records: Sequence[Record]) -> Record:
         """Return the components of the interior."""
@@ -57,7 +57,7 @@ class BoundaryDecoder:
         """True: sizes are known after the expansion."""
         return True
 
-    def check(self, merged: Record, index: int, fragments: ReadFragments, read: ReadOutputs) -> Record:  # noqa: ARG002
+    def check(self, merged: Record, index: int, fragments: ReadFragments, flows: ReadFlows) -> Record:  # noqa: ARG002
         """Return the pixels in a block of each object."""
         numbers, pixels = count_pixels(self._expand(merged, index, fragments))
         return {"numbers": numbers, "pixels": pixels}

@@ -7,7 +7,7 @@ larger of one block and of the box of one object, with some 30 bytes more for ea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,12 +18,10 @@ from flowseg._flows.logit_sums import mean_logits
 from flowseg._labels.components import Components, renumber
 from flowseg._segmenters.learned_decoding.find_objects import Decoding, score_objects
 from flowseg._segmenters.learned_decoding.object_table import Table
+from flowseg.blockwise._objects.decoder import ReadFlows
 from flowseg.blockwise._objects.merge import Objects
 from flowseg.blockwise._objects.windows import ObjectWindows, box_of, intersection
 from flowseg.blockwise._regions import Block
-
-# Returns the flows in a box of the image, float32, shape (ndim, *box.shape).
-ReadFlows = Callable[[Block], NDArray[np.float32]]
 
 
 def owned_objects(objects: Objects, windows: ObjectWindows, index: int) -> NDArray[np.int64]:

@@ -14,8 +14,14 @@ from flowseg.blockwise._regions import Block, BlockGrid
 # The arrays of a record, by name; each has the dtype that it was written with.
 Record = dict[str, NDArray[Any]]
 
+# Large arrays of a block, by name.
+LargeArrays = dict[str, NDArray[Any]]
+
 # Returns the outputs in a box of the image, shape (rows, columns, n_outputs).
 ReadOutputs = Callable[[Block], NDArray[np.float32]]
+
+# Returns the flows in a box of the image, float32, shape (ndim, *box.shape).
+ReadFlows = Callable[[Block], NDArray[np.float32]]
 
 # Returns the label image of the fragments of a block, given its index.
 ReadFragments = Callable[[int], NDArray[np.int32]]
@@ -32,8 +38,8 @@ class BlockDecoder(Protocol):
     def grid(self) -> BlockGrid:
         """The blocks."""
 
-    def find_fragments(self, index: int, read: ReadOutputs) -> tuple[Record, NDArray[np.int32]]:
-        """Return what lies in a block, and its label image of fragments."""
+    def find_fragments(self, index: int, read: ReadOutputs) -> tuple[Record, LargeArrays]:
+        """Return what lies in a block, and its large arrays: "fragments", a label image, and perhaps "flows"."""
 
     def merge(self, records: Sequence[Record]) -> Record:
         """Return the objects of the image from the fragments of all blocks."""
@@ -42,7 +48,7 @@ class BlockDecoder(Protocol):
     def needs_check(self) -> bool:
         """Whether objects have to be looked at before they are numbered."""
 
-    def check(self, merged: Record, index: int, fragments: ReadFragments, read: ReadOutputs) -> Record:
+    def check(self, merged: Record, index: int, fragments: ReadFragments, flows: ReadFlows) -> Record:
         """Return what decides whether the objects of a block stay."""
 
     def number(self, merged: Record, checks: Sequence[Record]) -> tuple[Record, Table]:

@@ -13,10 +13,10 @@ from flowseg._segmenters.learned_decoding.find_objects import Decoding
 from flowseg._segmenters.learned_decoding.object_table import Table
 from flowseg.blockwise._objects.block_graph import MARGIN, BlockGraph, graph_of_block
 from flowseg.blockwise._objects.checks import errors_of_block, final_numbers
-from flowseg.blockwise._objects.decoder import ReadFragments, ReadOutputs, Record
+from flowseg.blockwise._objects.decoder import LargeArrays, ReadFlows, ReadFragments, ReadOutputs, Record
 from flowseg.blockwise._objects.merge import Objects, merge_blocks
 from flowseg.blockwise._objects.windows import ObjectWindows
-from flowseg.blockwise._regions import Block, BlockGrid
+from flowseg.blockwise._regions import BlockGrid
 from flowseg.blockwise._stages.tile_outputs import as_planes
 
 # Components of flows in the outputs of a network for images.
@@ -33,18 +33,25 @@ class FlowDecoder:
         The blocks.
     decoding : Decoding
         Thresholds and scores.
+    keep_flows : bool
+        Whether to keep the flows of a block for the check, where it takes long to read them again: they are scaled.
     """
 
     grid: BlockGrid
     decoding: Decoding
+    keep_flows: bool = False
 
-    def find_fragments(self, index: int, read: ReadOutputs) -> tuple[Record, NDArray[np.int32]]:
-        """Return the graph of a block, and its label image of fragments."""
+    def find_fragments(self, index: int, read: ReadOutputs) -> tuple[Record, LargeArrays]:
+        """Return the graph of a block, its label image of fragments, and perhaps its flows."""
         block = self.grid[index]
-        flows, cellprob = as_planes(read(block.window(MARGIN, self.grid.shape)), N_FLOWS)
+        window = block.window(MARGIN, self.grid.shape)
+        flows, cellprob = as_planes(read(window), N_FLOWS)
         threshold = self.decoding.thresholds.cellprob_threshold
         graph, fragments = graph_of_block(flows, cellprob, self.grid, block, threshold)
-        return graph.as_arrays(), fragments
+        large: LargeArrays = {"fragments": fragments}
+        if self.keep_flows and self.needs_check:
+            large["flows"] = flows[(slice(None), *block.inside(window))]
+        return graph.as_arrays(), large
 
     def merge(self, records: Sequence[Record]) -> Record:
         """Return the objects before the flow check."""
@@ -56,18 +63,14 @@ class FlowDecoder:
         """Whether flow errors are needed: for the flow check, or for scores."""
         return self.decoding.thresholds.flow_threshold is not None or self.decoding.calibration is not None
 
-    def check(self, merged: Record, index: int, fragments: ReadFragments, read: ReadOutputs) -> Record:
+    def check(self, merged: Record, index: int, fragments: ReadFragments, flows: ReadFlows) -> Record:
         """Return the flow errors of the objects that a block owns."""
         objects = Objects(**_typed(merged))
         chosen = np.ones(objects.n, dtype=bool)
         if self.decoding.calibration is None:
             chosen = ~objects.touches_border(self.grid.shape)
-
-        def read_flows(box: Block) -> NDArray[np.float32]:
-            return as_planes(read(box), N_FLOWS)[0]
-
         windows = ObjectWindows(objects, self.grid, fragments)
-        numbers, errors = errors_of_block(objects, windows, index, read_flows, chosen)
+        numbers, errors = errors_of_block(objects, windows, index, flows, chosen)
         return {"numbers": numbers, "errors": errors}
 
     def number(self, merged: Record, checks: Sequence[Record]) -> tuple[Record, Table]:

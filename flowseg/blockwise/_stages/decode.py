@@ -9,9 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowseg.blockwise._objects.decoder import BlockDecoder, Record
+from flowseg.blockwise._objects.flow_decoder import N_FLOWS
+from flowseg.blockwise._objects.windows import intersection
 from flowseg.blockwise._regions import Block
 from flowseg.blockwise._runs.job import Job
 from flowseg.blockwise._stages.run_data import RunData
+from flowseg.blockwise._stages.tile_outputs import as_planes
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,22 @@ class Decoding:
             raise ValueError("there are no outputs to decode.")
         return data.outputs_reader(number)
 
+    def read_flows(self, data: RunData) -> Callable[[Block], NDArray[np.float32]]:
+        """Return the function that reads flows in a box of the image: as kept by blocks, or else from the outputs."""
+        outputs, number = self.read_outputs(data), self.find_pass(data)
+
+        def read(box: Block) -> NDArray[np.float32]:
+            if number is None or not data.is_scaled(number):
+                return as_planes(outputs(box), N_FLOWS)[0]
+            window = np.empty((N_FLOWS, *box.shape), dtype=np.float32)
+            for block in data.grid.touched(box):
+                common = intersection(block, box)
+                kept = data.job.read_large(self.fragments, block.index, "flows")
+                window[(slice(None), *common.inside(box))] = kept[(slice(None), *common.inside(block))]
+            return window
+
+        return read
+
     def read_merged(self, job: Job) -> Record:
         """Return the merged objects; read once per process."""
         return job.keep(self.merge, lambda: job.read_record(self.merge, 0))
@@ -92,8 +111,8 @@ class FragmentsStage:
     def run(self, job: Job, index: int) -> None:
         """Find the fragments of one block."""
         data = RunData.of(job)
-        record, fragments = self.decoding.decoder(data).find_fragments(index, self.decoding.read_outputs(data))
-        job.write_record(self.name, index, record, {"fragments": fragments})
+        record, large = self.decoding.decoder(data).find_fragments(index, self.decoding.read_outputs(data))
+        job.write_record(self.name, index, record, large)
 
 
 @dataclass(frozen=True)
@@ -142,7 +161,7 @@ class CheckStage:
         """Check the objects of one block."""
         data, decoding = RunData.of(job), self.decoding
         merged, fragments = decoding.read_merged(job), decoding.read_fragments(job)
-        checked = decoding.decoder(data).check(merged, index, fragments, decoding.read_outputs(data))
+        checked = decoding.decoder(data).check(merged, index, fragments, decoding.read_flows(data))
         job.write_record(self.name, index, checked)
 
 

@@ -19,8 +19,14 @@ from flowseg.blockwise._stages.run_data import RunData
 def _final_decoder(data: RunData) -> BlockDecoder:
     codec, learned = data.pipeline.settings.codec, data.pipeline.fitted.decoding
     if isinstance(codec, FlowCodec):
-        return FlowDecoder(data.grid, replace(learned, thresholds=codec.thresholds(learned)))
+        return FlowDecoder(
+            data.grid, replace(learned, thresholds=codec.thresholds(learned)), _is_scaled(data, data.last_pass())
+        )
     return _boundary_decoder(data, data.last_pass())
+
+
+def _is_scaled(data: RunData, number: int | None) -> bool:
+    return number is not None and data.is_scaled(number)
 
 
 def _boundary_decoder(data: RunData, number: int | None) -> BlockDecoder:
@@ -43,7 +49,7 @@ def decoding_for_size(number: int) -> Decoding:
         codec = data.pipeline.settings.codec
         if isinstance(codec, FlowCodec):
             plain = replace(codec.given.resolve(Thresholds()), score_threshold=None)
-            return FlowDecoder(data.grid, LearnedDecoding(plain))
+            return FlowDecoder(data.grid, LearnedDecoding(plain), _is_scaled(data, number))
         return _boundary_decoder(data, number)
 
     return Decoding(f"-{string.ascii_lowercase[number]}", decoder, find_pass)

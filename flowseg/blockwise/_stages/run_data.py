@@ -120,6 +120,10 @@ class RunData:
         subject = "diameters must be" if number == 0 else "the estimated diameter of an image must be"
         return self.pipeline.scale_factor(size, subject)
 
+    def is_scaled(self, number: int) -> bool:
+        """Return whether the network sees the image at another size in a pass."""
+        return scaled_shape(self.shape, self.factor(number)) != self.shape
+
     def seen_size(self, number: int) -> float:
         """Return the diameter of objects that a pass sees at the working diameter, as its factor has it."""
         return self.pipeline.fitted.sizes.working / self.factor(number)

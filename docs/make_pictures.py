@@ -14,6 +14,9 @@ from skimage.measure import label
 
 import flowseg
 from flowseg import plot, synthetic
+from flowseg.blockwise._objects.block_graph import MARGIN, graph_of_block
+from flowseg.blockwise._objects.merge import merge_blocks
+from flowseg.blockwise._regions import BlockGrid
 
 # Standard deviation of the error, smooth over a pixel, that stands for a network's: flows have length 1.
 PREDICTION_ERROR = 0.3
@@ -29,6 +32,7 @@ def draw_all(folder: Path) -> None:
     _draw_eight_bits(folder, masks)
     _draw_lightness(folder)
     _draw_losses(folder)
+    _draw_seams(folder)
 
 
 def _show(folder: Path, name: str, panels: list[tuple[str, np.ndarray]]) -> None:
@@ -104,3 +108,74 @@ def _draw_losses(folder: Path) -> None:
     ax.legend(fontsize=8)
     figure.savefig(folder / "losses.png", dpi=110)
     plt.close(figure)
+
+
+def _draw_seams(folder: Path) -> None:
+    """The same flows, segmented block by block in two ways: objects merged where they touch, and exact blocks."""
+    _, masks = synthetic.cells((160, 160), 48, rng=3)
+    rng = np.random.default_rng(0)
+    error = np.stack([gaussian_filter(rng.standard_normal(masks.shape), 1) for _ in range(2)])
+    flows = (flowseg.masks_to_flows(masks) + error * (PREDICTION_ERROR / error.std())).astype(np.float32)
+    cellprob = np.where(masks > 0, 5.0, -5.0).astype(np.float32)
+    panels = [
+        ("blocks by themselves", _segment_alone(flows, cellprob)),
+        ("merged where parts touch", _merge_touching(_segment_alone(flows, cellprob))),
+        ("exact blocks", _segment_exactly(flows, cellprob)),
+    ]
+    shown = [(title, _with_seams(plot.mask_colors(found))) for title, found in panels]
+    _show(folder, "seams", shown)
+
+
+# Side of the blocks in the picture, in pixels.
+BLOCK = 40
+
+
+def _blocks(shape: tuple[int, int]) -> list[tuple[slice, slice]]:
+    starts = [(row, column) for row in range(0, shape[0], BLOCK) for column in range(0, shape[1], BLOCK)]
+    return [(slice(row, row + BLOCK), slice(column, column + BLOCK)) for row, column in starts]
+
+
+def _segment_alone(flows: np.ndarray, cellprob: np.ndarray) -> np.ndarray:
+    found = np.zeros(cellprob.shape, dtype=np.int32)
+    for part in _blocks(cellprob.shape):
+        inside = flowseg.flows_to_masks(flows[(slice(None), *part)], cellprob[part], flow_threshold=None)
+        found[part] = np.where(inside > 0, inside + found.max(), 0)
+    return found
+
+
+def _merge_touching(found: np.ndarray) -> np.ndarray:
+    """Give objects of two blocks one label if half of the smaller one's pixels at the seam touch the other."""
+    merged = found.copy()
+    for axis in (0, 1):
+        turned = np.moveaxis(merged, axis, 0)
+        for seam in range(BLOCK, turned.shape[0], BLOCK):
+            before, after = turned[seam - 1].copy(), turned[seam].copy()
+            for pair in np.unique(np.stack([before, after])[:, (before > 0) & (after > 0)], axis=1).T:
+                touching = np.count_nonzero((before == pair[0]) & (after == pair[1]))
+                if 2 * touching >= min(np.count_nonzero(before == pair[0]), np.count_nonzero(after == pair[1])):
+                    merged[merged == turned[seam][after == pair[1]][0]] = turned[seam - 1][before == pair[0]][0]
+    return merged
+
+
+def _segment_exactly(flows: np.ndarray, cellprob: np.ndarray) -> np.ndarray:
+    grid = BlockGrid((1, *cellprob.shape), (1, BLOCK, BLOCK))
+    graphs, fragments = [], []
+    for index in range(grid.n):
+        _, *window = grid[index].window(MARGIN, grid.shape).slices
+        parts = np.ascontiguousarray(flows[:, None, window[0], window[1]])
+        graph, of_block = graph_of_block(
+            parts, np.ascontiguousarray(cellprob[None, window[0], window[1]]), grid, grid[index], 0.0
+        )
+        graphs.append(graph)
+        fragments.append(of_block)
+    objects = merge_blocks(graphs, grid, min_size=15)
+    found = np.zeros(grid.shape, dtype=np.int32)
+    for index in range(grid.n):
+        found[grid[index].slices] = objects.of_block(index)[fragments[index]]
+    return found[0]
+
+
+def _with_seams(picture: np.ndarray) -> np.ndarray:
+    shown = picture.copy()
+    shown[BLOCK::BLOCK, ::4] = shown[::4, BLOCK::BLOCK] = 255
+    return shown

@@ -1,4 +1,4 @@
-from . import datasets, io, metrics, plot, synthetic
+from . import blockwise, datasets, io, metrics, plot, synthetic
 from ._flows.decoding import flows_to_masks
 from ._flows.flow_check import flow_errors
 from ._flows.following import follow_flows
@@ -22,6 +22,7 @@ __version__: str
 __all__ = [
     "BoundarySegmenter",
     "FlowSegmenter",
+    "blockwise",
     "boundary_loss",
     "build_resunet",
     "build_unet",

@@ -11,7 +11,7 @@ import pytest
 
 import flowseg
 
-SUBMODULES = ("datasets", "io", "metrics", "plot", "synthetic")
+SUBMODULES = ("blockwise", "datasets", "io", "metrics", "plot", "synthetic")
 
 
 def public_things():

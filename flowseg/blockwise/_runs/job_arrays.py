@@ -45,12 +45,25 @@ def run_part(
     stages : callable, optional
         A function that returns the stages of a plan.
 
+    Returns
+    -------
+    plan : Plan
+        The plan of the run.
+
     Raises
     ------
     FileNotFoundError
         If no run is planned for the output.
     ValueError
         If there is no such part, or another version of flowseg planned the run.
+
+    Examples
+    --------
+    >>> import flowseg
+    >>> image = flowseg.datasets.nuclei().images[0]
+    >>> segmenter = flowseg.FlowSegmenter.from_pretrained("nuclei")
+    >>> planned = flowseg.blockwise.plan(segmenter, image, "part.ome.zarr")
+    >>> done = flowseg.blockwise.run_part("part.ome.zarr", 1, 1)
     """
     part, n_parts = check_part(part, n_parts)
     timeout = as_number(timeout, "timeout", low=0, open_low=True)
@@ -71,6 +84,11 @@ def finish(output: str | os.PathLike[str], *, keep: bool = False, stages: Stages
     stages : callable, optional
         A function that returns the stages of a plan.
 
+    Returns
+    -------
+    plan : Plan
+        The plan of the run.
+
     Raises
     ------
     FileNotFoundError
@@ -79,6 +97,16 @@ def finish(output: str | os.PathLike[str], *, keep: bool = False, stages: Stages
         If tasks are left.
     BlockingIOError
         If another process holds the work folder.
+
+    Examples
+    --------
+    >>> import flowseg
+    >>> image = flowseg.datasets.nuclei().images[0]
+    >>> segmenter = flowseg.FlowSegmenter.from_pretrained("nuclei")
+    >>> planned = flowseg.blockwise.plan(segmenter, image, "done.ome.zarr")
+    >>> done = flowseg.blockwise.run_part("done.ome.zarr", 1, 1)
+    >>> flowseg.blockwise.finish("done.ome.zarr").n_blocks
+    1
     """
     folder = work_folder_of(output)
     job = open_job(folder)

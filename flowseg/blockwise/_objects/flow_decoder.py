@@ -33,10 +33,13 @@ class FlowDecoder:
         The blocks.
     decoding : Decoding
         Thresholds and scores.
+    describes_all : bool
+        Whether flow errors are for a table of all objects, not only for the flow check.
     """
 
     grid: BlockGrid
     decoding: Decoding
+    describes_all: bool = False
 
     def find_fragments(self, index: int, read: ReadOutputs) -> tuple[Record, NDArray[np.int32]]:
         """Return the graph of a block, and its label image of fragments."""
@@ -53,14 +56,14 @@ class FlowDecoder:
 
     @property
     def needs_check(self) -> bool:
-        """Whether flow errors are needed: for the flow check, or for scores."""
-        return self.decoding.thresholds.flow_threshold is not None or self.decoding.calibration is not None
+        """Whether flow errors are needed: for the flow check, for scores, or for the table."""
+        return self.describes_all or self.decoding.thresholds.flow_threshold is not None or self.decoding.calibration is not None
 
     def check(self, merged: Record, index: int, fragments: ReadFragments, read: ReadOutputs) -> Record:
         """Return the flow errors of the objects that a block owns."""
         objects = Objects(**_typed(merged))
         chosen = np.ones(objects.n, dtype=bool)
-        if self.decoding.calibration is None:
+        if self.decoding.calibration is None and not self.describes_all:
             chosen = ~objects.touches_border(self.grid.shape)
 
         def read_flows(box: Block) -> NDArray[np.float32]:

@@ -19,7 +19,7 @@ from flowseg.blockwise._stages.run_data import RunData
 def _final_decoder(data: RunData) -> BlockDecoder:
     codec, learned = data.pipeline.settings.codec, data.pipeline.fitted.decoding
     if isinstance(codec, FlowCodec):
-        return FlowDecoder(data.grid, replace(learned, thresholds=codec.thresholds(learned)))
+        return FlowDecoder(data.grid, replace(learned, thresholds=codec.thresholds(learned)), describes_all=True)
     return _boundary_decoder(data, data.last_pass())
 
 

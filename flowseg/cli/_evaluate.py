@@ -114,7 +114,7 @@ def _compare_one(files: Files, reading: Reading, only_2d: bool) -> Compared:
         )
     predicted = leave_out_ignored(true, predicted)
     overlaps = find_overlaps(true, predicted)
-    scores = score_image(files.name, true, predicted, overlaps)
+    scores = score_image(files.name, overlaps)
     return Compared(scores, true, predicted, overlaps, image)
 
 

@@ -57,7 +57,11 @@ class FlowDecoder:
     @property
     def needs_check(self) -> bool:
         """Whether flow errors are needed: for the flow check, for scores, or for the table."""
-        return self.describes_all or self.decoding.thresholds.flow_threshold is not None or self.decoding.calibration is not None
+        return (
+            self.describes_all
+            or self.decoding.thresholds.flow_threshold is not None
+            or self.decoding.calibration is not None
+        )
 
     def check(self, merged: Record, index: int, fragments: ReadFragments, read: ReadOutputs) -> Record:
         """Return the flow errors of the objects that a block owns."""

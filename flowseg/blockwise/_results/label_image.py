@@ -106,9 +106,7 @@ class LabelImage:
             yield ObjectWindow((top, left), np.where(shown, labels, 0), index)
 
 
-def open_label_image(
-    location: Path | str, selection: Selection = ALL, *, block_size: int | None = None
-) -> LabelImage:
+def open_label_image(location: Path | str, selection: Selection = ALL, *, block_size: int | None = None) -> LabelImage:
     """Open a label image of any size: an OME-Zarr, or a file that `flowseg.io.read_image` reads.
 
     Raises
@@ -120,4 +118,3 @@ def open_label_image(
     if source.dtype.kind not in "iu":
         raise TypeError(f"{source.location} must hold integers to be labels; it has {source.dtype}.")
     return LabelImage(source, block_size)
-

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flowseg import _checks
-from flowseg._labels.measure import Table, measure
+from flowseg._labels.measure import Table, is_in_micrometers, measure
 from flowseg.blockwise._results.label_image import LabelImage, ObjectWindow
 from flowseg.blockwise._stores.source import Source
 
 
 def measure_blocks(
-    labels: LabelImage, image: Source | None = None, *, spacing: tuple[float, float] | None = None
+    labels: LabelImage,
+    image: Source | None = None,
+    objects: Mapping[str, NDArray[Any]] | None = None,
+    *,
+    spacing: tuple[float, float] | None = None,
 ) -> Table:
     """Return what `measure` returns for the whole image.
 
@@ -27,6 +32,8 @@ def measure_blocks(
         Label image.
     image : Source, optional
         Image for the columns of intensity.
+    objects : mapping of str to ndarray, optional
+        Columns to add, in the order of labels.
     spacing : (float, float), optional
         Height and width of a pixel in micrometers.
 
@@ -49,7 +56,13 @@ def measure_blocks(
             table[name][window.index] = column
         _place(table, labels, window)
     positions = labels.positions.columns(spacing)
-    return {name: positions[name] if "centroid" in name else column for name, column in table.items()}
+    table |= {name: column for name, column in positions.items() if name.startswith("centroid")}
+    in_pixels = {name: column for name, column in table.items() if not is_in_micrometers(name)}
+    return {**in_pixels, **_new(objects, table), **table}
+
+
+def _new(objects: Mapping[str, NDArray[Any]] | None, table: Table) -> Table:
+    return {name: column for name, column in (objects or {}).items() if name not in table}
 
 
 def _place(table: Table, labels: LabelImage, window: ObjectWindow) -> None:

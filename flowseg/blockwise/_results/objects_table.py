@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import csv
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from flowseg._labels.measure import Table
 from flowseg.blockwise._results.positions import Positions
+from flowseg.io._tables import ROWS_PER_PART
 
 # Endings of the name of an output that the name of its table is without.
 ZARR_SUFFIXES = (".ome.zarr", ".zarr")
@@ -53,3 +58,26 @@ def make_objects_table(
     return {**table, "diameter": diameters, **{k: v for k, v in described.items() if k not in table}} | {
         "touches_border": described.get("touches_border", border)
     }
+
+
+def read_objects_table(path: Path) -> Table:
+    """Return a table of objects that `flowseg.io.write_table` wrote as CSV, one column per name."""
+    with open(path, newline="", encoding="utf-8") as file:
+        rows = csv.reader(file)
+        names = next(rows)
+        parts = [np.array(part) for part in iter(lambda: list(islice(rows, ROWS_PER_PART)), [])]
+    columns = [[_numbers(part[:, k]) for part in parts] for k in range(len(names))]
+    return {
+        name: np.concatenate(column) if column else np.zeros(0, dtype=np.int64)
+        for name, column in zip(names, columns, strict=True)
+    }
+
+
+def _numbers(texts: NDArray[np.str_]) -> NDArray[Any]:
+    """Return truth values, integers or floats, as the texts are."""
+    if np.isin(texts, ("True", "False")).all():
+        return np.asarray(texts == "True")
+    try:
+        return texts.astype(np.int64)
+    except ValueError:
+        return texts.astype(np.float64)

@@ -93,9 +93,7 @@ def join_positions(parts: Iterable[Positions]) -> Positions:
         labels[starts],
         np.add.reduceat(np.concatenate([part.areas for part in every])[order], starts),
         np.add.reduceat(np.concatenate([part.sums for part in every])[order], starts),
-        np.concatenate(
-            [np.minimum.reduceat(boxes[:, :2], starts), np.maximum.reduceat(boxes[:, 2:], starts)], axis=1
-        ),
+        np.concatenate([np.minimum.reduceat(boxes[:, :2], starts), np.maximum.reduceat(boxes[:, 2:], starts)], axis=1),
     )
 
 

@@ -49,7 +49,7 @@ def masks():
 
 @pytest.fixture(scope="module")
 def scores(masks):
-    return [score_image(f"image {k}", a, b, find_overlaps(a, b)) for k, (a, b) in enumerate(masks)]
+    return [score_image(f"image {k}", find_overlaps(a, b)) for k, (a, b) in enumerate(masks)]
 
 
 def test_summary_agrees_with_metrics(masks, scores):
@@ -225,7 +225,7 @@ def test_all_parts_are_used():
 
 def compare(name, true, predicted, image):
     overlaps = find_overlaps(true, predicted)
-    return Compared(score_image(name, true, predicted, overlaps), true, predicted, overlaps, image)
+    return Compared(score_image(name, overlaps), true, predicted, overlaps, image)
 
 
 class Page(HTMLParser):

@@ -51,7 +51,7 @@ def write(path, with_images):
         if k == 1:
             found[found == 4] = 3
         overlaps = find_overlaps(true, found)
-        scores = score_image(name, true, found, overlaps)
+        scores = score_image(name, overlaps)
         compared.append(Compared(scores, true, found, overlaps, image if with_images else None))
     write_page(path, iter(compared), len(NAMES), "found against <i>true</i>")
     return path.as_uri()

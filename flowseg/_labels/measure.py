@@ -109,3 +109,8 @@ def _measure_micrometers(numbered: NDArray[Any], size: NDArray[np.float64], tabl
         base, dash, axis = name.partition("-")
         columns[f"{base}{AREA_SUFFIX if base == 'area' else LENGTH_SUFFIX}{dash}{axis}"] = values
     return columns
+
+
+def is_in_micrometers(column: str) -> bool:
+    """Return whether a column depends on the size of a pixel."""
+    return column.partition("-")[0].endswith((LENGTH_SUFFIX, AREA_SUFFIX))

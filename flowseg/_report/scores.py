@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from flowseg import metrics
 from flowseg._labels.overlaps import Overlaps, assign, exceeds
 from flowseg._report.bootstrap import CONFIDENCE, RESAMPLES, bootstrap
+from flowseg.metrics._jaccard import jaccard_of_overlaps
 
 # IoU from 0.5 to 0.95 in steps of 0.05, as in the COCO challenge: those of the curve.
 IOU_THRESHOLDS = tuple(k / 20 for k in range(10, 20))
@@ -35,8 +36,8 @@ class ImageScores:
     merges: int
 
 
-def score_image(name: str, true: NDArray[Any], predicted: NDArray[Any], overlaps: Overlaps) -> ImageScores:
-    """Compare the masks of one image, given their overlaps."""
+def score_image(name: str, overlaps: Overlaps) -> ImageScores:
+    """Compare the masks of one image by their overlaps."""
     n_true, n_predicted = overlaps.true_labels.size, overlaps.predicted_labels.size
     chosen = [assign(overlaps, threshold) for threshold in IOU_THRESHOLDS]
     counts = [(pairs.size, n_predicted - pairs.size, n_true - pairs.size) for pairs in chosen]
@@ -45,7 +46,7 @@ def score_image(name: str, true: NDArray[Any], predicted: NDArray[Any], overlaps
         name=name,
         counts=np.array(counts, dtype=np.int64),
         iou_sum=float(overlaps.iou[chosen[0]].sum()),
-        jaccard=metrics.aggregated_jaccard(true, predicted),
+        jaccard=jaccard_of_overlaps(overlaps),
         splits=int(np.sum(per_true > 1)),
         merges=int(np.sum(per_predicted > 1)),
     )

@@ -13,6 +13,7 @@ from flowseg._segmenters.boundary import BoundarySegmenter
 from flowseg._segmenters.flow import FlowSegmenter
 from flowseg._segmenters.inputs import Diameter, as_diameters
 from flowseg._segmenters.pipeline import Pipeline, pipeline_of
+from flowseg.blockwise._results.objects_table import check_no_table
 from flowseg.blockwise._runs.job import holding_job, remove_work_folder, start_job, work_folder_of
 from flowseg.blockwise._runs.plan import ImageIdentity, Plan
 from flowseg.blockwise._runs.run import run_stages
@@ -60,8 +61,9 @@ def segment(
         Image of shape (rows, columns) or (rows, columns, n_channels): an OME-Zarr, a tiled or pyramidal TIFF file, any
         other file that `flowseg.io.read_image` reads, or an array. One that only this process has is copied to disk.
     output : path
-        OME-Zarr that is written: a new one, or that of the image, to which labels are added. State is kept in the
-        folder ``output`` with ``.blocks`` after its name, which is removed at the end.
+        OME-Zarr that is written: a new one, or that of the image, to which labels are added. A table of the objects is
+        written beside it: ``a.csv`` for ``a.ome.zarr``, and ``a_objects.csv`` for ``a_masks.ome.zarr``. State is kept
+        in the folder ``output`` with ``.blocks`` after its name, which is removed at the end.
     block_size : int, optional
         Height and width of a block in pixels, at least 64; 2048 by default. The masks do not depend on it, the memory
         does: see Notes.
@@ -85,7 +87,7 @@ def segment(
     TypeError, ValueError
         If an argument is invalid, or a run that is to be resumed had another model, image or option.
     FileExistsError
-        If the output exists, or an unfinished run of it and ``resume`` is False.
+        If the output or the table exists, or an unfinished run of it and ``resume`` is False.
     OSError
         If the disk is full or a file has vanished. What is done by then is kept, and can be resumed.
 
@@ -204,6 +206,7 @@ class _Preparation:
 
     def prepare(self, folder: Path) -> None:
         """Put the model and the places of image and output into a work folder."""
+        check_no_table(self.output)
         model = Path(self._saved.name) / MODEL_NAME
         (folder / MODEL_NAME).write_bytes(model.read_bytes())
         source: Source = self.source

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 import typer
 from numpy.typing import NDArray
@@ -19,9 +20,12 @@ from flowseg.cli._batch.result_names import name_results
 from flowseg.cli._shared.errors import FAULTS, sentence_of
 from flowseg.cli._shared.find_inputs import find_masks_with_masks, find_partners
 from flowseg.cli._shared.image_reading import Reading, make_reading
+from flowseg.cli._shared.large_images import LARGE_PIXELS, MEGAPIXEL, check_extra, has_large_labels
 from flowseg.cli._shared.options import READ, WRITE, AsJson, Axes, Channel, Plane, Scene, Time
 from flowseg.cli._shared.output_file import check_output_file
 from flowseg.cli._shared.terminal import print_json, print_lines, print_message
+
+Result = TypeVar("Result")
 
 
 class Files(NamedTuple):
@@ -54,7 +58,8 @@ def evaluate(
 
     Average precision is TP / (TP + FP + FN) at an overlap (IoU) of 0.5 to 0.9: over all objects together (pooled), and
     as the mean over the images. Intervals are from a bootstrap over images. The report is one page, which any browser
-    opens without a network connection. **--channel**, **--z** and the like select what it shows of the images. Example:
+    opens without a network connection. Images of more than 64 megapixels are compared block by block, to the same
+    scores, but not shown in a report. **--channel**, **--z** and the like select what it shows of the images. Example:
 
     flowseg evaluate masks results --images images --report report.html
     """
@@ -81,16 +86,16 @@ def _find_files(true: str, predicted: str, images: str | None) -> list[Files]:
 def _run_comparison(files: list[Files], reading: Reading, report: Path | None, title: str) -> list[ImageScores]:
     """Return the scores of all images; write the report if it is wanted."""
     if report is None:
-        return [one.scores for one in _compare(files, reading)]
-    return write_page(report, _compare(files, reading, only_2d=True), len(files), title)
+        return list(_compare(files, _score_one))
+    return write_page(report, _compare(files, partial(_compare_one, reading)), len(files), title)
 
 
-def _compare(files: list[Files], reading: Reading, *, only_2d: bool = False) -> Iterator[Compared]:
+def _compare(files: list[Files], compare: Callable[[Files], Result]) -> Iterator[Result]:
     """Yield one image after the other; if any cannot be compared, name all of those and exit: there are no scores."""
     n_failed = 0
     for one in bar(files, "comparing"):
         try:
-            compared = _compare_one(one, reading, only_2d)
+            compared = compare(one)
         except FAULTS as error:
             n_failed += 1
             print_message(sentence_of(error))
@@ -101,11 +106,33 @@ def _compare(files: list[Files], reading: Reading, *, only_2d: bool = False) -> 
         raise typer.Exit(1)
 
 
-def _compare_one(files: Files, reading: Reading, only_2d: bool) -> Compared:
+def _score_one(files: Files) -> ImageScores:
+    """Return the scores of an image, of a large one block by block."""
+    if not has_large_labels(files.true) and not has_large_labels(files.predicted):
+        return score_image(files.name, find_overlaps(*_read_masks(files)))
+    check_extra(files.true)
+    from flowseg.blockwise._results.compare_blocks import overlaps_of_blocks
+    from flowseg.blockwise._results.label_image import open_label_image
+
+    return score_image(files.name, overlaps_of_blocks(open_label_image(files.true), open_label_image(files.predicted)))
+
+
+def _read_masks(files: Files) -> tuple[NDArray[Any], NDArray[Any]]:
     true, predicted = _read(files.true, io.read_masks), _read(files.predicted, io.read_masks)
     if predicted.shape != true.shape:
         raise ValueError(f"{files.predicted} must have the shape of {files.true}, {true.shape}; got {predicted.shape}.")
-    if only_2d and true.ndim != 2:
+    return true, predicted
+
+
+def _compare_one(reading: Reading, files: Files) -> Compared:
+    """Return an image for the report."""
+    if has_large_labels(files.true):
+        raise ValueError(
+            f"--report is for images of up to {LARGE_PIXELS // MEGAPIXEL} megapixels, which a browser can show; "
+            f"{files.true} has more."
+        )
+    true, predicted = _read_masks(files)
+    if true.ndim != 2:
         raise ValueError(f"{files.true} must be 2-D (rows, columns) to be shown in a report; got shape {true.shape}.")
     image = None if files.image is None else _read(files.image, reading.read)
     if image is not None and image.shape[:2] != true.shape:
@@ -114,8 +141,7 @@ def _compare_one(files: Files, reading: Reading, only_2d: bool) -> Compared:
         )
     predicted = leave_out_ignored(true, predicted)
     overlaps = find_overlaps(true, predicted)
-    scores = score_image(files.name, true, predicted, overlaps)
-    return Compared(scores, true, predicted, overlaps, image)
+    return Compared(score_image(files.name, overlaps), true, predicted, overlaps, image)
 
 
 def _read(file: Path, reader: Callable[[Path], NDArray[Any]]) -> NDArray[Any]:

@@ -13,7 +13,7 @@ import typer
 from numpy.typing import NDArray
 
 from flowseg import _checks, io
-from flowseg._labels.measure import AREA_SUFFIX, LENGTH_SUFFIX
+from flowseg._labels.measure import is_in_micrometers
 from flowseg._labels.measure import measure as measure_objects
 from flowseg._system.bars import bar
 from flowseg._system.optional import need
@@ -22,6 +22,7 @@ from flowseg.cli._batch.report import report_failures
 from flowseg.cli._batch.result_names import name_results
 from flowseg.cli._shared.find_inputs import find_masks, find_masks_with_images
 from flowseg.cli._shared.image_reading import Reading, make_reading
+from flowseg.cli._shared.large_images import check_extra, has_large_labels
 from flowseg.cli._shared.options import WRITE, AsJson, Axes, Channel, FileWorkers, MasksArgument, Plane, Scene, Time
 from flowseg.cli._shared.output_file import check_output_file
 from flowseg.cli._shared.swapped_inputs import check_not_swapped
@@ -53,7 +54,8 @@ def measure(
     """Measure the objects of label images into one table: size, position, shape, and intensity if images are given.
 
     One row per object; the first column, file, names the label image. Lengths and areas are in pixels and, where a
-    file holds the size of its pixels, in micrometers as well (area_um2, perimeter_um, ...). Example:
+    file holds the size of its pixels, in micrometers as well (area_um2, perimeter_um, ...). Label images of more than
+    64 megapixels are read block by block; the numbers are the same. Example:
 
     flowseg measure results images --output objects.csv
     """
@@ -113,19 +115,35 @@ class Measurement:
             results = [*bar(measured, "measuring", total=len(pairs))]
         return [(str(pair[0]), result.reason) for pair, result in results if isinstance(result, Failure)]
 
-    def read(self, pair: Pair) -> Loaded:
-        """Read masks, image, and the size of a pixel, which either file may hold."""
+    def read(self, pair: Pair) -> Loaded | Pair:
+        """Read masks, image, and the size of a pixel, which either file may hold; large ones are read later."""
         masks, image = pair
-        size = io.read_pixel_size(masks)
-        if size is None and image is not None:
-            size = self.reading.read_pixel_size(image)
+        if has_large_labels(masks):
+            check_extra(masks)
+            return pair
         # A picture without color keeps three channels, for the columns of the pictures in color.
         pixels = None if image is None else self.reading.read(image, keep_color=True)
-        return Loaded(io.read_masks(masks), pixels, size)
+        return Loaded(io.read_masks(masks), pixels, self._pixel_size(pair))
 
-    def make(self, _: Pair, loaded: Loaded) -> Table:
+    def _pixel_size(self, pair: Pair) -> tuple[float, float] | None:
+        masks, image = pair
+        size = io.read_pixel_size(masks)
+        return self.reading.read_pixel_size(image) if size is None and image is not None else size
+
+    def make(self, _: Pair, loaded: Loaded | Pair) -> Table:
         """Measure the objects."""
-        return measure_objects(loaded.masks, loaded.image, spacing=loaded.pixel_size)
+        if isinstance(loaded, Loaded):
+            return measure_objects(loaded.masks, loaded.image, spacing=loaded.pixel_size)
+        return self._measure_blocks(loaded)
+
+    def _measure_blocks(self, pair: Pair) -> Table:
+        from flowseg.blockwise._results.label_image import open_label_image
+        from flowseg.blockwise._results.measure_blocks import measure_blocks
+        from flowseg.blockwise._stores.open_source import open_source
+
+        masks, image = pair
+        source = None if image is None else open_source(image, self.reading, keep_color=True)
+        return measure_blocks(open_label_image(masks), source, spacing=self._pixel_size(pair))
 
     def keep(self, pair: Pair, table: Table) -> int:
         """Keep the table; return the number of objects."""
@@ -147,7 +165,7 @@ class Measurement:
 
 def _in_pixels(table: Table) -> list[str]:
     """Return the columns that do not depend on the size of a pixel."""
-    return [name for name in table if not name.partition("-")[0].endswith((LENGTH_SUFFIX, AREA_SUFFIX))]
+    return [name for name in table if not is_in_micrometers(name)]
 
 
 def _column(table: Table, name: str) -> NDArray[Any]:

@@ -13,6 +13,7 @@ from flowseg.cli._batch.plan import Batch, find_earlier_results, make_tasks, pla
 from flowseg.cli._batch.report import count_done, report_batch
 from flowseg.cli._batch.run import run_batch
 from flowseg.cli._batch.run_record import describe_run
+from flowseg.cli._predict_large import find_large_images, plan_large
 from flowseg.cli._predict_options import ALSO
 from flowseg.cli._predict_stacks import ALL, check_kinds, parse_planes
 from flowseg.cli._predict_stages import Prediction
@@ -58,6 +59,7 @@ def predict(
     resume: Resume = False,
     overwrite: Overwrite = False,
     workers: FileWorkers = None,
+    blocks: options.Blocks = None,
     as_json: AsJson = False,
 ) -> None:
     """Segment images: writes NAME_masks.tif and NAME_overlay.png for each.
@@ -70,6 +72,9 @@ def predict(
 
     **--z all** or **--t all** segments every plane or time point of a stack by itself and writes one stack of masks, in
     which no label occurs in two planes; tables get a column for the plane.
+
+    Images of more than 64 megapixels are segmented block by block, to the same masks (**--blocks** for any image): the
+    results are NAME_masks.ome.zarr, NAME_objects.csv and a small NAME_overlay.png, with geojson and parquet on request.
 
     If a file fails, the others are still segmented, and the command names it at the end. The file flowseg-run.jsonl in
     the output folder records model, options and inputs.
@@ -93,11 +98,13 @@ def predict(
     snapshot = take_snapshot(file)
     recorded = [*parameters, *vars(reading).items(), ("diameter", size), ("also", ",".join(kinds))]
     run = describe_run("predict", snapshot, [*recorded, *((axis, ALL) for axis in stack_axis.lower())])
-    tasks = make_tasks(files, output, kinds)
+    large = find_large_images(files, reading, kinds, stack_axis, blocks)
+    tasks = plan_large(make_tasks(files, output, kinds), output, kinds, large)
     batch = plan_batch(output, run, tasks, resume=resume, overwrite=overwrite, workers=workers)
     segmenter = load_model(file, [*parameters, ("workers", workers)])
     snapshot.check()
-    prediction = Prediction(segmenter, reading, size, kinds, output, stack_axis, batch.notes)
+    names = frozenset(task.name for task in tasks if task.sources[-1] in large)
+    prediction = Prediction(segmenter, reading, size, kinds, output, stack_axis, batch.notes, names, workers)
     prediction.check()
     stages = Stages(prediction.read, prediction.run_network, prediction.make_results, prediction.write)
     run_batch(batch, stages, "segmenting", partial(_read_masks, batch) if COCO in kinds else None)

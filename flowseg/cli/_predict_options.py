@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from flowseg.cli._shared.options import READ, SEGMENT, WRITE
+from flowseg.cli._shared.large_images import LARGE_PIXELS, MEGAPIXEL
+from flowseg.cli._shared.options import READ, RUN, SEGMENT, WRITE
 from flowseg.io._results import COCO, complete_kinds
 
 # Kinds of results that can be written beside the masks.
@@ -84,6 +85,15 @@ TestTimeAugmentation = Annotated[
         "--tta",
         help="Test-time augmentation: mean over the image rotated and flipped, a little better, eight times slower.",
         rich_help_panel=SEGMENT,
+    ),
+]
+Blocks = Annotated[
+    bool | None,
+    typer.Option(
+        "--blocks/--no-blocks",
+        help="Segment block by block, with memory for a block at a time, or the whole image at once; the masks are the "
+        f"same.  [default: blocks for images of more than {LARGE_PIXELS // MEGAPIXEL} megapixels]",
+        rich_help_panel=RUN,
     ),
 ]
 Plane = Annotated[

@@ -16,6 +16,7 @@ from flowseg._segmenters.inputs import Diameter, is_constant
 from flowseg._segmenters.noise_check import NoiseCheck
 from flowseg._segmenters.pipeline import Pipeline, pipeline_of
 from flowseg.cli._batch.plan import Task
+from flowseg.cli._predict_large import LargeImage, LargePrediction
 from flowseg.cli._predict_stacks import Stack, StackMasks, open_stack, segment_stack, write_stack
 from flowseg.cli._shared.image_reading import Reading
 from flowseg.cli._shared.models import check_channels
@@ -55,6 +56,8 @@ class Prediction:
     folder: Path  # output folder
     stack_axis: str  # Z or T: segment every plane along it; '': take one image
     notes: dict[str, str]  # sentences about results, by the name of the task
+    large: frozenset[str] = frozenset()  # names of the tasks that are done block by block
+    workers: int | None = None
     constant: list[bool] = field(default_factory=list)  # of every image or plane, whether it is constant
 
     @cached_property
@@ -68,9 +71,15 @@ class Prediction:
         if "flows" in self.kinds and not self.pipeline.has_flows:
             raise ValueError(f"--also flows is not for a {type(self.segmenter).__name__}, which makes none.")
 
-    def read(self, task: Task) -> Loaded | Stack:
+    @cached_property
+    def _block_wise(self) -> LargePrediction:
+        return LargePrediction(self.segmenter, self.reading, self.diameter, self.kinds, self.folder, self.workers)
+
+    def read(self, task: Task) -> Loaded | Stack | LargeImage:
         """Read an image, or open a stack."""
         (file,) = task.sources
+        if task.name in self.large:
+            return LargeImage(file, task.name)
         if self.stack_axis:
             return open_stack(file, self.reading, self.stack_axis)
         return Loaded(self._read(file, self.reading), self.reading.read_pixel_size(file))
@@ -81,8 +90,10 @@ class Prediction:
         check_channels(file, image, self.segmenter)
         return image
 
-    def run_network(self, loaded: Loaded | Stack) -> Predicted | StackMasks:
+    def run_network(self, loaded: Loaded | Stack | LargeImage) -> Predicted | StackMasks | LargeImage:
         """Return the outputs of the network; of a stack the masks, as outputs of all planes do not fit in memory."""
+        if isinstance(loaded, LargeImage):
+            return self._block_wise.segment(loaded)
         if isinstance(loaded, Stack):
             noise = self.pipeline.noise_check()
             masks = segment_stack(loaded, partial(self._segment_plane, noise))
@@ -101,8 +112,12 @@ class Prediction:
         noise.look(image, result.masks, predicted.outputs.unpadded)
         return result.masks, measure(result.masks, image, result.objects) if TABLES & {*self.kinds} else None
 
-    def make_results(self, task: Task, predicted: Predicted | StackMasks) -> Result | StackMasks:
+    def make_results(
+        self, task: Task, predicted: Predicted | StackMasks | LargeImage
+    ) -> Result | StackMasks | LargeImage:
         """Decode the outputs, and note what is suspicious about the results."""
+        if isinstance(predicted, LargeImage):
+            return predicted
         if isinstance(predicted, StackMasks):
             self._add_note(task, predicted.note)
             return predicted
@@ -127,8 +142,10 @@ class Prediction:
             flows = np.concatenate([cellprob[np.newaxis], vectors])
         return Result(masks, predicted.loaded.image, objects, flows, predicted.loaded.pixel_size)
 
-    def write(self, task: Task, result: Result | StackMasks) -> int:
+    def write(self, task: Task, result: Result | StackMasks | LargeImage) -> int:
         """Write all files; return the number of objects."""
+        if isinstance(result, LargeImage):
+            return self._block_wise.write(result)
         if isinstance(result, StackMasks):
             return write_stack(self.folder, task.name, self.kinds, result)
         write_results(self.folder, task.name, self.kinds, result)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -146,9 +146,23 @@ def write_geojson(path: StrPath, masks: ArrayLike) -> None:
     """
     if Path(path).suffix.lower() not in (".geojson", ".json"):
         raise ValueError(f"path must end in .geojson or .json; got {path}.")
-    features = [_feature(*item) for item in objects_of(masks)]
-    text = json.dumps({"type": "FeatureCollection", "features": features})
-    files.write_atomically(Path(path), lambda beside: beside.write_text(text, encoding="utf-8"))
+    write_objects(Path(path), objects_of(masks))
+
+
+def write_objects(path: Path, objects: Iterable[tuple[int, tuple[int, int], NDArray[np.bool_]]]) -> None:
+    """Write objects as polygons, atomically, one after the other.
+
+    Objects are the label, the first row and column of the box, and the mask in the box, as `objects_of` yields them.
+    """
+
+    def write(beside: Path) -> None:
+        with open(beside, "w", encoding="utf-8") as file:
+            file.write('{"type": "FeatureCollection", "features": [')
+            for k, item in enumerate(objects):
+                file.write(", " * (k > 0) + json.dumps(_feature(*item)))
+            file.write("]}")
+
+    files.write_atomically(path, write)
 
 
 def _feature(label: int, corner: tuple[int, int], mask: NDArray[np.bool_]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from flowseg._system.optional import need
 # Kind of result -> ending of its file's name, after the image's name.
 ENDINGS = {
     "tif": "_masks.tif",
+    "zarr": "_masks.ome.zarr",  # of images larger than memory
     "overlay": "_overlay.png",
     "png": "_masks.png",
     "roi": "_rois.zip",
@@ -28,6 +29,7 @@ ENDINGS = {
     "flows": "_flows.tif",
     "flow_picture": "_flows.png",
 }
+LABEL_KINDS = ("tif", "zarr")
 # One file for all images.
 COCO, COCO_NAME = "coco", "coco.json"
 # Kinds that need an optional package.
@@ -73,7 +75,7 @@ def result_file(folder: Path, name: str, kind: str) -> Path:
 
 def result_files(folder: Path, name: str, kinds: Sequence[str] = tuple(ENDINGS)) -> tuple[Path, ...]:
     """Return the files of several kinds, label images last; by default all that any command could have made."""
-    ordered = sorted((kind for kind in kinds if kind in ENDINGS), key=lambda kind: kind == "tif")
+    ordered = sorted((kind for kind in kinds if kind in ENDINGS), key=lambda kind: kind in LABEL_KINDS)
     return tuple(result_file(folder, name, kind) for kind in ordered)
 
 

@@ -16,6 +16,11 @@ from flowseg._system.optional import need
 
 StrPath = str | os.PathLike[str]
 
+# Rows of a CSV that are Python objects at a time: some 50 MB.
+ROWS_PER_PART = 1 << 16
+# Rows of a group in Parquet, the default of Arrow.
+ROWS_PER_GROUP = 1 << 20
+
 
 def write_table(path: StrPath, table: Mapping[str, ArrayLike]) -> None:
     """Write a table of measurements as CSV or Parquet.
@@ -49,13 +54,19 @@ def write_table(path: StrPath, table: Mapping[str, ArrayLike]) -> None:
         files.write_atomically(Path(path), lambda beside: _write_csv(beside, columns))
     elif suffix == ".parquet":
         arrow, parquet = need("pyarrow", "formats"), need("pyarrow.parquet", "formats")
-        files.write_atomically(Path(path), lambda beside: parquet.write_table(arrow.table(columns), beside))
+        files.write_atomically(
+            Path(path),
+            lambda beside: parquet.write_table(arrow.table(columns), beside, row_group_size=ROWS_PER_GROUP),
+        )
     else:
         raise ValueError(f"path must end in .csv or .parquet; got {path}.")
 
 
 def _write_csv(path: Path, columns: Table) -> None:
+    n_rows = max((column.size for column in columns.values()), default=0)
     with open(path, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(columns)
-        writer.writerows(zip(*(column.tolist() for column in columns.values()), strict=True))
+        for start in range(0, n_rows, ROWS_PER_PART):
+            part = slice(start, start + ROWS_PER_PART)
+            writer.writerows(zip(*(column[part].tolist() for column in columns.values()), strict=True))

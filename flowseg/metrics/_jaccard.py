@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from flowseg._labels.overlaps import find_overlaps
+from flowseg._labels.overlaps import Overlaps, find_overlaps
 from flowseg.metrics._matching import ratio
 
 
@@ -40,7 +40,11 @@ def aggregated_jaccard(true: ArrayLike, predicted: ArrayLike) -> float:
     >>> metrics.aggregated_jaccard(np.array([[1, 1, 0, 2]]), np.array([[1, 1, 3, 0]]))
     0.5
     """
-    overlaps = find_overlaps(true, predicted)
+    return jaccard_of_overlaps(find_overlaps(true, predicted))
+
+
+def jaccard_of_overlaps(overlaps: Overlaps) -> float:
+    """Return the aggregated Jaccard index of two label images from their overlaps."""
     n_true, n_predicted = overlaps.true_labels.size, overlaps.predicted_labels.size
     if n_true == 0 or n_predicted == 0:
         return ratio(0, n_true + n_predicted, 0)

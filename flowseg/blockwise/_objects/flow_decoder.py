@@ -35,11 +35,14 @@ class FlowDecoder:
         Thresholds and scores.
     keep_flows : bool
         Whether to keep the flows of a block for the check, where it takes long to read them again: they are scaled.
+    describes_all : bool
+        Whether flow errors are for a table of all objects, not only for the flow check.
     """
 
     grid: BlockGrid
     decoding: Decoding
     keep_flows: bool = False
+    describes_all: bool = False
 
     def find_fragments(self, index: int, read: ReadOutputs) -> tuple[Record, LargeArrays]:
         """Return the graph of a block, its label image of fragments, and perhaps its flows."""
@@ -60,14 +63,18 @@ class FlowDecoder:
 
     @property
     def needs_check(self) -> bool:
-        """Whether flow errors are needed: for the flow check, or for scores."""
-        return self.decoding.thresholds.flow_threshold is not None or self.decoding.calibration is not None
+        """Whether flow errors are needed: for the flow check, for scores, or for the table."""
+        return (
+            self.describes_all
+            or self.decoding.thresholds.flow_threshold is not None
+            or self.decoding.calibration is not None
+        )
 
     def check(self, merged: Record, index: int, fragments: ReadFragments, flows: ReadFlows) -> Record:
         """Return the flow errors of the objects that a block owns."""
         objects = Objects(**_typed(merged))
         chosen = np.ones(objects.n, dtype=bool)
-        if self.decoding.calibration is None:
+        if self.decoding.calibration is None and not self.describes_all:
             chosen = ~objects.touches_border(self.grid.shape)
         windows = ObjectWindows(objects, self.grid, fragments)
         numbers, errors = errors_of_block(objects, windows, index, flows, chosen)

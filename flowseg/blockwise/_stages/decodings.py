@@ -19,9 +19,8 @@ from flowseg.blockwise._stages.run_data import RunData
 def _final_decoder(data: RunData) -> BlockDecoder:
     codec, learned = data.pipeline.settings.codec, data.pipeline.fitted.decoding
     if isinstance(codec, FlowCodec):
-        return FlowDecoder(
-            data.grid, replace(learned, thresholds=codec.thresholds(learned)), _is_scaled(data, data.last_pass())
-        )
+        in_effect = replace(learned, thresholds=codec.thresholds(learned))
+        return FlowDecoder(data.grid, in_effect, _is_scaled(data, data.last_pass()), describes_all=True)
     return _boundary_decoder(data, data.last_pass())
 
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import string
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flowseg import io
 from flowseg.blockwise._regions import BlockGrid
+from flowseg.blockwise._results.objects_table import make_objects_table, table_path
+from flowseg.blockwise._results.positions import join_positions, positions_in, positions_of_record
 from flowseg.blockwise._runs.job import Job
-from flowseg.blockwise._stages.decode import Decoding
+from flowseg.blockwise._stages.decode import Decoding, table_of
 from flowseg.blockwise._stages.decodings import FINAL
 from flowseg.blockwise._stages.run_data import RunData
 
@@ -32,15 +36,16 @@ class LabelsStage:
         return RunData.of(job).grid.n
 
     def run(self, job: Job, index: int) -> None:
-        """Write the labels of one block; a block without objects is left out of the store."""
+        """Write the labels of one block, and record positions; a block without objects is left out of the store."""
         data, decoding = RunData.of(job), self.decoding
-        block = data.grid[index]
+        block, positions = data.grid[index], join_positions([])
         if decoding.find_pass(data) is not None:
             merged, numbers = decoding.read_merged(job), decoding.read_numbers(job)
             labels = decoding.decoder(data).label(merged, numbers, index, decoding.read_fragments(job))
             _, rows, columns = block.slices
             data.labels.write_block(0, rows, columns, labels[0])
-        job.write_record(self.name, index, {})
+            positions = positions_in(labels[0], (rows.start, columns.start))
+        job.write_record(self.name, index, positions.as_arrays())
 
 
 @dataclass(frozen=True)
@@ -78,9 +83,15 @@ class LevelStage:
 
 
 def complete_labels(job: Job) -> zarr.Array:
-    """Write the metadata of the labels of a run that is done, and return them."""
+    """Write the table of objects and the metadata of the labels of a run that is done, and return the labels."""
     data = RunData.of(job)
-    n_objects = 0
+    stage, described = LabelsStage(FINAL), {}
     if FINAL.find_pass(data) is not None:
-        n_objects = FINAL.read_numbers(job)["table-label"].size
-    return data.labels.finish(n_objects)
+        described = table_of(FINAL.read_numbers(job))
+    positions = join_positions(
+        positions_of_record(job.read_record(stage.name, index)) for index in range(stage.count(job))
+    )
+    size = data.labels.pixel_size
+    table = make_objects_table(described, positions, data.shape, None if size is None else size.in_micrometers())
+    io.write_table(table_path(Path(job.plan.output)), table)
+    return data.labels.finish(positions.n)

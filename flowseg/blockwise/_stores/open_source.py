@@ -19,6 +19,7 @@ def open_source(
     selection: Selection = ALL,
     *,
     n_channels: int | None = None,
+    keep_color: bool = False,
     pixel_size: PixelSize | None = None,
     storage_options: StorageOptions | None = None,
 ) -> Source:
@@ -34,6 +35,8 @@ def open_source(
     n_channels : int, optional
         Channels that the image must have; by default any number. Of a color picture whose channels are equal
         everywhere one is kept, as in `flowseg.io.read_image`, unless this is above 1.
+    keep_color : bool
+        Whether all channels of such a picture are kept.
     pixel_size : PixelSize, optional
         Size of a pixel of an array, or one that replaces the size in the file.
     storage_options : dict, optional
@@ -46,7 +49,7 @@ def open_source(
     InvalidFileError, FileNotFoundError, TypeError, ValueError
         If it is no image, has axes that are unknown or more than an image has, or other channels than expected.
     """
-    source = _open(image, selection, (n_channels or 1) > 1, pixel_size, storage_options)
+    source = _open(image, selection, keep_color or (n_channels or 1) > 1, pixel_size, storage_options)
     if n_channels is not None and source.shape[2] != n_channels:
         source.close()
         raise ValueError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -55,3 +56,15 @@ def holding_output(folder: Path, command: str, option: str = "--output", places:
                 with holding(lock, command, target):  # left by a run that was killed: removed
                     pass
         yield
+
+
+def remove_result(file: Path) -> None:
+    """Remove a file, or an OME-Zarr with the state of the run that made it; a link is removed, not its target."""
+    if not file.is_dir() or file.is_symlink():
+        file.unlink(missing_ok=True)
+        return
+    from flowseg.blockwise._runs.job import work_folder_of
+
+    for folder in (work_folder_of(file), file):
+        if folder.exists():
+            shutil.rmtree(folder)

@@ -14,7 +14,7 @@ from flowseg.cli._batch.output_folder import check_output_folder
 from flowseg.cli._batch.result_names import name_results
 from flowseg.cli._batch.resume import compare_runs, find_finished
 from flowseg.cli._batch.run_record import RECORD_NAME, Entry, Run, hash_record, read_record
-from flowseg.io._results import COCO_NAME, result_files
+from flowseg.io._results import COCO_NAME, ENDINGS, result_file, result_files
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,16 @@ class Task:
     results: tuple[Path, ...]
     part: str = ""
     snapshot: Snapshot | None = None
+
+    @property
+    def lasting(self) -> set[Path]:
+        """Results that a resumed run continues from: label image and table of an image segmented block by block."""
+        is_large = any(file.name.endswith(ENDINGS["zarr"]) for file in self.results)
+        return (
+            {file for file in self.results if file.name.endswith((ENDINGS["zarr"], ENDINGS["csv"]))}
+            if is_large
+            else set()
+        )
 
     @property
     def title(self) -> str:
@@ -118,6 +128,8 @@ def plan_batch(
     entries = {} if difference else old_entries
     kept = find_finished({task.name: (task.sources, task.results) for task in tasks}, entries) if resume else {}
     keep = {file for task in tasks if task.name in kept for file in result_files(folder, task.name)}
+    if resume:
+        keep |= {file for task in tasks for file in task.lasting if result_file(folder, task.name, "zarr").exists()}
     foreign: set[Path] = set()
     if old_run is None:
         keep = foreign = set(present) - {file for task in tasks for file in task.results}

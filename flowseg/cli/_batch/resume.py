@@ -36,7 +36,7 @@ def find_finished(
     finished = {}
     for name, (sources, results) in bar(tasks.items(), "comparing"):
         entry = entries.get(name)
-        if entry and all(file.is_file() for file in results):
+        if entry and all(file.exists() for file in results):
             try:
                 is_same = take_snapshot(*sources).digest == entry.sha256
             except OSError:  # reported when the file is read

@@ -13,7 +13,7 @@ from flowseg._system.bars import bar
 from flowseg._system.files import remove_leftovers
 from flowseg.cli._batch.file_stream import Failure, Stages, stream_files
 from flowseg.cli._batch.input_snapshots import Snapshot, take_snapshot
-from flowseg.cli._batch.output_folder import holding_output
+from flowseg.cli._batch.output_folder import holding_output, remove_result
 from flowseg.cli._batch.plan import Batch, Task
 from flowseg.cli._batch.run_record import RECORD_NAME, Entry, Record, hash_record
 from flowseg.cli._shared.errors import FAULTS, sentence_of
@@ -56,7 +56,7 @@ def run_batch(
 
 def _run_files(batch: Batch, stages: Stages[Task, Read, Worked, Made], title: str) -> None:
     for file in batch.to_remove:
-        file.unlink(missing_ok=True)
+        remove_result(file)
     _remove_leftovers(batch)
     record = Record(batch.folder, batch.run, batch.all_entries.values())
     todo = batch.todo
@@ -106,7 +106,7 @@ def _add_record(
             note = batch.notes.get(task.name, "")
             record.add(Entry(task.name, task.image_name, made[0].digest, n_objects, note))
         except BaseException:
-            for file in {*result_files(batch.folder, task.name)} - batch.foreign:
+            for file in {*result_files(batch.folder, task.name)} - batch.foreign - task.lasting:
                 with suppress(OSError):
                     file.unlink(missing_ok=True)
             raise

@@ -1,0 +1,1 @@
+"""Results of label images larger than memory: tables, measurements, outlines, scores, thumbnails."""

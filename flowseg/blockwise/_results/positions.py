@@ -1,0 +1,102 @@
+"""Areas, centers and boxes of objects, summed over blocks in integers: no order of addition matters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from flowseg._labels.measure import AREA_SUFFIX, LENGTH_SUFFIX, Table
+from flowseg._labels.overlaps import number_objects
+
+
+@dataclass(frozen=True)
+class Positions:
+    """Where the objects of a label image, or of a block of one, are.
+
+    Parameters
+    ----------
+    labels : ndarray of int64, shape (n,)
+        Labels, increasing.
+    areas : ndarray of int64, shape (n,)
+        Pixels.
+    sums : ndarray of int64, shape (n, 2)
+        Sums of the rows and of the columns of all pixels.
+    boxes : ndarray of int64, shape (n, 4)
+        First row and column, and those after the last.
+    """
+
+    labels: NDArray[np.int64]
+    areas: NDArray[np.int64]
+    sums: NDArray[np.int64]
+    boxes: NDArray[np.int64]
+
+    @property
+    def n(self) -> int:
+        """Number of objects."""
+        return int(self.labels.size)
+
+    @property
+    def centroids(self) -> NDArray[np.float64]:
+        """Mean row and column, shape (n, 2)."""
+        return np.asarray(self.sums / self.areas[:, np.newaxis])
+
+    def as_arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the arrays by name, for a file."""
+        return {"labels": self.labels, "areas": self.areas, "sums": self.sums, "boxes": self.boxes}
+
+    def columns(self, pixel_size: tuple[float, float] | None = None) -> Table:
+        """Return the columns of `measure` that need no more than positions.
+
+        ``pixel_size`` is height and width in micrometers, for columns in micrometers.
+        """
+        table: Table = {"label": self.labels, "area": self.areas}
+        table |= {f"bbox-{k}": self.boxes[:, k] for k in range(4)}
+        table |= {f"centroid-{k}": self.centroids[:, k] for k in range(2)}
+        if pixel_size is not None:
+            table[f"area{AREA_SUFFIX}"] = self.areas * (pixel_size[0] * pixel_size[1])
+            table |= {f"centroid{LENGTH_SUFFIX}-{k}": self.centroids[:, k] * pixel_size[k] for k in range(2)}
+        return table
+
+
+def positions_in(labels: NDArray[Any], corner: tuple[int, int]) -> Positions:
+    """Return the positions of the objects in a block, whose first pixel is ``corner`` in the image."""
+    values, number, areas = number_objects(labels)
+    n = values.size
+    sums, boxes = np.zeros((n, 2), dtype=np.int64), np.zeros((n, 4), dtype=np.int64)
+    for axis in range(2):
+        along = np.arange(labels.shape[axis], dtype=np.float64).reshape((-1, 1) if axis == 0 else (1, -1))
+        weights = np.broadcast_to(along, labels.shape).ravel()
+        # Exact: sums in one block are far below 2 ** 53.
+        within = np.bincount(number, weights, minlength=n + 1)[1:].astype(np.int64)
+        sums[:, axis] = within + areas * corner[axis]
+    for k, (rows, columns) in enumerate(ndimage.find_objects(number.reshape(labels.shape))):
+        boxes[k] = rows.start, columns.start, rows.stop, columns.stop
+    return Positions(values.astype(np.int64), areas, sums, boxes + np.array([*corner, *corner]))
+
+
+def join_positions(parts: Iterable[Positions]) -> Positions:
+    """Return the positions in an image from those in its blocks."""
+    every = [part for part in parts if part.n]
+    if not every:
+        return Positions(*(np.zeros(shape, dtype=np.int64) for shape in ((0,), (0,), (0, 2), (0, 4))))
+    labels = np.concatenate([part.labels for part in every])
+    order = np.argsort(labels, kind="stable")
+    labels = labels[order]
+    starts = np.flatnonzero(np.append(True, labels[1:] != labels[:-1]))
+    boxes = np.concatenate([part.boxes for part in every])[order]
+    return Positions(
+        labels[starts],
+        np.add.reduceat(np.concatenate([part.areas for part in every])[order], starts),
+        np.add.reduceat(np.concatenate([part.sums for part in every])[order], starts),
+        np.concatenate([np.minimum.reduceat(boxes[:, :2], starts), np.maximum.reduceat(boxes[:, 2:], starts)], axis=1),
+    )
+
+
+def positions_of_record(record: Mapping[str, NDArray[Any]]) -> Positions:
+    """Return what `Positions.as_arrays` returned."""
+    return Positions(record["labels"], record["areas"], record["sums"], record["boxes"])

@@ -127,10 +127,14 @@ def parameters_of(function: Function) -> list[ast.arg]:
     return [*a.posonlyargs, *a.args, *a.kwonlyargs, *filter(None, (a.vararg, a.kwarg))]
 
 
+# Modules of several commands.
+GROUPS = ("cli/_blocks.py:",)
+
+
 def lists_options(place: str, function: Function) -> bool:
     """Return whether it is a constructor, or the command of a module of the command line."""
     is_command = bool(re.match(rf"(cli/|_cli)_{function.name}\.py:", place))
-    return function.name == "__init__" or is_command
+    return function.name == "__init__" or is_command or place.startswith(GROUPS)
 
 
 def is_text(node: ast.AST) -> bool:

@@ -10,7 +10,7 @@ import typer
 from flowseg._segmenters.inputs import ESTIMATE
 from flowseg.cli import _predict_options as options
 from flowseg.cli._shared.models import find_model, load_model
-from flowseg.cli._shared.option_values import NONE, parse_normalize, parse_number, parse_part
+from flowseg.cli._shared.option_values import parse_number, parse_part
 from flowseg.cli._shared.options import RUN, WRITE, AsJson, Model, Normalize
 from flowseg.cli._shared.progress import advising
 from flowseg.cli._shared.terminal import print_json, print_lines
@@ -91,15 +91,8 @@ def plan(
     from flowseg import blockwise
 
     size = parse_number(diameter, "--diameter", ESTIMATE)
-    parameters = [
-        ("cellprob_threshold", cellprob_threshold),
-        ("flow_threshold", parse_number(flow_threshold, "--flow-threshold", NONE)),
-        ("min_size", min_size),
-        ("score_threshold", parse_number(score_threshold, "--score-threshold", NONE)),
-        ("test_time_augmentation", test_time_augmentation or None),
-        ("estimate_diameters", estimate_diameters),
-        ("normalize", parse_normalize(normalize)),
-    ]
+    thresholds = (cellprob_threshold, flow_threshold, min_size, score_threshold)
+    parameters = options.parse_parameters(*thresholds, test_time_augmentation, estimate_diameters, normalize)
     segmenter = load_model(find_model(model), parameters)
     planned = blockwise.plan(segmenter, image, output, block_size=block_size, diameters=size)
     sentence = (

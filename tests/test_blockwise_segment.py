@@ -22,7 +22,6 @@ from flowseg.blockwise._runs.job import open_job, work_folder_of  # noqa: E402
 from flowseg.blockwise._stages.decode import table_of  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*probably false positives:UserWarning")
-SMALL = {"filters": (4, 8), "crop_size": 64, "batch_size": 4, "epochs": 2, "steps_per_epoch": 20, "random_state": 3}
 SIZE = 100
 
 
@@ -32,15 +31,13 @@ def image():
 
 
 @pytest.fixture(scope="module")
-def flow(pairs):
-    images, masks = zip(*pairs[:4])
-    return FlowSegmenter(**SMALL, flow_threshold=None).fit(images, masks)
+def flow(tiny):
+    return tiny["FlowSegmenter"]
 
 
 @pytest.fixture(scope="module")
-def boundary(pairs):
-    images, masks = zip(*pairs[:4])
-    return BoundarySegmenter(**SMALL).fit(images, masks)
+def boundary(tiny):
+    return tiny["BoundarySegmenter"]
 
 
 @pytest.fixture(params=["flow", "boundary"])
@@ -133,9 +130,9 @@ def test_scores_and_the_table_of_objects(flow, image, pairs, tmp_path):
             assert table[name].dtype == np.asarray(column).dtype, name
 
 
-def test_color(pairs, image, tmp_path):
+def test_color(pairs, small, image, tmp_path):
     images = [np.stack([one, one**2, 1 - one], axis=-1) for one, _ in pairs[:4]]
-    color = FlowSegmenter(n_channels=3, **SMALL).fit(images, [masks for _, masks in pairs[:4]])
+    color = FlowSegmenter(n_channels=3, **small).fit(images, [masks for _, masks in pairs[:4]])
     values = np.stack([image, image**2, 1 - image], axis=-1)
     check(color, values, tmp_path, 1)
     write_ome_zarr(tmp_path / "color.zarr", np.moveaxis(values, -1, 0), "cyx", scale=[1.0, 0.5, 0.5])

@@ -31,7 +31,7 @@ PARTS_FOLDER = "parts"
 # Held while a process opens a run, so that its tasks have one job between them.
 OPENING = threading.Lock()
 # What a damaged record raises.
-DAMAGE = (OSError, KeyError, EOFError, ValueError, zipfile.BadZipFile, NotImplementedError)
+DAMAGE = (OSError, KeyError, EOFError, ValueError, zipfile.BadZipFile, NotImplementedError, RuntimeError)
 
 
 class Job:

@@ -10,7 +10,7 @@ import json
 import zipfile
 import zlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -64,12 +64,13 @@ class LargeArray:
 
 @dataclass(frozen=True)
 class About:
-    """What a record is of. ``plan`` is the digest of the run's plan, ``large`` has the large arrays by name."""
+    """What a record is of: ``plan`` is the digest of the run's plan, ``names`` has the arrays, ``large`` the others."""
 
     plan: str
     stage: str
     index: int
     large: Mapping[str, LargeArray] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
     schema: int = SCHEMA
 
 
@@ -107,7 +108,7 @@ def write_arrays(path: Path, about: About, arrays: Mapping[str, Array]) -> None:
         _check_plain(name, array)
     if ABOUT in arrays:
         raise ValueError(f"arrays must not have the name {ABOUT!r}, which describes the record.")
-    text = json.dumps(asdict(about), sort_keys=True).encode("ascii")
+    text = json.dumps(asdict(replace(about, names=tuple(arrays))), sort_keys=True).encode("ascii")
     members = {ABOUT: np.frombuffer(text, dtype=np.uint8), **arrays}
 
     def write(beside: Path) -> None:
@@ -137,7 +138,7 @@ def read_about(path: Path) -> About | None:
             about = _about_of(archive, path)
             if path.stat().st_size <= SMALL and archive.testzip() is not None:
                 return None
-    except (OSError, KeyError, zipfile.BadZipFile, EOFError, NotImplementedError):
+    except (OSError, KeyError, zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError):
         return None
     return about
 
@@ -147,7 +148,7 @@ def read_arrays(path: Path) -> tuple[About, dict[str, Array]]:
 
     Raises
     ------
-    OSError, KeyError, EOFError, ValueError, zipfile.BadZipFile
+    OSError, KeyError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile
         If it is missing or damaged.
     """
     arrays: dict[str, Array] = {}
@@ -177,12 +178,16 @@ def _about_of(archive: zipfile.ZipFile, path: Path) -> About:
         raise ValueError(
             f"{path} must be a record of schema {SCHEMA}, which flowseg {__version__} continues; got schema {schema!r}."
         )
-    return _as_about(document)
+    about = _as_about(document)
+    if sorted(archive.namelist()) != sorted(f"{name}.npy" for name in (ABOUT, *about.names)):
+        raise EOFError(f"{path} must hold {', '.join(about.names)}; it holds other arrays")
+    return about
 
 
 def _as_about(document: Any) -> About:
     large = {str(name): LargeArray(int(d["n_bytes"]), int(d["crc32"])) for name, d in document["large"].items()}
-    return About(str(document["plan"]), str(document["stage"]), int(document["index"]), large)
+    names = tuple(str(name) for name in document["names"])
+    return About(str(document["plan"]), str(document["stage"]), int(document["index"]), large, names)
 
 
 def is_whole(path: Path, large: LargeArray) -> bool:

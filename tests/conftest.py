@@ -52,3 +52,14 @@ def voronoi():
         return (nearest + 1).reshape(shape)
 
     return draw
+
+
+@pytest.fixture(scope="session")
+def tiny(pairs):
+    """As `fitted`, with the smallest networks that find something, for runs of many blocks."""
+    from flowseg import BoundarySegmenter, FlowSegmenter
+
+    images, masks = zip(*pairs[:4])
+    size = {"filters": (4, 8), "crop_size": 64, "batch_size": 4, "epochs": 2, "steps_per_epoch": 20, "random_state": 3}
+    flow = FlowSegmenter(**size, flow_threshold=None).fit(images, masks)
+    return {"FlowSegmenter": flow, "BoundarySegmenter": BoundarySegmenter(**size).fit(images, masks)}

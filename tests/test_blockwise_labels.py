@@ -160,7 +160,7 @@ def test_the_image_and_other_labels_stay(tmp_path):
     assert all(file.read_bytes() == content for file, content in before.items())
     assert zarr.open_group(tmp_path / "a.zarr/labels").attrs["ome"]["labels"] == ["cells", "nuclei"]
     assert np.array_equal(io.read_image(tmp_path / "a.zarr"), image)
-    with pytest.raises(FileExistsError, match="must have no labels 'cells' yet; it has. Choose another name"):
+    with pytest.raises(FileExistsError, match="must have no labels 'cells' yet; it has. Remove them, or"):
         create_labels(tmp_path / "a.zarr", open_source(tmp_path / "a.zarr"), 64, name="cells")
 
 

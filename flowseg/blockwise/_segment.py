@@ -5,24 +5,30 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from flowseg import _checks
+from flowseg._image_files.ome_zarr.nodes import is_url
+from flowseg._image_files.selection import Selection
 from flowseg._segmenters.boundary import BoundarySegmenter
 from flowseg._segmenters.flow import FlowSegmenter
 from flowseg._segmenters.inputs import Diameter, as_diameters
 from flowseg._segmenters.pipeline import Pipeline, pipeline_of
 from flowseg.blockwise._results.objects_table import check_no_table
-from flowseg.blockwise._runs.job import holding_job, remove_work_folder, start_job, work_folder_of
-from flowseg.blockwise._runs.plan import ImageIdentity, Plan
-from flowseg.blockwise._runs.run import run_stages
+from flowseg.blockwise._runs.job import holding_job, remove_work_folder, work_folder_of
+from flowseg.blockwise._runs.plan import PLAN_NAME, ImageIdentity, Plan, Setting
+from flowseg.blockwise._runs.run import check_runner, run_stages
 from flowseg.blockwise._stages.labels import complete_labels
 from flowseg.blockwise._stages.order import stages_of
 from flowseg.blockwise._stages.run_data import ESTIMATE, ESTIMATE_BOUNDED, MODEL_NAME
-from flowseg.blockwise._stores.create_labels import DEFAULT_NAME, create_labels
+from flowseg.blockwise._stores.create_labels import describe_labels_store, place_labels, stage_labels
+from flowseg.blockwise._stores.labels import LabelsStore, open_labels
 from flowseg.blockwise._stores.open_source import open_source
-from flowseg.blockwise._stores.saved_specs import IMAGE_NAME, LABELS_NAME, write_spec
+from flowseg.blockwise._stores.saved_specs import IMAGE_NAME, LABELS_NAME, read_spec, write_spec
 from flowseg.blockwise._stores.source import Source, store_copy
 
 if TYPE_CHECKING:
@@ -36,6 +42,16 @@ DEFAULT_BLOCK_SIZE = 2048
 # A smaller block has more margin than core.
 MIN_BLOCK_SIZE = 64
 
+# Parameters of segmenters that a prediction depends on.
+COMPARED = (
+    "cellprob_threshold",
+    "estimate_diameters",
+    "flow_threshold",
+    "min_size",
+    "normalize",
+    "score_threshold",
+    "test_time_augmentation",
+)
 # Name of the copy of an array that only this process has.
 COPY_NAME = "image.npy"
 
@@ -50,6 +66,11 @@ def segment(
     client: Any = None,
     workers: int | None = None,
     resume: bool = False,
+    axes: str | None = None,
+    channel: int | Sequence[int] | None = None,
+    z: int | None = None,
+    t: int | None = None,
+    scene: int | str | None = None,
 ) -> zarr.Array:
     """Segment an image of any size: the masks of `predict` for the whole image, computed block by block.
 
@@ -72,9 +93,11 @@ def segment(
     client : distributed.Client, optional
         Client of a dask cluster whose workers see the same files. Without one, processes of this machine do the work.
     workers : int, optional
-        Number of processes of this machine; one per core by default.
+        Number of processes of this machine, one per core by default; with 1, this process does all.
     resume : bool
         Whether to go on with a run that was interrupted. Blocks that are done are not done again.
+    axes, channel, z, t, scene : optional
+        Which part of the image to take, for a path, a URL or a zarr.Array: as for `flowseg.io.read_image`.
 
     Returns
     -------
@@ -109,24 +132,38 @@ def segment(
     >>> bool((labels[:] == segmenter.predict(image)).all())
     True
     """
+    _checks.check_flag(resume, "resume")
+    check_runner(workers, client)
+    selection = Selection(axes, channel, z, t, scene)
     with (
-        _Preparation(segmenter, image, output, block_size, diameters) as run,
+        _Preparation(segmenter, image, selection, output, block_size, diameters) as run,
         holding_job(run.folder, run.plan, resume=resume, prepare=run.prepare) as job,
     ):
+        place_labels(open_labels(read_spec(job.folder / LABELS_NAME)), job.folder)
         run_stages(job, stages_of, workers=workers, client=client)
         labels = complete_labels(job)
-    remove_work_folder(run.folder)
+        remove_work_folder(run.folder)
     return labels
 
 
 def plan(
-    segmenter: Segmenter, image: Any, output: Location, *, block_size: int | None = None, diameters: Diameter = None
+    segmenter: Segmenter,
+    image: Any,
+    output: Location,
+    *,
+    block_size: int | None = None,
+    diameters: Diameter = None,
+    axes: str | None = None,
+    channel: int | Sequence[int] | None = None,
+    z: int | None = None,
+    t: int | None = None,
+    scene: int | str | None = None,
 ) -> Plan:
     """Plan a run, without doing any of it: its parts are done by `run_part`, on machines that see the same files.
 
     Parameters
     ----------
-    segmenter, image, output, block_size, diameters
+    segmenter, image, output, block_size, diameters, axes, channel, z, t, scene
         As for `segment`.
 
     Returns
@@ -147,15 +184,26 @@ def plan(
     >>> flowseg.blockwise.plan(segmenter, image, "planned.ome.zarr").n_blocks
     1
     """
-    with _Preparation(segmenter, image, output, block_size, diameters) as run:
-        return start_job(run.folder, run.plan, resume=True, prepare=run.prepare).plan
+    selection = Selection(axes, channel, z, t, scene)
+    with (
+        _Preparation(segmenter, image, selection, output, block_size, diameters) as run,
+        holding_job(run.folder, run.plan, resume=True, prepare=run.prepare) as job,
+    ):
+        place_labels(open_labels(read_spec(job.folder / LABELS_NAME)), job.folder)
+        return job.plan
 
 
 class _Preparation:
     """The plan of a run, and what its work folder holds from the beginning. The model is saved once, to be compared."""
 
     def __init__(
-        self, segmenter: Segmenter, image: Any, output: Location, block_size: int | None, diameters: Diameter
+        self,
+        segmenter: Segmenter,
+        image: Any,
+        selection: Selection,
+        output: Location,
+        block_size: int | None,
+        diameters: Diameter,
     ) -> None:
         if not isinstance(segmenter, FlowSegmenter | BoundarySegmenter):
             raise TypeError(
@@ -164,13 +212,18 @@ class _Preparation:
         size = _checks.as_integer(block_size, "block_size", minimum=MIN_BLOCK_SIZE, none=f"{DEFAULT_BLOCK_SIZE} pixels")
         self.block_size = DEFAULT_BLOCK_SIZE if size is None else size
         self.output = _checks.as_path(output, "output")
+        if is_url(os.fspath(output)):
+            raise ValueError(f"output must be a path in a folder that all processes see, no URL; got {output}.")
         self.folder = work_folder_of(self.output)
         pipeline = pipeline_of(segmenter)
         (self.diameter,) = as_diameters(diameters, 1)
         pipeline.check(self.diameter)
         _check_supported(pipeline)
-        self.source = open_source(image, n_channels=pipeline.n_channels)
+        self.selection = selection
+        self.source = open_source(image, selection, n_channels=pipeline.n_channels)
         self.segmenter, self.pipeline = segmenter, pipeline
+        if not (self.folder / PLAN_NAME).is_file():
+            self._describe_labels()  # which fails before there is a work folder
         self._saved = tempfile.TemporaryDirectory(prefix="flowseg")
 
     def __enter__(self) -> _Preparation:
@@ -193,16 +246,20 @@ class _Preparation:
         elif self.diameter is None and self.pipeline.estimates:
             how = ESTIMATE_BOUNDED
         given = None if self.diameter is None or isinstance(self.diameter, str) else (float(self.diameter),)
+        grid = ("grid", tuple(self.pipeline.fitted.grid))
+        settings: tuple[tuple[str, Setting], ...] = (("diameter", how), grid, *self._options())
         kind = type(self.segmenter).__name__
-        return Plan(
-            image,
-            os.path.abspath(self.output),
-            kind,
-            digest,
-            (("diameter", how), ("grid", tuple(self.pipeline.fitted.grid))),
-            self.block_size,
-            given,
-        )
+        return Plan(image, os.path.abspath(self.output), kind, digest, settings, self.block_size, given)
+
+    def _options(self) -> list[tuple[str, Setting]]:
+        """Return what a resumed run is compared by, to name the option that differs: the model's file has all."""
+        parameters = self.segmenter.get_params()
+        names = [name for name in COMPARED if name in parameters]
+        options = [(name, _as_setting(parameters[name])) for name in names]
+        return options + [(name, _as_setting(value)) for name, value in vars(self.selection).items()]
+
+    def _describe_labels(self) -> LabelsStore:
+        return describe_labels_store(self.output, self.source, self.block_size)
 
     def prepare(self, folder: Path) -> None:
         """Put the model and the places of image and output into a work folder."""
@@ -213,9 +270,18 @@ class _Preparation:
         if source.spec() is None:
             source = store_copy(source, folder / COPY_NAME)
         write_spec(folder / IMAGE_NAME, source.spec() or {})
-        if not (folder / LABELS_NAME).exists():
-            store = create_labels(self.output, self.source, self.block_size, name=DEFAULT_NAME)
-            write_spec(folder / LABELS_NAME, store.spec())
+        store = self._describe_labels()
+        stage_labels(store, folder)
+        write_spec(folder / LABELS_NAME, store.spec())
+
+
+def _as_setting(value: Any) -> Setting:
+    """Return a parameter as a plan holds it."""
+    if isinstance(value, list | tuple):
+        return tuple(_as_setting(one) for one in value)
+    if isinstance(value, np.generic):
+        value = value.item()
+    return value if value is None or isinstance(value, str | int | float | bool) else repr(value)
 
 
 def _check_supported(pipeline: Pipeline) -> None:

@@ -24,12 +24,14 @@ T = TypeVar("T")
 WORK_SUFFIX = ".blocks"
 # A work folder that is being removed is renamed first: what a kill leaves of it is no work folder.
 REMOVED_SUFFIX = ".removed"
+# Empty file in every work folder, made first: what has none of these is not removed or written to.
+MARK_NAME = "flowseg-blocks"
 # Folders in a work folder that belong to no stage.
 PARTS_FOLDER = "parts"
 # Held while a process opens a run, so that its tasks have one job between them.
 OPENING = threading.Lock()
 # What a damaged record raises.
-DAMAGE = (OSError, KeyError, EOFError, ValueError, zipfile.BadZipFile, NotImplementedError)
+DAMAGE = (OSError, KeyError, EOFError, ValueError, zipfile.BadZipFile, NotImplementedError, RuntimeError)
 
 
 class Job:
@@ -236,7 +238,8 @@ def holding_job(
     resume : bool
         Whether to continue a run that is in the folder.
     prepare : callable, optional
-        Called with the folder of a new run before its plan is written, to put the model there.
+        Called with the folder of a new run before its plan is written, to put the model there. What an earlier call
+        left that was killed is still there.
 
     Raises
     ------
@@ -265,30 +268,43 @@ def start_job(folder: Path, plan: Plan, *, resume: bool, prepare: Callable[[Path
         if difference:
             raise ValueError(f"resume must be given what the run in {folder} was started with; {difference}.")
     else:
-        _check_unplanned(folder)
-        folder.mkdir(exist_ok=True)
+        _take_folder(folder)
         if prepare is not None:
             prepare(folder)
         write_plan(folder, plan)
     return Job(folder, plan, n_threads=_checks.as_workers(None))
 
 
-def _check_unplanned(folder: Path) -> None:
-    """Refuse a folder of somebody else; files without a plan are what a run left that was killed as it started."""
-    if folder.is_dir() and any(file.is_dir() for file in folder.iterdir()):
-        raise ValueError(f"work folder {folder} must be one of a block-wise run; it has no {PLAN_NAME}.")
+def _take_folder(folder: Path) -> None:
+    """Make a work folder, or take one that has no plan because its run was killed as it started."""
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"work folder {folder} must be a folder or not exist; it is a file.")
+    if folder.is_dir() and not (folder / MARK_NAME).exists() and any(folder.iterdir()):
+        raise ValueError(f"work folder {folder} must be one of a block-wise run; it has no {PLAN_NAME}.")
+    folder.mkdir(exist_ok=True)
+    (folder / MARK_NAME).touch()
 
 
 def remove_work_folder(folder: Path) -> None:
     """Remove the work folder of a finished run; what a kill leaves of it is removed by the next run."""
-    gone = folder.with_name(folder.name + REMOVED_SUFFIX)
     _remove_leftovers(folder)
+    gone = folder.with_name(folder.name + REMOVED_SUFFIX)
     os.replace(folder, gone)
-    shutil.rmtree(gone, ignore_errors=True)
+    _remove_marked(gone)
 
 
 def _remove_leftovers(folder: Path) -> None:
+    _remove_marked(folder.with_name(folder.name + REMOVED_SUFFIX))
+
+
+def _remove_marked(folder: Path) -> None:
+    """Remove a folder that is empty or has the mark, which goes last."""
     with suppress(OSError):
-        shutil.rmtree(folder.with_name(folder.name + REMOVED_SUFFIX), ignore_errors=True)
+        if (folder / MARK_NAME).exists():
+            for path in folder.iterdir():
+                if path.is_dir():
+                    shutil.rmtree(path, ignore_errors=True)
+                elif path.name != MARK_NAME:
+                    path.unlink()
+            (folder / MARK_NAME).unlink()
+        folder.rmdir()

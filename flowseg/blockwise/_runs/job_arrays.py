@@ -14,6 +14,8 @@ from flowseg.blockwise._runs.runners.progress import StageProgress
 from flowseg.blockwise._runs.stage import StagesOf
 from flowseg.blockwise._stages.labels import complete_labels
 from flowseg.blockwise._stages.order import stages_of
+from flowseg.blockwise._stages.run_data import check_image
+from flowseg.blockwise._stores.create_labels import check_placed
 
 
 def run_part(
@@ -55,7 +57,7 @@ def run_part(
     FileNotFoundError
         If no run is planned for the output.
     ValueError
-        If there is no such part, or another version of flowseg planned the run.
+        If there is no such part, another version of flowseg planned the run, or the image has changed since.
 
     Examples
     --------
@@ -68,6 +70,9 @@ def run_part(
     part, n_parts = check_part(part, n_parts)
     timeout = as_number(timeout, "timeout", low=0, open_low=True)
     job = open_job(work_folder_of(output), n_threads=as_workers(None))
+    if stages is stages_of:
+        check_placed(job.folder)
+        check_image(job)
     run_stages_of_part(job, stages, part, n_parts, timeout=timeout, progress=progress)
     return job.plan
 

@@ -196,6 +196,8 @@ def compare_plans(old: Plan, new: Plan) -> str:
     pairs += [(name, before.get(name), now.get(name)) for name in sorted({*before, *now})]
     pairs += [("block_size", old.block_size, new.block_size), ("diameters", old.diameters, new.diameters)]
     words = [f"{name} was {a}, is {b}" for name, a, b in pairs if a != b]
+    if len(words) > 1 and before != now:  # the model's file holds its options, too
+        words = [word for word in words if not word.startswith("the model was ")]
     if not words and old.image.digest != new.image.digest:
         words = ["the image's files have changed"]
     return "; ".join(words) if words or old == new else "the plan differs"

@@ -141,7 +141,7 @@ def read_about(path: Path) -> About | None:
             about = _about_of(archive, path)
             if path.stat().st_size <= SMALL and archive.testzip() is not None:
                 return None
-    except (OSError, KeyError, zipfile.BadZipFile, EOFError, NotImplementedError):
+    except (OSError, KeyError, zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError):
         return None
     return about
 
@@ -151,7 +151,7 @@ def read_arrays(path: Path) -> tuple[About, dict[str, Array]]:
 
     Raises
     ------
-    OSError, KeyError, EOFError, ValueError, zipfile.BadZipFile
+    OSError, KeyError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile
         If it is missing or damaged.
     """
     arrays: dict[str, Array] = {}

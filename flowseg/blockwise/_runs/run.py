@@ -4,12 +4,25 @@ from __future__ import annotations
 
 from typing import Any
 
+from flowseg import _checks
 from flowseg.blockwise._runs.job import Job
-from flowseg.blockwise._runs.runners.dask_client import ClientRunner
+from flowseg.blockwise._runs.runners.dask_client import ClientRunner, check_client, wait_for_worker
+from flowseg.blockwise._runs.runners.in_process import InProcess
 from flowseg.blockwise._runs.runners.processes import WorkerProcesses
 from flowseg.blockwise._runs.runners.progress import StageProgress
 from flowseg.blockwise._runs.stage import StagesOf
 from flowseg.blockwise._runs.tasks import tasks_left
+
+
+def check_runner(workers: int | None, client: Any) -> None:
+    """Raise unless these are a number of processes, or a client that is connected and has workers."""
+    if client is None:
+        _checks.as_workers(workers)
+        return
+    if workers is not None:
+        raise ValueError(f"workers must be None with a client, which has workers of its own; got {workers!r}.")
+    check_client(client)
+    wait_for_worker(client)
 
 
 def run_stages(
@@ -29,7 +42,7 @@ def run_stages(
     stages_of : callable
         A module's function that returns the stages of a plan; workers import it by its name.
     workers : int, optional
-        Number of processes of this machine; one per core by default.
+        Number of processes of this machine, one per core by default; 1 is this process.
     client : distributed.Client, optional
         Client of a dask cluster whose workers do the tasks in place of processes of this machine.
     progress : StageProgress, optional
@@ -42,11 +55,16 @@ def run_stages(
     Exception
         What a task raised, with a note that names the task.
     """
-    if client is not None and workers is not None:
-        raise ValueError(f"workers must be None with a client, which has workers of its own; got {workers!r}.")
+    check_runner(workers, client)
     shown = StageProgress() if progress is None else progress
     stages = stages_of(job.plan)
-    runner = WorkerProcesses(job, stages_of, workers) if client is None else ClientRunner(job, stages_of, client)
+    runner: ClientRunner | InProcess | WorkerProcesses
+    if client is not None:
+        runner = ClientRunner(job, stages_of, client)
+    elif _checks.as_workers(workers) == 1:
+        runner = InProcess(job, stages_of)
+    else:
+        runner = WorkerProcesses(job, stages_of, workers)
     try:
         with runner:
             for stage in stages:

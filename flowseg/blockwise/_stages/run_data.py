@@ -43,6 +43,15 @@ def size_stage(pass_number: int) -> str:
     return f"size-{string.ascii_lowercase[pass_number]}"
 
 
+def check_image(job: Job) -> None:
+    """Raise ValueError if the files of the image have changed since the run was planned."""
+    source = RunData.of(job).source
+    if source.location != job.plan.image.location:  # a copy of an array, in the work folder
+        return
+    if source.identity()["digest"] != job.plan.image.digest:
+        raise ValueError(f"image {source.location} must stay as it is while the run lasts; its files have changed.")
+
+
 class RunData:
     """The data of one run; everything is read when it is first needed."""
 

@@ -1,9 +1,14 @@
-"""Create the arrays for the labels of an image, in a new OME-Zarr or in the one that holds the image."""
+"""Create the arrays for the labels of an image, in a new OME-Zarr or in the one that holds the image.
+
+A run creates them in its work folder and moves them to their place when its plan is written. So what a kill leaves is
+either in the work folder or complete, and nothing in the place of the output is ever removed.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +23,8 @@ from flowseg.blockwise._stores.source import Source
 LARGEST_CHUNK, SMALLEST_CHUNK = 1024, 64
 # Name of the label image where none is given.
 DEFAULT_NAME = "objects"
+# Folder in a work folder for what is still to be moved to its place.
+STAGED_NAME = "output"
 # Effort of the compression (zstd): more takes longer and hardly makes labels smaller.
 COMPRESSION_LEVEL = 3
 
@@ -36,7 +43,76 @@ def create_labels(
     name: str = DEFAULT_NAME,
     storage_options: StorageOptions | None = None,
 ) -> LabelsStore:
-    """Create the arrays for the labels of an image.
+    """Create the arrays for the labels of an image; parameters and errors are those of `describe_labels_store`."""
+    store = describe_labels_store(output, source, block_size, name=name, storage_options=storage_options)
+    with naming(store.root):
+        created = store.root if store.is_new else store.location
+        if store.is_new and not is_url(store.root):
+            os.mkdir(store.root)  # which fails where another process was quicker
+        try:
+            _create_groups(store)
+            _create_arrays(store, store.location)
+        except BaseException:
+            if not is_url(store.root):
+                shutil.rmtree(created, ignore_errors=True)
+            raise
+    return store
+
+
+def stage_labels(store: LabelsStore, folder: Path) -> None:
+    """Create the arrays of a store in a work folder; what was there before is removed."""
+    staged = folder / STAGED_NAME
+    shutil.rmtree(staged, ignore_errors=True)
+    with naming(str(staged)):
+        if store.is_new:
+            inside = replace(store, root=str(staged))
+            _create_groups(inside)
+            _create_arrays(inside, inside.location)
+        else:
+            _create_arrays(store, str(staged))
+
+
+def place_labels(store: LabelsStore, folder: Path) -> None:
+    """Move what `stage_labels` has created to its place, unless that is done.
+
+    Raises
+    ------
+    FileExistsError
+        If there is something in its place.
+    FileNotFoundError
+        If it was moved there and has vanished.
+    """
+    staged = folder / STAGED_NAME
+    target = store.root if store.is_new else store.location
+    if not staged.exists():
+        if not os.path.isdir(target):
+            raise FileNotFoundError(
+                f"output {target} must stay while the run lasts; it has vanished. Delete {folder} to begin again."
+            )
+        return
+    if os.path.lexists(target):
+        raise FileExistsError(f"output {target} must not exist yet; it does.")
+    with naming(target):
+        if not store.is_new:
+            _create_groups(store)
+        os.rename(staged, target)
+
+
+def check_placed(folder: Path) -> None:
+    """Raise ValueError if the labels of a run are not in their place yet."""
+    if (folder / STAGED_NAME).exists():
+        raise ValueError(f"the run in {folder} must be planned completely; planning was interrupted. Plan it again.")
+
+
+def describe_labels_store(
+    output: str | os.PathLike[str],
+    source: Source,
+    block_size: int,
+    *,
+    name: str = DEFAULT_NAME,
+    storage_options: StorageOptions | None = None,
+) -> LabelsStore:
+    """Return the store for the labels of an image, where it can be created.
 
     Parameters
     ----------
@@ -78,16 +154,6 @@ def create_labels(
         storage_options,
     )
     _check_place(store, source)
-    with naming(root):
-        created = store.root if is_new else store.location
-        if is_new and not is_url(root):
-            os.mkdir(root)  # which fails where another process was quicker
-        try:
-            _create_nodes(store)
-        except BaseException:
-            if not is_url(root):
-                shutil.rmtree(created, ignore_errors=True)
-            raise
     return store
 
 
@@ -107,7 +173,9 @@ def _check_place(store: LabelsStore, source: Source) -> None:
     root = store.root
     if not store.is_new:
         if open_node(store.location, store.options) is not None or os.path.lexists(store.location):
-            raise FileExistsError(f"{root} must have no labels {store.name!r} yet; it has. Choose another name.")
+            raise FileExistsError(
+                f"{root} must have no labels {store.name!r} yet; it has. Remove them, or give another output."
+            )
         if not is_url(root) and not os.access(root, os.W_OK | os.X_OK):
             raise PermissionError(f"{root} must be a folder that can be written to; it cannot.")
         return
@@ -130,7 +198,8 @@ def _is_inside(inner: str, outer: str) -> bool:
     return (inner.rstrip("/") + "/").replace(os.sep, "/").startswith(outer.rstrip("/").replace(os.sep, "/") + "/")
 
 
-def _create_nodes(store: LabelsStore) -> None:
+def _create_groups(store: LabelsStore) -> None:
+    """Create the groups around the label image that do not exist yet."""
     zarr = need("zarr", "large")
     zarr_format = VERSIONS[store.version]
     given = store.options if is_url(store.root) else None
@@ -138,11 +207,19 @@ def _create_nodes(store: LabelsStore) -> None:
     labels = join(store.root, "labels")
     if store.is_new or open_node(labels, store.options) is None:
         groups.append(labels)
-    for location in (*groups, store.location):
+    for location in groups:
         zarr.create_group(location, zarr_format=zarr_format, storage_options=given)
+
+
+def _create_arrays(store: LabelsStore, location: str) -> None:
+    """Create the group of the label image and its arrays at a location."""
+    zarr = need("zarr", "large")
+    zarr_format = VERSIONS[store.version]
+    given = store.options if is_url(location) else None
+    zarr.create_group(location, zarr_format=zarr_format, storage_options=given)
     for level, shape in enumerate(store.level_shapes):
         zarr.create_array(
-            join(store.location, str(level)),
+            join(location, str(level)),
             shape=shape,
             chunks=tuple(min(store.chunk, n) for n in shape),
             dtype=DTYPE,

@@ -169,6 +169,15 @@ def check_client(client: Any) -> None:
 
 def check_workers(client: Any, folder: Path) -> frozenset[str]:
     """Raise unless there are workers, all of which can do tasks; return the resources that any of them declares."""
+    wait_for_worker(client)
+    resources: set[str] = set()
+    for address, state in client.run(describe_worker, str(folder), on_error="return").items():
+        resources.update(_check_worker(address, state, folder))
+    return frozenset(resources)
+
+
+def wait_for_worker(client: Any) -> None:
+    """Wait for a short time until there is a worker, or raise TimeoutError."""
     deadline = time.monotonic() + FIRST_WORKER
     while not client.nthreads():
         if time.monotonic() > deadline:
@@ -177,10 +186,6 @@ def check_workers(client: Any, folder: Path) -> frozenset[str]:
                 "client.wait_for_workers(1) first."
             )
         time.sleep(min(POLL, FIRST_WORKER / 10))
-    resources: set[str] = set()
-    for address, state in client.run(describe_worker, str(folder), on_error="return").items():
-        resources.update(_check_worker(address, state, folder))
-    return frozenset(resources)
 
 
 def _check_worker(address: str, state: Any, folder: Path) -> tuple[str, ...]:

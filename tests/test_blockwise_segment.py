@@ -253,7 +253,7 @@ def test_labels_beside_their_image(flow, stored, tmp_path):
         assert np.array_equal(zarr.open_array(path / "0", mode="r")[...], values)
         attributes = dict(zarr.open_group(path / "labels", mode="r").attrs)
         assert attributes.get("ome", attributes)["labels"] == ["objects"]
-    assert sorted(os.listdir(tmp_path)) == ["0.4.ome.zarr", "0.5.ome.zarr"]
+    assert sorted(os.listdir(tmp_path)) == ["0.4.csv", "0.4.ome.zarr", "0.5.csv", "0.5.ome.zarr"]
 
 
 def test_processes(segmenter, image, tmp_path):

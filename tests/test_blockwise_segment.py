@@ -3,23 +3,21 @@
 import copy
 import csv
 import os
-import subprocess
-import warnings
 
 import numpy as np
 import pytest
 import tifffile
 
 import flowseg
-from flowseg import BoundarySegmenter, FlowSegmenter, synthetic
+from flowseg import FlowSegmenter, synthetic
 
 pytest.importorskip("zarr", reason="the extra `large` is not installed")
-import zarr  # noqa: E402
-from zarr_files import write_ome_zarr  # noqa: E402
+import zarr
+from zarr_files import write_ome_zarr
 
-from flowseg import blockwise  # noqa: E402
-from flowseg.blockwise._runs.job import open_job, work_folder_of  # noqa: E402
-from flowseg.blockwise._stages.decode import table_of  # noqa: E402
+from flowseg import blockwise
+from flowseg.blockwise._runs.job import open_job, work_folder_of
+from flowseg.blockwise._stages.decode import table_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*probably false positives:UserWarning")
 SIZE = 100

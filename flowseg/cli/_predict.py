@@ -19,7 +19,7 @@ from flowseg.cli._predict_stages import Prediction
 from flowseg.cli._shared.find_inputs import find_images
 from flowseg.cli._shared.image_reading import make_reading
 from flowseg.cli._shared.models import find_model, load_model
-from flowseg.cli._shared.option_values import NONE, parse_normalize, parse_number
+from flowseg.cli._shared.option_values import parse_number
 from flowseg.cli._shared.options import (
     AsJson,
     Axes,
@@ -80,15 +80,9 @@ def predict(
     check_kinds(stack_axis, kinds)
     reading = make_reading(axes, channel, *numbers, scene)
     size = parse_number(diameter, "--diameter", ESTIMATE)
-    parameters = [
-        ("cellprob_threshold", cellprob_threshold),
-        ("flow_threshold", parse_number(flow_threshold, "--flow-threshold", NONE)),
-        ("min_size", min_size),
-        ("score_threshold", parse_number(score_threshold, "--score-threshold", NONE)),
-        ("test_time_augmentation", test_time_augmentation or None),
-        ("estimate_diameters", estimate_diameters),
-        ("normalize", parse_normalize(normalize)),
-    ]
+    thresholds = options.parse_thresholds(cellprob_threshold, flow_threshold, min_size, score_threshold)
+    running = options.parse_running(test_time_augmentation, estimate_diameters, normalize)
+    parameters = [*thresholds, *running]
     file, files = find_model(model), find_images(images, find_earlier_results(output))
     snapshot = take_snapshot(file)
     recorded = [*parameters, *vars(reading).items(), ("diameter", size), ("also", ",".join(kinds))]

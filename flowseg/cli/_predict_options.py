@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from flowseg.cli._shared.option_values import NONE, parse_normalize, parse_number
 from flowseg.cli._shared.options import READ, SEGMENT, WRITE
 from flowseg.io._results import COCO, complete_kinds
 
@@ -98,3 +99,26 @@ Time = Annotated[
         "--t", help="Time point of a series to take, counted from 0, or 'all' for each in turn.", rich_help_panel=READ
     ),
 ]
+
+
+def parse_thresholds(
+    cellprob_threshold: float | None, flow_threshold: str | None, min_size: int | None, score_threshold: str | None
+) -> list[tuple[str, Any]]:
+    """Return parameters of a segmenter that decide which objects are found; None where an option is not given."""
+    return [
+        ("cellprob_threshold", cellprob_threshold),
+        ("flow_threshold", parse_number(flow_threshold, "--flow-threshold", NONE)),
+        ("min_size", min_size),
+        ("score_threshold", parse_number(score_threshold, "--score-threshold", NONE)),
+    ]
+
+
+def parse_running(
+    test_time_augmentation: bool, estimate_diameters: bool | None, normalize: str | None
+) -> list[tuple[str, Any]]:
+    """Return parameters of a segmenter that decide how its network is run."""
+    return [
+        ("test_time_augmentation", test_time_augmentation or None),
+        ("estimate_diameters", estimate_diameters),
+        ("normalize", parse_normalize(normalize)),
+    ]

@@ -268,7 +268,7 @@ def test_another_model_or_image_is_not_resumed(model, tiny, path, output):
             blockwise.segment(segmenter, image, output, block_size=64, workers=1, resume=True)
     changed = zarr.open_array(path / "0", mode="r+")
     changed[0, 0] = changed[0, 0] + 1
-    with pytest.raises(ValueError, match="the image's files have changed"):
+    with pytest.raises(ValueError, match="the image has changed"):
         blockwise.segment(model, path, output, block_size=64, workers=1, resume=True)
     with pytest.raises(ValueError, match=r"image .*image\.zarr.* its files have changed"):
         blockwise.run_part(output, 1, 1)
@@ -276,7 +276,7 @@ def test_another_model_or_image_is_not_resumed(model, tiny, path, output):
 
 def test_a_changed_array_is_not_resumed(model, output):
     blockwise.plan(model, IMAGE, output, block_size=64)
-    with pytest.raises(ValueError, match="the image's files have changed|the image has changed"):
+    with pytest.raises(ValueError, match="the image has changed"):
         blockwise.plan(model, IMAGE + 1, output, block_size=64)
     go_on(model, output)
 

@@ -37,16 +37,8 @@ def choose_chunk(block_size: int) -> int:
     return next(divisors, block_size)
 
 
-def create_labels(
-    output: Location,
-    source: Source,
-    block_size: int,
-    *,
-    name: str = DEFAULT_NAME,
-    options: StorageOptions | None = None,
-) -> LabelsStore:
-    """Create the arrays for the labels of an image; parameters and errors are those of `describe_labels_store`."""
-    store = describe_labels_store(output, source, block_size, name=name, options=options)
+def create_labels(store: LabelsStore) -> None:
+    """Create the arrays of a store that `describe_labels_store` returned, in their place."""
     with naming(store.root):
         created = store.root if store.is_new else store.location
         if store.is_new and not is_url(store.root):
@@ -58,7 +50,6 @@ def create_labels(
             if not is_url(store.root):
                 shutil.rmtree(created, ignore_errors=True)
             raise
-    return store
 
 
 def stage_labels(store: LabelsStore, folder: Path) -> None:

@@ -321,8 +321,9 @@ def test_something_comes_into_the_place_of_the_output(model, path, output, monke
     assert os.listdir(output) == ["mine"]
 
 
-@pytest.mark.parametrize("n", [1, 5, 12, 20, 33])
+@pytest.mark.parametrize("n", [1, 5, 13, 21, 33])
 def test_no_space_left_for_records(model, path, output, n, monkeypatch):
+    """The writes of odd numbers are those of files, the others those of their folders."""
     blockwise.plan(model, path, output, block_size=64)
     fsync, n_writes = os.fsync, [0]
 

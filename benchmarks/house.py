@@ -16,6 +16,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
+# Modules of the command line with several commands, and functions that take all options of a command.
+SUBCOMMANDS = {"cli/_blocks.py": ("plan", "run", "finish")}
+ALL_OPTIONS = {"blockwise/_segment.py": ("segment", "plan")}
 HERE = Path(__file__).parents[1]
 SOURCE = (".py", ".pyi", ".pyx", ".pxi", ".h")
 # Lines of code that count as a duplicate when they stand in two places.
@@ -127,14 +130,11 @@ def parameters_of(function: Function) -> list[ast.arg]:
     return [*a.posonlyargs, *a.args, *a.kwonlyargs, *filter(None, (a.vararg, a.kwarg))]
 
 
-# Modules of several commands.
-GROUPS = ("cli/_blocks.py:",)
-
-
 def lists_options(place: str, function: Function) -> bool:
-    """Return whether it is a constructor, or the command of a module of the command line."""
+    """Return whether it is a constructor, a command of a module of the command line, or takes the options of one."""
     is_command = bool(re.match(rf"(cli/|_cli)_{function.name}\.py:", place))
-    return function.name == "__init__" or is_command or place.startswith(GROUPS)
+    listed = (SUBCOMMANDS | ALL_OPTIONS).get(place.partition(":")[0], ())
+    return function.name == "__init__" or is_command or function.name in listed
 
 
 def is_text(node: ast.AST) -> bool:

@@ -268,7 +268,7 @@ def test_another_model_or_image_is_not_resumed(model, tiny, path, output):
             blockwise.segment(segmenter, image, output, block_size=64, workers=1, resume=True)
     changed = zarr.open_array(path / "0", mode="r+")
     changed[0, 0] = changed[0, 0] + 1
-    with pytest.raises(ValueError, match="the image's files have changed"):
+    with pytest.raises(ValueError, match="the image has changed"):
         blockwise.segment(model, path, output, block_size=64, workers=1, resume=True)
     with pytest.raises(ValueError, match=r"image .*image\.zarr.* its files have changed"):
         blockwise.run_part(output, 1, 1)
@@ -276,7 +276,7 @@ def test_another_model_or_image_is_not_resumed(model, tiny, path, output):
 
 def test_a_changed_array_is_not_resumed(model, output):
     blockwise.plan(model, IMAGE, output, block_size=64)
-    with pytest.raises(ValueError, match="the image's files have changed|the image has changed"):
+    with pytest.raises(ValueError, match="the image has changed"):
         blockwise.plan(model, IMAGE + 1, output, block_size=64)
     go_on(model, output)
 
@@ -321,8 +321,9 @@ def test_something_comes_into_the_place_of_the_output(model, path, output, monke
     assert os.listdir(output) == ["mine"]
 
 
-@pytest.mark.parametrize("n", [1, 5, 12, 20, 33])
+@pytest.mark.parametrize("n", [1, 5, 13, 21, 33])
 def test_no_space_left_for_records(model, path, output, n, monkeypatch):
+    """The writes of odd numbers are those of files, the others those of their folders."""
     blockwise.plan(model, path, output, block_size=64)
     fsync, n_writes = os.fsync, [0]
 
@@ -334,11 +335,8 @@ def test_no_space_left_for_records(model, path, output, n, monkeypatch):
         fsync(descriptor)
 
     monkeypatch.setattr(os, "fsync", full)
-    try:
+    with pytest.raises(OSError, match=rf"No space left on device: '{work_folder_of(output)}"):
         blockwise.run_part(output, 1, 1)
-    except OSError as error:
-        assert error.errno == errno.ENOSPC  # noqa: PT017 (whether it is raised depends on what is written)
-        assert str(work_folder_of(output)) in str(error)  # noqa: PT017
     go_on(model, output)
 
 
@@ -457,8 +455,11 @@ def test_workers_that_cannot_be_used(model, path, output, state, error, sentence
     distributed = pytest.importorskip("distributed")
     found = dask_client.WorkerState(state[0] or dask_client.__version__, *state[1:])
     monkeypatch.setattr(dask_client, "describe_worker", lambda folder: found)
-    with distributed.LocalCluster(n_workers=1, processes=False, dashboard_address=None) as cluster:
-        with distributed.Client(cluster) as client, pytest.raises(error, match=sentence):
-            blockwise.segment(model, path, output, block_size=64, client=client)
+    with (
+        distributed.LocalCluster(n_workers=1, processes=False, dashboard_address=None) as cluster,
+        distributed.Client(cluster) as client,
+        pytest.raises(error, match=sentence),
+    ):
+        blockwise.segment(model, path, output, block_size=64, client=client)
     blockwise.plan(model, path, output, block_size=64)
     go_on(model, output)

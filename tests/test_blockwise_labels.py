@@ -16,13 +16,20 @@ zarr = pytest.importorskip("zarr")
 
 from zarr_files import numbers, write_ome_zarr  # noqa: E402
 
-from flowseg.blockwise._stores.create_labels import choose_chunk, create_labels  # noqa: E402
+from flowseg.blockwise._stores import create_labels as creation  # noqa: E402
+from flowseg.blockwise._stores.create_labels import choose_chunk  # noqa: E402
 from flowseg.blockwise._stores.labels import level_shapes, open_labels  # noqa: E402
 from flowseg.blockwise._stores.open_source import open_source  # noqa: E402
 from flowseg.blockwise._stores.source import PixelSize  # noqa: E402
 
 SHAPE = (2300, 2100)  # three levels
 BLOCK = 512
+
+
+def create_labels(*arguments, **options):
+    store = creation.describe_labels_store(*arguments, **options)
+    creation.create_labels(store)
+    return store
 
 
 def windows(shape, block=BLOCK):

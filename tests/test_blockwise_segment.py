@@ -4,6 +4,7 @@ import copy
 import csv
 import os
 
+import cli_tools
 import numpy as np
 import pytest
 import tifffile
@@ -73,7 +74,7 @@ def test_any_block_size(segmenter, image, size, tmp_path):
     check(segmenter, image, tmp_path, block_size=size)
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, np.float64])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
 def test_any_dtype(flow, image, dtype, tmp_path):
     values = image * 200 if dtype == np.uint8 else image * 40000
     check(flow, values.astype(dtype), tmp_path)
@@ -104,7 +105,7 @@ def test_options(flow, image, parameters, tmp_path):
     check(changed(flow, **parameters), image, tmp_path, 1)
 
 
-@pytest.mark.parametrize("parameters", [{"min_size": 60}, {"normalize": ("percentiles", 5, 95)}], ids=str)
+@pytest.mark.parametrize("parameters", [{"min_size": 60}, {"normalize": ("limits", 0.1, 0.7)}], ids=str)
 def test_options_of_the_other_segmenter(boundary, image, parameters, tmp_path):
     check(changed(boundary, **parameters), image, tmp_path)
 
@@ -158,17 +159,14 @@ def test_thin_images(segmenter, image, shape, tmp_path):
 def test_padding(segmenter, image, value, tmp_path):
     padded = np.full((400, 370), value, np.uint8)
     padded[40:320, 30:290] = (20 + image * 200)[:280, :260]
-    check(segmenter, padded, tmp_path)
-    for folder in ("estimated",):
-        (tmp_path / folder).mkdir()
-        check(segmenter, padded, tmp_path / folder, diameters="estimate")
+    check(segmenter, padded, tmp_path, diameters="estimate" if value else None)
 
 
 def test_images_of_one_object_and_of_noise(segmenter, tmp_path):
     rng = np.random.default_rng(0)
     yy, xx = np.mgrid[:330, :290]
     disk = (np.hypot(yy - 160, xx - 140) < 120).astype(np.float32)
-    for name, values in (("disk", disk), ("noise", rng.random((330, 290))), ("all", disk + rng.random(disk.shape))):
+    for name, values in (("disk", disk), ("noise", rng.random((200, 190)))):
         (tmp_path / name).mkdir()
         check(segmenter, values, tmp_path / name, 0, block_size=64)
 
@@ -240,16 +238,14 @@ def test_a_part_of_a_file(flow, stored, name, parts, tmp_path):
 
 
 def test_labels_beside_their_image(flow, stored, tmp_path):
-    """Returned read-only, int32, in chunks; the image stays as it was; nothing else is left."""
     _, values = stored
     for version in ("0.4", "0.5"):
         path = tmp_path / f"{version}.ome.zarr"
         write_ome_zarr(path, values, version=version, scale=[0.5, 0.25])
-        labels = blockwise.segment(flow, path, path, block_size=SIZE, workers=1)
-        assert isinstance(labels, zarr.Array)
-        assert labels.read_only
-        assert (labels.dtype, labels.chunks, labels.shape) == (np.int32, (100, 100), values.shape)
-        assert np.array_equal(labels[...], flow.predict(values))
+        blockwise.plan(flow, path, path, block_size=SIZE)
+        blockwise.run_part(path, 1, 1)
+        blockwise.finish(path)
+        assert np.array_equal(zarr.open_array(path / "labels/objects/0", mode="r")[...], flow.predict(values))
         assert np.array_equal(zarr.open_array(path / "0", mode="r")[...], values)
         attributes = dict(zarr.open_group(path / "labels", mode="r").attrs)
         assert attributes.get("ome", attributes)["labels"] == ["objects"]
@@ -257,6 +253,24 @@ def test_labels_beside_their_image(flow, stored, tmp_path):
 
 
 def test_processes(segmenter, image, tmp_path):
+    """The labels are returned read-only, int32, in chunks; nothing else is left."""
     labels = blockwise.segment(segmenter, image, tmp_path / "a.zarr", block_size=64, workers=2)
+    assert isinstance(labels, zarr.Array)
+    assert labels.read_only
+    assert (labels.dtype, labels.chunks, labels.shape) == (np.int32, (64, 64), image.shape)
     assert np.array_equal(labels[...], segmenter.predict(image))
     assert os.listdir(tmp_path) == ["a.zarr"]
+
+
+def test_the_command_takes_a_part_of_a_file(flow, stored, tmp_path):
+    folder, values = stored
+    flow.save(tmp_path / "model.safetensors")
+    output = tmp_path / "out.zarr"
+    parts = ("--axes", "CYX", "--channel", 2, "--block-size", 100)
+    cli_tools.run_here(
+        "blocks", "plan", folder / "pages.tif", "-m", tmp_path / "model.safetensors", "-o", output, *parts
+    )
+    cli_tools.run_here("blocks", "run", output, "--part", "1/1")
+    cli_tools.run_here("blocks", "finish", output)
+    labels = zarr.open_array(output / "labels/objects/0", mode="r")[...]
+    assert np.array_equal(labels, flow.predict(values[:, ::-1]))

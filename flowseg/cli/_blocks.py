@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,9 +10,10 @@ import typer
 
 from flowseg._segmenters.inputs import ESTIMATE
 from flowseg.cli import _predict_options as options
+from flowseg.cli._shared.image_reading import make_reading
 from flowseg.cli._shared.models import find_model, load_model
 from flowseg.cli._shared.option_values import parse_number, parse_part
-from flowseg.cli._shared.options import RUN, WRITE, AsJson, Model, Normalize
+from flowseg.cli._shared.options import RUN, WRITE, AsJson, Axes, Channel, Model, Normalize, Plane, Scene, Time
 from flowseg.cli._shared.progress import advising
 from flowseg.cli._shared.terminal import print_json, print_lines
 
@@ -71,6 +73,11 @@ def plan(
     model: Model,
     output: Output,
     block_size: BlockSize = None,
+    channel: Channel = None,
+    z: Plane = None,
+    t: Time = None,
+    scene: Scene = None,
+    axes: Axes = None,
     diameter: options.Diameter = None,
     estimate_diameters: options.EstimateDiameters = None,
     cellprob_threshold: options.CellprobThreshold = None,
@@ -91,10 +98,14 @@ def plan(
     from flowseg import blockwise
 
     size = parse_number(diameter, "--diameter", ESTIMATE)
-    thresholds = (cellprob_threshold, flow_threshold, min_size, score_threshold)
-    parameters = options.parse_parameters(*thresholds, test_time_augmentation, estimate_diameters, normalize)
+    thresholds = options.parse_thresholds(cellprob_threshold, flow_threshold, min_size, score_threshold)
+    running = options.parse_running(test_time_augmentation, estimate_diameters, normalize)
+    parameters = [*thresholds, *running]
+    reading = make_reading(axes, channel, z, t, scene)
     segmenter = load_model(find_model(model), parameters)
-    planned = blockwise.plan(segmenter, image, output, block_size=block_size, diameters=size)
+    planned = blockwise.plan(
+        segmenter, image, output, block_size=block_size, diameters=size, **dataclasses.asdict(reading)
+    )
     sentence = (
         f"{planned.n_blocks} blocks planned; next: flowseg blocks run {output} --part 1/N, for all parts 1 to N, at "
         "once or in any order"

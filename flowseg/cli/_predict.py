@@ -14,7 +14,7 @@ from flowseg.cli._batch.report import count_done, report_batch
 from flowseg.cli._batch.run import run_batch
 from flowseg.cli._batch.run_record import describe_run
 from flowseg.cli._predict_large import find_large_images, plan_large
-from flowseg.cli._predict_options import ALSO, parse_parameters
+from flowseg.cli._predict_options import ALSO
 from flowseg.cli._predict_stacks import ALL, check_kinds, parse_planes
 from flowseg.cli._predict_stages import Prediction
 from flowseg.cli._shared.find_inputs import find_images
@@ -85,8 +85,9 @@ def predict(
     check_kinds(stack_axis, kinds)
     reading = make_reading(axes, channel, *numbers, scene)
     size = parse_number(diameter, "--diameter", ESTIMATE)
-    thresholds = (cellprob_threshold, flow_threshold, min_size, score_threshold)
-    parameters = parse_parameters(*thresholds, test_time_augmentation, estimate_diameters, normalize)
+    thresholds = options.parse_thresholds(cellprob_threshold, flow_threshold, min_size, score_threshold)
+    running = options.parse_running(test_time_augmentation, estimate_diameters, normalize)
+    parameters = [*thresholds, *running]
     file, files = find_model(model), find_images(images, find_earlier_results(output))
     snapshot = take_snapshot(file)
     recorded = [*parameters, *vars(reading).items(), ("diameter", size), ("also", ",".join(kinds))]

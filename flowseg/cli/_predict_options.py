@@ -111,21 +111,23 @@ Time = Annotated[
 ]
 
 
-def parse_parameters(
-    cellprob_threshold: float | None,
-    flow_threshold: str | None,
-    min_size: int | None,
-    score_threshold: str | None,
-    test_time_augmentation: bool,
-    estimate_diameters: bool | None,
-    normalize: str | None,
+def parse_thresholds(
+    cellprob_threshold: float | None, flow_threshold: str | None, min_size: int | None, score_threshold: str | None
 ) -> list[tuple[str, Any]]:
-    """Return names and values of a segmenter's parameters; None where an option is not given."""
+    """Return parameters of a segmenter that decide which objects are found; None where an option is not given."""
     return [
         ("cellprob_threshold", cellprob_threshold),
         ("flow_threshold", parse_number(flow_threshold, "--flow-threshold", NONE)),
         ("min_size", min_size),
         ("score_threshold", parse_number(score_threshold, "--score-threshold", NONE)),
+    ]
+
+
+def parse_running(
+    test_time_augmentation: bool, estimate_diameters: bool | None, normalize: str | None
+) -> list[tuple[str, Any]]:
+    """Return parameters of a segmenter that decide how its network is run."""
+    return [
         ("test_time_augmentation", test_time_augmentation or None),
         ("estimate_diameters", estimate_diameters),
         ("normalize", parse_normalize(normalize)),

@@ -199,5 +199,5 @@ def compare_plans(old: Plan, new: Plan) -> str:
     if len(words) > 1 and before != now:  # the model's file holds its options, too
         words = [word for word in words if not word.startswith("the model was ")]
     if not words and old.image.digest != new.image.digest:
-        words = ["the image's files have changed"]
+        words = ["the image has changed"]
     return "; ".join(words) if words or old == new else "the plan differs"

@@ -19,6 +19,8 @@ from flowseg._system.optional import need
 from flowseg.blockwise._stores.labels import DTYPE, VERSIONS, LabelsStore, naming
 from flowseg.blockwise._stores.source import Source
 
+Location = str | os.PathLike[str]
+
 # Largest and smallest side of a chunk in pixels: 4 MiB of int32, as viewers load, and not more files than needed.
 LARGEST_CHUNK, SMALLEST_CHUNK = 1024, 64
 # Name of the label image where none is given.
@@ -35,16 +37,8 @@ def choose_chunk(block_size: int) -> int:
     return next(divisors, block_size)
 
 
-def create_labels(
-    output: str | os.PathLike[str],
-    source: Source,
-    block_size: int,
-    *,
-    name: str = DEFAULT_NAME,
-    storage_options: StorageOptions | None = None,
-) -> LabelsStore:
-    """Create the arrays for the labels of an image; parameters and errors are those of `describe_labels_store`."""
-    store = describe_labels_store(output, source, block_size, name=name, storage_options=storage_options)
+def create_labels(store: LabelsStore) -> None:
+    """Create the arrays of a store that `describe_labels_store` returned, in their place."""
     with naming(store.root):
         created = store.root if store.is_new else store.location
         if store.is_new and not is_url(store.root):
@@ -56,7 +50,6 @@ def create_labels(
             if not is_url(store.root):
                 shutil.rmtree(created, ignore_errors=True)
             raise
-    return store
 
 
 def stage_labels(store: LabelsStore, folder: Path) -> None:
@@ -105,12 +98,12 @@ def check_placed(folder: Path) -> None:
 
 
 def describe_labels_store(
-    output: str | os.PathLike[str],
+    output: Location,
     source: Source,
     block_size: int,
     *,
     name: str = DEFAULT_NAME,
-    storage_options: StorageOptions | None = None,
+    options: StorageOptions | None = None,
 ) -> LabelsStore:
     """Return the store for the labels of an image, where it can be created.
 
@@ -124,7 +117,7 @@ def describe_labels_store(
         Side of the blocks that are written, in pixels.
     name : str
         Name of the label image.
-    storage_options : dict, optional
+    options : dict, optional
         Options of fsspec for a URL.
 
     Raises
@@ -151,7 +144,7 @@ def describe_labels_store(
         is_new,
         source.pixel_size,
         None if is_new else source.n_levels,
-        storage_options,
+        options,
     )
     _check_place(store, source)
     return store

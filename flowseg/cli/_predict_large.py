@@ -116,7 +116,8 @@ class LargePrediction:
                 resume=resume,
             )
         except InvalidFileError:  # a damaged image: there is nothing to continue
-            remove_result(output)
+            for file in (work_folder_of(output), output):
+                remove_result(file)
             raise
         return image
 

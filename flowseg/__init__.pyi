@@ -1,4 +1,4 @@
-from . import datasets, io, metrics, plot, synthetic
+from . import blockwise, datasets, io, metrics, plot, synthetic
 from ._flows.decoding import flows_to_masks
 from ._flows.flow_check import flow_errors
 from ._flows.following import follow_flows
@@ -26,6 +26,7 @@ __all__ = [
     "build_resunet",
     "build_unet",
     "check_masks",
+    "blockwise",
     "datasets",
     "diameters",
     "fill_holes",

@@ -45,12 +45,22 @@ def run_part(
     stages : callable, optional
         A function that returns the stages of a plan.
 
+    Returns
+    -------
+    plan : Plan
+        The plan of the run.
+
     Raises
     ------
     FileNotFoundError
         If no run is planned for the output.
     ValueError
         If there is no such part, or another version of flowseg planned the run.
+
+    Examples
+    --------
+    >>> import flowseg
+    >>> flowseg.blockwise.run_part("planned.ome.zarr", 1, 200)  # doctest: +SKIP
     """
     part, n_parts = check_part(part, n_parts)
     timeout = as_number(timeout, "timeout", low=0, open_low=True)
@@ -71,6 +81,11 @@ def finish(output: str | os.PathLike[str], *, keep: bool = False, stages: Stages
     stages : callable, optional
         A function that returns the stages of a plan.
 
+    Returns
+    -------
+    plan : Plan
+        The plan of the run.
+
     Raises
     ------
     FileNotFoundError
@@ -79,6 +94,11 @@ def finish(output: str | os.PathLike[str], *, keep: bool = False, stages: Stages
         If tasks are left.
     BlockingIOError
         If another process holds the work folder.
+
+    Examples
+    --------
+    >>> import flowseg
+    >>> flowseg.blockwise.finish("planned.ome.zarr")  # doctest: +SKIP
     """
     folder = work_folder_of(output)
     job = open_job(folder)

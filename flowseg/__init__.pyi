@@ -22,11 +22,11 @@ __version__: str
 __all__ = [
     "BoundarySegmenter",
     "FlowSegmenter",
+    "blockwise",
     "boundary_loss",
     "build_resunet",
     "build_unet",
     "check_masks",
-    "blockwise",
     "datasets",
     "diameters",
     "fill_holes",

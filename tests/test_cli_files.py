@@ -84,7 +84,7 @@ def write_odd_files(folder):
         "empty.png": "it is empty", "empty tiff.tif": "it is empty", "truncated.png": "readable PNG file",
         "truncated tiff.tif": "it is cut short", "truncated zlib.tif": "it is cut short",
         "truncated jpeg.jpg": "readable JPEG file", "truncated bitmap.bmp": "readable BMP file",
-        "no width.png": "readable PNG file", "huge.png": "must fit into memory", "huge tiff.tif": "must fit into memory",
+        "no width.png": "readable PNG file", "huge.png": "must fit into memory", "huge tiff.tif": "must hold all of its pixels",
         "palette.png": "got 3. Choose with --channel", "rgba.png": "got 4. Choose with --channel",
         "rgb.png": "got 3. Choose with --channel", "pages.tif": "must be one image",
         "not a number.tif": "finite", "complex.tif": "complex",
@@ -115,6 +115,7 @@ def test_odd_files(model, tmp_path):
         (line,) = [line for line in lines if f"{folder / name} must" in line or f"{folder / name}: " in line]
         assert line.startswith("flowseg: ")
         assert words in line, line
+    assert "huge tiff.tif and 1 more is segmented block by block" in lines.pop(0)
     assert lines[-1] == f"flowseg: {len(bad)} of {len(bad) + len(good)} files failed"
     assert len(lines) == len(bad) + 1, result.stderr
     assert f"in {len(good)} images" in result.stdout

@@ -19,7 +19,7 @@ def public_things():
         if name not in SUBMODULES:
             yield name, getattr(flowseg, name)
     for module in SUBMODULES:
-        home = getattr(flowseg, module)
+        home = importlib.import_module(f"flowseg.{module}")
         for name in home.__all__:
             yield f"{module}.{name}", getattr(home, name)
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from flowseg import io
 from flowseg._segmenters.inputs import Diameter
-from flowseg._system.files import check_folder_of
+from flowseg._system.invalid_file import InvalidFileError
+from flowseg.cli._batch.output_folder import remove_result
 from flowseg.cli._batch.plan import Task
 from flowseg.cli._shared.image_reading import Reading
 from flowseg.cli._shared.large_images import LARGE_PIXELS, MEGAPIXEL, check_extra, find_large
@@ -102,18 +103,22 @@ class LargePrediction:
         from flowseg.blockwise._runs.job import work_folder_of
 
         output = result_file(self.folder, image.name, "zarr")
-        check_folder_of(output, str(output))
         resume = work_folder_of(output).exists()
         if output.exists() and not resume:
             return image  # finished, as a run that was interrupted left it
-        blockwise.segment(
-            self.segmenter,
-            self._open(image),
-            output,
-            diameters=self.diameter,
-            workers=self.workers,
-            resume=resume,
-        )
+        try:
+            blockwise.segment(
+                self.segmenter,
+                self._open(image),
+                output,
+                diameters=self.diameter,
+                workers=self.workers,
+                resume=resume,
+            )
+        except InvalidFileError:  # a damaged image: there is nothing to continue
+            for file in (work_folder_of(output), output):
+                remove_result(file)
+            raise
         return image
 
     def write(self, image: LargeImage) -> int:

@@ -20,6 +20,7 @@ from flowseg._system.optional import need
 ENDINGS = {
     "tif": "_masks.tif",
     "zarr": "_masks.ome.zarr",  # of images larger than memory
+    "blocks": "_masks.ome.zarr.blocks",  # the state of a run that makes it
     "overlay": "_overlay.png",
     "png": "_masks.png",
     "roi": "_rois.zip",

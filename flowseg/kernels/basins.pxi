@@ -2,7 +2,7 @@
 # flow comes to. Successors form a graph with one way out of every pixel, so each of its parts holds one cycle, the sink.
 # A successor depends on the flows within a few pixels, so the basins of an image can be found block by block.
 
-# A path ends at the first position that is this far from its start, in pixels. Source: measured, see docs/design.rst;
+# A path ends at the first position that is this far from its start, in pixels. Source: measured, see docs/explanation/flows.rst;
 # longer paths take more time, and shorter ones make more spurious sinks where flows are noisy.
 cdef double PATH_LENGTH = 2.5
 

@@ -59,12 +59,8 @@ def holding_output(folder: Path, command: str, option: str = "--output", places:
 
 
 def remove_result(file: Path) -> None:
-    """Remove a file, or an OME-Zarr with the state of the run that made it; a link is removed, not its target."""
-    if not file.is_dir() or file.is_symlink():
+    """Remove a file or an OME-Zarr; a link is removed, not its target."""
+    if file.is_dir() and not file.is_symlink():
+        shutil.rmtree(file)
+    else:
         file.unlink(missing_ok=True)
-        return
-    from flowseg.blockwise._runs.job import work_folder_of
-
-    for folder in (work_folder_of(file), file):
-        if folder.exists():
-            shutil.rmtree(folder)

@@ -129,7 +129,8 @@ def plan_batch(
     kept = find_finished({task.name: (task.sources, task.results) for task in tasks}, entries) if resume else {}
     keep = {file for task in tasks if task.name in kept for file in result_files(folder, task.name)}
     if resume:
-        keep |= {file for task in tasks for file in task.lasting if result_file(folder, task.name, "zarr").exists()}
+        begun = [task for task in tasks if any(result_file(folder, task.name, k).exists() for k in ("zarr", "blocks"))]
+        keep |= {file for task in begun for file in (*task.lasting, result_file(folder, task.name, "blocks"))}
     foreign: set[Path] = set()
     if old_run is None:
         keep = foreign = set(present) - {file for task in tasks for file in task.results}

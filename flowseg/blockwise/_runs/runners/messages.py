@@ -1,6 +1,6 @@
 """Messages between the process of a run and its worker processes: one JSON document per line.
 
-An exception crosses as its built-in class, its arguments and its notes. Nothing is unpickled.
+An exception crosses as its built-in class or as InvalidFileError, its arguments and its notes. Nothing is unpickled.
 """
 
 from __future__ import annotations
@@ -10,8 +10,13 @@ import json
 import traceback
 from dataclasses import asdict, dataclass
 
+from flowseg._system.invalid_file import InvalidFileError
+
 # Characters of a traceback that cross.
 MOST_TRACEBACK = 20_000
+
+# Classes that cross, by name.
+CLASSES = {**vars(builtins), "InvalidFileError": InvalidFileError}
 
 Plain = str | int | float | bool | None
 
@@ -93,18 +98,18 @@ def read_report(line: bytes) -> Report:
 
 def describe_failure(error: BaseException) -> Failure:
     """Return an exception as a message."""
-    classes = [cls.__name__ for cls in type(error).__mro__ if getattr(builtins, cls.__name__, None) is cls]
+    classes = [cls.__name__ for cls in type(error).__mro__ if CLASSES.get(cls.__name__) is cls]
     args = (
         (error.errno, error.strerror, error.filename)
         if isinstance(error, OSError) and error.errno is not None
         else error.args
     )
     plain = all(arg is None or isinstance(arg, str | int | float | bool) for arg in args)
-    is_builtin = getattr(builtins, type(error).__name__, None) is type(error)
+    is_known = CLASSES.get(type(error).__name__) is type(error)
     text = "".join(traceback.format_exception(error))
     return Failure(
         classes=tuple(classes),
-        args=tuple(args) if plain and is_builtin else (str(error),),
+        args=tuple(args) if plain and is_known else (str(error),),
         sentence=str(error) or type(error).__name__,
         notes=tuple(map(str, getattr(error, "__notes__", ()))),
         traceback=text[-MOST_TRACEBACK:],
@@ -112,7 +117,7 @@ def describe_failure(error: BaseException) -> Failure:
 
 
 def as_exception(failure: Failure) -> BaseException:
-    """Return the exception of a message; of its nearest built-in class, with the same sentence."""
+    """Return the exception of a message; of the nearest class that crosses, with the same sentence."""
     error = _make(failure)
     for note in failure.notes:
         error.add_note(note)
@@ -122,7 +127,7 @@ def as_exception(failure: Failure) -> BaseException:
 
 def _make(failure: Failure) -> BaseException:
     for name in failure.classes:
-        cls = getattr(builtins, name, None)
+        cls = CLASSES.get(name)
         if isinstance(cls, type) and issubclass(cls, BaseException):
             for args in (failure.args, (failure.sentence,)):
                 try:

@@ -13,7 +13,8 @@ from flowseg._system.threads import check_canceled
 
 # Two basins that touch are joined if their affinity is larger than this (no unit). It is 1 where flows pass through the
 # common border, 2 where they point straight at each other, and negative where they part. At a border of two objects
-# networks are unsure and predict short flows, which have no affinity either. Source: measured, see docs/explanation/flows.rst.
+# networks are unsure and predict short flows, which have no affinity either. Source: measured
+# (docs/explanation/flows.rst).
 MIN_AFFINITY = 0.5
 
 # Pairs of basins that a table has room for at first, times two: a power of 2. Source: chosen; too few cost time only.

@@ -1,9 +1,9 @@
 # Basins: the pixels whose flows lead to one sink. Every pixel has a successor, the pixel that a short path along the
-# flow comes to. Successors form a graph with one way out of every pixel, so each of its parts holds one cycle, the sink.
+# flow comes to. Successors form a graph with one way out of every pixel, so each of its parts has one cycle, the sink.
 # A successor depends on the flows within a few pixels, so the basins of an image can be found block by block.
 
-# A path ends at the first position that is this far from its start, in pixels. Source: measured, see docs/explanation/flows.rst;
-# longer paths take more time, and shorter ones make more spurious sinks where flows are noisy.
+# A path ends at the first position that is this far from its start, in pixels. Source: measured
+# (docs/explanation/flows.rst); longer paths take more time, and shorter ones make more spurious sinks in noise.
 cdef double PATH_LENGTH = 2.5
 
 # Steps of a path that does not come that far. Source: measured, on flows that a network predicts a third as long as

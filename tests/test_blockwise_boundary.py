@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 from blocks import decode_boundary, grid_of
-from flowseg.blockwise._boundary_graph import BoundaryGraph, boundary_graph_of_block, merge_interiors
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
@@ -11,6 +10,7 @@ from scipy import ndimage
 from flowseg._segmenters.codecs.boundary_codec import BACKGROUND, BOUNDARY, INTERIOR, BoundaryCodec, expansion_distance
 from flowseg._segmenters.codecs.codec import Outputs
 from flowseg._segmenters.learned_decoding.find_objects import Decoding
+from flowseg.blockwise._objects.boundary_graph import BoundaryGraph, boundary_graph_of_block, merge_interiors
 
 SIZES = (64, 100, 257, 1000, 17)
 

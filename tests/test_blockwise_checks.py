@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 from blocks import FlowBlocks
-from flowseg.blockwise._object_checks import owned_objects
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
@@ -13,6 +12,7 @@ from flowseg._segmenters.learned_decoding.find_objects import Decoding, find_mas
 from flowseg._segmenters.learned_decoding.object_scores import Calibration
 from flowseg._segmenters.learned_decoding.object_table import describe_objects
 from flowseg._segmenters.learned_decoding.thresholds import Thresholds
+from flowseg.blockwise._objects.checks import owned_objects
 
 SCORES = Calibration(20.0, (0.4, -1.5, -0.7, 0.3, 1.1, -0.6), (-2.0, -0.5, 0.0, 1.0), (0.05, 0.3, 0.6, 0.95))
 DECODINGS = {

@@ -17,7 +17,7 @@ from flowseg.blockwise._results.objects_table import make_objects_table, table_p
 from flowseg.blockwise._results.outlines import objects_of_blocks
 from flowseg.blockwise._results.positions import join_positions, positions_in
 from flowseg.blockwise._results.thumbnail import make_thumbnail
-from flowseg.blockwise._stores.create_labels import create_labels
+from flowseg.blockwise._stores.create_labels import create_labels, describe_labels_store
 from flowseg.blockwise._stores.open_source import open_source
 
 BLOCK_SIZES = (16, 37, 100, 1000)
@@ -171,7 +171,8 @@ def test_thumbnails_of_levels_and_of_pixels(tmp_path):
     image = np.arange(60 * 90, dtype=np.uint16).reshape(60, 90)
     labels = np.kron(np.arange(6).reshape(2, 3), np.ones((30, 30))).astype(np.int32)
     source = open_source(image)
-    store = create_labels(tmp_path / "a.ome.zarr", source, 64)
+    store = describe_labels_store(tmp_path / "a.ome.zarr", source, 64)
+    create_labels(store)
     store.write_block(0, slice(0, 60), slice(0, 64), labels[:, :64])
     store.write_block(0, slice(0, 60), slice(64, 90), labels[:, 64:])
     store.finish(5)

@@ -13,7 +13,7 @@ from PIL import Image
 
 import flowseg
 from flowseg import io
-from flowseg.blockwise._stores.create_labels import create_labels
+from flowseg.blockwise._stores.create_labels import create_labels, describe_labels_store
 from flowseg.blockwise._stores.open_source import open_source
 
 pytest.importorskip("zarr")
@@ -26,7 +26,8 @@ def large(monkeypatch):
 
 
 def write_store(path, labels):
-    store = create_labels(path, open_source(labels), 64)
+    store = describe_labels_store(path, open_source(labels), 64)
+    create_labels(store)
     for index in np.ndindex(*(-(-n // 64) for n in labels.shape)):
         window = tuple(slice(64 * k, min(64 * k + 64, n)) for k, n in zip(index, labels.shape, strict=True))
         store.write_block(0, *window, labels[window])

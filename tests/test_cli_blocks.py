@@ -48,7 +48,8 @@ def test_parts_one_after_the_other(tmp_path):
 def test_a_plan_is_made_of_the_options(tmp_path, monkeypatch):
     given = []
 
-    def plan(segmenter, image, output, *, block_size, diameters):
+    def plan(segmenter, image, output, *, block_size, diameters, **selection):
+        assert not any(selection.values())
         given.append((segmenter, image, output, block_size, diameters))
         return PLAN
 

@@ -4,7 +4,7 @@
 
 DATA is the folder of the annotated images. Real images of nuclei are repeated, each time flipped or rotated, to squares
 of SIDE pixels (4000 and 10000 by default). A small network is trained on some of them first. Memory is the sum over all
-processes of what they do not share, and their part of what they do (PSS of Linux), looked at five times a second.
+processes of what they do not share, and their part of what they do (PSS of Linux), looked at once a second.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Watch:
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._over.wait(0.2):
+        while not self._over.wait(1.0):
             self.memory = max(self.memory, sum(map(pss_of, family(os.getpid()))))
             self.disk = max(self.disk, size_of(self.folder))
 

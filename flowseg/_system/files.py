@@ -35,12 +35,15 @@ def fits(stored: str, dtype: str) -> bool:
     return stored == DTYPE_NAMES.get(dtype) or (stored == "F32" and dtype == "float64")
 
 
-def write_atomically(path: Path, write: Callable[[Path], object], *, through_links: bool = True) -> None:
+def write_atomically(
+    path: Path, write: Callable[[Path], object], *, through_links: bool = True, durable: bool = True
+) -> None:
     """Let ``write`` fill a new file beside ``path``, then put it in the place of ``path`` in one step.
 
     When anything goes wrong (a full disk, an interruption) the new file is removed and ``path`` stays as it was.
     Leftovers of killed processes that wrote the same file are removed. A link stays a link, and its target is replaced,
-    unless ``through_links`` is False: then the new file takes the place of the link.
+    unless ``through_links`` is False: then the new file takes the place of the link. Unless ``durable``, a power cut may
+    leave a damaged file: for those that are checked when they are read, and made again.
     """
     if through_links:
         path = Path(os.path.realpath(path))
@@ -51,7 +54,8 @@ def write_atomically(path: Path, write: Callable[[Path], object], *, through_lin
     try:
         with _naming(path, beside), _closing(descriptor) as close:
             write(beside)
-            os.fsync(descriptor)
+            if durable:
+                os.fsync(descriptor)
             _keep_mode(path, beside)
             if os.name == "nt":  # which renames no file that is open
                 close()
@@ -60,8 +64,9 @@ def write_atomically(path: Path, write: Callable[[Path], object], *, through_lin
         with suppress(OSError):
             beside.unlink(missing_ok=True)
         raise
-    with _naming(path):
-        sync_folder(path.parent)
+    if durable:
+        with _naming(path):
+            sync_folder(path.parent)
 
 
 @contextmanager

@@ -101,7 +101,7 @@ def write_large(path: Path, array: Array) -> LargeArray:
             npy.write_array(checked, np.ascontiguousarray(array), allow_pickle=False)
         written.append(LargeArray(checked.n_bytes, checked.crc32))
 
-    files.write_atomically(path, write, through_links=False)
+    files.write_atomically(path, write, through_links=False, durable=False)  # its checksum is compared
     return written[-1]
 
 

@@ -271,7 +271,11 @@ def test_a_store_that_vanishes(tmp_path):
         (np.zeros((3, 4), complex), TypeError, "array of numbers"),
         (3, TypeError, "must be a path, a zarr.Array, a dask array or a NumPy array; got int"),
         ("absent.tif", FileNotFoundError, "there is none"),
-        ("https://localhost:1/a.zarr", (io.InvalidFileError, ImportError), "https://localhost:1/a.zarr|package|aiohttp"),
+        (
+            "https://localhost:1/a.zarr",
+            (io.InvalidFileError, ImportError),
+            "https://localhost:1/a.zarr|package|aiohttp",
+        ),
     ],
 )
 def test_no_image(image, error, message):

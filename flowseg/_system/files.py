@@ -42,8 +42,8 @@ def write_atomically(
 
     When anything goes wrong (a full disk, an interruption) the new file is removed and ``path`` stays as it was.
     Leftovers of killed processes that wrote the same file are removed. A link stays a link, and its target is replaced,
-    unless ``through_links`` is False: then the new file takes the place of the link. Unless ``durable``, a power cut may
-    leave a damaged file: for those that are checked when they are read, and made again.
+    unless ``through_links`` is False: then the new file takes the place of the link. Unless ``durable``, a power cut
+    may leave a damaged file: for files that are checked when they are read, and made again.
     """
     if through_links:
         path = Path(os.path.realpath(path))

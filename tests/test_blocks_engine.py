@@ -450,7 +450,7 @@ def test_processes_that_do_not_start(folder, monkeypatch):
 def test_a_process_that_cannot_import_the_stages(folder, job, monkeypatch):
     monkeypatch.setattr(dummies.stages_of, "__module__", "no_such_module")
     with pytest.raises(ModuleNotFoundError, match="no_such_module"):
-        run_stages(job, stages_of, workers=1)
+        run_stages(job, stages_of, workers=2)
 
 
 def test_bad_arguments(job):

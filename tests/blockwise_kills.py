@@ -90,7 +90,8 @@ def records_of(folder):
 
 
 def clear(folder):
-    """Remove output and work folder."""
+    """Remove output, table of objects and work folder."""
+    (folder / "out.csv").unlink(missing_ok=True)
     for path in (folder / "out.zarr", work_folder_of(folder / "out.zarr")):
         shutil.rmtree(path, ignore_errors=True)
 

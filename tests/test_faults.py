@@ -185,7 +185,7 @@ def check_command(arguments, output, again=()):
 def test_predict(fitted, tmp_path, monkeypatch):
     model, images = tmp_path / "model.safetensors", draw(tmp_path / "in", 1)
     fitted["FlowSegmenter"].save(model)
-    monkeypatch.setattr(_predict, "_load", lambda file, parameters: fitted["FlowSegmenter"])
+    monkeypatch.setattr(_predict, "load_model", lambda file, parameters: fitted["FlowSegmenter"])
     output = tmp_path / "out"
     check_command(
         (

@@ -147,13 +147,13 @@ def test_a_model_that_is_replaced_during_the_run(fitted, source, tmp_path, monke
     file, other, output = tmp_path / "model.safetensors", tmp_path / "other.safetensors", tmp_path / "out"
     fitted["FlowSegmenter"].save(file)
     fitted["BoundarySegmenter"].save(other)
-    load = _predict._load
+    load = _predict.load_model
 
     def late(path, parameters):
         os.replace(other, file)
         return load(path, parameters)
 
-    monkeypatch.setattr(_predict, "_load", late)
+    monkeypatch.setattr(_predict, "load_model", late)
     result = invoke("predict", source, "--model", file, "--output", output, status=1)
     assert str(result.exception) == f"{file} must not change while it is in use; it did."
     assert not output.exists()

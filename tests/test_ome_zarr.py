@@ -182,7 +182,7 @@ def test_an_array_in_a_folder_with_other_things(tmp_path):
 
 
 def test_commands_find_labels(tmp_path):
-    from flowseg.cli._shared.annotations import find_annotations, image_name
+    from flowseg.cli._shared.annotation_files import find_annotations, image_name
 
     write_ome_zarr(tmp_path / "a_masks.ome.zarr", numbers((40, 30), np.int32))
     assert find_annotations([str(tmp_path / "a_masks.ome.zarr")], None) == [(tmp_path / "a_masks.ome.zarr", "labels")]

@@ -118,7 +118,7 @@ def segment(
     -----
     Every worker process takes memory for one block or one tile of the network (about 1 GB for blocks of 2048 pixels),
     or for the box of the largest object, where that is more. One process merges the objects of all blocks, with about
-    400 bytes per object.
+    600 bytes per object.
 
     Outputs of the network are kept on disk until the end: 12 bytes per pixel that the network sees, and 4 bytes per
     pixel of the image.

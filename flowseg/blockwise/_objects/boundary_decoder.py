@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,7 +49,7 @@ class BoundaryDecoder:
 
     def merge(self, records: Sequence[Record]) -> Record:
         """Return the components of the interior."""
-        return merge_interiors([BoundaryGraph(**_typed(record)) for record in records], self.grid).as_arrays()
+        return merge_interiors([BoundaryGraph(**record) for record in records], self.grid).as_arrays()
 
     @property
     def needs_check(self) -> bool:
@@ -64,8 +63,8 @@ class BoundaryDecoder:
 
     def number(self, merged: Record, checks: Sequence[Record]) -> tuple[Record, Table]:
         """Return the label of every component, 0 for those that are too small, and a table of the others."""
-        counts = [(checked["numbers"], checked["pixels"]) for checked in map(_typed, checks)]
-        n = InteriorComponents(**_typed(merged)).n
+        counts = [(checked["numbers"], checked["pixels"]) for checked in checks]
+        n = InteriorComponents(**merged).n
         labels = final_labels(n, counts, self.min_size)
         areas = np.zeros(n + 1, dtype=np.int64)
         for numbers, pixels in counts:
@@ -80,13 +79,8 @@ class BoundaryDecoder:
 
     def label(self, merged: Record, numbers: Record, index: int, fragments: ReadFragments) -> NDArray[np.int32]:
         """Return the masks in a block."""
-        return np.asarray(_typed(numbers)["labels"][self._expand(merged, index, fragments)], dtype=np.int32)
+        return np.asarray(numbers["labels"][self._expand(merged, index, fragments)], dtype=np.int32)
 
     def _expand(self, merged: Record, index: int, fragments: ReadFragments) -> NDArray[np.int32]:
-        windows = ObjectWindows(InteriorComponents(**_typed(merged)), self.grid, fragments)
+        windows = ObjectWindows(InteriorComponents(**merged), self.grid, fragments)
         return expand_in_block(windows, index, self.distance)
-
-
-def _typed(record: Record) -> dict[str, Any]:
-    """Return the arrays of a record, whose types are those that were written."""
-    return dict(record)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,7 +57,7 @@ class FlowDecoder:
 
     def merge(self, records: Sequence[Record]) -> Record:
         """Return the objects before the flow check."""
-        graphs = [BlockGraph(**_typed(record)) for record in records]
+        graphs = [BlockGraph(**record) for record in records]
         return merge_blocks(graphs, self.grid, self.decoding.thresholds.min_size).as_arrays()
 
     @property
@@ -72,7 +71,7 @@ class FlowDecoder:
 
     def check(self, merged: Record, index: int, fragments: ReadFragments, flows: ReadFlows) -> Record:
         """Return the flow errors of the objects that a block owns."""
-        objects = Objects(**_typed(merged))
+        objects = Objects(**merged)
         chosen = np.ones(objects.n, dtype=bool)
         if self.decoding.calibration is None and not self.describes_all:
             chosen = ~objects.touches_border(self.grid.shape)
@@ -82,20 +81,14 @@ class FlowDecoder:
 
     def number(self, merged: Record, checks: Sequence[Record]) -> tuple[Record, Table]:
         """Return the label of every object, 0 for those that are dropped, and the table of the others."""
-        objects = Objects(**_typed(merged))
+        objects = Objects(**merged)
         errors = np.full(objects.n, np.nan)
-        for record in checks:
-            checked = _typed(record)
+        for checked in checks:
             errors[checked["numbers"] - 1] = checked["errors"]
         labels, table = final_numbers(objects, errors, objects.touches_border(self.grid.shape), self.decoding)
         return {"labels": labels}, table
 
     def label(self, merged: Record, numbers: Record, index: int, fragments: ReadFragments) -> NDArray[np.int32]:
         """Return the masks in a block."""
-        of_fragment = Objects(**_typed(merged)).of_block(index)
-        return np.asarray(_typed(numbers)["labels"][of_fragment][fragments(index)], dtype=np.int32)
-
-
-def _typed(record: Record) -> dict[str, Any]:
-    """Return the arrays of a record, whose types are those that were written."""
-    return dict(record)
+        of_fragment = Objects(**merged).of_block(index)
+        return np.asarray(numbers["labels"][of_fragment][fragments(index)], dtype=np.int32)

@@ -128,7 +128,7 @@ class Pipeline:
 
         from flowseg._nets.inference import predict_outputs
 
-        outputs = predict_outputs(self.runner, array, image.limits, factor, self.on_tile)
+        outputs = predict_outputs(self.runner, array, image.limits, (factor, factor), self.on_tile)
         if not np.isfinite(outputs).all():
             raise ValueError(
                 "images must have values that a network can take; got outputs that are not finite for an image with "

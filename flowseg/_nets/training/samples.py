@@ -61,7 +61,7 @@ def make_samples(
         differs = working / own < MAX_ENLARGEMENT and max(own / typical, typical / own) > OTHER_SIZE
         made = {}
         for size in (typical, own) if every_size and differs else (typical,):
-            shape = scaled_shape(labels.shape, working / size)
+            shape = scaled_shape(labels.shape, (working / size,) * labels.ndim)
             made[size] = Sample(resize(stretched, shape), resize_masks(objects, shape))
         samples += [made[typical], *[made.get(own, made[typical])] * (OWN_SIZE_SHOWN if every_size else 0)]
     return samples

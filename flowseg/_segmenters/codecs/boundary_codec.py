@@ -30,11 +30,20 @@ BACKGROUND, INTERIOR, BOUNDARY = 0, 1, 2
 class BoundaryCodec(Codec):
     """Target: weight, then background, interior and boundary as 0 or 1. Outputs: a logit for each of the three."""
 
-    n_outputs: ClassVar[int] = 3
-    vectors: ClassVar[slice | None] = None
     loss_name: ClassVar[str] = "boundary_loss"
 
     min_size: int = 15
+    ndim: int = 2
+
+    @property
+    def n_outputs(self) -> int:
+        """Background, interior and boundary."""
+        return 3
+
+    @property
+    def vectors(self) -> slice | None:
+        """None of the outputs."""
+        return None
 
     @classmethod
     def of(cls, segmenter: BoundarySegmenter) -> BoundaryCodec:

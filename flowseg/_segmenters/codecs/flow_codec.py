@@ -26,13 +26,22 @@ if TYPE_CHECKING:
 class FlowCodec(Codec):
     """Target: weight, foreground, flows. Outputs: flows (FLOW_SCALE times as long in the network), cellprob."""
 
-    n_outputs: ClassVar[int] = 3
-    vectors: ClassVar[slice | None] = slice(0, 2)
     loss_name: ClassVar[str] = "flow_loss"
 
     given: GivenThresholds = field(default_factory=GivenThresholds)
     n_iter: int | None = None
     workers: int | None = None
+    ndim: int = 2
+
+    @property
+    def n_outputs(self) -> int:
+        """Flows and cellprob."""
+        return self.ndim + 1
+
+    @property
+    def vectors(self) -> slice | None:
+        """The flows."""
+        return slice(0, self.ndim)
 
     @classmethod
     def of(cls, segmenter: FlowSegmenter) -> FlowCodec:

@@ -29,6 +29,7 @@ def make_network(fixed: FixedParameters, prediction: PredictionSettings, *, seed
         filters=fixed.filters,
         seed=seed,
         crop_size=crop_size,
+        coarse_levels=(0, 0),
     )
 
 
@@ -51,4 +52,7 @@ def find_grid(fixed: FixedParameters, network: Any) -> Grid:
     """Return the tile grid of a network."""
     from flowseg._nets.inference import network_grid
 
-    return network_grid(network, is_custom=fixed.is_custom, n_levels=len(fixed.filters), n_channels=fixed.n_channels)
+    n_levels, n_channels = len(fixed.filters), fixed.n_channels
+    return network_grid(
+        network, is_custom=fixed.is_custom, n_levels=n_levels, n_channels=n_channels, coarse_levels=(0, 0)
+    )

@@ -33,7 +33,7 @@ def make_network(
         n_outputs=prediction.codec.n_outputs,
         filters=fixed.filters,
         seed=seed,
-        crop_shape=(crop_size,) * fixed.ndim,
+        crop_size=crop_size,
         coarse_levels=lattice.coarse_levels,
     )
 

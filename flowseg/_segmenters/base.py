@@ -117,7 +117,8 @@ class Segmenter(SegmenterAttributes):
         prediction = prediction_settings(self)
         known = Decoding() if start is None else start.decoding
         prediction.codec.check_can_learn(held_out.n_objects, known)
-        plan = Plan(FixedParameters.of(self), prediction, settings, seeds, callbacks, file)
+        fills_crops = isinstance(self.crop_size, str)
+        plan = Plan(FixedParameters.of(self), prediction, settings, seeds, callbacks, file, fills_crops)
         self.fitted_ = train(plan, pairs, held_out, start)
         if settings.verbose:
             tqdm.write("\n".join(describe_fit(self, time.monotonic() - began)))

@@ -88,16 +88,16 @@ def as_number(
     return number
 
 
-def as_spacing(spacing: ArrayLike | None, ndim: int) -> NDArray[np.float64]:
+def as_spacing(spacing: ArrayLike | None, ndim: int, name: str = "spacing") -> NDArray[np.float64]:
     """Return the distance between pixels along each axis; None means 1 everywhere."""
     if spacing is None:
         return np.ones(ndim)
-    array = as_array(spacing, "spacing")
+    array = as_array(spacing, name)
     if array.shape != (ndim,) or array.dtype.kind not in "iuf" or not np.all(np.isfinite(array)) or np.any(array <= 0):
-        raise ValueError(f"spacing must be {ndim} numbers above 0, one per axis; got {spacing!r}.")
+        raise ValueError(f"{name} must be {ndim} numbers above 0, one per axis; got {spacing!r}.")
     array = array.astype(np.float64)
     if array.max() > MAX_SPACING_RATIO * array.min():
-        raise ValueError(f"spacing must differ by at most a factor of {MAX_SPACING_RATIO}; got {spacing!r}.")
+        raise ValueError(f"{name} must differ by at most a factor of {MAX_SPACING_RATIO}; got {spacing!r}.")
     return array
 
 

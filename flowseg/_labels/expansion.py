@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +16,17 @@ PIXELS_PER_STRIP = 1 << 17
 # Bits of a key that hold the label; those above hold the squared distance.
 LABEL_BITS = 32
 
+# Where distances along the axes differ, squared distances are in units of the square of (distance / FINE). Source:
+# chosen; the sum of three fits into 31 bits.
+FINE = 1 << 14
+
 # Key of a pixel that no label has reached: larger than all others, and far from overflow.
 NOT_REACHED = np.int64(1 << 62)
 
+Squares = NDArray[np.int64]
 
-def expand_objects(labels: NDArray[np.int32], distance: float) -> NDArray[np.int32]:
+
+def expand_objects(labels: NDArray[np.int32], distance: float | Sequence[float]) -> NDArray[np.int32]:
     """Return labels with every background pixel up to ``distance`` pixels from an object added to the nearest one.
 
     Of equally near objects the one with the smaller label is taken. So a pixel depends on nothing further away than
@@ -29,16 +36,17 @@ def expand_objects(labels: NDArray[np.int32], distance: float) -> NDArray[np.int
     ----------
     labels : ndarray of int32, any number of axes
         Label image, 0 or above; not changed.
-    distance : float
-        Largest distance, in pixels, below 2 ** 15.
+    distance : float or sequence of float
+        Largest distance, in pixels, below 2 ** 15; or one along each axis: within this ellipsoid.
     """
-    reach, limit = reach_of(distance), _largest_square(distance)
+    steps = _find_steps(distance, labels.ndim)
+    reach = steps[0].size - 1
     expanded = labels.copy()
     rows_per_strip = max(1, reach, PIXELS_PER_STRIP // max(1, math.prod(labels.shape[1:])))
     for start in range(0, labels.shape[0], rows_per_strip):
         check_canceled()
         first, stop = max(start - reach, 0), start + rows_per_strip
-        strip = _nearest(labels[first : stop + reach], reach, limit)
+        strip = _nearest(labels[first : stop + reach], steps)
         expanded[start:stop] = strip[start - first :][: expanded[start:stop].shape[0]]
     return expanded
 
@@ -56,8 +64,20 @@ def _largest_square(distance: float) -> int:
     return square
 
 
-def _nearest(labels: NDArray[np.int32], reach: int, limit: int) -> NDArray[np.int32]:
-    """Return the label of the nearest labeled pixel, 0 where its squared distance is above ``limit``.
+def _find_steps(distance: float | Sequence[float], ndim: int) -> tuple[Squares, ...]:
+    """Return for each axis the squared distances of 0, 1, 2, ... pixels, as whole numbers, and last the largest."""
+    distances = (distance,) * ndim if isinstance(distance, float | int) else tuple(distance)
+    if len(set(distances)) == 1:
+        limit = _largest_square(distances[0])
+        return (*[np.arange(math.isqrt(limit) + 1, dtype=np.int64) ** 2] * ndim, np.array([limit]))
+    # The unit is a share of each axis' distance: an ellipsoid is a ball in it.
+    steps = [np.arange(int(length) + 1, dtype=np.int64) ** 2 for length in distances]
+    scaled = [np.rint(squares * (FINE / length) ** 2) for squares, length in zip(steps, distances, strict=True)]
+    return (*[squares.astype(np.int64) for squares in scaled], np.array([FINE**2]))
+
+
+def _nearest(labels: NDArray[np.int32], steps: tuple[Squares, ...]) -> NDArray[np.int32]:
+    """Return the label of the nearest labeled pixel, 0 where its squared distance is above the largest.
 
     Squared distances are sums over axes. So along one axis after another, every pixel takes the least key that a pixel
     of its line has, with the square of the distance to it added.
@@ -68,12 +88,12 @@ def _nearest(labels: NDArray[np.int32], reach: int, limit: int) -> NDArray[np.in
     for axis in range(labels.ndim):
         before = keys
         keys = before.copy()
-        for step in range(1, min(reach, labels.shape[axis] - 1) + 1):
+        for step in range(1, min(steps[axis].size, labels.shape[axis])):
             low, high = (_part(labels.ndim, axis, place) for place in (slice(None, -step), slice(step, None)))
-            square = np.int64(step * step << LABEL_BITS)
+            square = steps[axis][step] << LABEL_BITS
             np.minimum(keys[low], before[high] + square, out=keys[low])
             np.minimum(keys[high], before[low] + square, out=keys[high])
-    return np.where(keys >> LABEL_BITS <= limit, keys & ((1 << LABEL_BITS) - 1), 0).astype(np.int32)
+    return np.where(keys >> LABEL_BITS <= steps[-1][0], keys & ((1 << LABEL_BITS) - 1), 0).astype(np.int32)
 
 
 def _part(ndim: int, axis: int, place: slice) -> tuple[slice, ...]:

@@ -34,5 +34,16 @@ class Encoder(ABC):
         """Output channels that form a vector, in the order of the axes."""
 
     @abstractmethod
-    def encode(self, masks: NDArray[Any], *, workers: int) -> NDArray[np.float32]:
-        """Return the target of one label image."""
+    def encode(
+        self,
+        masks: NDArray[Any],
+        *,
+        workers: int,
+        annotated: NDArray[np.bool_] | None = None,
+        n_whole: int | None = None,
+    ) -> NDArray[np.float32]:
+        """Return the target of one label image; negative pixels have no weight.
+
+        Of sparsely annotated volumes ``annotated`` are the pixels that have a weight, and objects with numbers above
+        ``n_whole`` may go on where nothing is annotated.
+        """

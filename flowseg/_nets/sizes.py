@@ -12,10 +12,13 @@ from numpy.typing import NDArray
 from flowseg import _checks
 from flowseg._checks import is_auto
 from flowseg._labels.diameters import diameters, diameters_of_sizes
+from flowseg._nets.lattice import PixelShape
 
 # Bounds in pixels of the working diameter that "auto" chooses. Smaller objects are enlarged, because outlines come out
 # no finer than the pixels that the network sees; larger ones cost time and gain nothing (docs/explanation/recipe.rst).
 MIN_WORKING, MAX_WORKING = 24.0, 40.0
+# The same for volumes, where time grows with the cube of the diameter.
+MIN_WORKING_3D, MAX_WORKING_3D = 16.0, 24.0
 
 # No image is reduced by a smaller factor than this: little would be left of it.
 EXTREME_SCALE = 1 / 32
@@ -46,6 +49,14 @@ class Sizes:
         """Return these sizes with bounds that include the bounds of ``other``."""
         return replace(self, low=min(self.low, other.low), high=max(self.high, other.high))
 
+    def for_pixels(self, relative_size: float) -> Sizes:
+        """Return these sizes with bounds in pixels of another length, ``relative_size`` times as long."""
+        if relative_size == 1:
+            return self
+        low, high = self.low / relative_size, self.high / relative_size
+        least, most = self.working / MAX_SCALE, self.working / EXTREME_SCALE
+        return replace(self, low=float(np.clip(low, least, most)), high=float(np.clip(high, least, most)))
+
     def bound(self, diameter: float) -> float:
         """Return the nearest diameter within the range of the training images."""
         return min(max(diameter, self.low), self.high)
@@ -75,29 +86,45 @@ class Sizes:
         return None if is_same_size(size, seen) or (size < seen and not first) else size
 
 
-def image_diameter(masks: NDArray[Any]) -> float:
-    """Return the median diameter of the objects of one image; NaN without objects."""
-    return _median(diameters(masks))
+def image_diameter(masks: NDArray[Any], ratios: Sequence[float] | None = None) -> float:
+    """Return the median diameter of the objects of one image, in pixels of the finest axis; NaN without objects.
+
+    ``ratios`` are the lengths of a pixel along its axes over the shortest of them; None: they are equal.
+    """
+    return _median(diameters(masks, spacing=ratios))
 
 
-def diameter_of_sizes(sizes: NDArray[np.int64], ndim: int = 2) -> float:
+def diameter_of_sizes(sizes: NDArray[np.int64], ratios: Sequence[float] = (1.0, 1.0)) -> float:
     """Return the same from the numbers of pixels of these objects alone, in any order."""
-    return _median(diameters_of_sizes(sizes, ndim))
+    return _median(diameters_of_sizes(sizes, ratios))
 
 
 def _median(values: NDArray[np.float64]) -> float:
     return float(np.median(values)) if values.size else float("nan")
 
 
-def image_diameters(masks: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
-    """Return the median diameter of each image that has objects."""
-    values = np.array([image_diameter(m) for m in masks], dtype=np.float64)
+def image_diameters(
+    masks: Sequence[NDArray[Any]], pixels: Sequence[PixelShape | None] | None = None
+) -> NDArray[np.float64]:
+    """Return the median diameter of each image that has objects, in pixels of the finest axis of the lattice.
+
+    ``pixels`` are the shapes of their pixels; None: as long along every axis.
+    """
+    shapes = [None] * len(masks) if pixels is None else pixels
+    values = np.array([_lattice_diameter(m, p) for m, p in zip(masks, shapes, strict=True)], dtype=np.float64)
     return values[np.isfinite(values)]
 
 
-def choose_working(diameter: float | str, typical: float) -> float:
+def _lattice_diameter(masks: NDArray[Any], pixel: PixelShape | None) -> float:
+    return image_diameter(masks) if pixel is None else image_diameter(masks, pixel.ratios) * pixel.relative_size
+
+
+def choose_working(diameter: float | str, typical: float, ndim: int = 2) -> float:
     """Return the working diameter for the parameter ``diameter``; for "auto" it is the typical one within bounds."""
-    return min(max(typical, MIN_WORKING), MAX_WORKING) if isinstance(diameter, str) else float(diameter)
+    if not isinstance(diameter, str):
+        return float(diameter)
+    low, high = (MIN_WORKING, MAX_WORKING) if ndim == 2 else (MIN_WORKING_3D, MAX_WORKING_3D)
+    return min(max(typical, low), high)
 
 
 def bounds_of(diameters: NDArray[np.float64], working: float) -> tuple[float, float]:

@@ -19,13 +19,14 @@ class SegmenterAttributes(BaseEstimator):  # type: ignore[misc, unused-ignore]  
 
     # Parameters, stored by the __init__ of both classes and checked by `fit` and `predict`.
     network: Network
-    filters: Sequence[int]
+    ndim: int
+    filters: Sequence[int] | Auto
     n_channels: int
     normalize: tuple[Any, ...] | None
     diameter: float | Auto
     estimate_diameters: bool | Auto
-    crop_size: int
-    batch_size: int
+    crop_size: int | Auto
+    batch_size: int | Auto
     epochs: int
     steps_per_epoch: int
     learning_rate: float | Auto
@@ -48,8 +49,13 @@ class SegmenterAttributes(BaseEstimator):  # type: ignore[misc, unused-ignore]  
 
     @property
     def diameter_(self) -> float:
-        """Typical diameter in pixels of the objects in the training images."""
+        """Typical diameter of the objects in the training images, in pixels; in volumes in those of the finest axis."""
         return get_fitted(self).diameter
+
+    @property
+    def spacing_(self) -> tuple[float, ...] | None:
+        """Spacing of the training images, or the median of several; None if `fit` was given none."""
+        return get_fitted(self).lattice.spacing
 
     @property
     def history_(self) -> History:

@@ -10,21 +10,25 @@ from typing import Any, Self, overload
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from flowseg import _checks, metrics
-from flowseg._labels.overlaps import count_objects
-from flowseg._segmenters import inputs
+from flowseg import _checks
 from flowseg._segmenters.attributes import SegmenterAttributes
 from flowseg._segmenters.codecs.codec import Masks, Outputs
 from flowseg._segmenters.fitted import FixedParameters, check_fitted
 from flowseg._segmenters.fitting.annotation_checks import check_not_binary, check_to_learn_from, warn_of_components
 from flowseg._segmenters.fitting.compare_models import warn_of_no_comparison
 from flowseg._segmenters.fitting.fit_summary import describe_fit
-from flowseg._segmenters.fitting.pairs import as_validation, hold_out
+from flowseg._segmenters.fitting.pairs import as_validation, hold_out, make_pairs
 from flowseg._segmenters.fitting.settings import check_callbacks, check_training_settings, find_seeds, warn_of_patience
 from flowseg._segmenters.fitting.train_and_choose import Plan, train
-from flowseg._segmenters.inputs import ArrayLike, Diameter, Diameters
+from flowseg._segmenters.inputs import ArrayLike, Diameter, Diameters, Spacings
 from flowseg._segmenters.learned_decoding.find_objects import Decoding
-from flowseg._segmenters.pipeline import PredictionSettings, map_images, pipeline_of, prediction_settings
+from flowseg._segmenters.pipeline import (
+    PredictionSettings,
+    check_can_take_spacing,
+    map_images,
+    pipeline_of,
+    prediction_settings,
+)
 
 
 class Segmenter(SegmenterAttributes):
@@ -41,7 +45,8 @@ class Segmenter(SegmenterAttributes):
         images: Any,
         masks: Any,
         *,
-        validation: tuple[Any, Any] | None = None,
+        spacing: Spacings = None,
+        validation: tuple[Any, ...] | None = None,
         callbacks: Sequence[Any] = (),
         checkpoint: str | os.PathLike[str] | None = None,
     ) -> Self:
@@ -51,13 +56,19 @@ class Segmenter(SegmenterAttributes):
         ----------
         images : list of array_like, shape (rows, columns) or (rows, columns, n_channels)
             Images of any numeric dtype and of any sizes. A constant one is allowed if its masks are empty. An array
-            (n, rows, columns) is n images; a volume, whose objects extend over planes, raises an error.
+            (n, rows, columns) is n images; a volume, whose objects extend over planes, raises an error. With ``ndim=3``
+            they are volumes, (planes, rows, columns) or (planes, rows, columns, n_channels), or one volume.
         masks : list of array_like of int, shape (rows, columns)
             One label image per image: 0 = background, k = object k, negative = pixel to ignore, in training and where
-            thresholds and scores are learned.
-        validation : (images, masks), optional
+            thresholds and scores are learned. Of a volume only some planes may be annotated, along any axis, or a box.
+        spacing : sequence of float, optional
+            Distance between pixels along each axis, in any unit; or a sequence of one per image. It is kept as
+            ``spacing_``. Images are scaled so that pixels are about as long along every axis when the network sees
+            them. By default pixels count as equally long, and crops of volumes are not turned out of their planes.
+        validation : (images, masks) or (images, masks, spacing), optional
             Validation set, on which `fit` chooses the best weights, thresholds and all else. By default a share of the
-            images (`validation_fraction`) is held out for it. Report results on a separate test set.
+            images (`validation_fraction`) is held out for it. Report results on a separate test set. Without a spacing
+            of its own it has that of the training images.
         callbacks : sequence of keras.callbacks.Callback
             Passed to Keras. A checkpoint does not hold their state: a training that one of them stopped is resumed
             where it was stopped.
@@ -87,47 +98,61 @@ class Segmenter(SegmenterAttributes):
         _checks.check_flag(self.warm_start, "warm_start")
         warm_start = self.warm_start and self.__sklearn_is_fitted__()
         start = check_fitted(self, "Set warm_start to False to train from scratch.") if warm_start else None
+        if start is not None and spacing is not None:
+            check_can_take_spacing(start.lattice)
         began = time.monotonic()
         settings = check_training_settings(self, warm_start=warm_start)
-        pairs = inputs.as_pairs(images, masks, n_channels=self.n_channels)
-        check_to_learn_from(*pairs, masks)
-        warn_of_components(pairs[1], stacklevel=3)
+        shape = {"n_channels": self.n_channels, "ndim": self.ndim}
+        pairs = make_pairs(images, masks, spacing, **shape)
+        check_to_learn_from(pairs.images, pairs.annotations, masks)
+        warn_of_components([a.completed for a in pairs.annotations], stacklevel=3)
         check_callbacks(callbacks)
         seeds, file = find_seeds(self.random_state, checkpoint)
         if validation is None:
-            pairs, held_out = hold_out(*pairs, fraction=self.validation_fraction, seed=seeds[0])
+            pairs, held_out = hold_out(pairs, fraction=self.validation_fraction, seed=seeds[0])
         else:
-            held_out = as_validation(validation, self.n_channels)
-        warn_of_patience(self.patience, len(held_out[0]))
-        warn_of_no_comparison(warm_start, len(held_out[0]))
+            held_out = as_validation(validation, spacing, **shape)
+        warn_of_patience(self.patience, len(held_out))
+        warn_of_no_comparison(warm_start, len(held_out))
         prediction = prediction_settings(self)
         known = Decoding() if start is None else start.decoding
-        prediction.codec.check_can_learn(sum(count_objects(m) for m in held_out[1]), known)
-        plan = Plan(FixedParameters.of(self), prediction, settings, seeds, callbacks, file)
+        prediction.codec.check_can_learn(held_out.n_objects, known)
+        fills_crops = isinstance(self.crop_size, str)
+        plan = Plan(FixedParameters.of(self), prediction, settings, seeds, callbacks, file, fills_crops)
         self.fitted_ = train(plan, pairs, held_out, start)
         if settings.verbose:
             tqdm.write("\n".join(describe_fit(self, time.monotonic() - began)))
         return self
 
     @overload
-    def predict(self, images: NDArray[Any], *, diameters: Diameters = None) -> Masks: ...
+    def predict(self, images: NDArray[Any], *, diameters: Diameters = None, spacing: Spacings = None) -> Masks: ...
     @overload
-    def predict(self, images: Sequence[Any], *, diameters: Diameters = None) -> list[Masks]: ...
+    def predict(
+        self, images: Sequence[Any], *, diameters: Diameters = None, spacing: Spacings = None
+    ) -> list[Masks]: ...
     @overload
-    def predict(self, images: ArrayLike, *, diameters: Diameters = None) -> Masks | list[Masks]: ...
-    def predict(self, images: Any, *, diameters: Any = None) -> Any:
+    def predict(
+        self, images: ArrayLike, *, diameters: Diameters = None, spacing: Spacings = None
+    ) -> Masks | list[Masks]: ...
+    def predict(self, images: Any, *, diameters: Any = None, spacing: Any = None) -> Any:
         """Segment images.
 
         Parameters
         ----------
         images : array_like or list of array_like
-            One image of shape (rows, columns) or (rows, columns, n_channels), a list of them, or a stack.
+            One image of shape (rows, columns) or (rows, columns, n_channels), a list of them, or a stack. With
+            ``ndim=3`` a volume of shape (planes, rows, columns) or (planes, rows, columns, n_channels), a list, or a
+            stack of them.
         diameters : float, "estimate", or sequence of them, optional
             Typical diameter in pixels of the objects in each image, or one for all. "estimate" is the median diameter
             of the objects that a first pass finds. None (also for a single image) is `diameter_`, the typical one of
             the training images, or with `estimate_diameters` an estimate within their diameters. An estimate costs a
             second pass where it differs from `diameter_` by more than a tenth, and further ones as long as objects turn
-            out larger.
+            out larger. In volumes, and with a spacing, it is in pixels of the finest axis.
+        spacing : sequence of float, optional
+            Distance between pixels along each axis, in the unit of `fit`; or a sequence of one per image. By default it
+            is that of the training images. With another one the image is scaled to the proportions of the training
+            pixels, and ``diameter_`` stands for the same length. It must be None if `fit` was given none.
 
         Returns
         -------
@@ -148,7 +173,8 @@ class Segmenter(SegmenterAttributes):
         UserWarning
             If images are constant: once, with their number. If images are one array (n, rows, columns) and not a list:
             it is taken as n images, as in scikit-learn, not as a volume, a film or n channels. If objects are probably
-            false positives, as in noise: their outlines are no sharper than the background. Masks are not changed.
+            false positives, as in noise: their outlines are no sharper than the background. Masks are not changed. If
+            the spacing is another one than in training.
 
         Examples
         --------
@@ -164,10 +190,10 @@ class Segmenter(SegmenterAttributes):
 
         def finish(image: NDArray[Any], outputs: Outputs) -> Masks:
             masks = pipeline.decode(outputs)
-            noise.look(image, masks, outputs.unpadded)
+            noise.look(image, masks, outputs.unpadded, outputs.ratios)
             return masks
 
-        masks = map_images(pipeline, images, diameters, finish)
+        masks = map_images(pipeline, images, diameters, spacing, finish)
         noise.warn(stacklevel=2)
         return masks
 
@@ -193,13 +219,16 @@ class Segmenter(SegmenterAttributes):
         """
         pipeline_of(self).check(diameter)
 
-    def score(self, images: Any, masks: Any) -> float:
+    def score(self, images: Any, masks: Any, *, spacing: Spacings = None) -> float:
         """Return the mean over the images of the average precision at IoU 0.5.
 
         Parameters
         ----------
         images, masks : list of array_like
-            As for `fit`. Objects on pixels to ignore do not count, as in `flowseg.metrics`.
+            As for `fit`. Objects on pixels to ignore do not count, as in `flowseg.metrics`. Of a volume of which only
+            planes or a box are annotated, only what lies there is compared.
+        spacing : sequence of float, optional
+            As for `predict`.
 
         Returns
         -------
@@ -219,10 +248,10 @@ class Segmenter(SegmenterAttributes):
         True
         """
         check_fitted(self)
-        image_list, mask_list = inputs.as_pairs(images, masks, n_channels=self.n_channels)
-        check_not_binary(mask_list, "masks")
-        found = self.predict(image_list)
-        return float(metrics.average_precision_per_image(mask_list, found, thresholds=(0.5,)).mean())
+        pairs = make_pairs(images, masks, spacing, n_channels=self.n_channels, ndim=self.ndim)
+        check_not_binary([a.completed for a in pairs.annotations], "masks")
+        found = self.predict(pairs.images, spacing=None if spacing is None else pairs.spacings)
+        return float(pairs.precision_per_image(found, (0.5,)).mean())
 
     def save(self, path: str | os.PathLike[str], *, card: Mapping[str, Any] | None = None) -> None:
         """Save the trained segmenter to one ``.safetensors`` file.

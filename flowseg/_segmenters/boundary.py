@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from flowseg._intensities import DEFAULT
 from flowseg._segmenters.base import Segmenter
 from flowseg._segmenters.codecs.boundary_codec import BoundaryCodec
-from flowseg._segmenters.inputs import ArrayLike, Auto, Diameters, Network
+from flowseg._segmenters.codecs.codec import Outputs
+from flowseg._segmenters.inputs import ArrayLike, Auto, Diameters, Network, Spacings
 from flowseg._segmenters.pipeline import PredictionSettings, check_common_settings, map_images, pipeline_of
 
 
@@ -25,8 +26,11 @@ class BoundarySegmenter(Segmenter):
     ----------
     network : {"unet", "resunet"}, callable or keras.Model
         Network to train, with 3 outputs (logits of background, interior, boundary); see `FlowSegmenter`.
-    filters : tuple of int
-        Filters per level of "unet" and "resunet", finest first.
+    ndim : {2, 3}
+        Axes of the images: 2 for planes, 3 for volumes.
+    filters : tuple of int or "auto"
+        Filters per level of "unet" and "resunet", finest first. "auto": (16, 32, 64, 128, 256), for volumes
+        (16, 32, 64).
     n_channels : int
         Channels of the images.
     normalize : tuple or None
@@ -38,8 +42,10 @@ class BoundarySegmenter(Segmenter):
         Working diameter in pixels; "auto": that of typical objects, but at least 24 and at most 40.
     estimate_diameters : bool or "auto"
         Whether `predict` estimates diameters that are not given; "auto": `fit` chooses on the validation set.
-    crop_size, batch_size, epochs, steps_per_epoch : int
-        Size of a crop in pixels, crops per step, epochs, steps per epoch.
+    crop_size, batch_size : int or "auto"
+        Side of a crop in pixels, and crops per step; see `FlowSegmenter`.
+    epochs, steps_per_epoch : int
+        Epochs, and training steps in each.
     learning_rate : float or "auto"
         Peak learning rate of AdamW. "auto": 0.001, from scratch and from a trained model.
     augment : bool
@@ -66,6 +72,8 @@ class BoundarySegmenter(Segmenter):
         The trained network.
     diameter_, working_diameter_ : float
         Typical diameter, in pixels, of the objects in the training images, and the diameter that they are scaled to.
+    spacing_ : tuple of float, or None
+        Spacing of the training images (the median of several), if `fit` was given one.
     estimate_diameters_ : bool
         Whether `predict` estimates diameters: the parameter, or what `fit` chose where that is "auto".
     history_ : dict of list of float
@@ -95,13 +103,14 @@ class BoundarySegmenter(Segmenter):
         self,
         *,
         network: Network = "unet",
-        filters: Sequence[int] = (16, 32, 64, 128, 256),
+        ndim: int = 2,
+        filters: Sequence[int] | Auto = "auto",
         n_channels: int = 1,
         normalize: tuple[Any, ...] | None = DEFAULT,
         diameter: float | Auto = "auto",
         estimate_diameters: bool | Auto = "auto",
-        crop_size: int = 128,
-        batch_size: int = 8,
+        crop_size: int | Auto = "auto",
+        batch_size: int | Auto = "auto",
         epochs: int = 40,
         steps_per_epoch: int = 50,
         learning_rate: float | Auto = "auto",
@@ -115,6 +124,7 @@ class BoundarySegmenter(Segmenter):
         verbose: int = 0,
     ) -> None:
         self.network = network
+        self.ndim = ndim
         self.filters = filters
         self.n_channels = n_channels
         self.normalize = normalize
@@ -135,25 +145,29 @@ class BoundarySegmenter(Segmenter):
         self.min_size = min_size
 
     @overload
-    def predict_classes(self, images: NDArray[Any], *, diameters: Diameters = None) -> NDArray[np.float32]: ...
-    @overload
-    def predict_classes(self, images: Sequence[Any], *, diameters: Diameters = None) -> list[NDArray[np.float32]]: ...
+    def predict_classes(
+        self, images: NDArray[Any], *, diameters: Diameters = None, spacing: Spacings = None
+    ) -> NDArray[np.float32]: ...
     @overload
     def predict_classes(
-        self, images: ArrayLike, *, diameters: Diameters = None
+        self, images: Sequence[Any], *, diameters: Diameters = None, spacing: Spacings = None
+    ) -> list[NDArray[np.float32]]: ...
+    @overload
+    def predict_classes(
+        self, images: ArrayLike, *, diameters: Diameters = None, spacing: Spacings = None
     ) -> NDArray[np.float32] | list[NDArray[np.float32]]: ...
-    def predict_classes(self, images: Any, *, diameters: Any = None) -> Any:
+    def predict_classes(self, images: Any, *, diameters: Any = None, spacing: Any = None) -> Any:
         """Return the probabilities of background, interior and boundary.
 
         Parameters
         ----------
-        images, diameters
+        images, diameters, spacing
             As for `predict`.
 
         Returns
         -------
         probabilities : ndarray of float32, shape (rows, columns, 3), or list of them
-            They add up to 1 in every pixel.
+            They add up to 1 in every pixel. Of a volume the shape is (planes, rows, columns, 3).
 
         Raises
         ------
@@ -170,7 +184,11 @@ class BoundarySegmenter(Segmenter):
         ((96, 96, 3), 1.0)
         """
         codec = BoundaryCodec()
-        return map_images(pipeline_of(self), images, diameters, lambda _, outputs: codec.probabilities(outputs.array))
+
+        def finish(_: NDArray[Any], outputs: Outputs) -> NDArray[np.float32]:
+            return codec.probabilities(outputs.array)
+
+        return map_images(pipeline_of(self), images, diameters, spacing, finish)
 
     def _prediction_settings(self) -> PredictionSettings:
         check_common_settings(self)

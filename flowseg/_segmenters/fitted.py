@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from sklearn.exceptions import NotFittedError
 
+from flowseg._nets.lattice import Lattice
 from flowseg._nets.sizes import Sizes
 from flowseg._nets.tiles import Grid
+from flowseg._segmenters.auto_values import find_filters
 from flowseg._segmenters.learned_decoding.find_objects import Decoding
 
 if TYPE_CHECKING:
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
 
 History = dict[str, list[float]]
 Precision = tuple[float, ...]  # average precision at IoU 0.5 and 0.75
+
+# The lattice of networks for images whose spacing is not known.
+UNKNOWN_SPACING = Lattice(None, (0, 0))
 
 # Types of parameters that are compared by value; networks are compared by identity.
 PLAIN = (str, int, float, list, tuple, np.ndarray, np.generic)
@@ -28,14 +33,20 @@ class FixedParameters(NamedTuple):
 
     network: Any  # a name, a function that builds one, or a keras.Model
     n_channels: int
-    filters: Any  # a sequence of int
+    filters: Any  # a sequence of int; "auto" is resolved
     diameter: Any  # a number or "auto"
+    ndim: int = 2
 
     @classmethod
     def of(cls, segmenter: SegmenterAttributes) -> FixedParameters:
         """Return the parameters of a segmenter; lists are copied as tuples."""
-        values: Iterator[Any] = (getattr(segmenter, name) for name in cls._fields)
+        values: Iterator[Any] = (_value_of(segmenter, name) for name in cls._fields)
         return cls._make(tuple(value) if isinstance(value, list) else value for value in values)
+
+    @property
+    def n_poolings(self) -> int:
+        """Poolings of the network; 0 for a custom one, of which they are not known."""
+        return 0 if self.is_custom else len(self.filters) - 1
 
     @property
     def is_custom(self) -> bool:
@@ -45,9 +56,13 @@ class FixedParameters(NamedTuple):
     def check_unchanged(self, segmenter: SegmenterAttributes, advice: str) -> None:
         """Raise unless the segmenter still has these values."""
         for name, value in self._asdict().items():
-            now = getattr(segmenter, name)
+            now = _value_of(segmenter, name)
             if now is not value and not (isinstance(now, PLAIN) and np.array_equal(now, value)):
                 raise ValueError(f"{name} must be what it was in fit, {value!r}; got {now!r}. {advice}")
+
+
+def _value_of(segmenter: SegmenterAttributes, name: str) -> Any:
+    return find_filters(segmenter) if name == "filters" else getattr(segmenter, name)
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,13 +72,14 @@ class Fitted:
     network: Any  # keras.Model, trained
     grid: Grid  # its tile grid
     sizes: Sizes  # the sizes at which it sees objects
-    diameter: float  # typical one of the training images, in pixels
+    diameter: float  # typical one of the training images, in pixels (of their finest axis)
     history: History  # losses by epoch
     least_sharpness: float  # of true objects; see noise_check.py
     fixed: FixedParameters
     decoding: Decoding = field(default_factory=Decoding)
     validation_ap: Precision | None = None
     trained_with: Mapping[str, Any] | None = None  # machine and versions; None in files without them
+    lattice: Lattice = UNKNOWN_SPACING  # that the network sees
 
 
 def get_fitted(segmenter: SegmenterAttributes) -> Fitted:

@@ -15,7 +15,7 @@ from flowseg._segmenters.codecs.codec import Outputs
 from flowseg._segmenters.codecs.flow_codec import FlowCodec
 from flowseg._segmenters.fitted import check_fitted
 from flowseg._segmenters.fitting import fit_thresholds
-from flowseg._segmenters.inputs import ArrayLike, Auto, Diameters, Network
+from flowseg._segmenters.inputs import ArrayLike, Auto, Diameters, Network, Spacings
 from flowseg._segmenters.learned_decoding.object_table import Table
 from flowseg._segmenters.learned_decoding.thresholds import Thresholds
 from flowseg._segmenters.pipeline import PredictionSettings, check_common_settings, map_images, pipeline_of
@@ -34,9 +34,12 @@ class FlowSegmenter(ThresholdAttributes, Segmenter):
     network : {"unet", "resunet"}, callable or keras.Model
         Network to train: by name (see `build_unet`, `build_resunet`), a function of ``(n_channels, n_outputs)`` that
         builds a custom one, or a model, of which a copy is trained further. It must end in a linear layer of
-        3 outputs (row flow, column flow, cellprob).
-    filters : tuple of int
-        Filters per level of "unet" and "resunet", finest first.
+        3 outputs (row flow, column flow, cellprob), for volumes of 4 (plane flow first).
+    ndim : {2, 3}
+        Axes of the images: 2 for planes, 3 for volumes.
+    filters : tuple of int or "auto"
+        Filters per level of "unet" and "resunet", finest first. "auto": (16, 32, 64, 128, 256), for volumes
+        (16, 32, 64).
     n_channels : int
         Channels of the images.
     normalize : tuple or None
@@ -50,8 +53,8 @@ class FlowSegmenter(ThresholdAttributes, Segmenter):
     estimate_diameters : bool or "auto"
         Whether `predict` estimates diameters that are not given from a first pass over each image. "auto": if that
         makes the masks of the validation set better by more than a standard error.
-    crop_size, batch_size : int
-        Side in pixels of the square training crops, and crops per training step.
+    crop_size, batch_size : int or "auto"
+        Side in pixels of the training crops, and crops per training step. "auto": 128 and 8, for volumes 48 and 2.
     epochs, steps_per_epoch : int
         Epochs, and training steps in each, however many images there are.
     learning_rate : float or "auto"
@@ -96,6 +99,8 @@ class FlowSegmenter(ThresholdAttributes, Segmenter):
         The trained network.
     diameter_, working_diameter_ : float
         Typical diameter, in pixels, of the objects in the training images, and the diameter that they are scaled to.
+    spacing_ : tuple of float, or None
+        Spacing of the training images (the median of several), if `fit` was given one.
     cellprob_threshold_, flow_threshold_, min_size_, score_threshold_ : float, float or None, int, float or None
     estimate_diameters_ : bool
         Values that `predict` uses: the parameters, or those that `fit` chose for "auto".
@@ -129,13 +134,14 @@ class FlowSegmenter(ThresholdAttributes, Segmenter):
         self,
         *,
         network: Network = "unet",
-        filters: Sequence[int] = (16, 32, 64, 128, 256),
+        ndim: int = 2,
+        filters: Sequence[int] | Auto = "auto",
         n_channels: int = 1,
         normalize: tuple[Any, ...] | None = DEFAULT,
         diameter: float | Auto = "auto",
         estimate_diameters: bool | Auto = "auto",
-        crop_size: int = 128,
-        batch_size: int = 8,
+        crop_size: int | Auto = "auto",
+        batch_size: int | Auto = "auto",
         epochs: int = 40,
         steps_per_epoch: int = 50,
         learning_rate: float | Auto = "auto",
@@ -154,6 +160,7 @@ class FlowSegmenter(ThresholdAttributes, Segmenter):
         verbose: int = 0,
     ) -> None:
         self.network = network
+        self.ndim = ndim
         self.filters = filters
         self.n_channels = n_channels
         self.normalize = normalize
@@ -213,22 +220,28 @@ class FlowSegmenter(ThresholdAttributes, Segmenter):
         return segmenter
 
     @overload
-    def predict_flows(self, images: NDArray[Any], *, diameters: Diameters = None) -> Flows: ...
+    def predict_flows(
+        self, images: NDArray[Any], *, diameters: Diameters = None, spacing: Spacings = None
+    ) -> Flows: ...
     @overload
-    def predict_flows(self, images: Sequence[Any], *, diameters: Diameters = None) -> list[Flows]: ...
+    def predict_flows(
+        self, images: Sequence[Any], *, diameters: Diameters = None, spacing: Spacings = None
+    ) -> list[Flows]: ...
     @overload
-    def predict_flows(self, images: ArrayLike, *, diameters: Diameters = None) -> Flows | list[Flows]: ...
-    def predict_flows(self, images: Any, *, diameters: Any = None) -> Any:
+    def predict_flows(
+        self, images: ArrayLike, *, diameters: Diameters = None, spacing: Spacings = None
+    ) -> Flows | list[Flows]: ...
+    def predict_flows(self, images: Any, *, diameters: Any = None, spacing: Any = None) -> Any:
         """Return flows and foreground, before they become masks.
 
         Parameters
         ----------
-        images, diameters
+        images, diameters, spacing
             As for `predict`.
 
         Returns
         -------
-        flows : ndarray of float32, shape (2, rows, columns)
+        flows : ndarray of float32, shape (2, rows, columns) or (3, planes, rows, columns)
             In unit length, row before column: ready for `flows_to_masks`.
         cellprob : ndarray of float32, shape (rows, columns)
             Logit of "this pixel is in an object". A list or a stack of images gives a list of such pairs.
@@ -247,20 +260,26 @@ class FlowSegmenter(ThresholdAttributes, Segmenter):
         ((2, 96, 96), (96, 96))
         """
         pipeline = pipeline_of(self)
-        return map_images(pipeline, images, diameters, lambda _, outputs: pipeline.flows(outputs))
+        return map_images(pipeline, images, diameters, spacing, lambda _, outputs: pipeline.flows(outputs))
 
     @overload
-    def predict_objects(self, images: NDArray[Any], *, diameters: Diameters = None) -> Objects: ...
+    def predict_objects(
+        self, images: NDArray[Any], *, diameters: Diameters = None, spacing: Spacings = None
+    ) -> Objects: ...
     @overload
-    def predict_objects(self, images: Sequence[Any], *, diameters: Diameters = None) -> list[Objects]: ...
+    def predict_objects(
+        self, images: Sequence[Any], *, diameters: Diameters = None, spacing: Spacings = None
+    ) -> list[Objects]: ...
     @overload
-    def predict_objects(self, images: ArrayLike, *, diameters: Diameters = None) -> Objects | list[Objects]: ...
-    def predict_objects(self, images: Any, *, diameters: Any = None) -> Any:
+    def predict_objects(
+        self, images: ArrayLike, *, diameters: Diameters = None, spacing: Spacings = None
+    ) -> Objects | list[Objects]: ...
+    def predict_objects(self, images: Any, *, diameters: Any = None, spacing: Any = None) -> Any:
         """Segment images and return a table of their objects, with scores.
 
         Parameters
         ----------
-        images, diameters
+        images, diameters, spacing
             As for `predict`.
 
         Returns
@@ -268,10 +287,11 @@ class FlowSegmenter(ThresholdAttributes, Segmenter):
         masks : ndarray of int32, shape (rows, columns)
             As from `predict`.
         objects : dict of ndarray, shape (n_objects,)
-            One column per name, ready for ``pandas.DataFrame``: ``label``; ``area`` in pixels; ``diameter`` of the disk
-            of this area; ``flow_error``, see `flow_errors`; ``cellprob``, mean logit; ``touches_border``; ``score``,
-            the probability that the object matches a true one at IoU 0.5, NaN where `fit` had fewer than fifty
-            validation objects to learn it from. A list or a stack of images gives a list of such pairs.
+            One column per name, ready for ``pandas.DataFrame``: ``label``; ``area`` in pixels (voxels); ``diameter`` of
+            the disk of this area, or the ball of this volume; ``flow_error``, see `flow_errors`; ``cellprob``, mean
+            logit; ``touches_border``; ``score``, the probability that the object matches a true one at IoU 0.5, NaN
+            where `fit` had fewer than fifty validation objects to learn it from. A list or a stack of images gives a
+            list of such pairs.
 
         Raises
         ------
@@ -298,14 +318,14 @@ class FlowSegmenter(ThresholdAttributes, Segmenter):
 
         def finish(image: NDArray[Any], outputs: Outputs) -> tuple[NDArray[np.int32], Table | None]:
             found = pipeline.decode_objects(outputs)
-            noise.look(image, found[0], outputs.unpadded)
+            noise.look(image, found[0], outputs.unpadded, outputs.ratios)
             return found
 
-        found = map_images(pipeline, images, diameters, finish)
+        found = map_images(pipeline, images, diameters, spacing, finish)
         noise.warn(stacklevel=2)
         return found
 
-    def fit_thresholds(self, images: Any, masks: Any) -> Self:
+    def fit_thresholds(self, images: Any, masks: Any, *, spacing: Spacings = None) -> Self:
         """Choose the thresholds that are "auto" and learn the score of objects, on images that `fit` has not seen.
 
         The criterion is the average precision over all objects, mean over IoU 0.5, 0.75 and 0.9. Of all thresholds
@@ -317,6 +337,8 @@ class FlowSegmenter(ThresholdAttributes, Segmenter):
         ----------
         images, masks : list of array_like
             As for `fit`.
+        spacing : sequence of float, optional
+            As for `predict`.
 
         Returns
         -------
@@ -340,7 +362,7 @@ class FlowSegmenter(ThresholdAttributes, Segmenter):
         >>> segmenter = FlowSegmenter.from_pretrained("nuclei").fit_thresholds(images, masks)
         >>> chosen = segmenter.cellprob_threshold_, segmenter.flow_threshold_, segmenter.min_size_
         """
-        self.fitted_ = fit_thresholds.fit_thresholds(pipeline_of(self), images, masks, stacklevel=2)
+        self.fitted_ = fit_thresholds.fit_thresholds(pipeline_of(self), images, masks, spacing, stacklevel=2)
         return self
 
     def _prediction_settings(self) -> PredictionSettings:

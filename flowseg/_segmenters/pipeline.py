@@ -8,7 +8,8 @@ An image that does not fit into memory takes the steps of `run` one by one: its 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,10 +18,12 @@ from numpy.typing import NDArray
 
 from flowseg import _checks
 from flowseg._intensities import Limits, as_rule, find_limits_and_unpadded
+from flowseg._nets.lattice import Lattice, PixelShape, Spacing
 from flowseg._nets.sizes import check_sizes, scale_factor
 from flowseg._nets.tiles import OnTile
 from flowseg._padding import Unpadded
 from flowseg._segmenters import inputs
+from flowseg._segmenters.auto_values import as_ndim
 from flowseg._segmenters.codecs.codec import Codec, Masks, Outputs
 from flowseg._segmenters.codecs.flow_codec import FlowCodec
 from flowseg._segmenters.fitted import Fitted, check_fitted
@@ -49,9 +52,10 @@ class PredictionSettings:
 class PreparedImage:
     """An image, and what prediction needs to know of it as a whole."""
 
-    array: NDArray[Any]  # (rows, columns, channels)
+    array: NDArray[Any]  # (rows, columns, channels), of volumes (planes, rows, columns, channels)
     limits: Limits | None  # intensities that the network sees as 0 and 1; None: the image is constant
     unpadded: Unpadded | None  # the pixels that are not padding; None: not looked for
+    pixel: PixelShape
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,11 @@ class Pipeline:
     def n_channels(self) -> int:
         """Channels of the images."""
         return self.fitted.fixed.n_channels
+
+    @property
+    def ndim(self) -> int:
+        """Axes of the images, without channels."""
+        return self.fitted.fixed.ndim
 
     @property
     def estimates(self) -> bool:
@@ -101,20 +110,45 @@ class Pipeline:
         """Raise where parameters need something that `fit` has not learned."""
         self.settings.codec.check_learned(self.fitted.decoding)
 
-    def prepare(self, image: NDArray[Any]) -> PreparedImage:
-        """Check an image of shape (rows, columns[, channels]), and find its limits and its padding."""
-        array = inputs.as_channels_last(image, self.n_channels, "image")
-        if inputs.is_constant(array):
-            return PreparedImage(array, None, None)
-        return PreparedImage(array, *find_limits_and_unpadded(array, self.settings.normalize))
+    def check_spacings(self, spacings: Sequence[Spacing | None]) -> None:
+        """Raise where an image has a spacing, and the training images had none."""
+        if any(spacing is not None for spacing in spacings):
+            check_can_take_spacing(self.fitted.lattice)
 
-    def run(self, image: NDArray[Any], diameter: Diameter = None) -> Outputs:
+    def warn_of_spacing(self, spacings: Sequence[Spacing | None], stacklevel: int) -> None:
+        """Warn in one line of images with another spacing than the training images."""
+        lattice = self.fitted.lattice
+        others = {spacing: None for spacing in spacings if lattice.differs(spacing)}
+        if others:
+            other = next(iter(others))
+            more = f" (and {len(others) - 1} others)" if len(others) > 1 else ""
+            typical = self.typical_diameter(lattice.pixel(other))
+            warnings.warn(
+                f"the segmenter was trained at spacing {_format(lattice.spacing)} and is used at {_format(other)}{more}"
+                ": images are scaled to the proportions of the training pixels, and objects are taken to be as large "
+                f"as there, {typical:.3g} pixels, unless diameters are given.",
+                stacklevel=stacklevel + 1,
+            )
+
+    def typical_diameter(self, pixel: PixelShape) -> float:
+        """Return the typical diameter of objects in pixels of an image, along its finest axis."""
+        return self.fitted.diameter / pixel.relative_size
+
+    def prepare(self, image: NDArray[Any], spacing: Spacing | None = None) -> PreparedImage:
+        """Check an image of shape (rows, columns[, channels]), and find its limits and its padding."""
+        array = inputs.as_channels_last(image, self.n_channels, "image", self.ndim)
+        pixel = self.fitted.lattice.pixel(spacing)
+        if inputs.is_constant(array):
+            return PreparedImage(array, None, None, pixel)
+        return PreparedImage(array, *find_limits_and_unpadded(array, self.settings.normalize), pixel)
+
+    def run(self, image: NDArray[Any], diameter: Diameter = None, spacing: Spacing | None = None) -> Outputs:
         """Return the network's outputs for an image of shape (rows, columns[, channels]), scaled to its objects."""
-        prepared = self.prepare(image)
+        prepared = self.prepare(image, spacing)
         by_default = diameter is None and self.estimates
         if by_default or isinstance(diameter, str):
             return estimate_outputs(self, prepared, bounded=by_default)
-        return self.run_at(prepared, self.fitted.diameter if diameter is None else diameter)
+        return self.run_at(prepared, self.typical_diameter(prepared.pixel) if diameter is None else diameter)
 
     def run_at(self, image: PreparedImage, size: float, name: str = "diameters") -> Outputs:
         """Return the outputs of one pass over an image with objects of diameter ``size``.
@@ -124,17 +158,17 @@ class Pipeline:
         factor = self.scale_factor(size, name)
         array = image.array
         if image.limits is None:
-            return Outputs(self.settings.codec.no_objects(array.shape), factor)
+            return Outputs(self.settings.codec.no_objects(array.shape), factor, None, image.pixel)
 
         from flowseg._nets.inference import predict_outputs
 
-        outputs = predict_outputs(self.runner, array, image.limits, (factor, factor), self.on_tile)
+        outputs = predict_outputs(self.runner, array, image.limits, image.pixel.factors(factor), self.on_tile)
         if not np.isfinite(outputs).all():
             raise ValueError(
                 "images must have values that a network can take; got outputs that are not finite for an image with "
                 f"values from {array.min():g} to {array.max():g}."
             )
-        return Outputs(outputs, factor, image.unpadded)
+        return Outputs(outputs, factor, image.unpadded, image.pixel)
 
     def scale_factor(self, size: float, name: str = "diameters") -> float:
         """Return the factor that gives objects of diameter ``size`` the working diameter."""
@@ -160,8 +194,22 @@ class Pipeline:
         return NoiseCheck(self.fitted.least_sharpness)
 
 
+def check_can_take_spacing(lattice: Lattice) -> None:
+    """Raise ValueError where a spacing is given, and the training images had none."""
+    if lattice.spacing is None:
+        raise ValueError(
+            "spacing must be None for a segmenter that was trained without: it does not know the proportions of its "
+            "training pixels; bring images to them yourself, or train from scratch with spacing."
+        )
+
+
+def _format(spacing: Spacing | None) -> str:
+    return "none" if spacing is None else f"({', '.join(f'{length:g}' for length in spacing)})"
+
+
 def check_common_settings(segmenter: Segmenter) -> None:
     """Check the parameters for prediction that both segmenters have."""
+    as_ndim(segmenter.ndim)
     as_rule(segmenter.normalize, _checks.as_integer(segmenter.n_channels, "n_channels", minimum=1))
     check_sizes(segmenter.diameter, segmenter.estimate_diameters)
     _checks.as_workers(segmenter.workers)
@@ -177,23 +225,32 @@ def pipeline_of(segmenter: Segmenter, *, on_tile: OnTile | None = None) -> Pipel
     return Pipeline(check_fitted(segmenter), prediction_settings(segmenter), on_tile)
 
 
-def map_images(pipeline: Pipeline, images: Any, diameters: Any, finish: Callable[[NDArray[Any], Outputs], Any]) -> Any:
+def map_images(
+    pipeline: Pipeline, images: Any, diameters: Any, spacing: Any, finish: Callable[[NDArray[Any], Outputs], Any]
+) -> Any:
     """Apply the network and ``finish(image, outputs)`` to one image, a list or a stack of them.
 
-    Warns the caller's caller of constant images, and of an array that is probably not a stack of images.
+    Warns the caller's caller of constant images, of another spacing than in training, and of an array that is probably
+    not a stack of images.
     """
-    n_channels = pipeline.n_channels
+    n_channels, ndim = pipeline.n_channels, pipeline.ndim
     images = _checks.as_plain(images)
-    if inputs.is_one_image(images, n_channels):
-        image = inputs.as_channels_last(images, n_channels, "images")
+    if inputs.is_one_image(images, n_channels, ndim):
+        image = inputs.as_channels_last(images, n_channels, "images", ndim)
         (diameter,) = inputs.as_diameters(diameters, 1)
-        result = finish(image, pipeline.run(image, diameter))
+        spacings = inputs.as_spacings(spacing, 1, ndim)
+        pipeline.check_spacings(spacings)
+        result = finish(image, pipeline.run(image, diameter, spacings[0]))
+        pipeline.warn_of_spacing(spacings, stacklevel=3)
         inputs.warn_of_constant(inputs.is_constant(image), 1, stacklevel=3)
         return result
-    items = inputs.as_image_list(images, n_channels)
+    items = inputs.as_image_list(images, n_channels, ndim)
     sizes = inputs.as_diameters(diameters, len(items))
-    results = [finish(image, pipeline.run(image, size)) for image, size in zip(items, sizes, strict=True)]
-    inputs.warn_of_stack(images, stacklevel=3)
+    spacings = inputs.as_spacings(spacing, len(items), ndim)
+    pipeline.check_spacings(spacings)
+    results = [finish(item[0], pipeline.run(*item)) for item in zip(items, sizes, spacings, strict=True)]
+    pipeline.warn_of_spacing(spacings, stacklevel=3)
+    inputs.warn_of_stack(images, stacklevel=3, ndim=ndim)
     inputs.warn_of_constant(sum(map(inputs.is_constant, items)), len(items), stacklevel=3)
     if isinstance(images, np.ndarray) and images.dtype != object and isinstance(results[0], np.ndarray):
         return np.stack(results)

@@ -32,8 +32,8 @@ def estimate_outputs(
     on_first : callable, optional
         Called with the outputs of the first pass.
     """
-    sizes = pipeline.fitted.sizes
-    outputs = pipeline.run_at(image, pipeline.fitted.diameter)
+    sizes = pipeline.fitted.sizes.for_pixels(image.pixel.relative_size)
+    outputs = pipeline.run_at(image, pipeline.typical_diameter(image.pixel))
     if on_first is not None:
         on_first(outputs)
     for n in range(1, MAX_PASSES):
@@ -50,4 +50,4 @@ def estimate_outputs(
 
 def measure_diameter(pipeline: Pipeline, outputs: Outputs) -> float:
     """Return the median diameter of the objects in outputs; NaN without objects."""
-    return image_diameter(pipeline.settings.codec.decode_for_size(outputs))
+    return image_diameter(pipeline.settings.codec.decode_for_size(outputs), outputs.ratios)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from itertools import product
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,46 +17,86 @@ OFFSET = (-0.15, 0.15)
 GAMMA = (0.7, 1.4)
 NOISE = (0.0, 0.06)
 
+# Probability of a flip.
+HALF = 0.5
 
-def random_rotation(rng: np.random.Generator) -> NDArray[np.float64]:
-    """Return an orthogonal matrix: a rotation by any angle, with a flip half of the time."""
-    angle = rng.uniform(0, 2 * np.pi)
-    rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    if rng.random() < 0.5:
-        rotation[:, 1] *= -1
+
+class Crop(NamedTuple):
+    """A part of a sample, as its fields."""
+
+    image: NDArray[np.float32]
+    masks: NDArray[np.int32]
+    annotated: NDArray[np.bool_] | None
+
+
+def random_rotation(rng: np.random.Generator, turns: tuple[int, ...] = (0, 0)) -> NDArray[np.float64]:
+    """Return an orthogonal matrix: a random rotation, with a flip half of the time.
+
+    In a plane it is by any angle. ``turns`` holds a number for each axis: axes of the same number are exchanged by
+    quarter turns, the last two rotated by any angle. All other axes are flipped half of the time.
+    """
+    ndim = len(turns)
+    rotation = np.eye(ndim)
+    first = ndim - 2  # the plane of rows and columns
+    if turns[first] == turns[-1]:
+        angle = rng.uniform(0, 2 * np.pi)
+        rotation[first:, first:] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+        if rng.random() < HALF:
+            rotation[:, -1] *= -1
+    else:
+        first = ndim
+    for axis in range(first):
+        if rng.random() < HALF:
+            rotation[:, axis] *= -1
+    for axis in range(ndim - 2):
+        same = [other for other in range(axis, ndim) if turns[other] == turns[axis]]
+        other = same[rng.integers(len(same))]
+        rotation[:, [axis, other]] = rotation[:, [other, axis]]
     return rotation
 
 
 def cut_crop(
-    sample: Sample, rotation: NDArray[np.float64], scale: float, size: int, rng: np.random.Generator
-) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    sample: Sample,
+    rotation: NDArray[np.float64],
+    scale: float,
+    shape: tuple[int, ...],
+    rng: np.random.Generator,
+) -> Crop:
     """Cut one crop at a random place: pixel o shows the image at ``center + rotation @ (o - middle) / scale``.
 
     Beyond the image the crop shows its mirror image, where masks are ignored.
     """
-    shape = np.array(sample.image.shape[:2])
-    half = np.minimum(0.5 * size / scale, 0.5 * shape)
-    center = rng.uniform(half, shape - half) - 0.5
+    ndim, size = len(shape), np.array(shape)
+    full = np.array(sample.image.shape[:ndim])
+    half = np.minimum(0.5 * size / scale, 0.5 * full)
+    center = rng.uniform(half, full - half) - 0.5
     matrix = rotation / scale
-    offset = center - matrix @ np.full(2, 0.5 * (size - 1))
-    low, high = _window(matrix, offset, size, shape)
-    image, masks = (a[low[0] : high[0], low[1] : high[1]] for a in (sample.image, sample.masks))
-    place: dict[str, Any] = {"matrix": matrix, "offset": offset - low, "output_shape": (size, size)}
+    offset = center - matrix @ (0.5 * (size - 1))
+    low, high = _window(matrix, offset, shape, full)
+    window = tuple(map(slice, low, high))
+    place: dict[str, Any] = {"matrix": matrix, "offset": offset - low, "output_shape": shape}
     channels = [
-        ndimage.affine_transform(image[..., c], order=1, mode="mirror", output=np.float32, **place)
-        for c in range(image.shape[2])
+        ndimage.affine_transform(sample.image[(*window, c)], order=1, mode="mirror", output=np.float32, **place)
+        for c in range(sample.image.shape[ndim])
     ]
-    cut = ndimage.affine_transform(masks, order=0, mode="constant", cval=IGNORE, output=np.int32, **place)
-    return np.stack(channels, axis=-1), cut
+    masks = ndimage.affine_transform(
+        sample.masks[window], order=0, mode="constant", cval=IGNORE, output=np.int32, **place
+    )
+    annotated = None
+    if sample.annotated is not None:
+        annotated = ndimage.affine_transform(
+            sample.annotated[window].view(np.uint8), order=0, mode="constant", cval=0, **place
+        ).view(np.bool_)
+    return Crop(np.stack(channels, axis=-1), masks, annotated)
 
 
 def _window(
-    matrix: NDArray[np.float64], offset: NDArray[np.float64], size: int, shape: NDArray[np.intp]
+    matrix: NDArray[np.float64], offset: NDArray[np.float64], crop: tuple[int, ...], full: NDArray[np.intp]
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Return first and last (exclusive) pixel of the part of the image that the crop shows: only this is read."""
-    corners = np.array([[0, 0], [0, size], [size, 0], [size, size]]) @ matrix.T + offset
-    low = np.clip(np.floor(corners.min(axis=0)) - 2, 0, shape - 1).astype(np.intp)
-    high = np.clip(np.ceil(corners.max(axis=0)) + 3, low + 1, shape).astype(np.intp)
+    corners = np.array(list(product(*((0, size) for size in crop)))) @ matrix.T + offset
+    low = np.clip(np.floor(corners.min(axis=0)) - 2, 0, full - 1).astype(np.intp)
+    high = np.clip(np.ceil(corners.max(axis=0)) + 3, low + 1, full).astype(np.intp)
     return low, high
 
 

@@ -33,8 +33,10 @@ class CropBatches:
         Images to crop from.
     codec : Encoder
         Makes targets of masks.
-    crop_size, batch_size, n_batches : int
-        Pixels along a side, crops per batch, batches per epoch.
+    crop_shape : tuple of int
+        Pixels of a crop along each axis.
+    batch_size, n_batches : int
+        Crops per batch, batches per epoch.
     jitter : float
         Crops are scaled by up to this factor, up or down; 1 means not at all.
     augment : bool
@@ -42,16 +44,19 @@ class CropBatches:
         has the same upright crops.
     seed : int
         Seed of all that is random.
+    turns : tuple of int
+        The axes that crops are rotated between, see `random_rotation`.
     """
 
     samples: list[Sample]
     codec: Encoder
-    crop_size: int
+    crop_shape: tuple[int, ...]
     batch_size: int
     n_batches: int
     jitter: float
     augment: bool
     seed: int
+    turns: tuple[int, ...] = (0, 0)
 
     def make(self, epoch: int, index: int) -> Batch:
         """Return images and targets of one batch."""
@@ -76,8 +81,9 @@ class CropBatches:
     def _crop(self, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         sample = self.samples[rng.integers(len(self.samples))]
         scale = self.jitter ** rng.uniform(-1, 1)
-        rotation = random_rotation(rng) if self.augment else np.eye(2)
-        image, masks = cut_crop(sample, rotation, scale, self.crop_size, rng)
+        rotation = random_rotation(rng, self.turns) if self.augment else np.eye(len(self.crop_shape))
+        image, masks, annotated = cut_crop(sample, rotation, scale, self.crop_shape, rng)
         if self.augment:
             image = change_intensities(image, rng)
-        return image, self.codec.encode(masks, workers=1)
+        target = self.codec.encode(masks, workers=1, annotated=annotated, n_whole=sample.n_whole)
+        return image, target

@@ -30,8 +30,10 @@ WEIGHT_DECAY = 1e-4
 LOSS_BEFORE = "val_loss_before"
 # Frames between a warning of `train`'s own helpers and the line that called `fit`, as `warnings.warn` counts them.
 CALLER_OF_FIT = 7
-# Crops that the validation loss is measured on, at most.
-VALIDATION_CROPS = 64
+# Crops that the validation loss is measured on, at most; and crops of each image.
+VALIDATION_CROPS, CROPS_PER_IMAGE = 64, 4
+# The same for volumes, of which there are few. Source: chosen; about a tenth of the time of an epoch.
+VALIDATION_CROPS_3D, CROPS_PER_VOLUME = 24, 12
 
 History = dict[str, list[float]]
 
@@ -65,6 +67,8 @@ class TrainingRun:
     callbacks: Sequence[Any]  # of the user, for Keras
     checkpoint: Path | None
     same_start: bool  # whether a checkpoint must have begun with the weights that the network has now
+    crop_shape: tuple[int, ...]
+    turns: tuple[int, ...]  # see `augmentation.random_rotation`
 
 
 @networks.single_precision()
@@ -121,12 +125,13 @@ def _make_crops(run: TrainingRun, samples: list[Sample], n_batches: int, *, augm
     return CropBatches(
         samples,
         codec=run.codec,
-        crop_size=run.settings.crop_size,
+        crop_shape=run.crop_shape,
         batch_size=run.settings.batch_size,
         n_batches=n_batches,
         jitter=SCALE_JITTER if augment else 1.0,
         augment=augment,
         seed=run.seeds[-1],
+        turns=run.turns,
     )
 
 
@@ -134,7 +139,10 @@ def _draw_validation(run: TrainingRun) -> list[Batch]:
     """Return the crops that the validation loss is measured on, the same in every epoch."""
     if not run.validation:
         return []
-    n_crops = min(VALIDATION_CROPS, 4 * len(run.validation))
+    most, each = (VALIDATION_CROPS, CROPS_PER_IMAGE)
+    if len(run.crop_shape) > 2:
+        most, each = VALIDATION_CROPS_3D, CROPS_PER_VOLUME
+    n_crops = min(most, each * len(run.validation))
     upright = _make_crops(run, run.validation, -(-n_crops // run.settings.batch_size), augment=False)
     held_out = [batch for batch in upright.epoch(0) if _has_annotated_pixels(batch)]
     if not held_out:
@@ -215,11 +223,14 @@ def _find_state(network: keras.Model, run: TrainingRun) -> State:
     """Return the state in the checkpoint file, if there is one and it is of this training; else the initial state."""
     if run.checkpoint is None:
         return State("", run.seeds)
-    arrays = (array for s in dict.fromkeys((*run.samples, *run.validation)) for array in (s.image, s.masks))
+    samples = dict.fromkeys((*run.samples, *run.validation))
+    arrays = (array for s in samples for array in (s.image, s.masks, s.annotated, s.n_whole) if array is not None)
     settings = replace(run.settings, verbose=0, workers=None)  # neither changes a result
     start = network.get_weights() if run.same_start else []
     structure = describe_structure(network)
-    identity = fingerprint(settings, run.seeds, run.codec.loss_name, structure, *start, len(run.samples), *arrays)
+    volumes = (run.crop_shape, run.turns) if len(run.crop_shape) > 2 else ()
+    parts = (run.seeds, run.codec.loss_name, structure, *start, len(run.samples), *volumes)
+    identity = fingerprint(settings, *parts, *arrays)
     found = read_state(run.checkpoint)
     if found is not None and (found.fingerprint != identity or found.epochs_done > run.settings.epochs):
         raise ValueError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -14,7 +15,8 @@ from skimage.segmentation import find_boundaries
 from flowseg import _checks
 from flowseg._labels.expansion import expand_objects
 from flowseg._labels.overlaps import number_objects
-from flowseg._segmenters.codecs.codec import NO_OBJECT, Codec, Masks, Outputs, fill_outputs
+from flowseg._segmenters.auto_values import as_ndim
+from flowseg._segmenters.codecs.codec import NO_OBJECT, Codec, Masks, Outputs, fill_outputs, weigh
 from flowseg._segmenters.learned_decoding.find_objects import Decoding
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 BOUNDARY_WIDTH = 1.0
 
 BACKGROUND, INTERIOR, BOUNDARY = 0, 1, 2
+N_CLASSES = 3
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class BoundaryCodec(Codec):
     @property
     def n_outputs(self) -> int:
         """Background, interior and boundary."""
-        return 3
+        return N_CLASSES
 
     @property
     def vectors(self) -> slice | None:
@@ -48,15 +51,22 @@ class BoundaryCodec(Codec):
     @classmethod
     def of(cls, segmenter: BoundarySegmenter) -> BoundaryCodec:
         """Return the codec with a segmenter's parameters, checked."""
-        return cls(_checks.as_integer(segmenter.min_size, "min_size", minimum=0))
+        return cls(_checks.as_integer(segmenter.min_size, "min_size", minimum=0), as_ndim(segmenter.ndim))
 
-    def encode(self, masks: NDArray[Any], *, workers: int) -> NDArray[np.float32]:  # noqa: ARG002
+    def encode(
+        self,
+        masks: NDArray[Any],
+        *,
+        workers: int,  # noqa: ARG002
+        annotated: NDArray[np.bool_] | None = None,
+        n_whole: int | None = None,  # noqa: ARG002
+    ) -> NDArray[np.float32]:
         """Return the target of one label image; the boundary is a pixel wide inside each object and one outside."""
         _, number, _ = number_objects(masks)
         objects = number.reshape(masks.shape)
         boundary = find_boundaries(_extend(objects, masks < 0), mode="thick")
         inside = objects > 0
-        target = np.stack([masks >= 0, ~inside & ~boundary, inside & ~boundary, boundary], axis=-1)
+        target = np.stack([weigh(masks, annotated), ~inside & ~boundary, inside & ~boundary, boundary], axis=-1)
         return np.ascontiguousarray(target, dtype=np.float32)
 
     def no_objects(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
@@ -71,7 +81,7 @@ class BoundaryCodec(Codec):
 
     def decode(self, outputs: Outputs, learned: Decoding) -> Masks:  # noqa: ARG002
         """Return masks: connected components of the interior, expanded by the boundary, small ones dropped."""
-        expanded = expand_objects(find_interiors(outputs.array), expansion_distance(outputs.factor))
+        expanded = expand_objects(find_interiors(outputs.array), expansion_distances(outputs.factors))
         number = number_large_objects(np.bincount(expanded.ravel()), self.min_size)
         return number[expanded]
 
@@ -85,6 +95,11 @@ def find_interiors(outputs: NDArray[np.float32]) -> NDArray[np.int32]:
 def expansion_distance(factor: float) -> float:
     """Return how far decoding expands components, in pixels: the boundary is as wide as the network saw it."""
     return max(1.0, BOUNDARY_WIDTH / factor)
+
+
+def expansion_distances(factors: Sequence[float]) -> tuple[float, ...]:
+    """Return the same along each axis, for an image that was scaled by these factors."""
+    return tuple(map(expansion_distance, factors))
 
 
 def number_large_objects(sizes: NDArray[np.integer], min_size: int) -> NDArray[np.int32]:

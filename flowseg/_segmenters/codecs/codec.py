@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowseg._nets.encoder import Encoder
+from flowseg._nets.lattice import PixelShape
+from flowseg._nets.training.annotation import Annotation
 from flowseg._padding import Unpadded
 from flowseg._segmenters.learned_decoding.find_objects import Decoding
 from flowseg._segmenters.learned_decoding.object_table import Table
@@ -30,9 +32,20 @@ Masks = NDArray[np.int32]
 class Outputs:
     """Outputs of a network for an image, in the size of the image."""
 
-    array: NDArray[np.float32]  # (rows, columns, n_outputs)
-    factor: float  # that the image was scaled by for it
+    array: NDArray[np.float32]  # (rows, columns, n_outputs), of volumes (planes, rows, columns, n_outputs)
+    factor: float  # that the image was scaled by for it, along its finest axis
     unpadded: Unpadded | None = None  # the pixels that are not padding; None: not looked for
+    pixel: PixelShape | None = None  # None: as long along every axis
+
+    @property
+    def ratios(self) -> tuple[float, ...]:
+        """Length of a pixel along each axis, over that along the finest one."""
+        return (1.0,) * (self.array.ndim - 1) if self.pixel is None else self.pixel.ratios
+
+    @property
+    def factors(self) -> tuple[float, ...]:
+        """Factors that the image was scaled by along each axis."""
+        return (self.factor,) * (self.array.ndim - 1) if self.pixel is None else self.pixel.factors(self.factor)
 
 
 class Codec(Encoder):
@@ -67,7 +80,7 @@ class Codec(Encoder):
     def learn(
         self,
         outputs: Iterable[Outputs],  # noqa: ARG002
-        masks: Sequence[NDArray[Any]],  # noqa: ARG002
+        annotations: Sequence[Annotation],  # noqa: ARG002
         before: Decoding,
         *,
         diameter: float,  # noqa: ARG002
@@ -82,6 +95,12 @@ class Codec(Encoder):
     def read_document(self, document: dict[str, Any]) -> Decoding:  # noqa: ARG002
         """Return what was learned from a model file's JSON, checked."""
         return Decoding()
+
+
+def weigh(masks: NDArray[Any], annotated: NDArray[np.bool_] | None) -> NDArray[np.bool_]:
+    """Return the pixels that have a weight in training."""
+    known: NDArray[np.bool_] = masks >= 0
+    return known if annotated is None else known & annotated
 
 
 def fill_outputs(shape: tuple[int, ...], values: tuple[float, ...]) -> NDArray[np.float32]:

@@ -11,7 +11,10 @@ from numpy.typing import NDArray
 
 from flowseg import _checks
 from flowseg._flows.targets import masks_to_flows_unchecked
-from flowseg._segmenters.codecs.codec import NO_OBJECT, Codec, Masks, Outputs, fill_outputs
+from flowseg._nets.training.annotation import Annotation
+from flowseg._segmenters.auto_values import as_ndim
+from flowseg._segmenters.codecs.codec import NO_OBJECT, Codec, Masks, Outputs, fill_outputs, weigh
+from flowseg._segmenters.learned_decoding.candidates import Seen
 from flowseg._segmenters.learned_decoding.choose_thresholds import SCORE_FOLDS
 from flowseg._segmenters.learned_decoding.find_objects import Decoding, find_masks, find_objects, read_decoding
 from flowseg._segmenters.learned_decoding.learn_decoding import LEAST_OBJECTS, learn_decoding
@@ -49,37 +52,50 @@ class FlowCodec(Codec):
         given = GivenThresholds.of(segmenter)
         given.check()
         n_iter = _checks.as_integer(segmenter.n_iter, "n_iter", minimum=0, none="until all points have settled")
-        return cls(given, n_iter, segmenter.workers)
+        return cls(given, n_iter, segmenter.workers, as_ndim(segmenter.ndim))
 
-    def encode(self, masks: NDArray[Any], *, workers: int) -> NDArray[np.float32]:
-        """Return the target of one label image; negative pixels have no weight."""
+    def encode(
+        self,
+        masks: NDArray[Any],
+        *,
+        workers: int,
+        annotated: NDArray[np.bool_] | None = None,
+        n_whole: int | None = None,
+    ) -> NDArray[np.float32]:
+        """Return the target of one label image; where flows are unknown they are 0, which has no weight in the loss."""
         flows = masks_to_flows_unchecked(masks, workers)
-        target = np.concatenate([[masks >= 0, masks > 0], flows])
+        if n_whole is not None:
+            flows[:, masks > n_whole] = 0
+        target = np.concatenate([[weigh(masks, annotated), masks > 0], flows])
         return np.ascontiguousarray(np.moveaxis(target, 0, -1), dtype=np.float32)
 
     def no_objects(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
         """Return outputs without flow, and with a foreground below any threshold."""
-        return fill_outputs(shape[: self.ndim], (0.0, 0.0, NO_OBJECT))
+        return fill_outputs(shape[: self.ndim], (*[0.0] * self.ndim, NO_OBJECT))
 
     def split(self, outputs: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return flows in unit length, shape (2, rows, columns), and cellprob, as views of ``outputs``."""
+        """Return flows in unit length, shape (ndim, ...), and cellprob, as views of ``outputs``."""
         return np.moveaxis(outputs[..., : self.ndim], -1, 0), outputs[..., self.ndim]
 
     def decode(self, outputs: Outputs, learned: Decoding) -> Masks:
         """Return masks: follow the flows of the foreground to their sinks."""
-        flows, cellprob = self.split(outputs.array)
-        return find_masks(flows, cellprob, self._in_effect(learned), n_iter=self.n_iter, workers=self.workers)
+        return self._find_masks(outputs, self._in_effect(learned))
 
     def decode_objects(self, outputs: Outputs, learned: Decoding) -> tuple[Masks, Table]:
         """Return masks, and a table of their objects with their scores."""
         flows, cellprob = self.split(outputs.array)
-        return find_objects(flows, cellprob, self._in_effect(learned), n_iter=self.n_iter, workers=self.workers)
+        options = {"n_iter": self.n_iter, "workers": self.workers}
+        return find_objects(flows, cellprob, self._in_effect(learned), pixel=outputs.pixel, **options)
 
     def decode_for_size(self, outputs: Outputs) -> Masks:
         """Return masks by the given thresholds, or else the default ones; no score."""
-        flows, cellprob = self.split(outputs.array)
         decoding = Decoding(replace(self.given.resolve(Thresholds()), score_threshold=None))
-        return find_masks(flows, cellprob, decoding, n_iter=self.n_iter, workers=self.workers)
+        return self._find_masks(outputs, decoding)
+
+    def _find_masks(self, outputs: Outputs, decoding: Decoding) -> Masks:
+        flows, cellprob = self.split(outputs.array)
+        options = {"n_iter": self.n_iter, "workers": self.workers}
+        return find_masks(flows, cellprob, decoding, pixel=outputs.pixel, **options)
 
     def thresholds(self, learned: Decoding) -> Thresholds:
         """Return the given thresholds, the others as `fit` has chosen them."""
@@ -107,13 +123,15 @@ class FlowCodec(Codec):
             )
 
     def learn(
-        self, outputs: Iterable[Outputs], masks: Sequence[NDArray[Any]], before: Decoding, *, diameter: float
+        self, outputs: Iterable[Outputs], annotations: Sequence[Annotation], before: Decoding, *, diameter: float
     ) -> Decoding:
         """Return thresholds, chosen where they are not given, and the calibration of scores."""
         # One by one: the outputs of all images can be more than fits into memory.
-        pairs = (self.split(seen.array) for seen in outputs)
-        learned = learn_decoding(pairs, masks, self.given, diameter=diameter, n_iter=self.n_iter, workers=self.workers)
-        unchanged = self.given.names | ({"score_threshold"} if len(masks) < SCORE_FOLDS else set())
+        pairs = zip(outputs, annotations, strict=True)
+        seen = (Seen(*self.split(found.array), found.pixel, known.annotated) for found, known in pairs)
+        masks = [known.to_compare for known in annotations]
+        learned = learn_decoding(seen, masks, self.given, diameter=diameter, n_iter=self.n_iter, workers=self.workers)
+        unchanged = self.given.names | ({"score_threshold"} if len(annotations) < SCORE_FOLDS else set())
         kept = {name: getattr(before.thresholds, name) for name in unchanged}
         if learned.calibration is None:
             kept["score_threshold"] = None

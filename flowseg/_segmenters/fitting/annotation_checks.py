@@ -13,7 +13,8 @@ from scipy import ndimage
 
 from flowseg import _checks
 from flowseg._labels.component_properties import ComponentProperties
-from flowseg._segmenters.inputs import is_constant
+from flowseg._nets.training.annotation import Annotation
+from flowseg._segmenters.inputs import PLANE_AXES, is_constant
 
 # Connected components that one object may have before its image looks like a binary mask of several objects.
 MAX_COMPONENTS = 2
@@ -24,12 +25,14 @@ SAME_LABELS = 0.75
 
 def check_to_learn_from(
     images: Sequence[NDArray[Any]],
-    masks: Sequence[NDArray[Any]],
+    annotations: Sequence[Annotation],
     given: Any,
     names: tuple[str, str] = ("images", "masks"),
 ) -> None:
     """Raise ValueError for pairs that nothing can be learned from; ``given`` are the masks before conversion."""
-    check_no_volume(given, names)
+    masks = [annotation.completed for annotation in annotations]
+    if masks[0].ndim == PLANE_AXES:
+        check_no_volume(given, names)
     check_has_objects(masks, names[1])
     check_not_binary(masks, names[1])
     check_constant_are_empty(images, masks, names)
@@ -57,13 +60,18 @@ def check_no_volume(masks: Any, names: tuple[str, str]) -> None:
     if any(np.unique(plane[plane > 0]).size < plane.max() for plane in labels):  # numbered over all planes
         raise ValueError(
             f"{names[0]} and {names[1]} must be 2-D; got {names[1]} of shape {labels.shape} with labels that go on "
-            "from plane to plane, which looks like a volume or a film. To train on its planes as separate images pass "
-            f"lists: list({names[0]}), list({names[1]})."
+            "from plane to plane, which looks like a volume or a film. To train on volumes use ndim=3; to train on its "
+            f"planes as separate images pass lists: list({names[0]}), list({names[1]})."
         )
 
 
 def check_has_objects(masks: Sequence[NDArray[Any]], name: str) -> None:
     """Raise ValueError when no label image holds an object."""
+    if not any((m >= 0).any() for m in masks):
+        where = "plane" if masks[0].ndim > PLANE_AXES else "pixel"
+        raise ValueError(
+            f"{name} must hold at least one annotated {where}; got {len(masks)} label images of pixels to ignore (-1)."
+        )
     if not any((m > 0).any() for m in masks):
         raise ValueError(f"{name} must hold at least one object; got {len(masks)} label images without any.")
 
@@ -73,7 +81,7 @@ def check_not_binary(masks: Sequence[NDArray[Any]], name: str) -> None:
     labels = [np.unique(m[m > 0]) for m in masks]
     if any(values.size > 1 for values in labels):
         return
-    n_components = [ndimage.label(m > 0, structure=np.ones((3, 3)))[1] for m in masks]
+    n_components = [ndimage.label(m > 0, structure=np.ones((3,) * m.ndim))[1] for m in masks]
     if max(n_components) > MAX_COMPONENTS:
         raise ValueError(
             f"{name} must number the objects of each image 1, 2, 3, ...; got one label only in each of them, in up to "

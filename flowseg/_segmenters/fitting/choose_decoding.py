@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import repeat
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flowseg._labels.overlaps import count_objects
+from flowseg._nets.lattice import Spacing
+from flowseg._nets.training.annotation import Annotation
 from flowseg._segmenters.codecs.codec import Outputs
 from flowseg._segmenters.fitted import Fitted
-from flowseg._segmenters.inputs import Images
+from flowseg._segmenters.fitting.pairs import Pairs
 from flowseg._segmenters.learned_decoding.find_objects import Decoding
 from flowseg._segmenters.learned_decoding.jackknife_scores import Score, best_iou, score_found, standard_error
 from flowseg._segmenters.learned_decoding.learn_decoding import LEAST_OBJECTS
@@ -19,47 +22,49 @@ from flowseg._segmenters.pipeline import Pipeline
 from flowseg._segmenters.size_estimate import estimate_outputs
 
 
-def choose_decoding(pipeline: Pipeline, images: Images, masks: Images, *, keep: bool = False) -> Fitted:
+def choose_decoding(pipeline: Pipeline, pairs: Pairs, *, keep: bool = False) -> Fitted:
     """Return the fitted model with the choices made on validation images, if these hold enough objects.
 
     If not, nothing changes. Nor does it with ``keep``, for a model that is trained further, where there is one image:
     that is enough for scores, but not for replacing known thresholds.
     """
     fitted = pipeline.fitted
-    if sum(count_objects(m) for m in masks) < LEAST_OBJECTS or (keep and len(images) == 1):
+    if pairs.n_objects < LEAST_OBJECTS or (keep and len(pairs) == 1):
         return fitted
     if pipeline.settings.estimate_diameters:  # True or "auto"
-        gain = gain_of_estimates(pipeline, images, masks)
+        gain = gain_of_estimates(pipeline, pairs)
         fitted = replace(fitted, sizes=replace(fitted.sizes, estimate=bool(gain[0] > standard_error(gain))))
-    return replace(fitted, decoding=learn_from(replace(pipeline, fitted=fitted), images, masks))
+    return replace(fitted, decoding=learn_from(replace(pipeline, fitted=fitted), pairs))
 
 
-def learn_from(pipeline: Pipeline, images: Images, masks: Images) -> Decoding:
+def learn_from(pipeline: Pipeline, pairs: Pairs) -> Decoding:
     """Return the decoding learned from images with known masks; what they do not determine stays as it is."""
     fitted = pipeline.fitted
-    outputs = (pipeline.run(image) for image in images)
-    return pipeline.settings.codec.learn(outputs, masks, fitted.decoding, diameter=fitted.diameter)
+    outputs = map(pipeline.run, pairs.images, repeat(None), pairs.spacings)
+    return pipeline.settings.codec.learn(outputs, pairs.annotations, fitted.decoding, diameter=fitted.diameter)
 
 
-def gain_of_estimates(pipeline: Pipeline, images: Images, masks: Images) -> Score:
+def gain_of_estimates(pipeline: Pipeline, pairs: Pairs) -> Score:
     """Return the score with estimated diameters minus the score without, both with default thresholds."""
-    pairs = zip(images, masks, strict=True)
     plain = replace(pipeline, fitted=replace(pipeline.fitted, decoding=Decoding()))
-    typical, estimated = zip(*(_score_passes(plain, image, true) for image, true in pairs), strict=True)
-    n_true = np.array([count_objects(m) for m in masks])
+    found = [_score_passes(plain, *one) for one in zip(pairs.images, pairs.annotations, pairs.spacings, strict=True)]
+    typical, estimated = zip(*found, strict=True)
+    n_true = np.array([count_objects(a.to_compare) for a in pairs.annotations])
     return score_found(estimated, n_true) - score_found(typical, n_true)
 
 
 def _score_passes(
-    pipeline: Pipeline, image: NDArray[Any], true: NDArray[Any]
+    pipeline: Pipeline, image: NDArray[Any], true: Annotation, spacing: Spacing | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the best IoU of objects of the first pass over an image, and of the pass for the estimated diameter."""
     found: list[NDArray[np.float64]] = []
+    factors: list[float] = []
 
     def score(outputs: Outputs) -> None:
-        found.append(best_iou(true, pipeline.decode(outputs)))
+        factors.append(outputs.factor)
+        found.append(best_iou(true.to_compare, true.on_annotated(pipeline.decode(outputs))))
 
-    outputs = estimate_outputs(pipeline, pipeline.prepare(image), bounded=True, on_first=score)
-    if outputs.factor != pipeline.fitted.sizes.working / pipeline.fitted.diameter:
+    outputs = estimate_outputs(pipeline, pipeline.prepare(image, spacing), bounded=True, on_first=score)
+    if outputs.factor != factors[0]:
         score(outputs)
     return found[0], found[-1]

@@ -7,10 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from flowseg import metrics
 from flowseg._segmenters.fitted import Fitted, Precision
 from flowseg._segmenters.fitting.fit_summary import IOU_NAMES
-from flowseg._segmenters.inputs import Images
+from flowseg._segmenters.fitting.pairs import Pairs
 from flowseg._segmenters.pipeline import Pipeline
 
 # IoU thresholds of the average precision that is reported, and by which trainings are compared.
@@ -27,17 +26,17 @@ def warn_of_no_comparison(warm_start: bool, n_held_out: int) -> None:
         )
 
 
-def measure_precision(pipeline: Pipeline, images: Images, masks: Images) -> Precision | None:
+def measure_precision(pipeline: Pipeline, pairs: Pairs) -> Precision | None:
     """Return the average precision of `predict` on images; None without images, or where it would refuse."""
     try:
         pipeline.check_learned()
     except ValueError:  # a score_threshold without scores
         return None
-    if not images:
+    if not len(pairs):
         return None
-    found = [pipeline.decode(pipeline.run(image)) for image in images]
-    values = metrics.average_precision(masks, found, thresholds=REPORTED_THRESHOLDS)
-    return tuple(float(value) for value in values)
+    seen = zip(pairs.images, pairs.spacings, strict=True)
+    found = [pipeline.decode(pipeline.run(image, None, spacing)) for image, spacing in seen]
+    return tuple(float(value) for value in pairs.precision(found, REPORTED_THRESHOLDS))
 
 
 def keep_the_better(start: Fitted, start_ap: Precision, end: Fitted) -> Fitted:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from flowseg._nets.lattice import Lattice, learn_lattice
 from flowseg._nets.tiles import Grid
+from flowseg._segmenters.auto_values import as_crop_and_batch
 from flowseg._segmenters.fitted import Fitted, FixedParameters
 from flowseg._segmenters.pipeline import PredictionSettings, prediction_settings
 
@@ -15,10 +17,13 @@ if TYPE_CHECKING:
 def new_network(segmenter: Segmenter, *, seed: int) -> Any:
     """Return the network that `fit` would train from scratch, with weights from a seed."""
     fixed, settings = FixedParameters.of(segmenter), prediction_settings(segmenter)
-    return make_network(fixed, settings, seed=seed, crop_size=segmenter.crop_size)
+    lattice = learn_lattice([], fixed.ndim, fixed.n_poolings)
+    return make_network(fixed, settings, lattice, seed=seed, crop_size=as_crop_and_batch(segmenter)[0])
 
 
-def make_network(fixed: FixedParameters, prediction: PredictionSettings, *, seed: int, crop_size: int) -> Any:
+def make_network(
+    fixed: FixedParameters, prediction: PredictionSettings, lattice: Lattice, *, seed: int, crop_size: int
+) -> Any:
     """Return the network that parameters name, with new weights, or a copy of the custom one."""
     from flowseg._nets import network_copies
 
@@ -29,12 +34,18 @@ def make_network(fixed: FixedParameters, prediction: PredictionSettings, *, seed
         filters=fixed.filters,
         seed=seed,
         crop_size=crop_size,
-        coarse_levels=(0, 0),
+        coarse_levels=lattice.coarse_levels,
     )
 
 
 def make_start(
-    fixed: FixedParameters, prediction: PredictionSettings, start: Fitted | None, *, seed: int, crop_size: int
+    fixed: FixedParameters,
+    prediction: PredictionSettings,
+    lattice: Lattice,
+    start: Fitted | None,
+    *,
+    seed: int,
+    crop_size: int,
 ) -> Any:
     """Return the network to train: a new one, or a copy of the network of the trained model ``start``."""
     from flowseg._nets import network_copies
@@ -42,17 +53,20 @@ def make_start(
     if start:
         network = network_copies.copy_network(start.network, seed=seed)
     else:
-        network = make_network(fixed, prediction, seed=seed, crop_size=crop_size)
+        network = make_network(fixed, prediction, lattice, seed=seed, crop_size=crop_size)
     if fixed.is_custom:  # refuse one whose receptive field is too large before it is trained
-        find_grid(fixed, network_copies.copy_with_random_weights(network))
+        find_grid(fixed, network_copies.copy_with_random_weights(network), lattice)
     return network
 
 
-def find_grid(fixed: FixedParameters, network: Any) -> Grid:
+def find_grid(fixed: FixedParameters, network: Any, lattice: Lattice) -> Grid:
     """Return the tile grid of a network."""
     from flowseg._nets.inference import network_grid
 
-    n_levels, n_channels = len(fixed.filters), fixed.n_channels
     return network_grid(
-        network, is_custom=fixed.is_custom, n_levels=n_levels, n_channels=n_channels, coarse_levels=(0, 0)
+        network,
+        is_custom=fixed.is_custom,
+        n_levels=len(fixed.filters),
+        n_channels=fixed.n_channels,
+        coarse_levels=lattice.coarse_levels,
     )

@@ -2,41 +2,109 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from flowseg import metrics
+from flowseg._labels.overlaps import count_objects
+from flowseg._nets.lattice import Spacing
+from flowseg._nets.training.annotation import Annotation, annotate
 from flowseg._segmenters.fitting.annotation_checks import check_to_learn_from
-from flowseg._segmenters.inputs import Images, as_pairs
+from flowseg._segmenters.inputs import Images, as_pairs, as_spacings, is_one_per_image
+
+# The validation set, and the same with its spacing.
+VALIDATION_PARTS = (2, 3)
 
 
-def as_validation(validation: Any, n_channels: int) -> tuple[Images, Images]:
-    """Return the validation set (images, masks) that `fit` is given, checked."""
-    if not isinstance(validation, tuple | list) or len(validation) != 2:
-        raise TypeError("validation must be a pair (images, masks); got " + type(validation).__name__ + ".")
-    images, masks = validation
-    names = ("validation images", "validation masks")
-    pairs = as_pairs(images, masks, n_channels=n_channels, names=names)
-    check_to_learn_from(*pairs, masks, names)
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """Images with what is known of their objects."""
+
+    images: Images
+    annotations: list[Annotation]
+    spacings: list[Spacing | None]
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.images)
+
+    @property
+    def n_objects(self) -> int:
+        """Number of annotated objects."""
+        return sum(count_objects(a.to_compare) for a in self.annotations)
+
+    def take(self, chosen: Sequence[int]) -> Pairs:
+        """Return some of the pairs."""
+        return Pairs(
+            [self.images[i] for i in chosen],
+            [self.annotations[i] for i in chosen],
+            [self.spacings[i] for i in chosen],
+        )
+
+    def precision(self, found: Images, thresholds: tuple[float, ...]) -> NDArray[np.float64]:
+        """Return the average precision of masks that were found in the images."""
+        return metrics.average_precision(*self._compared(found), thresholds=thresholds)
+
+    def precision_per_image(self, found: Images, thresholds: tuple[float, ...]) -> NDArray[np.float64]:
+        """Return the average precision image by image, shape (n_images, n_thresholds)."""
+        return metrics.average_precision_per_image(*self._compared(found), thresholds=thresholds)
+
+    def _compared(self, found: Images) -> tuple[Images, Images]:
+        shown = [a.on_annotated(masks) for a, masks in zip(self.annotations, found, strict=True)]
+        return [a.to_compare for a in self.annotations], shown
+
+
+def make_pairs(
+    images: Any,
+    masks: Any,
+    spacing: Any,
+    *,
+    n_channels: int,
+    ndim: int,
+    names: tuple[str, str, str] = ("images", "masks", "spacing"),
+) -> Pairs:
+    """Return images, masks and spacing as pairs, checked."""
+    checked, labels = as_pairs(images, masks, n_channels=n_channels, ndim=ndim, names=names[:2])
+    spacings = as_spacings(spacing, len(checked), ndim, names[2])
+    return Pairs(checked, [annotate(m) for m in labels], spacings)
+
+
+def as_validation(validation: Any, spacing: Any, *, n_channels: int, ndim: int) -> Pairs:
+    """Return the validation set (images, masks) or (images, masks, spacing) that `fit` is given, checked.
+
+    Without a spacing of its own it has that of the training images, ``spacing``, if that is one for all.
+    """
+    if not isinstance(validation, tuple | list) or len(validation) not in VALIDATION_PARTS:
+        raise TypeError(
+            "validation must be a pair (images, masks), or (images, masks, spacing); got "
+            f"{type(validation).__name__}{f' of {len(validation)}' if isinstance(validation, tuple | list) else ''}."
+        )
+    images, masks, *own = validation
+    if not own and is_one_per_image(spacing):
+        raise ValueError(
+            "validation must be (images, masks, spacing) where spacing is one per image; got (images, masks)."
+        )
+    names = ("validation images", "validation masks", "validation spacing")
+    chosen = own[0] if own else spacing
+    pairs = make_pairs(images, masks, chosen, n_channels=n_channels, ndim=ndim, names=names)
+    check_to_learn_from(pairs.images, pairs.annotations, masks, names[:2])
     return pairs
 
 
-def hold_out(
-    images: list[NDArray[Any]], masks: list[NDArray[Any]], *, fraction: float, seed: int
-) -> tuple[tuple[list[Any], list[Any]], tuple[list[Any], list[Any]]]:
+def hold_out(pairs: Pairs, *, fraction: float, seed: int) -> tuple[Pairs, Pairs]:
     """Split pairs into (training, held out) at random.
 
     One image with objects is always kept for training. Images without any annotated pixel are held out last.
     """
-    n_held_out = min(round(fraction * len(images)), len(images) - 1)
-    shuffled = np.random.default_rng(seed).permutation(len(images)).tolist()
+    n, masks = len(pairs), [a.completed for a in pairs.annotations]
+    n_held_out = min(round(fraction * n), n - 1)
+    shuffled = np.random.default_rng(seed).permutation(n).tolist()
     first = next(i for i in shuffled if (masks[i] > 0).any())
     others = [i for i in shuffled if i != first]
     order = [first, *sorted(others, key=lambda i: bool((masks[i] >= 0).any()))]
-    n_kept = len(images) - n_held_out
-    kept, held_out = sorted(order[:n_kept]), sorted(order[n_kept:])
-    return (
-        ([images[i] for i in kept], [masks[i] for i in kept]),
-        ([images[i] for i in held_out], [masks[i] for i in held_out]),
-    )
+    n_kept = n - n_held_out
+    return pairs.take(sorted(order[:n_kept])), pairs.take(sorted(order[n_kept:]))

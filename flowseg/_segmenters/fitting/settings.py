@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flowseg import _checks
+from flowseg._segmenters.auto_values import as_crop_and_batch, as_filters
 from flowseg._segmenters.pipeline import prediction_settings
 from flowseg._system import files
 
@@ -21,11 +22,11 @@ if TYPE_CHECKING:
 def check_training_settings(segmenter: Segmenter, *, warm_start: bool = False) -> TrainingSettings:
     """Check every parameter that training needs; ``warm_start`` is whether it starts from a trained model."""
     prediction_settings(segmenter)
-    n_levels = len(_checks.as_filters(segmenter.filters))
+    n_levels = len(as_filters(segmenter))
     _check_network(segmenter.network)
-    batch_size = _checks.as_integer(segmenter.batch_size, "batch_size", minimum=1)
+    crop_size, batch_size = as_crop_and_batch(segmenter)
     step = 2 ** (n_levels - 1) if isinstance(segmenter.network, str) else 1
-    crop_size = _as_crop_size(segmenter.crop_size, step)
+    _check_crop_size(crop_size, step)
     _checks.as_number(segmenter.validation_fraction, "validation_fraction", low=0.0, high=0.9)
     _checks.check_flag(segmenter.augment, "augment")
 
@@ -57,12 +58,10 @@ def _check_network(network: Any) -> None:
         )
 
 
-def _as_crop_size(crop_size: Any, step: int) -> int:
-    """Return the side of the training crops, which poolings must divide evenly."""
-    size = _checks.as_integer(crop_size, "crop_size", minimum=8)
+def _check_crop_size(size: int, step: int) -> None:
+    """Raise ValueError unless poolings divide training crops evenly."""
     if size % step:
         raise ValueError(f"crop_size must be divisible by {step} for a network of this depth; got {size}.")
-    return size
 
 
 def find_seeds(random_state: Any, checkpoint: str | os.PathLike[str] | None) -> tuple[list[int], Path | None]:

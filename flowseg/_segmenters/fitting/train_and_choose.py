@@ -5,22 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from flowseg._nets.lattice import Lattice, find_crop_shape, find_turns, learn_lattice
 from flowseg._nets.sizes import Sizes, bounds_of, choose_working, image_diameters, scale_factor
 from flowseg._segmenters.fitted import Fitted, FixedParameters, History
 from flowseg._segmenters.fitting.choose_decoding import choose_decoding
 from flowseg._segmenters.fitting.compare_models import keep_the_better, measure_precision
 from flowseg._segmenters.fitting.new_network import find_grid, make_start
-from flowseg._segmenters.inputs import Images
+from flowseg._segmenters.fitting.pairs import Pairs
 from flowseg._segmenters.learned_decoding.find_objects import Decoding
 from flowseg._segmenters.noise_check import learn_least_sharpness
 from flowseg._segmenters.pipeline import Pipeline, PredictionSettings
 
 if TYPE_CHECKING:
     from flowseg._nets.training.loop import TrainingSettings
+    from flowseg._nets.training.samples import Sample
 
 
 @dataclass(frozen=True)
@@ -33,9 +35,18 @@ class Plan:
     seeds: list[int]  # of the split, the weights and the batches
     callbacks: Sequence[Any]
     checkpoint: Path | None
+    fills_crops: bool = False  # whether crops of thin volumes are longer along the other axes
 
 
-def train(plan: Plan, pairs: tuple[Images, Images], held_out: tuple[Images, Images], start: Fitted | None) -> Fitted:
+class Scales(NamedTuple):
+    """How images are brought to the network."""
+
+    lattice: Lattice
+    typical: float  # diameter of objects, in pixels of the lattice
+    working: float  # diameter that such objects have when the network sees them
+
+
+def train(plan: Plan, pairs: Pairs, held_out: Pairs, start: Fitted | None) -> Fitted:
     """Train on pairs of images and masks, choose on the pairs that are held out, and return what was learned.
 
     ``start`` is the trained model to start from; it is not changed.
@@ -43,46 +54,59 @@ def train(plan: Plan, pairs: tuple[Images, Images], held_out: tuple[Images, Imag
     from flowseg._nets.network_copies import forget_training
     from flowseg._nets.training.machine import describe_machine
 
-    diameters = image_diameters(pairs[1])
+    fixed, lattice = plan.fixed, _choose_lattice(plan.fixed, pairs, start)
+    pixels = [lattice.pixel(spacing) for spacing in pairs.spacings]
+    diameters = image_diameters([a.completed for a in pairs.annotations], pixels)
     typical = float(np.median(diameters))
-    working = start.sizes.working if start else choose_working(plan.fixed.diameter, typical)
+    working = start.sizes.working if start else choose_working(fixed.diameter, typical, fixed.ndim)
     scale_factor(working, typical, "the typical diameter of objects in masks")
-    network, history = _train_network(plan, pairs, held_out, start, typical, working)
+    network, history = _train_network(plan, pairs, held_out, start, Scales(lattice, typical, working))
     forget_training(network)
     sizes = Sizes(working, False, *bounds_of(diameters, working))
-    least_sharpness = learn_least_sharpness(*pairs)
+    least_sharpness = learn_least_sharpness(pairs.images, [a.to_compare for a in pairs.annotations], pixels)
     end = Fitted(
         network=network,
-        grid=find_grid(plan.fixed, network),
-        sizes=start.sizes.widened(sizes) if start else sizes,
+        grid=find_grid(fixed, network, lattice),
+        sizes=_convert_sizes(start, lattice).widened(sizes) if start else sizes,
         diameter=typical,
         history=history,
         least_sharpness=min(start.least_sharpness, least_sharpness) if start else least_sharpness,
-        fixed=plan.fixed,
+        fixed=fixed,
         decoding=start.decoding if start else Decoding(),
         trained_with=describe_machine(),
+        lattice=lattice,
     )
     return _choose(plan.prediction, end, held_out, start)
 
 
+def _choose_lattice(fixed: FixedParameters, pairs: Pairs, start: Fitted | None) -> Lattice:
+    """Return the lattice of the training images; a network that is trained further has coarse levels of its own."""
+    lattice = learn_lattice(pairs.spacings, fixed.ndim, fixed.n_poolings)
+    if start is None:
+        return lattice
+    return start.lattice if lattice.spacing is None else replace(lattice, coarse_levels=start.lattice.coarse_levels)
+
+
+def _convert_sizes(start: Fitted, lattice: Lattice) -> Sizes:
+    """Return the sizes of the model that a training starts from, in pixels of the new lattice."""
+    return start.sizes.for_pixels(start.lattice.pixel(lattice.spacing).relative_size)
+
+
 def _train_network(
-    plan: Plan,
-    pairs: tuple[Images, Images],
-    held_out: tuple[Images, Images],
-    start: Fitted | None,
-    typical: float,
-    working: float,
+    plan: Plan, pairs: Pairs, held_out: Pairs, start: Fitted | None, scales: Scales
 ) -> tuple[Any, History]:
     """Return the trained network and its losses."""
-    from flowseg._nets.training import checkpoint, loop, samples
+    from flowseg._nets.training import checkpoint, loop
 
-    network = make_start(plan.fixed, plan.prediction, start, seed=plan.seeds[1], crop_size=plan.settings.crop_size)
-    sets = ((pairs, plan.settings.augment), (held_out, False))
-    rule = plan.prediction.normalize
-    training_samples, validation_samples = (
-        samples.make_samples(*arrays, typical=typical, working=working, every_size=every_size, normalize=rule)
-        for arrays, every_size in sets
-    )
+    fixed, size, lattice = plan.fixed, plan.settings.crop_size, scales.lattice
+    network = make_start(fixed, plan.prediction, lattice, start, seed=plan.seeds[1], crop_size=size)
+    training_samples = _make_samples(plan, pairs, scales, every_size=plan.settings.augment)
+    validation_samples = _make_samples(plan, held_out, scales, every_size=False)
+    shapes = [sample.masks.shape for sample in training_samples]
+    crop_shape = (size,) * fixed.ndim
+    if not fixed.is_custom:
+        steps = [2 ** (fixed.n_poolings - level) for level in lattice.coarse_levels]
+        crop_shape = find_crop_shape(lattice, size, steps, shapes, fill=plan.fills_crops)
     run = loop.TrainingRun(
         training_samples,
         validation_samples,
@@ -91,15 +115,31 @@ def _train_network(
         seeds=plan.seeds,
         callbacks=plan.callbacks,
         checkpoint=plan.checkpoint,
-        same_start=start is not None or not plan.fixed.is_custom or hasattr(plan.fixed.network, "get_weights"),
+        same_start=start is not None or not fixed.is_custom or hasattr(fixed.network, "get_weights"),
+        crop_shape=crop_shape,
+        turns=find_turns(lattice, crop_shape),
     )
     with checkpoint.hold_checkpoint(plan.checkpoint):
         return network, loop.train(network, run)
 
 
-def _choose(settings: PredictionSettings, end: Fitted, held_out: tuple[Images, Images], start: Fitted | None) -> Fitted:
+def _make_samples(plan: Plan, pairs: Pairs, scales: Scales, *, every_size: bool) -> list[Sample]:
+    from flowseg._nets.training.samples import make_samples
+
+    return make_samples(
+        pairs.images,
+        pairs.annotations,
+        [scales.lattice.pixel(spacing) for spacing in pairs.spacings],
+        typical=scales.typical,
+        working=scales.working,
+        every_size=every_size,
+        normalize=plan.prediction.normalize,
+    )
+
+
+def _choose(settings: PredictionSettings, end: Fitted, held_out: Pairs, start: Fitted | None) -> Fitted:
     """Return the result of a training with everything that is chosen on validation images."""
-    start_ap = measure_precision(Pipeline(start, settings), *held_out) if start else None
-    end = choose_decoding(Pipeline(end, settings), *held_out, keep=start is not None)
-    end = replace(end, validation_ap=measure_precision(Pipeline(end, settings), *held_out))
+    start_ap = measure_precision(Pipeline(start, settings), held_out) if start else None
+    end = choose_decoding(Pipeline(end, settings), held_out, keep=start is not None)
+    end = replace(end, validation_ap=measure_precision(Pipeline(end, settings), held_out))
     return end if start is None or start_ap is None else keep_the_better(start, start_ap, end)

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flowseg._flows.decoding import flows_to_masks
+from flowseg._nets.lattice import PixelShape
 from flowseg._segmenters.learned_decoding.jackknife_scores import best_iou, is_judged
-from flowseg._segmenters.learned_decoding.object_table import Table, describe_objects
+from flowseg._segmenters.learned_decoding.object_table import Table, as_learned, describe_objects
 
-FlowsAndCellprob = tuple[NDArray[np.float32], NDArray[np.float32]]
+
+class Seen(NamedTuple):
+    """What a network says of a validation image, and where masks are compared with the annotation."""
+
+    flows: NDArray[np.float32]
+    cellprob: NDArray[np.float32]
+    pixel: PixelShape | None = None  # None: as long along every axis
+    annotated: NDArray[np.bool_] | None = None  # None: everywhere
 
 
 @dataclass(frozen=True)
@@ -39,16 +48,20 @@ class Candidates:
 
 
 def find_candidates(
-    outputs: Iterable[FlowsAndCellprob],
+    outputs: Iterable[Seen],
     masks: Sequence[NDArray[np.integer]],
     cellprob_thresholds: Sequence[float],
     *,
     n_iter: int | None,
     workers: int | None,
 ) -> list[Candidates]:
-    """Return all objects at each threshold; outputs are taken one by one and not kept."""
+    """Return all objects at each threshold; outputs are taken one by one and not kept.
+
+    Diameters are in pixels of the training images.
+    """
     found = [Candidates() for _ in cellprob_thresholds]
-    for (flows, cellprob), true in zip(outputs, masks, strict=True):
+    for seen, true in zip(outputs, masks, strict=True):
+        flows, cellprob, pixel, annotated = Seen(*seen)
         for threshold, candidates in zip(cellprob_thresholds, found, strict=True):
             predicted = flows_to_masks(
                 flows,
@@ -59,8 +72,9 @@ def find_candidates(
                 n_iter=n_iter,
                 workers=workers,
             )
-            judged = is_judged(true, predicted)
-            table = describe_objects(predicted, flows, cellprob, workers=workers)
+            table = as_learned(describe_objects(predicted, flows, cellprob, pixel=pixel, workers=workers), pixel)
+            shown = predicted if annotated is None else np.where(annotated, predicted, 0)
+            judged = is_judged(true, shown, int(predicted.max()))
             candidates.tables.append({name: column[judged] for name, column in table.items()})
-            candidates.iou.append(best_iou(true, predicted))
+            candidates.iou.append(best_iou(true, shown))
     return found

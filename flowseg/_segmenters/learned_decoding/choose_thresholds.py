@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from flowseg._labels.overlaps import number_objects
 from flowseg._segmenters.inputs import Auto
-from flowseg._segmenters.learned_decoding.candidates import Candidates, FlowsAndCellprob, find_candidates
+from flowseg._segmenters.learned_decoding.candidates import Candidates, Seen, find_candidates
 from flowseg._segmenters.learned_decoding.jackknife_scores import MATCH, score_found, standard_error
 from flowseg._segmenters.learned_decoding.object_scores import calibrate
 from flowseg._segmenters.learned_decoding.object_table import Table
@@ -33,7 +33,7 @@ Choice = TypeVar("Choice")
 
 
 def choose_thresholds(
-    outputs: Iterable[FlowsAndCellprob],
+    outputs: Iterable[Seen],
     masks: Sequence[NDArray[Any]],
     given: GivenThresholds,
     *,

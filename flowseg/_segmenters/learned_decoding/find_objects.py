@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowseg._flows.decoding import flows_to_masks
+from flowseg._nets.lattice import PixelShape
 from flowseg._segmenters.learned_decoding.object_scores import Calibration, read_calibration
-from flowseg._segmenters.learned_decoding.object_table import Table, describe_objects
+from flowseg._segmenters.learned_decoding.object_table import Table, as_learned, describe_objects
 from flowseg._segmenters.learned_decoding.thresholds import Thresholds, read_thresholds
 
 Floats = NDArray[np.float32]
@@ -38,7 +39,13 @@ def read_decoding(document: dict[str, Any]) -> Decoding:
 
 
 def find_masks(
-    flows: Floats, cellprob: Floats, decoding: Decoding, *, n_iter: int | None, workers: int | None
+    flows: Floats,
+    cellprob: Floats,
+    decoding: Decoding,
+    *,
+    pixel: PixelShape | None = None,
+    n_iter: int | None,
+    workers: int | None,
 ) -> NDArray[np.int32]:
     """Return the label image, 1..n."""
     thresholds = decoding.thresholds
@@ -53,33 +60,45 @@ def find_masks(
     )
     if thresholds.score_threshold is None:
         return masks
-    return _score_objects(masks, flows, cellprob, decoding, workers)[0]
+    return _score_objects(masks, (flows, cellprob), decoding, pixel, workers)[0]
 
 
 def find_objects(
-    flows: Floats, cellprob: Floats, decoding: Decoding, *, n_iter: int | None, workers: int | None
+    flows: Floats,
+    cellprob: Floats,
+    decoding: Decoding,
+    *,
+    pixel: PixelShape | None = None,
+    n_iter: int | None,
+    workers: int | None,
 ) -> tuple[NDArray[np.int32], Table]:
     """Return the label image, and the table of `describe_objects` with a column of scores; NaN without calibration."""
     unscored = Decoding(replace(decoding.thresholds, score_threshold=None))
-    masks = find_masks(flows, cellprob, unscored, n_iter=n_iter, workers=workers)
-    return _score_objects(masks, flows, cellprob, decoding, workers)
+    masks = find_masks(flows, cellprob, unscored, pixel=pixel, n_iter=n_iter, workers=workers)
+    return _score_objects(masks, (flows, cellprob), decoding, pixel, workers)
 
 
 def _score_objects(
-    masks: NDArray[np.int32], flows: Floats, cellprob: Floats, decoding: Decoding, workers: int | None
+    masks: NDArray[np.int32],
+    outputs: tuple[Floats, Floats],
+    decoding: Decoding,
+    pixel: PixelShape | None,
+    workers: int | None,
 ) -> tuple[NDArray[np.int32], Table]:
     """Return the objects whose score reaches the threshold, if there is one, numbered again, and their table."""
-    objects = describe_objects(masks, flows, cellprob, workers=workers)
-    number, kept = score_objects(objects, decoding)
+    objects = describe_objects(masks, *outputs, pixel=pixel, workers=workers)
+    number, kept = score_objects(objects, decoding, pixel)
     return (masks if kept["label"].size == objects["label"].size else number[masks]), kept
 
 
-def score_objects(objects: Table, decoding: Decoding) -> tuple[NDArray[np.int32], Table]:
+def score_objects(
+    objects: Table, decoding: Decoding, pixel: PixelShape | None = None
+) -> tuple[NDArray[np.int32], Table]:
     """Return new numbers of the objects 0..n, 0 for scores below the threshold, and the table of the others."""
     n = objects["label"].size
     if decoding.calibration is None:
         return np.arange(n + 1, dtype=np.int32), objects | {"score": np.full(n, np.nan)}
-    scored = objects | {"score": decoding.calibration.score(objects)}
+    scored = objects | {"score": decoding.calibration.score(as_learned(objects, pixel))}
     if decoding.thresholds.score_threshold is None:
         return np.arange(n + 1, dtype=np.int32), scored
     keep = scored["score"] >= decoding.thresholds.score_threshold

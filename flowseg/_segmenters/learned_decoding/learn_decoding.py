@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowseg._labels.overlaps import count_objects
-from flowseg._segmenters.learned_decoding.candidates import FlowsAndCellprob
+from flowseg._segmenters.learned_decoding.candidates import Seen
 from flowseg._segmenters.learned_decoding.choose_thresholds import choose_score_threshold, choose_thresholds
 from flowseg._segmenters.learned_decoding.find_objects import Decoding
 from flowseg._segmenters.learned_decoding.jackknife_scores import MATCH
@@ -22,7 +22,7 @@ LEAST_OBJECTS = 50
 
 
 def learn_decoding(
-    outputs: Iterable[FlowsAndCellprob],
+    outputs: Iterable[Seen],
     masks: Sequence[NDArray[Any]],
     given: GivenThresholds,
     *,

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from flowseg._flows.flow_check import flow_errors
 from flowseg._flows.logit_sums import as_logit_units, mean_logits
 from flowseg._labels.diameters import diameters_of_sizes
+from flowseg._nets.lattice import PixelShape
 
 # Pixels that are counted at a time: `np.bincount` makes 64-bit copies of its arguments.
 CHUNK = 1 << 20
@@ -17,12 +18,25 @@ CHUNK = 1 << 20
 Table = dict[str, NDArray[Any]]
 
 
+def as_learned(objects: Table, pixel: PixelShape | None) -> Table:
+    """Return a table with diameters in pixels of the training images, which scores are learned from."""
+    if pixel is None or pixel.relative_size == 1:
+        return objects
+    return objects | {"diameter": objects["diameter"] * pixel.relative_size}
+
+
 def describe_objects(
-    masks: NDArray[Any], flows: NDArray[np.float32], cellprob: NDArray[np.float32], *, workers: int | None
+    masks: NDArray[Any],
+    flows: NDArray[np.float32],
+    cellprob: NDArray[np.float32],
+    *,
+    pixel: PixelShape | None = None,
+    workers: int | None,
 ) -> Table:
     """Return a table with one entry per object 1..n: label, area, diameter, flow_error, cellprob, touches_border.
 
-    ``masks`` must hold every number from 1 to n, as `flows_to_masks` returns them.
+    ``masks`` must hold every number from 1 to n, as `flows_to_masks` returns them. The area of an object in a volume is
+    its number of voxels; ``pixel`` is the shape of these, by default the same along every axis.
     """
     number, logits = masks.ravel(), cellprob.ravel()
     n = int(masks.max())
@@ -39,7 +53,7 @@ def describe_objects(
     return {
         "label": np.arange(1, n + 1),
         "area": areas,
-        "diameter": diameters_of_sizes(areas, 2),
+        "diameter": diameters_of_sizes(areas, (1.0,) * masks.ndim if pixel is None else pixel.ratios),
         "flow_error": flow_errors(masks, flows, workers=workers),
         "cellprob": mean_logits(sums, areas),
         "touches_border": at_border[1:],

@@ -13,6 +13,7 @@ from typing import Any
 from flowseg import _checks
 from flowseg._nets.safetensors_header import MAX_HEADER
 from flowseg._nets.sizes import read_sizes
+from flowseg._segmenters.auto_values import as_ndim
 from flowseg._segmenters.learned_decoding.object_scores import read_calibration
 from flowseg._segmenters.learned_decoding.thresholds import read_thresholds
 from flowseg._segmenters.noise_check import read_least_sharpness
@@ -90,6 +91,8 @@ def _check_parameters(parameters: dict[str, Any], file: Path) -> None:
     with naming(file, "valid parameters"):
         if "filters" in parameters:
             _checks.as_filters(parameters["filters"])
+        if "ndim" in parameters:
+            as_ndim(parameters["ndim"])
         if "n_channels" in parameters:
             _checks.as_integer(parameters["n_channels"], "n_channels", minimum=1)
 

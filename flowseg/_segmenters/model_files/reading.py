@@ -9,6 +9,7 @@ from safetensors import SafetensorError, safe_open
 
 from flowseg import _checks
 from flowseg._intensities import DEFAULT
+from flowseg._nets.lattice import Lattice, read_lattice
 from flowseg._nets.safetensors_header import damaged, read_metadata
 from flowseg._nets.sizes import Sizes, read_sizes, scale_factor
 from flowseg._nets.tiles import Grid
@@ -50,7 +51,7 @@ def read_parameters(
     """Return the parameters of a segmenter of the class; ``network`` is a custom one that the user passes."""
     if document["estimator"] != kind:
         raise ValueError(f"{path} must hold a {kind}; got a {document['estimator']}.")
-    parameters: dict[str, Any] = {"normalize": DEFAULT} | document["parameters"]  # older files lack it
+    parameters: dict[str, Any] = {"normalize": DEFAULT, "ndim": 2} | document["parameters"]  # older files lack them
     known = set(cls().get_params(deep=False))
     if set(parameters) != known:
         odd = sorted(set(parameters) ^ known)
@@ -78,14 +79,21 @@ def read_fitted(
     crop_size: int,
 ) -> Fitted:
     """Return what the segmenter of a file has learned; the network is built after the size of the file is checked."""
-    check_size(path, fixed)
-    network = make_network(fixed, prediction, seed=0, crop_size=crop_size)
+    lattice = _read_lattice(document, path, fixed)
+    check_size(path, fixed, lattice.coarse_levels)
+    network = make_network(fixed, prediction, lattice, seed=0, crop_size=crop_size)
     read_weights(path, network)
 
     from flowseg._nets.network_copies import forget_training
 
     forget_training(network)
-    return read_learned(document, path, fixed, prediction, network, find_grid(fixed, network))
+    return read_learned(document, path, fixed, prediction, network, find_grid(fixed, network, lattice))
+
+
+def _read_lattice(document: dict[str, Any], path: str | os.PathLike[str], fixed: FixedParameters) -> Lattice:
+    """Return the lattice of the segmenter of a file."""
+    with naming(path, "what was learned"):
+        return read_lattice(document["learned"].get("lattice"), fixed.ndim, fixed.n_poolings)
 
 
 def read_learned(
@@ -116,6 +124,7 @@ def read_learned(
         fixed=fixed,
         decoding=decoding,
         trained_with=document.get("trained_with"),
+        lattice=_read_lattice(document, path, fixed),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,17 +16,18 @@ from flowseg._segmenters.fitted import FixedParameters
 from flowseg._system import files
 from flowseg._system.invalid_file import InvalidFileError
 
-# Bytes of a 3 x 3 kernel of float32 from one channel to one.
-KERNEL_BYTES = 4 * 3 * 3
+# Bytes of a weight, and weights of a kernel along an axis; 1 along a coarse one.
+FLOAT_BYTES, KERNEL = 4, 3
 
 
-def check_size(path: str | os.PathLike[str], fixed: FixedParameters) -> None:
+def check_size(path: str | os.PathLike[str], fixed: FixedParameters, coarse_levels: Sequence[int] = (0, 0)) -> None:
     """Raise InvalidFileError if the file is too small for the network of its parameters, before it is built."""
     n_channels, widths = fixed.n_channels, list(fixed.filters)
     if not fixed.is_custom:
         # Per level two 3 x 3 kernels: from the channels of the level before, and from its own.
-        pairs = [*pairwise([n_channels, *widths]), *zip(widths, widths, strict=True)]
-        least = sum(KERNEL_BYTES * a * b for a, b in pairs)
+        kernels = [KERNEL ** sum(level >= coarse for coarse in coarse_levels) for level in range(len(widths))]
+        pairs = zip(kernels, pairwise([n_channels, *widths]), strict=True)
+        least = FLOAT_BYTES * sum(size * (a * b + b * b) for size, (a, b) in pairs)
     else:
         least = n_channels  # at least a byte for each, whatever the network
     size = Path(path).stat().st_size

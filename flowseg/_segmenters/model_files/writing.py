@@ -38,12 +38,19 @@ def write_model(
 
     A custom network and a RandomState are not kept: they are not plain values.
     """
-    learned = {"diameter": fitted.diameter, "sizes": asdict(fitted.sizes), "least_sharpness": fitted.least_sharpness}
+    learned = {
+        "diameter": fitted.diameter,
+        "sizes": asdict(fitted.sizes),
+        "least_sharpness": fitted.least_sharpness,
+        "lattice": asdict(fitted.lattice),
+    }
+    # The network is built from them, whatever "auto" stands for in later versions.
+    resolved = {"filters": fitted.fixed.filters}
     document = {
         "format_version": FORMAT_VERSION,
         "flowseg_version": __version__,
         "estimator": kind,
-        "parameters": {name: _plain(name, value) for name, value in parameters.items()},
+        "parameters": {name: _plain(name, value) for name, value in (dict(parameters) | resolved).items()},
         "learned": learned | dict(decoding),
         "history": fitted.history,
         **_describe_card(card),

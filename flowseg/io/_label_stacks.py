@@ -43,12 +43,12 @@ def write_stack(path: Path, masks: NDArray[Any], axes: str, sizes: Sizes) -> Non
     """Write labels of shape (planes or times, rows, columns), zlib-compressed, atomically.
 
     A file named ``.ome.tif`` is OME-TIFF, others are stacks of ImageJ; both of any integer type of up to 32 bits. One
-    plane alone is neither of them, so that its axis is not lost.
+    plane alone is neither, and its axis has no name: those have no axis of length 1.
     """
     if path.name.lower().endswith(OME_ENDINGS):
         _write_ome(path, masks, axes, sizes)
     elif len(masks) == 1:
-        files.write_tiff(path, masks, sizes.in_plane, axes=axes)
+        files.write_tiff(path, masks, sizes.in_plane)
     else:
         _write_imagej(path, masks, axes, sizes)
 

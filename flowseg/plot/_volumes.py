@@ -172,6 +172,8 @@ def _draw_cross(sheet: Sheet, pictures: list[NDArray[np.uint8]]) -> None:
     """Draw lines through the voxel that all views cut: half transparent, dark where the picture is bright."""
     for view, picture in zip(sheet.views, pictures, strict=True):
         row, column = (int(place) for place in sheet.cross(view))
-        for line in (picture[row], picture[:, column]):
-            bright = line.mean(axis=1, keepdims=True) > BRIGHT
-            line[:] = line // 2 + np.where(bright, 0, 127).astype(np.uint8)
+        line = np.zeros(picture.shape[:2], dtype=bool)
+        line[row] = line[:, column] = True
+        below = picture[line]
+        bright = below.mean(axis=1, keepdims=True) > BRIGHT
+        picture[line] = below // 2 + np.where(bright, 0, 127).astype(np.uint8)

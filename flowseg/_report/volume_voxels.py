@@ -14,7 +14,7 @@ from flowseg._labels.overlaps import Overlaps, number_objects
 from flowseg._report.image_picture import PAGE_PIXELS, as_bytes, stretch
 from flowseg._report.object_outlines import SIDES, describe_errors
 
-# Most voxels of one volume of a page: 256 x 256 x 256, of which a browser shows another plane within 50 ms.
+# Most voxels of one volume of a page: 256 x 256 x 256, of which a browser shows another plane in 60 ms.
 VOLUME_VOXELS = 1 << 24
 # Speed and size of compression, as in `zlib`: the highest levels take twice as long and save a hundredth.
 LEVEL = 6
@@ -66,9 +66,9 @@ def describe_volume(
         known, flat, _ = number_objects(labels)
         number = flat.reshape(shape)
         seen = number[np.ix_(*(middles(n, f) for n, f in zip(shape, factors, strict=True)))]
-        stored = seen.astype(np.uint16 if known.size < 1 << 16 else np.uint32)
+        stored = as_smallest(seen, known.size)
         blocks[name] = pack(stored)
-        boxes, points = _locate(number, factors)
+        boxes, points = _locate(number, seen, factors)
         objects[name] = {"label": known.tolist(), **values, "boxes": boxes, "points": points, "bytes": stored.itemsize}
     return Volume(objects, blocks)
 
@@ -103,27 +103,37 @@ def middles(n: int, factor: int) -> NDArray[np.intp]:
     return np.minimum(np.arange(0, n, factor) + factor // 2, n - 1)
 
 
+def as_smallest(number: Numbers, n: int) -> NDArray[np.uint16] | NDArray[np.uint32]:
+    """Return numbers up to ``n`` with two bytes each, or with four."""
+    return number.astype(np.uint16) if n < 1 << 16 else number.astype(np.uint32)
+
+
 def pack(values: NDArray[Any]) -> str:
     """Return the bytes of an array, the lowest of each number first, compressed and in base 64."""
     data = values.astype(values.dtype.newbyteorder("<"), copy=False).tobytes()
     return base64.b64encode(zlib.compress(data, LEVEL)).decode("ascii")
 
 
-def _locate(number: Numbers, factors: tuple[int, ...]) -> tuple[list[list[float]], list[list[int]]]:
-    """Return box and inner point of each object 1..n, in voxels of the page."""
+def _locate(number: Numbers, seen: Numbers, factors: tuple[int, ...]) -> tuple[list[list[float]], list[list[int]]]:
+    """Return box and inner point of each object 1..n, in voxels of the page.
+
+    The point is on what the page shows of the object, unless that is nothing.
+    """
     boxes, points = [], []
-    for k, box in enumerate(ndimage.find_objects(number)):
-        point = _find_point(number[box] == k + 1) + [part.start for part in box]
+    parts = ndimage.find_objects(number)
+    for k, (box, shown) in enumerate(zip(parts, ndimage.find_objects(seen, max_label=len(parts)), strict=True)):
         ends = [part.start / f for part, f in zip(box, factors, strict=True)]
         ends += [part.stop / f for part, f in zip(box, factors, strict=True)]
         boxes.append([round(end, 3) for end in ends])
-        points.append((point // factors).tolist())
-    return boxes, points
+        points.append(_find_point(number, box, k + 1) // factors if shown is None else _find_point(seen, shown, k + 1))
+    return boxes, [point.tolist() for point in points]
 
 
-def _find_point(mask: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """Return a voxel of an object: in the plane that shows most of it, the one nearest to its mean."""
+def _find_point(number: Numbers, box: tuple[slice, ...], k: int) -> NDArray[np.intp]:
+    """Return a voxel of object ``k``: in the plane that shows most of it, the one nearest to its mean."""
+    mask = number[box] == k
     plane = int(mask.sum(axis=(1, 2)).argmax())
     pixels = np.argwhere(mask[plane])
     nearest = pixels[((pixels - pixels.mean(axis=0)) ** 2).sum(axis=1).argmin()]
-    return np.array([plane, *nearest])
+    point: NDArray[np.intp] = np.array([plane, *nearest]) + [part.start for part in box]
+    return point

@@ -31,8 +31,10 @@ FIGURES = (
     plot.show_history,
     plot.show_masks,
     plot.show_outlines,
+    plot.show_projections,
     plot.show_quality,
     plot.show_reliability,
+    plot.show_volume,
 )
 
 
@@ -86,8 +88,10 @@ def arguments(function, image, masks):
         plot.show_history: ({"loss": [2.0, 1.0]},),
         plot.show_masks: (masks,),
         plot.show_outlines: (image, masks),
+        plot.show_projections: (np.stack([image, image]),),
         plot.show_quality: (objects,),
         plot.show_reliability: (plot.reliability([masks], [masks], [objects]),),
+        plot.show_volume: (np.stack([image, image]), np.stack([masks, masks])),
     }[function]
 
 
@@ -109,7 +113,8 @@ def test_axes(drawn, function):
 
 
 @pytest.mark.parametrize(
-    "module", ["_pictures", "_reliability", "_show_comparison", "_show_history", "_show_image", "_show_scores"]
+    "module",
+    ["_pictures", "_reliability", "_show_comparison", "_show_history", "_show_image", "_show_scores", "_show_volume"],
 )
 def test_examples(module):
     result = doctest.testmod(importlib.import_module(f"flowseg.plot.{module}"))
@@ -418,16 +423,16 @@ MASKS = np.eye(3, dtype=int)
 @pytest.mark.parametrize(
     ("call", "error", "sentence"),
     [
-        (lambda: plot.show_flows(np.zeros((3, 4, 4, 4))), ValueError, r"flows must have shape \(2, rows, columns\)"),
+        (lambda: plot.show_flows(np.zeros((3, 4, 4))), ValueError, r"flows must have shape \(2, rows, columns\) or \(3, planes"),
         (lambda: plot.show_flows(np.zeros((2, 4, 4)), masks=MASKS), ValueError, r"masks must have the shape of one component of flows, \(4, 4\); got \(3, 3\)"),
         (lambda: plot.show_outlines(np.eye(4), MASKS), ValueError, r"image must have the shape of masks, \(3, 3\)"),
         (lambda: plot.show_outlines(np.eye(3), MASKS > 0), TypeError, "masks must be an integer label image"),
         (lambda: plot.show_outlines(np.eye(3), MASKS, color="no such"), ValueError, "color must be a color that matplotlib knows.*got 'no such'"),
         (lambda: plot.show_outlines(np.eye(3), MASKS, linewidth=-1), ValueError, "linewidth must be a number of at least 0; got -1"),
-        (lambda: plot.show_masks(np.ones((2, 2, 2), int)), ValueError, "masks must be 2-D"),
+        (lambda: plot.show_masks(np.ones((2, 2, 2, 2), int)), ValueError, "masks must be 2-D"),
         (lambda: plot.show_masks(MASKS, image=np.eye(2)), ValueError, "image must have the shape of masks"),
         (lambda: plot.show_comparison(MASKS, np.eye(4, dtype=int)), ValueError, "predicted must have the shape of true"),
-        (lambda: plot.show_comparison(*np.ones((2, 2, 2, 2), int)), ValueError, "true must be 2-D"),
+        (lambda: plot.show_comparison(*np.ones((2, 2, 2, 2, 2), int)), ValueError, "true must be 2-D"),
         (lambda: plot.show_comparison(MASKS, MASKS, threshold=2), ValueError, "threshold must be a number above 0 and at most 1; got 2"),
         (lambda: plot.show_comparison(MASKS, MASKS, image=np.eye(4)), ValueError, "image must have the shape of masks"),
         (lambda: plot.show_history([1.0]), TypeError, "history must be a dict of losses, a segmenter's history_; got list"),

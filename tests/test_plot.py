@@ -89,8 +89,8 @@ def test_outlines_of_any_image():
 
 
 def test_flow_colors_refuses():
-    with pytest.raises(ValueError, match=r"flows must have shape \(2, rows, columns\)"):
-        plot.flow_colors(np.zeros((3, 4, 4, 4)))
+    with pytest.raises(ValueError, match=r"flows must have shape \(2, rows, columns\) or \(3, planes, rows, columns\)"):
+        plot.flow_colors(np.zeros((3, 4, 4)))
     with pytest.raises(TypeError, match="flows must be signed floats"):
         plot.flow_colors(np.zeros((2, 4, 4), np.uint8))
 
@@ -148,7 +148,7 @@ def test_mask_colors_refuses():
     with pytest.raises(TypeError, match="masks must be an integer label image"):
         plot.mask_colors(np.ones((2, 2)))
     with pytest.raises(ValueError, match="masks must be 2-D"):
-        plot.mask_colors(np.ones((2, 2, 2), int))
+        plot.mask_colors(np.ones((2, 2, 2, 2), int))
 
 
 @pytest.mark.parametrize("name", ["dsb2018_histology", "bacteria_omnipose"])

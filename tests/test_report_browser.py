@@ -12,7 +12,7 @@ from skimage.transform import resize
 
 from flowseg import synthetic
 from flowseg._labels.overlaps import find_overlaps
-from flowseg._report import image_picture
+from flowseg._report import image_picture, volume_voxels
 from flowseg._report.html_page import Compared, write_page
 from flowseg._report.scores import score_image
 
@@ -57,6 +57,38 @@ def write(path, with_images):
     return path.as_uri()
 
 
+def draw_volume():
+    """A volume of balls on a lattice of 12 x 16 x 20 voxels: image, true and predicted masks.
+
+    Object 1 is a false negative, 2 and 3 are merged, 4 is split.
+    """
+    place = np.indices((24, 48, 60))
+    cell = place // np.array([12, 16, 20]).reshape(3, 1, 1, 1)
+    true = 1 + np.ravel_multi_index(tuple(cell), (2, 3, 3))
+    distance = [(place[k] % n - n / 2 + 0.5) / (0.45 * n) for k, n in enumerate((12, 16, 20))]
+    true = np.where(np.sum(np.square(distance), axis=0) <= 1, true, 0)
+    found = np.where(true == 1, 0, true)
+    found[found == 3] = 2
+    found[(true == 4) & (place[0] >= 6)] = 50
+    image = (true > 0) * 100.0 + np.random.default_rng(0).random(true.shape) * 50
+    return image, true, found
+
+
+def write_volumes(path, *, reduced=False):
+    """A report of a volume and of one of its planes."""
+    image, true, found = draw_volume()
+    compared = []
+    for name, pick in (("deep", np.s_[:]), ("flat", np.s_[6])):
+        overlaps = find_overlaps(true[pick], found[pick])
+        scores = score_image(name, overlaps)
+        compared.append(Compared(scores, true[pick], found[pick], overlaps, image[pick], (2, 1, 1)))
+    with pytest.MonkeyPatch.context() as patch:
+        if reduced:
+            patch.setattr(volume_voxels, "VOLUME_VOXELS", 24 * 48 * 60 // 4)
+        write_page(path, iter(compared), 2, "found against true")
+    return path.as_uri()
+
+
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
     options = webdriver.ChromeOptions()
@@ -76,6 +108,8 @@ def pages(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(image_picture, "IMAGE_PIXELS", 90 * 120 // 15)  # 1/4, which does not divide 90 rows
         found["reduced"] = write(folder / "reduced.html", True)
+    found["volumes"] = write_volumes(folder / "volumes.html")
+    found["reduced volumes"] = write_volumes(folder / "reduced_volumes.html", reduced=True)
     return found
 
 
@@ -95,10 +129,26 @@ def reduced_page(browser, pages):
     yield from visit(browser, pages["reduced"])
 
 
-def visit(browser, address):
+@pytest.fixture
+def volume_page(browser, pages):
+    yield from visit(browser, pages["volumes"], lambda: open_image(browser, "deep"))
+
+
+@pytest.fixture
+def reduced_volume_page(browser, pages):
+    yield from visit(browser, pages["reduced volumes"], lambda: open_image(browser, "deep"))
+
+
+def open_image(browser, name):
+    browser.find_element(By.XPATH, f"//tbody//button[text()='{name}']").click()
+    assert text(browser, "name") == name
+
+
+def visit(browser, address, prepare=lambda: None):
     for log in ("browser", "performance"):
         browser.get_log(log)
     browser.get(address)
+    prepare()
     wait(browser, lambda: np.unique(colors(browser)).size > 3)
     yield browser
     assert browser.get_log("browser") == []
@@ -363,3 +413,139 @@ def contrast(one, other):
         linear = [v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in (red, green, blue)]
         lights.append(np.dot(linear, [0.2126, 0.7152, 0.0722]))
     return (max(lights) + 0.05) / (min(lights) + 0.05)
+
+
+def point(browser):
+    return [int(text(browser, f"at-{name}-value")) for name in ("plane", "row", "column")]
+
+
+def test_three_views_of_a_volume(volume_page):
+    found = colors(volume_page)
+    assert has(found, TRUTH)
+    assert has(found, PREDICTION)
+    assert point(volume_page) == [12, 24, 30]
+    assert "24 \u00d7 48 \u00d7 60 voxels" in text(volume_page, "status")
+    for name in ("plane", "row", "column"):
+        slider = volume_page.find_element(By.ID, f"at-{name}")
+        check_change(volume_page, lambda slider=slider: slider.send_keys(Keys.ARROW_LEFT * 3))
+    assert point(volume_page) == [9, 21, 27]
+    assert slider.get_attribute("aria-valuetext") == "27 of 0 to 59"
+    for key in "234":
+        check_change(volume_page, lambda key=key: press(volume_page, key))
+    open_image(volume_page, "flat")
+    assert not volume_page.find_element(By.ID, "point").is_displayed()
+    assert not volume_page.find_element(By.ID, "volume-keys").is_displayed()
+    assert "48 \u00d7 60 pixels" in text(volume_page, "status")
+
+
+def test_keys_move_the_point(volume_page):
+    for key, expected in (("." * 2, [14, 24, 30]), (",", [13, 24, 30])):
+        check_change(volume_page, lambda key=key: press(volume_page, key))
+        assert point(volume_page) == expected
+    canvas = volume_page.find_element(By.ID, "canvas")
+    for key, expected in (
+        (Keys.PAGE_UP, [12, 24, 30]),
+        (Keys.PAGE_DOWN * 30, [23, 24, 30]),
+        (Keys.ARROW_UP * 4, [23, 20, 30]),
+        (Keys.ARROW_RIGHT, [23, 20, 31]),
+    ):
+        check_change(volume_page, lambda key=key: canvas.send_keys(key))
+        assert point(volume_page) == expected
+    check_change(volume_page, lambda: canvas.send_keys(Keys.SHIFT + Keys.ARROW_LEFT))
+    assert point(volume_page) == [23, 20, 31]
+    open_image(volume_page, "flat")
+    canvas.send_keys(Keys.ARROW_RIGHT, ".")  # of an image: the next one
+    assert text(volume_page, "name") in ("deep", "flat")
+
+
+def places(browser, voxels):
+    """Where the voxels of the first view are, from the middle of the canvas."""
+    return browser.execute_script(
+        "const c = document.getElementById('canvas');"
+        "const [w, h] = [c.clientWidth - PANE_GAP, c.clientHeight - PANE_GAP];"
+        "const s0 = Math.min(w / 108, h / 96);"
+        "const d = Math.round(Math.max(DEPTH_PIXELS, Math.min(48 * s0, DEPTH_SHARE * Math.min(w, h))));"
+        "const s = Math.min((w - d - MARGIN) / 60, (h - d - MARGIN) / 48, (d - MARGIN) / 48);"
+        "return arguments[0].map(([row, column]) => [(w - d) / 2 + s * (column + 0.5 - 30) - c.clientWidth / 2,"
+        " (h - d) / 2 + s * (row + 0.5 - 24) - c.clientHeight / 2]);",
+        voxels,
+    )
+
+
+def test_pointer_moves_the_point_and_describes_objects(volume_page):
+    canvas = volume_page.find_element(By.ID, "canvas")
+    volume_page.execute_script("arguments[0].scrollIntoView({block: 'center'})", canvas)
+    press(volume_page, "," * 6)
+    (place,) = places(volume_page, [[8, 10]])
+    point_at = ActionChains(volume_page).move_to_element_with_offset(canvas, round(place[0]), round(place[1]))
+    point_at.perform()
+    wait(volume_page, lambda: text(volume_page, "status").startswith("true object 1: false negative"))
+    check_change(volume_page, lambda: point_at.click().perform())
+    assert point(volume_page) == [6, 8, 10]
+    before = point(volume_page)
+    check_change(volume_page, lambda: ActionChains(volume_page).drag_and_drop_by_offset(canvas, 40, 30).perform())
+    assert point(volume_page) == before
+    origin = webdriver.common.actions.wheel_input.ScrollOrigin.from_element(canvas)
+    check_change(volume_page, lambda: ActionChains(volume_page).scroll_from_origin(origin, 0, -120).perform())
+    assert point(volume_page) == before
+
+
+def test_errors_of_a_volume(volume_page):
+    """Going to an error moves the point into its object."""
+    _, true, found = draw_volume()
+    shown = [text(volume_page, f"count-{kind}") for kind in ("false-negative", "false-positive", "split", "merge")]
+    assert shown == ["1 false negative", "0 false positives", "1 split", "1 merge"]
+    expected = [
+        (true, 1, "Error 1 of 3: true object 1: false negative, no match at IoU 0.5"),
+        (found, 2, "Error 2 of 3: predicted object 2: merge, over 2 true objects, "),
+        (true, 4, "Error 3 of 3: true object 4: split, over 2 predicted objects, "),
+    ]
+    for masks, label, words in expected:
+        check_change(volume_page, lambda: press(volume_page, "e"))
+        assert text(volume_page, "status").startswith(words)
+        assert masks[tuple(point(volume_page))] == label
+
+
+def test_outlines_of_slices_hold_exactly_the_objects(volume_page):
+    """Objects that touch at corners, have holes, or are at the border."""
+    rng = np.random.default_rng(0)
+    for values in (rng.integers(0, 3, (9, 11)), np.kron(rng.integers(0, 4, (4, 5)), np.ones((2, 2), int)), np.eye(4)):
+        rows, columns = values.shape
+        inside = volume_page.execute_script(
+            "const [flat, rows, columns] = arguments;"
+            "const { paths } = traceSlice({ numbers: Uint32Array.from(flat), rows, columns });"
+            "const context = document.createElement('canvas').getContext('2d');"
+            "return [...paths].map(([k, path]) => [k, flat.map((_, n) => context.isPointInPath(path,"
+            " n % columns + 0.5, Math.floor(n / columns) + 0.5, 'evenodd'))]);",
+            values.ravel().astype(int).tolist(),
+            rows,
+            columns,
+        )
+        assert sorted(k + 1 for k, _ in inside) == np.unique(values[values > 0]).tolist()
+        for k, pixels_inside in inside:
+            assert np.array_equal(np.reshape(pixels_inside, values.shape), values == k + 1)
+
+
+def test_a_reduced_volume_lies_where_it_should(reduced_volume_page):
+    _, true, found = draw_volume()
+    note = "the volume and its objects are shown at all, 1/2, 1/2 of the planes, rows, columns"
+    assert text(reduced_volume_page, "note") == note
+    assert point(reduced_volume_page) == [12, 25, 31]  # of the whole volume
+    for masks, label in ((true, 1), (found, 2), (true, 4)):
+        check_change(reduced_volume_page, lambda: press(reduced_volume_page, "e"))
+        assert masks[tuple(point(reduced_volume_page))] == label
+
+
+@pytest.mark.parametrize("width", [1400, 1000, 360])
+def test_controls_of_a_volume_fit_and_are_reached(volume_page, width):
+    size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False}
+    volume_page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    try:
+        assert volume_page.execute_script("return document.documentElement.scrollWidth <= innerWidth")
+        reached = set()
+        for _ in range(60):
+            press(volume_page, Keys.TAB)
+            reached.add(volume_page.switch_to.active_element.get_attribute("id"))
+        assert {"at-plane", "at-row", "at-column", "canvas"} <= reached
+    finally:
+        volume_page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})

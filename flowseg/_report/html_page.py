@@ -20,24 +20,27 @@ from flowseg._labels.overlaps import Overlaps
 from flowseg._report.image_picture import make_picture
 from flowseg._report.object_outlines import describe_objects
 from flowseg._report.scores import ImageScores, curve, summarize
+from flowseg._report.volume_voxels import describe_volume
 from flowseg._system.files import write_atomically
 from flowseg._system.printable import shown
 
 FOLDER = Path(__file__).parent / "assets"
 SCRIPTS = (
-    "page_elements.js", "score_table.js", "image_table.js", "object_errors.js", "zoom.js", "image_viewer.js",
-    "pointer_input.js", "main.js",
+    "page_elements.js", "score_table.js", "image_table.js", "object_errors.js", "painting.js", "zoom.js",
+    "image_view.js", "slice_outlines.js", "voxels.js", "panes.js", "volume_view.js", "viewer.js", "pointer_input.js",
+    "point_controls.js", "main.js",
 )  # fmt: skip
 
 
 class Compared(NamedTuple):
-    """One image with its masks and their scores."""
+    """One image or volume with its masks and their scores."""
 
     scores: ImageScores
     true: NDArray[Any]
     predicted: NDArray[Any]
     overlaps: Overlaps
     image: NDArray[Any] | None
+    spacing: tuple[float, ...] | None = None  # distance between voxels along each axis, in any unit
 
 
 def write_page(path: Path, compared: Iterable[Compared], n_images: int, title: str) -> list[ImageScores]:
@@ -60,6 +63,12 @@ def write_page(path: Path, compared: Iterable[Compared], n_images: int, title: s
 
 
 def _write_image(blocks: IO[bytes], number: int, one: Compared, n_images: int) -> None:
+    if one.true.ndim == 3:
+        volume = describe_volume((one.true, one.predicted), one.overlaps, one.image, one.spacing, n_images)
+        for name, packed in volume.blocks.items():
+            _write_block(blocks, "text/plain", f"{name}-{number}", packed)
+        _write_block(blocks, "application/json", f"objects-{number}", as_safe_json(volume.objects))
+        return
     objects = describe_objects(one.true, one.predicted, one.overlaps)
     if one.image is not None:
         picture = make_picture(one.image, n_images)

@@ -36,14 +36,8 @@ def make_picture(image: NDArray[Any], n_images: int) -> Picture:
     Of channels other than red, green and blue the first is shown. If the image has too many pixels, squares of them
     are averaged.
     """
-    notes = []
-    if image.ndim == 3 and image.shape[2] not in (1, 3):
-        notes.append(f"channel 1 of {image.shape[2]}")
-        image = image[..., :1]
-    flat = image.min() == image.max()
-    gray = np.zeros(image.shape, dtype=np.float32) if flat else normalize(image, low=LOW, high=HIGH)
-    squeezed = gray[..., 0] if gray.ndim == 3 and gray.shape[2] == 1 else gray
-    picture = Image.fromarray(np.rint(255 * np.clip(squeezed, 0, 1)).astype(np.uint8))
+    gray, notes = stretch(image, 2)
+    picture = Image.fromarray(as_bytes(gray))
     factor = find_factor(image.shape[:2], min(IMAGE_PIXELS, PAGE_PIXELS // n_images))
     if factor > 1:
         notes.append(f"the image is shown at 1/{factor} of its resolution, outlines in full")
@@ -52,6 +46,22 @@ def make_picture(image: NDArray[Any], n_images: int) -> Picture:
         picture.save(file, "WEBP", lossless=True)
         data = base64.b64encode(file.getvalue()).decode("ascii")
     return Picture(f"data:image/webp;base64,{data}", factor, "; ".join(notes))
+
+
+def stretch(image: NDArray[Any], ndim: int) -> tuple[NDArray[np.float32], list[str]]:
+    """Return an image of ``ndim`` axes, stretched to percentiles, with three channels or none, and notes about it."""
+    notes = []
+    if image.ndim > ndim and image.shape[ndim] not in (1, 3):
+        notes.append(f"channel 1 of {image.shape[ndim]}")
+        image = image[..., :1]
+    flat = image.min() == image.max()
+    gray = np.zeros(image.shape, dtype=np.float32) if flat else normalize(image, low=LOW, high=HIGH)
+    return gray[..., 0] if gray.ndim > ndim and gray.shape[ndim] == 1 else gray, notes
+
+
+def as_bytes(gray: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Return values from 0 to 1 as bytes."""
+    return np.rint(255 * np.clip(gray, 0, 1)).astype(np.uint8)
 
 
 def find_factor(shape: tuple[int, ...], limit: int) -> int:

@@ -13,9 +13,24 @@ from flowseg._labels.overlaps import Overlaps, assign, exceeds
 from flowseg._labels.polygons import Ring, trace
 from flowseg._report.scores import IOU_THRESHOLDS, count_partners
 
+SIDES = ("true", "predicted")
+
 
 def describe_objects(true: NDArray[Any], predicted: NDArray[Any], overlaps: Overlaps) -> dict[str, Any]:
-    """Return plain values of both sides, one entry per object in the order of labels.
+    """Return the size of an image, and values and outlines of the objects of both sides, in the order of labels."""
+    sides: dict[str, Any] = {"rows": true.shape[0], "columns": true.shape[1]}
+    for name, masks, values in zip(SIDES, (true, predicted), describe_errors(overlaps), strict=True):
+        outlines = [(label, _outline(corner, mask)) for label, corner, mask in objects_of(masks)]
+        sides[name] = {
+            "label": [label for label, _ in outlines],
+            "rings": [rings for _, rings in outlines],
+            **values,
+        }
+    return sides
+
+
+def describe_errors(overlaps: Overlaps) -> list[dict[str, list[Any]]]:
+    """Return plain values of the true and of the predicted objects, in the order of labels.
 
     ``iou`` is that of the matching pair at IoU 0.5, or 0. Above 0.5 an object has one possible partner, so a pair
     matches at every threshold up to its IoU. ``parts`` is the number of partners. ``shared`` is 1 if one of them has
@@ -25,21 +40,14 @@ def describe_objects(true: NDArray[Any], predicted: NDArray[Any], overlaps: Over
     partners = np.flatnonzero(exceeds(overlaps.iou, metrics.PARTNER_IOU))
     indices = overlaps.true_index, overlaps.predicted_index
     parts = count_partners(overlaps)
-    sides: dict[str, Any] = {"rows": true.shape[0], "columns": true.shape[1]}
-    for k, (name, masks) in enumerate((("true", true), ("predicted", predicted))):
+    sides = []
+    for k in range(2):
         mine, other = indices[k], indices[1 - k]
         n = parts[k].size
         iou, shared = np.zeros(n), np.zeros(n, dtype=bool)
         iou[mine[pairs]] = overlaps.iou[pairs]
         shared[mine[partners]] |= parts[1 - k][other[partners]] > 1
-        outlines = [(label, _outline(corner, mask)) for label, corner, mask in objects_of(masks)]
-        sides[name] = {
-            "label": [label for label, _ in outlines],
-            "rings": [rings for _, rings in outlines],
-            "iou": iou.tolist(),
-            "parts": parts[k].tolist(),
-            "shared": shared.astype(int).tolist(),
-        }
+        sides.append({"iou": iou.tolist(), "parts": parts[k].tolist(), "shared": shared.astype(int).tolist()})
     return sides
 
 

@@ -132,12 +132,11 @@ def _compare_one(reading: Reading, files: Files) -> Compared:
             f"{files.true} has more."
         )
     true, predicted = _read_masks(files)
-    if true.ndim != 2:
-        raise ValueError(f"{files.true} must be 2-D (rows, columns) to be shown in a report; got shape {true.shape}.")
     image = None if files.image is None else _read(files.image, reading.read)
-    if image is not None and image.shape[:2] != true.shape:
+    if image is not None and image.shape[: true.ndim] != true.shape:
+        axes = "rows and columns" if true.ndim == 2 else "planes, rows and columns"
         raise ValueError(
-            f"{files.image} must have the rows and columns of {files.true}, {true.shape}; got {image.shape[:2]}."
+            f"{files.image} must have the {axes} of {files.true}, {true.shape}; got {image.shape[: true.ndim]}."
         )
     predicted = leave_out_ignored(true, predicted)
     overlaps = find_overlaps(true, predicted)

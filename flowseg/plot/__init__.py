@@ -7,12 +7,16 @@ from flowseg.plot._show_comparison import show_comparison
 from flowseg.plot._show_history import show_history
 from flowseg.plot._show_image import show_flows, show_masks, show_outlines
 from flowseg.plot._show_scores import show_quality, show_reliability
+from flowseg.plot._show_volume import show_projections, show_volume
+from flowseg.plot._volumes import maximum_projections, orthogonal_views
 
 __all__ = [
     "Reliability",
     "flow_colors",
     "flow_key",
     "mask_colors",
+    "maximum_projections",
+    "orthogonal_views",
     "outlines",
     "reliability",
     "show_comparison",
@@ -20,6 +24,8 @@ __all__ = [
     "show_history",
     "show_masks",
     "show_outlines",
+    "show_projections",
     "show_quality",
     "show_reliability",
+    "show_volume",
 ]

@@ -7,13 +7,21 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from flowseg._labels.objects import objects_of
+from flowseg._labels.polygons import Ring, trace
 from flowseg._system.optional import need
+from flowseg.plot._views import Sheet
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 # The extra in pyproject.toml that installs matplotlib.
 EXTRA = "plot"
+# Cross lines: wide and dark below narrow and bright, so that they are visible on any image; color, width in points and
+# opacity.
+CROSS_LINES = (("black", 1.8, 0.35), ("white", 0.7, 0.7))
+# Pixels between an outline in an object's own color and the edge, so that those of touching objects are both visible.
+INSET = 0.25
 
 
 def as_axes(ax: Any) -> Axes:
@@ -59,6 +67,47 @@ def draw_edges(ax: Axes, number: NDArray[Any], color: Any, linewidth: float) -> 
         collections.LineCollection(list(lines), colors=[color], linewidths=linewidth, capstyle="projecting"),
         autolim=False,
     )
+
+
+def draw_outlines(ax: Axes, sheet: Sheet, number: NDArray[np.int64], colors: NDArray[np.uint8], width: float) -> None:
+    """Draw the outline of every object on a sheet of numbers, in its own color, just inside its edge."""
+    rings, shades = [], []
+    for view in sheet.views:
+        for k, corner, mask in objects_of(number[view.box]):
+            found = [_inset(ring) + corner + (view.top - 0.5, view.left - 0.5) for part in trace(mask) for ring in part]
+            rings += [ring[:, ::-1] for ring in found]
+            shades += [colors[k] / 255] * len(found)
+    collections = need("matplotlib.collections", EXTRA)
+    ax.add_collection(
+        collections.PolyCollection(rings, facecolors="none", edgecolors=shades, linewidths=width), autolim=False
+    )
+
+
+def _inset(ring: Ring) -> Ring:
+    """Return a ring around an object, which is to the right of its edges, moved into the object."""
+    ahead = np.sign(np.roll(ring, -1, axis=0) - ring)
+    right = np.stack([ahead[:, 1], -ahead[:, 0]], axis=1)
+    moved: Ring = ring + INSET * (right + np.roll(right, 1, axis=0))
+    return moved
+
+
+def draw_cross(ax: Axes, sheet: Sheet) -> None:
+    """Draw lines through the point of the views of a volume, and name it; an image has neither."""
+    if len(sheet.shape) == 2:
+        return
+    lines = []
+    for view in sheet.views:
+        row, column = sheet.cross(view)
+        top, left = view.top - 0.5, view.left - 0.5
+        lines += [
+            [(left, top + row), (left + view.columns, top + row)],
+            [(left + column, top), (left + column, top + view.rows)],
+        ]
+    make = need("matplotlib.collections", EXTRA).LineCollection
+    for color, width, opacity in CROSS_LINES:
+        ax.add_collection(make(lines, colors=color, linewidths=width, alpha=opacity), autolim=False)
+    plane, row_at, column_at = sheet.at
+    ax.set_title(f"plane {plane}, row {row_at}, column {column_at}", fontsize="medium")
 
 
 def find_edges(number: NDArray[Any]) -> NDArray[np.float64]:

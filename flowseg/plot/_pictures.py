@@ -12,8 +12,11 @@ from skimage.segmentation import find_boundaries
 from flowseg import _checks
 from flowseg._images import normalize
 from flowseg._labels.overlaps import number_objects
-from flowseg.plot._graph_coloring import color_graph, find_neighbors
+from flowseg.plot._graph_coloring import color_graph, find_visible_neighbors
 from flowseg.plot._palette import OUTLINE_COLOR, PALETTE, make_palette
+
+# Axes of a volume, in the words of messages; those of an image are the last two.
+AXES = ("planes", "rows", "columns")
 
 
 def flow_colors(flows: ArrayLike) -> NDArray[np.uint8]:
@@ -21,14 +24,15 @@ def flow_colors(flows: ArrayLike) -> NDArray[np.uint8]:
 
     Parameters
     ----------
-    flows : array_like of float, shape (2, rows, columns)
-        Row and column component of every pixel's flow.
+    flows : array_like of float, shape (2, rows, columns) or (3, planes, rows, columns)
+        Row and column component of every pixel's flow; of a volume the plane component before them.
 
     Returns
     -------
-    picture : ndarray of uint8, shape (rows, columns, 3)
+    picture : ndarray of uint8, shape (rows, columns, 3) or (planes, rows, columns, 3)
         Hue is the direction: red to the right, then counter-clockwise through green and blue. Brightness is the length,
-        up to 1. `flow_key` is the key.
+        up to 1. `flow_key` is the key. Colors of a volume are those of each plane: the plane component is left out, so
+        that flows are dark where they lead to another plane.
 
     Raises
     ------
@@ -42,13 +46,11 @@ def flow_colors(flows: ArrayLike) -> NDArray[np.uint8]:
     >>> plot.flow_colors(np.array([[[0.0]], [[1.0]]]))  # to the right
     array([[[255,   0,   0]]], dtype=uint8)
     """
-    array = _checks.as_flows(flows)
-    if array.shape[0] != 2:
-        raise ValueError(f"flows must have shape (2, rows, columns); got {array.shape}.")
+    array = _checks.as_flows(flows)[-2:]
     angle = np.arctan2(-array[0], array[1])
     hue = (angle / (2 * np.pi)) % 1.0
     length = np.minimum(np.hypot(array[0], array[1]), 1.0)
-    return _to_bytes(hsv2rgb(np.stack([hue, np.ones_like(hue), length], axis=-1)))
+    return to_bytes(hsv2rgb(np.stack([hue, np.ones_like(hue), length], axis=-1)))
 
 
 def flow_key(size: int = 64) -> NDArray[np.uint8]:
@@ -87,19 +89,24 @@ def outlines(image: ArrayLike, masks: ArrayLike) -> NDArray[np.uint8]:
 
     Parameters
     ----------
-    image : array_like, shape (rows, columns) or (rows, columns, 3)
+    image : array_like, shape (rows, columns) or (rows, columns, 3), or with planes before the rows
         Image; its 1st and 99th percentiles become black and white. A constant image is black.
-    masks : array_like of int, shape (rows, columns)
+    masks : array_like of int, shape (rows, columns) or (planes, rows, columns)
         Label image.
 
     Returns
     -------
-    picture : ndarray of uint8, shape (rows, columns, 3)
+    picture : ndarray of uint8, shape (rows, columns, 3) or (planes, rows, columns, 3)
+        Outlines of a volume are drawn plane by plane.
 
     Raises
     ------
     TypeError, ValueError
         If image or masks are invalid, or their shapes differ.
+
+    See Also
+    --------
+    orthogonal_views : one picture of a volume.
 
     Examples
     --------
@@ -108,25 +115,44 @@ def outlines(image: ArrayLike, masks: ArrayLike) -> NDArray[np.uint8]:
     >>> plot.outlines(image, masks).shape
     (64, 64, 3)
     """
-    labels = _checks.as_masks(masks, ndims=(2,))
-    picture = image_colors(image, labels.shape)
-    _, number, _ = number_objects(labels)
-    picture[find_boundaries(number.reshape(labels.shape), mode="inner")] = OUTLINE_COLOR
+    number, _ = number_masks(masks, "masks")
+    picture = image_colors(image, number.shape)
+    planes = zip(picture.reshape(-1, *picture.shape[-3:]), number.reshape(-1, *number.shape[-2:]), strict=True)
+    for colors, objects in planes:
+        colors[find_boundaries(objects, mode="inner")] = OUTLINE_COLOR
     return picture
 
 
 def image_colors(image: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Return an image as RGB, stretched to its percentiles, for masks of a given shape."""
-    array = _checks.as_image(image)
-    if array.ndim not in (2, 3):
-        raise ValueError(f"image must have shape (rows, columns) or (rows, columns, channels); got {array.shape}.")
-    if array.ndim == 3 and array.shape[2] == 4:  # the fourth is opacity
-        array = array[..., :3]
-    elif array.ndim == 3 and array.shape[2] != 3:
-        array = array[..., :1]
-    _checks.check_same_shape(array.shape[:2], shape, "image", "masks")
+    """Return an image or a volume as RGB, stretched to its percentiles, for masks of a given shape."""
+    array = as_shown(image, len(shape))
+    _checks.check_same_shape(array.shape[: len(shape)], shape, "image", "masks")
     gray = np.zeros(array.shape) if array.min() == array.max() else normalize(array)
-    return _to_bytes(np.broadcast_to(gray.reshape(*shape, -1), (*shape, 3)))
+    return to_bytes(np.broadcast_to(gray.reshape(*shape, -1), (*shape, 3)))
+
+
+def as_shown(image: ArrayLike, ndim: int) -> NDArray[Any]:
+    """Return an image of ``ndim`` axes with the channels that are shown: red, green and blue, or the first, or none."""
+    array = _checks.as_image(image)
+    if array.ndim not in (ndim, ndim + 1):
+        axes = AXES[-ndim:]
+        raise ValueError(
+            f"image must have shape ({', '.join(axes)}) or ({', '.join((*axes, 'channels'))}); got {array.shape}."
+        )
+    if array.ndim == ndim or array.shape[-1] == 3:
+        return array
+    return array[..., :3] if array.shape[-1] == 4 else array[..., :1]  # the fourth is opacity
+
+
+def number_masks(
+    masks: ArrayLike, name: str, shape: tuple[int, ...] | None = None, other: str = ""
+) -> tuple[NDArray[np.int64], int]:
+    """Return a label image with its objects numbered 1..n, and n; its shape must be ``shape`` if that is given."""
+    array = _checks.as_masks(masks, name)
+    if shape is not None:
+        _checks.check_same_shape(array.shape, shape, name, other)
+    labels, number, _ = number_objects(array)
+    return number.reshape(array.shape), labels.size
 
 
 def mask_colors(masks: ArrayLike) -> NDArray[np.uint8]:
@@ -134,15 +160,16 @@ def mask_colors(masks: ArrayLike) -> NDArray[np.uint8]:
 
     Parameters
     ----------
-    masks : array_like of int, shape (rows, columns)
+    masks : array_like of int, shape (rows, columns) or (planes, rows, columns)
         Label image.
 
     Returns
     -------
-    picture : ndarray of uint8, shape (rows, columns, 3)
+    picture : ndarray of uint8, shape (rows, columns, 3) or (planes, rows, columns, 3)
         Two objects that touch, or have only background between them, never have the same color. Seven colors are used,
         which remain distinct to color-blind people [1]_. More are added where these are not enough, for example if
-        objects have many connected components.
+        objects have many connected components. An object of a volume has one color in all its planes, and this is true
+        of every plane in all three directions.
 
     Raises
     ------
@@ -167,15 +194,17 @@ def mask_colors(masks: ArrayLike) -> NDArray[np.uint8]:
             [ 86, 180, 233],
             [230, 159,   0]]], dtype=uint8)
     """
-    array = _checks.as_masks(masks, ndims=(2,))
-    labels, number, _ = number_objects(array)
-    image = number.reshape(array.shape)
-    color = color_graph(find_neighbors(image), labels.size, len(PALETTE))
+    number, n = number_masks(masks, "masks")
+    return object_colors(number, n)[number]
+
+
+def object_colors(number: NDArray[np.int64], n: int) -> NDArray[np.uint8]:
+    """Return the colors of `mask_colors` of background and objects 1..n; shape (n + 1, 3)."""
+    color = color_graph(find_visible_neighbors(number), n, len(PALETTE))
     palette = make_palette(int(color.max(initial=-1)) + 1)
-    colors: NDArray[np.uint8] = np.concatenate([np.zeros((1, 3), dtype=np.uint8), palette[color]])
-    return colors[image]
+    return np.concatenate([np.zeros((1, 3), dtype=np.uint8), palette[color]])
 
 
-def _to_bytes(picture: NDArray[Any]) -> NDArray[np.uint8]:
+def to_bytes(picture: NDArray[Any]) -> NDArray[np.uint8]:
     scaled: NDArray[np.uint8] = np.rint(255 * np.clip(picture, 0, 1)).astype(np.uint8)
     return scaled

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from flowseg import _checks
-from flowseg._labels.overlaps import exceeds, find_overlaps, leave_out_ignored
+from flowseg._labels.overlaps import Overlaps, exceeds, find_overlaps, leave_out_ignored
 from flowseg._system.optional import need
 from flowseg.metrics import PARTNER_IOU, Match, match
-from flowseg.plot._axes import EXTRA, as_axes, as_fraction, count_in_words, draw_edges, show_picture
+from flowseg.plot._axes import EXTRA, as_axes, as_fraction, count_in_words, draw_cross, draw_edges, show_picture
 from flowseg.plot._palette import SKY_BLUE, VERMILLION, YELLOW
 from flowseg.plot._pictures import image_colors
 from flowseg.plot._show_image import blend
+from flowseg.plot._views import PAPER, Sheet, View, make_sheet
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,22 +38,30 @@ def show_comparison(
     image: ArrayLike | None = None,
     threshold: float = 0.5,
     linewidth: float = 1.0,
+    spacing: ArrayLike | None = None,
+    at: Sequence[int] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
     """Show true positives, false negatives and false positives.
 
+    Of a volume three views are shown: a plane, and the two that are perpendicular to it.
+
     Parameters
     ----------
-    true : array_like of int, shape (rows, columns)
+    true : array_like of int, shape (rows, columns) or (planes, rows, columns)
         True label image.
-    predicted : array_like of int, shape (rows, columns)
+    predicted : array_like of int, of the same shape
         Predicted label image.
-    image : array_like, shape (rows, columns) or (rows, columns, 3), optional
+    image : array_like, shape (rows, columns) or (rows, columns, 3), or with planes before the rows, optional
         Image below the objects; by default black.
     threshold : float
         IoU from which two objects match, one to one.
     linewidth : float
         Width of the outlines, in points.
+    spacing : array_like of float, optional
+        Distance between pixels along each axis, in any unit, for the right proportions; by default equal.
+    at : (int, int, int), optional
+        Plane, row and column of the voxel that the three views of a volume cut; by default the middle.
     ax : matplotlib.axes.Axes, optional
         Axes to draw on; by default those of a new figure.
 
@@ -60,7 +70,8 @@ def show_comparison(
     ax : matplotlib.axes.Axes
         Axes with the picture. The legend below holds the counts of `metrics.match`: true positives (blue), false
         negatives (vermillion), false positives (yellow). Where a true and a predicted object overlap, the color of the
-        predicted one is shown. Splits and merges, as `metrics.splits_merges` counts them, are marked.
+        predicted one is shown. Splits and merges, as `metrics.splits_merges` counts them, are marked. Counts are those
+        of the whole volume, also of objects that no view shows.
 
     Raises
     ------
@@ -79,10 +90,13 @@ def show_comparison(
     ['1 true positive', '1 false negative', '1 false positive']
     """
     result = match(true, predicted, threshold=threshold)
-    a, b = (_checks.as_masks(m, name, ndims=(2,)) for m, name in ((true, "true"), (predicted, "predicted")))
+    a, b = (_checks.as_masks(m, name) for m, name in ((true, "true"), (predicted, "predicted")))
     a, b = (np.maximum(m, 0).astype(np.int64) for m in (a, leave_out_ignored(a, b)))
     width = _checks.as_number(linewidth, "linewidth", low=0.0)
-    picture = image_colors(np.zeros(a.shape) if image is None else image, a.shape)
+    below = image_colors(np.zeros(a.shape) if image is None else image, a.shape)
+    sheet = make_sheet(a.shape, spacing, at)
+    overlaps = find_overlaps(a, b)
+    a, b, picture = sheet.cut(a, 0), sheet.cut(b, 0), sheet.cut(below, PAPER)
     is_matched, is_found = np.isin(b, result.pairs[:, 1]), np.isin(a, result.pairs[:, 0])
     layers = (
         (np.where(is_matched, b, 0), b > 0, TRUE_POSITIVE),
@@ -95,22 +109,24 @@ def show_comparison(
     show_picture(axes, picture, exact=image is None)
     for labels, _, color in layers:
         draw_edges(axes, labels, as_fraction(color), width)
-    _add_legend(axes, result, _mark_splits_merges(axes, a, b))
+    draw_cross(axes, sheet)
+    _add_legend(axes, result, _mark_splits_merges(axes, sheet, overlaps, (a, b)))
     return axes
 
 
-def _mark_splits_merges(ax: Axes, true: NDArray[np.int64], predicted: NDArray[np.int64]) -> list[Line2D]:
-    """Mark objects with several partners at their centers; return the marks."""
-    overlaps = find_overlaps(true, predicted)
+def _mark_splits_merges(
+    ax: Axes, sheet: Sheet, overlaps: Overlaps, seen: tuple[NDArray[np.int64], NDArray[np.int64]]
+) -> list[Line2D]:
+    """Mark objects with several partners at their centers in each view; return the marks."""
     partners = exceeds(overlaps.iou, PARTNER_IOU)
     marks = []
     for masks, labels, index, marker, names in (
-        (true, overlaps.true_labels, overlaps.true_index, SPLIT_MARKER, ("split", "splits")),
-        (predicted, overlaps.predicted_labels, overlaps.predicted_index, MERGE_MARKER, ("merge", "merges")),
+        (seen[0], overlaps.true_labels, overlaps.true_index, SPLIT_MARKER, ("split", "splits")),
+        (seen[1], overlaps.predicted_labels, overlaps.predicted_index, MERGE_MARKER, ("merge", "merges")),
     ):
         found = labels[np.bincount(index[partners], minlength=labels.size) > 1]
         if found.size:
-            row, column = np.transpose(ndimage.center_of_mass(np.ones_like(masks), masks, found))
+            row, column = np.concatenate([_find_centers(masks[view.box], found, view) for view in sheet.views]).T
             marks += ax.plot(
                 column,
                 row,
@@ -122,6 +138,13 @@ def _mark_splits_merges(ax: Axes, true: NDArray[np.int64], predicted: NDArray[np
                 scaley=False,
             )
     return marks
+
+
+def _find_centers(masks: NDArray[np.int64], labels: NDArray[Any], view: View) -> NDArray[np.float64]:
+    """Return row and column on the sheet of the centers of the objects that a view shows; shape (n, 2)."""
+    visible = labels[np.isin(labels, masks)]
+    centers = ndimage.center_of_mass(np.ones_like(masks), masks, visible)
+    return np.reshape(centers, (-1, 2)) + (view.top, view.left)
 
 
 def _add_legend(ax: Axes, result: Match, marks: list[Line2D]) -> None:

@@ -5,6 +5,7 @@ function start() {
   showScores(data);
   const canvas = byId("canvas");
   const viewer = makeViewer(canvas);
+  const controls = makePointControls(viewer);
   const table = makeTable(rows, (k) => open(k, false), () => showPlace());
   const hasImages = byId("picture-0") !== null;
   let current = -1;
@@ -27,9 +28,11 @@ function start() {
     byId("name").textContent = rows[k].name;
     byId("note").textContent = objects.note || "";
     table.mark(k, focus);
+    controls.show();
     showPlace();
     showCounts();
-    say(`Image ${table.order().indexOf(k) + 1} of ${rows.length}, ${objects.rows} × ${objects.columns} pixels`);
+    const size = objects.shape ? `${objects.shape.join(" × ")} voxels` : `${objects.rows} × ${objects.columns} pixels`;
+    say(`Image ${table.order().indexOf(k) + 1} of ${rows.length}, ${size}`);
   }
 
   /** Mark the buttons that can do nothing; they keep the focus. */
@@ -65,8 +68,8 @@ function start() {
   function nextError() {
     if (!objects.errors.length) return;
     error = (error + 1) % objects.errors.length;
-    const { side, k, box } = objects.errors[error];
-    viewer.zoom.to(box);
+    const { side, k } = objects.errors[error];
+    viewer.goTo(objects.errors[error]);
     say(`Error ${error + 1} of ${objects.errors.length}: ${describeObject(objects, side, k, threshold())}`);
   }
 
@@ -107,21 +110,22 @@ function start() {
   byId("brightness").hidden = !hasImages;
 
   const actions = {
-    previous: () => step(-1), next: () => step(1), in: () => viewer.zoom.by(ZOOM_STEP), out: () => viewer.zoom.by(1 / ZOOM_STEP),
-    fit: () => viewer.zoom.fit(), error: nextError,
+    previous: () => step(-1), next: () => step(1), in: () => viewer.zoomBy(ZOOM_STEP), out: () => viewer.zoomBy(1 / ZOOM_STEP),
+    fit: () => viewer.fit(), error: nextError,
   };
   for (const [id, action] of Object.entries(actions)) byId(id).addEventListener("click", action);
-  listenToPointers(canvas, viewer, (words) => say(words, false));
+  listenToPointers(canvas, viewer, controls, (words) => say(words, false));
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.target.type === "range" && event.key.startsWith("Arrow")) return;
-    if (pressed(event.key, event.shiftKey, table.contains(event.target))) event.preventDefault();
+    const handled = !event.shiftKey && controls.pressed(event.key, event.target === canvas);
+    if (handled || pressed(event.key, event.shiftKey, table.contains(event.target))) event.preventDefault();
   });
 
   /** Do the action of a key; false if it has none. */
   function pressed(key, shift, inTable) {
     const arrow = { ArrowLeft: [1, 0], ArrowRight: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[key];
-    if (arrow && shift) viewer.zoom.move(60 * arrow[0], 60 * arrow[1]);
+    if (arrow && shift) viewer.move(60 * arrow[0], 60 * arrow[1]);
     else if (key === "n" || key === "ArrowRight" || (key === "ArrowDown" && inTable)) step(1, inTable);
     else if (key === "p" || key === "ArrowLeft" || (key === "ArrowUp" && inTable)) step(-1, inTable);
     else if (key === "+" || key === "=") actions.in();

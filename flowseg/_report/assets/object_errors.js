@@ -27,9 +27,8 @@ function makeHatch(context, kind, ratio) {
   return context.createPattern(tile, "repeat");
 }
 
-/** Outlines of one image as paths in pixels of the image, with the box of each object. */
-function readObjects(number) {
-  const data = readJson(`objects-${number}`);
+/** Make paths of the outlines of one image, in its pixels, with the box of each object. */
+function tracePaths(data) {
   for (const side of SIDES) {
     const all = new Path2D();
     const objects = data[side];
@@ -42,7 +41,6 @@ function readObjects(number) {
     objects.boxes = objects.rings.map(findBox);
     objects.all = all;
   }
-  return data;
 }
 
 /** A ring is a corner (x, y), then moves along x, along y, along x, ... */
@@ -82,7 +80,7 @@ function errorOf(data, side, k, threshold) {
   return side === "true" ? "false-negative" : "false-positive";
 }
 
-/** All errors of an image, from top to bottom. */
+/** All errors of an image from top to bottom, of a volume from the first plane to the last. */
 function findErrors(data, threshold) {
   const errors = [];
   for (const side of SIDES) {
@@ -91,7 +89,8 @@ function findErrors(data, threshold) {
       if (KINDS[kind]) errors.push({ kind, side, k, label, box: data[side].boxes[k] });
     });
   }
-  return errors.sort((a, b) => a.box[1] - b.box[1] || a.box[0] - b.box[0]);
+  const order = data.shape ? [0, 1, 2] : [1, 0];
+  return errors.sort((a, b) => order.reduce((by, axis) => by || a.box[axis] - b.box[axis], 0));
 }
 
 /** One sentence about an object. */

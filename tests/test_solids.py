@@ -26,8 +26,8 @@ def test_balls(spacing, radius):
     for _ in range(3):
         table = flowseg.measure(ellipsoid((size,) * 3, spacing, rng) * 7, spacing=spacing)
         assert table["label"].tolist() == [7]
-        assert table["volume_um3"] == pytest.approx(4 / 3 * np.pi * size**3, rel=0.03)
-        assert table["equivalent_diameter_um"] == pytest.approx(2 * size, rel=0.01)
+        assert table["volume_um3"] == pytest.approx(4 / 3 * np.pi * size**3, rel=0.06)
+        assert table["equivalent_diameter_um"] == pytest.approx(2 * size, rel=0.02)
         assert table["surface_um2"] == pytest.approx(4 * np.pi * size**2, rel=0.06)
         assert table["sphericity"] == pytest.approx(1, abs=0.05)
         assert table["major_axis_length_um"] == pytest.approx(2 * size, rel=0.03)

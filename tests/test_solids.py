@@ -30,8 +30,8 @@ def test_balls(spacing, radius):
         assert table["equivalent_diameter_um"] == pytest.approx(2 * size, rel=0.02)
         assert table["surface_um2"] == pytest.approx(4 * np.pi * size**2, rel=0.06)
         assert table["sphericity"] == pytest.approx(1, abs=0.05)
-        assert table["major_axis_length_um"] == pytest.approx(2 * size, rel=0.03)
-        assert table["minor_axis_length_um"] == pytest.approx(2 * size, rel=0.04)
+        assert table["major_axis_length_um"] == pytest.approx(2 * size, rel=0.06)
+        assert table["minor_axis_length_um"] == pytest.approx(2 * size, rel=0.06)
         assert 2 * size < table["feret_diameter_max_um"] < 2 * size + 2 * max(spacing)
         assert 0.88 < table["solidity"] <= 1
 

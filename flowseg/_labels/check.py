@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from flowseg import _checks
+from flowseg._labels.annotation import find_annotation
 from flowseg._labels.component_properties import (
     SPECK_PIXELS,
     ComponentProperties,
@@ -18,11 +19,11 @@ from flowseg._labels.component_properties import (
     holds_integers,
     is_color,
 )
-from flowseg._labels.faults.findings import Finding, MasksReport
+from flowseg._labels.faults.findings import Finding as Finding
+from flowseg._labels.faults.findings import MasksReport as MasksReport
 from flowseg._labels.faults.planes import check_planes, find_empty_planes, find_flat_objects
 from flowseg._labels.faults.shift import find_shift
 from flowseg._labels.holes import fill_holes
-from flowseg._labels.sparse import find_annotation
 
 # An array is an image, not labels, if a larger share of neighboring object pixels have different labels. Source:
 # objects of four pixels that fill an array have half.

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from flowseg._labels.annotation import find_annotation
 from flowseg._labels.components import Components, find_components, touches_border
-from flowseg._labels.sparse import complete_sparse, find_annotation
+from flowseg._labels.sparse import complete_sparse
 
 # A component is a speck if it has at most this many pixels, or this share of its label's largest component. Source:
 # chosen.

@@ -11,7 +11,6 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from flowseg import _checks
-from flowseg._labels.annotation import find_annotation
 from flowseg._labels.component_properties import (
     SPECK_PIXELS,
     ComponentProperties,
@@ -19,6 +18,7 @@ from flowseg._labels.component_properties import (
     holds_integers,
     is_color,
 )
+from flowseg._labels.faults.annotated import check_annotation
 from flowseg._labels.faults.findings import Finding as Finding
 from flowseg._labels.faults.findings import MasksReport as MasksReport
 from flowseg._labels.faults.planes import check_planes, find_empty_planes, find_flat_objects
@@ -111,7 +111,7 @@ def check_masks(
     props = ComponentProperties(array, steps)
     whole = _complete(props, steps)
     labels = list(_check_labels(whole))
-    findings = [*unfit, *_check_annotation(props)]
+    findings = [*unfit, *check_annotation(props.array)]
     if {finding.kind for finding in labels + unfit} & {"binary", "picture"}:  # these have no objects to look at
         findings += labels
     else:
@@ -147,35 +147,6 @@ def _check_form(array: NDArray[Any]) -> Iterator[Finding]:
     elif array.dtype.kind == "f":
         rest = "though all values are integers" if holds_integers(array) else "with values between integers: an image?"
         yield Finding("dtype", f"dtype {array.dtype} {rest}.")
-
-
-def _check_annotation(props: ComponentProperties) -> Iterator[Finding]:
-    """Find images without objects, and pixels without annotation."""
-    if np.all(props.array < 0):
-        yield Finding("empty", "no pixel is annotated: all are negative.")
-        return
-    if props.n_objects == 0:
-        yield Finding("empty", "no object.", wrong=False)
-    share = np.mean(props.array < 0)
-    if share == 0:
-        return
-    what = f"{share:.1%} of the {_pixels(props)} are negative: ignored by training"
-    if props.array.ndim == 3:
-        what += f"; {_describe_planes(props.array)}"
-    yield Finding("ignored", f"{what}.", wrong=False)
-
-
-def _describe_planes(array: NDArray[Any]) -> str:
-    """Return which planes of a volume are annotated, as words."""
-    annotation = find_annotation(array)
-    if annotation is None:
-        return "no whole planes are annotated, so that objects are taken as they are"
-    if not any(annotation.counts):
-        return "one box is annotated, and objects that it cuts teach no flows"
-    names = ("planes", "planes of rows", "planes of columns")
-    of_axes = zip(annotation.counts, array.shape, names, strict=True)
-    named = " and ".join(f"{n} of {total} {name}" for n, total, name in of_axes if n)
-    return f"{named} are annotated, and objects are completed between them"
 
 
 def _pixels(props: ComponentProperties) -> str:

@@ -69,8 +69,8 @@ def cut_crop(
     window = tuple(map(slice, low, high))
     place: dict[str, Any] = {"matrix": matrix, "offset": offset - low, "output_shape": shape}
     channels = [
-        ndimage.affine_transform(sample.image[(*window, c)], order=1, mode="mirror", output=np.float32, **place)
-        for c in range(sample.image.shape[ndim])
+        ndimage.affine_transform(channel[window], order=1, mode="mirror", output=np.float32, **place)
+        for channel in np.moveaxis(sample.image, -1, 0)
     ]
     masks = ndimage.affine_transform(
         sample.masks[window], order=0, mode="constant", cval=IGNORE, output=np.int32, **place

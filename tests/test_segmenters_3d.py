@@ -14,7 +14,7 @@ import flowseg
 from flowseg import BoundarySegmenter, FlowSegmenter, load_segmenter, metrics, synthetic
 from flowseg._nets.encoder import Sparse
 from flowseg._nets.lattice import Lattice, PixelShape
-from flowseg._nets.training.annotation import annotate
+from flowseg._nets.training.known_objects import find_known_objects
 from flowseg._nets.training.samples import make_samples
 from flowseg._segmenters.codecs.boundary_codec import BoundaryCodec
 from flowseg._segmenters.codecs.codec import Outputs
@@ -265,7 +265,7 @@ class TestSparse:
 
     def test_flows_are_those_of_whole_objects(self):
         _, masks = synthetic.cells((32, 48, 48), 8, diameter=18, rng=0)
-        known = annotate(self.every(masks, 4))
+        known = find_known_objects(self.every(masks, 4))
         (sample,) = make_samples(
             [masks[..., None].astype(float)],
             [known],
@@ -320,9 +320,9 @@ class TestSparse:
         masks = np.zeros((9, 9, 9), np.int32)
         masks[1:4, 1:4, 1:4] = 1
         masks[6:8, 6:8, 6:8] = -1
-        known = annotate(masks)
+        known = find_known_objects(masks)
         assert known.annotated is None
-        assert known.completed is masks
+        assert known.masks is masks
 
 
 class TestFiles:

@@ -26,20 +26,33 @@ cdef extern from "kernels/sweep.h":
     ctypedef int volatile_int "volatile int"
     enum:
         STRIP
+        BLOCK_COLUMNS
+        N_SUM_ROWS
     ctypedef struct Weights:
         double ratio[3]
         double alpha
         double beta
         int chebyshev
+    ctypedef struct Segment:
+        int first
+        int stop
+        int first_sum
+        int stop_sum
+    ctypedef struct Rows:
+        const Segment *segments
+        double *sums
+        ptrdiff_t room
+        ptrdiff_t plane
+        ptrdiff_t row
+        ptrdiff_t first
+        ptrdiff_t stop
     ctypedef struct Sweeps:
         int bits
         void (*narrow)(double *, const double *, const float *, ptrdiff_t, ptrdiff_t, ptrdiff_t,
                        const Weights *) noexcept nogil
         void (*wide)(double *, const double *, const unsigned char *, double *, ptrdiff_t, ptrdiff_t,
                      const Weights *) noexcept nogil
-        void (*join)(double *, const double *, const unsigned char *, const double *, const double *,
-                     const double *, ptrdiff_t, const Weights *) noexcept nogil
-        void (*sum)(double *, const double *, double *, ptrdiff_t, ptrdiff_t, const Weights *) noexcept nogil
+        void (*volume)(double *, const double *, const float *, const Rows *, const Weights *) noexcept nogil
     const Sweeps SWEEPS[]
     int count_sweeps()
 
@@ -69,6 +82,7 @@ cdef struct Job:
 
 
 include "kernels/frame.pxi"
+include "kernels/volume.pxi"
 include "kernels/heat.pxi"
 include "kernels/gradient.pxi"
 include "kernels/components.pxi"
@@ -97,6 +111,8 @@ cdef Status _object_flows(
     _find_center(job, &frame, &scratch, longest)
     if frame.narrow:
         _set_strip_spans(&frame, &scratch)
+    elif frame.first_axis == 0:
+        _set_segments(&frame, &scratch)
     if frame.n_pixels > 1:
         status = _spread_heat(job, &frame, &scratch, n_iter)
     if status == FINISHED:

@@ -26,8 +26,8 @@
 #     0
 #                       rows 1 .. 3       rows 1 .. 2          spans
 #
-# A volume has a wide frame of planes, with a plane of zeros before and behind, and one run from the first to the last
-# pixel of each row.
+# The frame of a volume has planes, with a plane of zeros before and behind. Its rows consist of whole blocks of
+# BLOCK_COLUMNS columns, the first of which is the rim. For how they are swept see volume.pxi.
 
 # Narrow frames have at most this many pixels. Source: chosen, so that their arrays stay in the first cache.
 cdef Py_ssize_t MAX_NARROW_PIXELS = 8192
@@ -58,7 +58,7 @@ cdef struct Frame:
     Py_ssize_t center_at[3]  # its frame coordinates
     Py_ssize_t n_pixels     # of the object
     bint narrow
-    Py_ssize_t max_runs     # of a row; 1 in volumes
+    Py_ssize_t max_runs     # of a row of a wide frame; 1 in others
 
 
 # Arrays that one object is worked on in.
@@ -66,12 +66,12 @@ cdef struct Scratch:
     double *heat
     double *other           # heat of the next iteration
     unsigned char *inside   # an InsideState per pixel
-    float *inside_narrow    # 0 or 1 per pixel of a narrow frame
-    double *planes          # volumes: box sums of three planes
-    double *line            # one row and a pixel on either side
+    float *inside_float     # narrow frames and volumes: 0 or 1 per pixel
+    double *line            # one row and a pixel on either side; volumes: four rows of sums
     double *terms           # of the series
     Py_ssize_t *histogram   # pixels of the object by plane, row and column
-    Py_ssize_t *span        # first and past-the-end column of each run of each row, or row of each strip
+    Py_ssize_t *span        # first and past-the-end column of each run of each row, or row of each strip or plane
+    Segment *segments       # volumes: of each row
 
 
 cdef Py_ssize_t _max_terms(Py_ssize_t n_iter) noexcept nogil:
@@ -107,10 +107,11 @@ cdef Py_ssize_t _set_layout(
 
 cdef Py_ssize_t _set_frame(Frame *frame, const Py_ssize_t[:, ::1] boxes, Py_ssize_t k, Py_ssize_t ndim) noexcept nogil:
     # Set the frame of object k: narrow if it is small enough, else wide; returns its longest side.
-    cdef Py_ssize_t longest = _set_layout(frame, boxes, k, ndim, STRIP, STRIP)
+    cdef Py_ssize_t columns, longest = _set_layout(frame, boxes, k, ndim, STRIP, STRIP)
     frame.narrow = ndim == 2 and frame.n <= MAX_NARROW_PIXELS
     if not frame.narrow:
-        longest = _set_layout(frame, boxes, k, ndim, 1, 1)
+        columns = 1 if ndim == 2 else BLOCK_COLUMNS
+        longest = _set_layout(frame, boxes, k, ndim, columns, columns)
     frame.max_runs = 1 if frame.narrow or ndim == 3 else 1 + frame.stride[1] // MIN_GAP
     return longest
 
@@ -119,12 +120,12 @@ cdef void _free_scratch(Scratch *scratch) noexcept nogil:
     release(scratch.heat)
     release(scratch.other)
     release(scratch.inside)
-    release(scratch.inside_narrow)
-    release(scratch.planes)
+    release(scratch.inside_float)
     release(scratch.line)
     release(scratch.terms)
     release(scratch.histogram)
     release(scratch.span)
+    release(scratch.segments)
 
 
 cdef Status _make_scratch(Scratch *scratch, Frame *frame, Py_ssize_t longest, Py_ssize_t n_iter) noexcept nogil:
@@ -133,17 +134,21 @@ cdef Status _make_scratch(Scratch *scratch, Frame *frame, Py_ssize_t longest, Py
     scratch.heat = <double *> allocate_zeros(n, sizeof(double))
     scratch.other = <double *> allocate_zeros(n, sizeof(double))
     scratch.inside = <unsigned char *> allocate_zeros(n, 1)
-    scratch.inside_narrow = <float *> allocate_zeros(n if frame.narrow else 1, sizeof(float))
-    scratch.planes = <double *> allocate(1 if frame.first_axis else 3 * frame.stride[0], sizeof(double))
-    scratch.line = <double *> allocate(longest + 2, sizeof(double))
+    scratch.inside_float = <float *> allocate_zeros(
+        n if frame.narrow or frame.first_axis == 0 else 1, sizeof(float))
+    scratch.line = <double *> allocate_zeros(
+        longest + 2 if frame.first_axis else N_SUM_ROWS * (frame.stride[1] + 2), sizeof(double))
     scratch.terms = <double *> allocate(
         2 * (_max_terms(n_iter) + 2) if _uses_series(frame, n_iter) else 1, sizeof(double))
     scratch.histogram = <Py_ssize_t *> allocate_zeros(3 * longest, sizeof(Py_ssize_t))
     scratch.span = <Py_ssize_t *> allocate_zeros(
-        2 * frame.max_runs * max(frame.n // frame.stride[1], longest), sizeof(Py_ssize_t))
-    if (scratch.heat == NULL or scratch.other == NULL or scratch.inside == NULL or scratch.inside_narrow == NULL
-            or scratch.planes == NULL or scratch.line == NULL or scratch.terms == NULL or scratch.histogram == NULL
-            or scratch.span == NULL):
+        2 * frame.max_runs * max(frame.n // frame.stride[1], longest) if frame.first_axis else 2 * longest,
+        sizeof(Py_ssize_t))
+    scratch.segments = <Segment *> allocate_zeros(
+        1 if frame.first_axis else frame.n // frame.stride[1], sizeof(Segment))
+    if (scratch.heat == NULL or scratch.other == NULL or scratch.inside == NULL or scratch.inside_float == NULL
+            or scratch.line == NULL or scratch.terms == NULL or scratch.histogram == NULL or scratch.span == NULL
+            or scratch.segments == NULL):
         _free_scratch(scratch)
         return OUT_OF_MEMORY
     return FINISHED
@@ -152,13 +157,12 @@ cdef Status _make_scratch(Scratch *scratch, Frame *frame, Py_ssize_t longest, Py
 cdef void _find_runs(Frame *frame, Scratch *scratch, Py_ssize_t row) noexcept nogil:
     # List the runs in one row of a wide frame. After the last comes one that ends at 0, if there is room for it.
     cdef Py_ssize_t i, n = 0
-    cdef Py_ssize_t gap = MIN_GAP if frame.first_axis == 1 else frame.stride[1]
     cdef const unsigned char *inside = scratch.inside + row * frame.stride[1]
     cdef Py_ssize_t *run = scratch.span + 2 * frame.max_runs * row
     run[0] = frame.high[2]
     for i in range(frame.low[2], frame.high[2]):
         if inside[i]:
-            if n == 0 or i >= run[2 * n - 1] + gap:
+            if n == 0 or i >= run[2 * n - 1] + MIN_GAP:
                 run[2 * n] = i
                 n += 1
             run[2 * n - 1] = i + 1
@@ -185,11 +189,11 @@ cdef void _mark_object(const Job *job, int label, Frame *frame, Scratch *scratch
             scratch.histogram[i0] += count
             scratch.histogram[longest + i1] += count
             frame.n_pixels += count
-            if not frame.narrow:
+            if not frame.narrow and frame.first_axis:
                 _find_runs(frame, scratch, i // frame.stride[1])
-    if frame.narrow:
+    if frame.narrow or frame.first_axis == 0:
         for i in range(frame.n):
-            scratch.inside_narrow[i] = scratch.inside[i]
+            scratch.inside_float[i] = scratch.inside[i]
 
 
 cdef void _set_strip_spans(Frame *frame, Scratch *scratch) noexcept nogil:

@@ -25,7 +25,7 @@ cdef void _sweep_plane(
             stop = min(high[1], scratch.span[2 * strip + 1])
             if first < stop:
                 i = (strip + 1) * STRIP
-                sweeps.narrow(target + i, source + i, scratch.inside_narrow + i, frame.stride[1], first, stop, weights)
+                sweeps.narrow(target + i, source + i, scratch.inside_float + i, frame.stride[1], first, stop, weights)
         return
     for row in range(low[1], high[1]):
         for run in range(2 * frame.max_runs * row, 2 * frame.max_runs * (row + 1), 2):
@@ -39,57 +39,29 @@ cdef void _sweep_plane(
                     target + i, source + i, scratch.inside + i, scratch.line, frame.stride[1], stop - first, weights)
 
 
-cdef void _sweep_volume(
-    Frame *frame, Scratch *scratch, const Weights *weights, const double *source, double *target, Py_ssize_t *low,
-    Py_ssize_t *high
-) noexcept nogil:
-    # Write the box mean of a volume. Box sums of three planes are kept in turn; those around a plane give its mean.
-    cdef Py_ssize_t plane, row, i, j, first, stop, before, here, after
-    cdef Py_ssize_t n_rows = frame.stride[0] // frame.stride[1]
-    for plane in range(low[0] - 1, high[0] + 1):
-        after = plane % 3 * frame.stride[0]
-        here = (plane + 2) % 3 * frame.stride[0]
-        before = (plane + 1) % 3 * frame.stride[0]
-        for row in range(low[1], high[1]):
-            first = high[2]
-            stop = low[2]
-            for i in range(max(plane - 1, frame.low[0]), min(plane + 2, frame.high[0])):
-                first = min(first, scratch.span[2 * (i * n_rows + row)])
-                stop = max(stop, scratch.span[2 * (i * n_rows + row) + 1])
-            first = max(first, low[2])
-            stop = min(stop, high[2])
-            if first >= stop:
-                continue
-            j = row * frame.stride[1]
-            i = plane * frame.stride[0] + j
-            sweeps.sum(scratch.planes + after + j + first, source + i + first, scratch.line, frame.stride[1],
-                       stop - first, weights)
-            if plane <= low[0]:
-                continue
-            i -= frame.stride[0]
-            first = max(low[2], scratch.span[2 * ((plane - 1) * n_rows + row)])
-            stop = min(high[2], scratch.span[2 * ((plane - 1) * n_rows + row) + 1])
-            j += first
-            if first < stop:
-                sweeps.join(target + i + first, source + i + first, scratch.inside + i + first,
-                            scratch.planes + before + j, scratch.planes + here + j, scratch.planes + after + j,
-                            stop - first, weights)
-
-
-cdef void _sweep(
-    Frame *frame, Scratch *scratch, const Weights *weights, const double *source, double *target, Py_ssize_t reach
-) noexcept nogil:
-    # Write the box mean of `source`, whose heat is at most `reach` pixels away from the center, into `target`.
+cdef void _sweep_image(Frame *frame, Scratch *scratch, const Sweep *sweep) noexcept nogil:
+    # Take one sweep of a 2-D image, from `heat`.
     cdef Py_ssize_t axis
     cdef Py_ssize_t low[3]
     cdef Py_ssize_t high[3]
     for axis in range(3):
-        low[axis] = max(frame.low[axis], frame.center_at[axis] - reach)
-        high[axis] = min(frame.high[axis], frame.center_at[axis] + reach + 1)
+        low[axis] = max(frame.low[axis], frame.center_at[axis] - sweep.reach)
+        high[axis] = min(frame.high[axis], frame.center_at[axis] + sweep.reach + 1)
+    _sweep_plane(frame, scratch, &sweep.weights, scratch.heat, scratch.other, low, high)
+    scratch.other[frame.center] += sweep.added
+    scratch.heat, scratch.other = scratch.other, scratch.heat
+
+
+cdef Status _sweep(const Job *job, Frame *frame, Scratch *scratch, const Sweep *plan, Py_ssize_t n) noexcept nogil:
+    # Take the first n sweeps of a plan; the heat is in `heat` before and after.
+    cdef Py_ssize_t k
     if frame.first_axis == 0:
-        _sweep_volume(frame, scratch, weights, source, target, low, high)
-    else:
-        _sweep_plane(frame, scratch, weights, source, target, low, high)
+        return _sweep_volume(job, frame, scratch, plan, n)
+    for k in range(n):
+        if job.interrupt[0]:
+            return INTERRUPTED
+        _sweep_image(frame, scratch, &plan[k])
+    return FINISHED
 
 
 cdef inline Py_ssize_t _reach(Py_ssize_t t) noexcept nogil:
@@ -99,19 +71,25 @@ cdef inline Py_ssize_t _reach(Py_ssize_t t) noexcept nogil:
 
 
 cdef Status _iterate(
-    const Job *job, Frame *frame, Scratch *scratch, Weights *weights, Py_ssize_t n_iter
+    const Job *job, Frame *frame, Scratch *scratch, const Weights *weights, Py_ssize_t n_iter
 ) noexcept nogil:
     # Compute the heat by iteration: n_iter times, add one unit at the center, then take the box mean.
-    cdef Py_ssize_t t
-    weights.chebyshev = 0
-    weights.alpha = job.scale
-    for t in range(1, n_iter + 1):
-        if job.interrupt[0]:
-            return INTERRUPTED
-        scratch.heat[frame.center] += 1.0
-        _sweep(frame, scratch, weights, scratch.heat, scratch.other, _reach(t))
-        scratch.heat, scratch.other = scratch.other, scratch.heat
-    return FINISHED
+    cdef Py_ssize_t k, n, t = 0, together = _count_sweeps(frame)
+    cdef Status status = FINISHED
+    cdef Sweep plan[MAX_SWEEPS]
+    for k in range(together):
+        plan[k].weights = weights[0]
+        plan[k].weights.chebyshev = 0
+        plan[k].weights.alpha = job.scale
+    scratch.heat[frame.center] += 1.0
+    while t < n_iter and status == FINISHED:
+        n = min(together, n_iter - t)
+        for k in range(n):
+            t += 1
+            plan[k].reach = _reach(t)
+            plan[k].added = 1.0 if t < n_iter else 0.0
+        status = _sweep(job, frame, scratch, plan, n)
+    return status
 
 
 cdef Status _find_terms(const Job *job, double *terms, Py_ssize_t n_iter, Py_ssize_t *last) noexcept nogil:
@@ -141,25 +119,25 @@ cdef Status _find_terms(const Job *job, double *terms, Py_ssize_t n_iter, Py_ssi
 
 
 cdef Status _sum_series(
-    const Job *job, Frame *frame, Scratch *scratch, Weights *weights, Py_ssize_t n_iter
+    const Job *job, Frame *frame, Scratch *scratch, const Weights *weights, Py_ssize_t n_iter
 ) noexcept nogil:
     # Compute the same heat by Clenshaw's recurrence: b_k = c_k + (3 M - 1) b_{k+1} - b_{k+2}, where M is the box mean.
-    cdef Py_ssize_t k, m = 0
-    if _find_terms(job, scratch.terms, n_iter, &m) == INTERRUPTED:
-        return INTERRUPTED
-    weights.chebyshev = 1
-    weights.alpha = 3.0 * job.scale
-    weights.beta = 1.0
-    for k in range(m, -1, -1):
-        if job.interrupt[0]:
-            return INTERRUPTED
-        if k == 0:  # the last term has half the weight
-            weights.alpha = 1.5 * job.scale
-            weights.beta = 0.5
-        _sweep(frame, scratch, weights, scratch.heat, scratch.other, m - k)
-        scratch.other[frame.center] += scratch.terms[k]
-        scratch.heat, scratch.other = scratch.other, scratch.heat
-    return FINISHED
+    cdef Py_ssize_t i, n, k, m = 0, together = _count_sweeps(frame)
+    cdef Status status = _find_terms(job, scratch.terms, n_iter, &m)
+    cdef Sweep plan[MAX_SWEEPS]
+    k = m
+    while k >= 0 and status == FINISHED:
+        n = min(together, k + 1)
+        for i in range(n):
+            plan[i].weights = weights[0]
+            plan[i].weights.chebyshev = 1
+            plan[i].weights.alpha = 3.0 * job.scale if k > 0 else 1.5 * job.scale  # the last term has half the weight
+            plan[i].weights.beta = 1.0 if k > 0 else 0.5
+            plan[i].reach = m - k
+            plan[i].added = scratch.terms[k]
+            k -= 1
+        status = _sweep(job, frame, scratch, plan, n)
+    return status
 
 
 cdef bint _is_warm(Frame *frame, Scratch *scratch) noexcept nogil:
@@ -175,6 +153,7 @@ cdef Status _spread_heat(const Job *job, Frame *frame, Scratch *scratch, Py_ssiz
     # Compute the heat of one object: by the series if it is large enough everywhere, else by iteration.
     cdef Weights weights
     cdef Status status
+    weights.beta = 0.0
     weights.ratio[0] = job.ratio[0]
     weights.ratio[1] = job.ratio[1]
     weights.ratio[2] = job.ratio[2]

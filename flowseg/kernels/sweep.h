@@ -15,7 +15,9 @@
 
 #include <stddef.h>
 
-#define STRIP 8 /* columns of a strip. Source: a cache line of doubles */
+#define STRIP 8         /* columns of a strip of a narrow frame. Source: a cache line of doubles */
+#define BLOCK_COLUMNS 4 /* the columns of a volume are swept by so many. Source: the widest vectors hold 4 doubles */
+#define N_SUM_ROWS 4    /* rows of sums that the rows of a volume need */
 
 #if defined(_MSC_VER)
 #pragma fp_contract(off)
@@ -76,28 +78,67 @@ FLOWSEG_INLINE void wide_body(double *FLOWSEG_RESTRICT out, const double *FLOWSE
     }
 }
 
-/* Volumes, second step: `n` columns of one row, from the box sums of that row in three consecutive planes. */
-FLOWSEG_INLINE void join_body(double *FLOWSEG_RESTRICT out, const double *FLOWSEG_RESTRICT in,
-                              const unsigned char *FLOWSEG_RESTRICT inside, const double *FLOWSEG_RESTRICT before,
-                              const double *FLOWSEG_RESTRICT here, const double *FLOWSEG_RESTRICT after,
-                              ptrdiff_t n, const Weights *weights, int chebyshev)
+/* Volumes: which columns of a row to sweep, whole blocks of BLOCK_COLUMNS columns. */
+typedef struct {
+    int first, stop;         /* from the first to the last pixel of the object; the same number twice: none */
+    int first_sum, stop_sum; /* those of the rows before and behind as well: there sums over this row are needed */
+} Segment;
+
+/* Volumes: what to sweep of one plane. */
+typedef struct {
+    const Segment *segments; /* one per row of the plane */
+    double *sums;            /* N_SUM_ROWS rows of `room` doubles; all finite */
+    ptrdiff_t room;
+    ptrdiff_t plane, row;    /* strides */
+    ptrdiff_t first, stop;   /* rows */
+} Rows;
+
+/* Volumes: `n` columns of one row. Sums over three planes go into `line`, over three columns of these into `below`, and,
+   unless `out` is NULL, over three rows into the row before. Columns beside the object keep their 0, whatever the sums
+   there are. */
+FLOWSEG_INLINE void row_body(double *FLOWSEG_RESTRICT out, const double *FLOWSEG_RESTRICT in,
+                             const float *FLOWSEG_RESTRICT inside, double *FLOWSEG_RESTRICT line,
+                             const double *FLOWSEG_RESTRICT above, const double *FLOWSEG_RESTRICT here,
+                             double *FLOWSEG_RESTRICT below, const Rows *rows, ptrdiff_t n, const Weights *weights,
+                             int chebyshev)
 {
-    const double through = weights->ratio[0], alpha = weights->alpha, beta = weights->beta;
+    const double through = weights->ratio[0], down = weights->ratio[1], across = weights->ratio[2];
+    const double alpha = weights->alpha, beta = weights->beta;
+    const ptrdiff_t plane = rows->plane;
+    const double *FLOWSEG_RESTRICT p = in - rows->row;
     ptrdiff_t k;
+    for (k = 0; k < n + 2; k++) line[k] = (in[k - 1 - plane] + in[k - 1 + plane]) + through * in[k - 1];
+    if (out == NULL) {
+        for (k = 0; k < n; k++) below[k] = (line[k] + line[k + 2]) + across * line[k + 1];
+        return;
+    }
     for (k = 0; k < n; k++) {
-        double v = ((before[k] + after[k]) + through * here[k]) * alpha * inside[k];
-        out[k] = chebyshev ? v - beta * in[k] - out[k] : v;
+        double sum = (line[k] + line[k + 2]) + across * line[k + 1];
+        double v = ((above[k] + sum) + down * here[k]) * alpha * inside[k];
+        below[k] = sum;
+        out[k] = chebyshev ? v - beta * p[k] - out[k] : v;
     }
 }
 
-/* Volumes, first step: box sums of `n` columns of one row in one plane; `line` has room for n + 2 doubles. */
-FLOWSEG_INLINE void sum_body(double *FLOWSEG_RESTRICT out, const double *FLOWSEG_RESTRICT in,
-                             double *FLOWSEG_RESTRICT line, ptrdiff_t stride, ptrdiff_t n, const Weights *weights)
+/* Volumes: rows of one plane. */
+FLOWSEG_INLINE void volume_body(double *out, const double *in, const float *inside, const Rows *rows,
+                                const Weights *weights, int chebyshev)
 {
-    const double down = weights->ratio[1], across = weights->ratio[2];
-    ptrdiff_t k;
-    for (k = 0; k < n + 2; k++) line[k] = (in[k - 1 - stride] + in[k - 1 + stride]) + down * in[k - 1];
-    for (k = 0; k < n; k++) out[k] = (line[k] + line[k + 2]) + across * line[k + 1];
+    double *line = rows->sums, *above = line + rows->room, *here = above + rows->room, *below = here + rows->room;
+    ptrdiff_t row;
+    for (row = rows->first - 1; row <= rows->stop; row++) {
+        const Segment *segment = &rows->segments[row];
+        const ptrdiff_t i = segment->first_sum, before = (row - 1) * rows->row + i;
+        const ptrdiff_t n = (segment->stop_sum - i) / BLOCK_COLUMNS * BLOCK_COLUMNS;
+        const int writes = row > rows->first && segment[-1].first < segment[-1].stop;
+        double *unused = above;
+        if (n > 0)
+            row_body(writes ? out + before : NULL, in + row * rows->row + i, inside + before, line, above + i, here + i,
+                     below + i, rows, n, weights, chebyshev);
+        above = here;
+        here = below;
+        below = unused;
+    }
 }
 
 #define FLOWSEG_WIDTH(NAME, TARGET)                                                                                   \
@@ -113,25 +154,18 @@ FLOWSEG_INLINE void sum_body(double *FLOWSEG_RESTRICT out, const double *FLOWSEG
         if (weights->chebyshev) wide_body(out, in, inside, line, stride, n, weights, 1);                              \
         else wide_body(out, in, inside, line, stride, n, weights, 0);                                                 \
     }                                                                                                                 \
-    TARGET static void join_##NAME(double *out, const double *in, const unsigned char *inside, const double *before,  \
-                                   const double *here, const double *after, ptrdiff_t n, const Weights *weights)      \
+    TARGET static void volume_##NAME(double *out, const double *in, const float *inside, const Rows *rows,          \
+                                     const Weights *weights)                                                          \
     {                                                                                                                 \
-        if (weights->chebyshev) join_body(out, in, inside, before, here, after, n, weights, 1);                       \
-        else join_body(out, in, inside, before, here, after, n, weights, 0);                                          \
-    }                                                                                                                 \
-    TARGET static void sum_##NAME(double *out, const double *in, double *line, ptrdiff_t stride, ptrdiff_t n,         \
-                                  const Weights *weights)                                                             \
-    {                                                                                                                 \
-        sum_body(out, in, line, stride, n, weights);                                                                  \
+        if (weights->chebyshev) volume_body(out, in, inside, rows, weights, 1);                                      \
+        else volume_body(out, in, inside, rows, weights, 0);                                                         \
     }
 
 typedef struct {
     int bits;
     void (*narrow)(double *, const double *, const float *, ptrdiff_t, ptrdiff_t, ptrdiff_t, const Weights *);
     void (*wide)(double *, const double *, const unsigned char *, double *, ptrdiff_t, ptrdiff_t, const Weights *);
-    void (*join)(double *, const double *, const unsigned char *, const double *, const double *, const double *,
-                 ptrdiff_t, const Weights *);
-    void (*sum)(double *, const double *, double *, ptrdiff_t, ptrdiff_t, const Weights *);
+    void (*volume)(double *, const double *, const float *, const Rows *, const Weights *);
 } Sweeps;
 
 FLOWSEG_WIDTH(baseline, )
@@ -141,9 +175,9 @@ FLOWSEG_WIDTH(avx2, __attribute__((target("avx2"))))
 #endif
 
 static const Sweeps SWEEPS[] = {
-    {128, narrow_baseline, wide_baseline, join_baseline, sum_baseline},
+    {128, narrow_baseline, wide_baseline, volume_baseline},
 #ifdef FLOWSEG_HAS_AVX2_BUILD
-    {256, narrow_avx2, wide_avx2, join_avx2, sum_avx2},
+    {256, narrow_avx2, wide_avx2, volume_avx2},
 #endif
 };
 

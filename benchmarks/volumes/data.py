@@ -1,7 +1,7 @@
 """The annotated volumes that tools are compared on: one file per set that every environment can read with NumPy.
 
-SET/VARIATION changes what a tool is given, never what is scored: "sparse8" keeps one annotated plane in eight of the
-training volumes, "no_spacing" withholds the spacing, "thinned" keeps every second plane.
+SET/VARIATION changes what a tool is given: "sparse8" keeps one annotated plane in eight of the training volumes,
+"no_spacing" withholds the spacing, "guess" makes one up, "thinned" keeps every second plane of all volumes.
 """
 
 import csv
@@ -15,8 +15,8 @@ from skimage import measure
 
 # Planes of each orientation that 2-D segmenters train on and choose on.
 N_PLANES = {"train": 40, "validation": 10}
-# Rows and columns that are left of every volume for a quick try of the scripts.
-QUICK_SIDE = 128
+# Voxels along every axis that are left of every volume for a quick try of the scripts.
+QUICK_SIDE = 64
 # "one plane in eight annotated"
 SPARSE_STEP = 8
 THIN_STEP = 2
@@ -82,11 +82,12 @@ def pack(data: Path, name: str, file: Path, *, quick: bool) -> None:
     for split, of_set, part in source.parts:
         for i, (image, masks) in enumerate(_read(data / source.folder, of_set)):
             image, masks = image[part], masks[part]
+            if quick:
+                part = tuple(_fullest(masks, axis) for axis in range(3))
+                image, masks = image[part], masks[part]
+            masks = ignore_small(split_cut(masks), source.smallest)
             if source.thin:
                 image, masks = image[::THIN_STEP], masks[::THIN_STEP]
-            if quick:
-                image, masks = image[:, :QUICK_SIDE, :QUICK_SIDE], masks[:, :QUICK_SIDE, :QUICK_SIDE]
-            masks = ignore_small(split_cut(masks), source.smallest)
             if source.sparse and split == "train":
                 masks = keep_planes(masks, SPARSE_STEP)
             arrays[f"{split}/image/{i:04d}"], arrays[f"{split}/mask/{i:04d}"] = image, masks
@@ -99,6 +100,14 @@ def _read(folder: Path, split: str) -> list[tuple[np.ndarray, np.ndarray]]:
     with open(folder / "samples.csv", newline="") as file:
         rows = sorted((row for row in csv.DictReader(file) if row["split"] == split), key=lambda row: row["id"])
     return [(tifffile.imread(folder / row["image"]), tifffile.imread(folder / row["label"])) for row in rows]
+
+
+def _fullest(masks: np.ndarray, axis: int) -> slice:
+    """Return the part of an axis, of QUICK_SIDE at most, with the most annotated voxels."""
+    side = min(QUICK_SIDE, masks.shape[axis])
+    sums = np.cumsum((masks > 0).sum(axis=tuple(a for a in range(3) if a != axis)))
+    start = int(np.argmax(sums[side - 1 :] - np.concatenate([[0], sums[:-side]])))
+    return slice(start, start + side)
 
 
 def split_cut(masks: np.ndarray) -> np.ndarray:

@@ -131,7 +131,7 @@ class Runner:
                 self.keep(name, {"set": job.set, "method": NAMES[CEILING], **score(true, ceiling(true))})
             return
         method = METHODS[job.method]
-        missing = [(s, w) for s in job.test_sets for w in method.ways if job.result(s, w) not in self.results]
+        missing = [(s, w) for s in job.test_sets for w in self.ways(method) if job.result(s, w) not in self.results]
         if not missing:
             return
         python, script = self.pythons[method.tool], f"use_{method.tool}.py"
@@ -145,6 +145,10 @@ class Runner:
                 found = [arrays[name] for name in sorted(arrays.files)]
             title = {"set": job.set if test_set == job.set else f"{job.set} -> {test_set}", "method": job.title(way)}
             self.keep(job.result(test_set, way), title | trained | said | score(read(file, "test")[1], found))
+
+    def ways(self, method: Method) -> list[str]:
+        """Ways of segmenting that are wanted."""
+        return [way for way in method.ways if not (way and self.options.way and way not in self.options.way)]
 
     def model_folder(self, job: Job) -> Path:
         """Where the model of a training is kept."""
@@ -173,6 +177,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--python", action="append", default=[], metavar="TOOL=PYTHON", help="environment of a tool")
     parser.add_argument("--set", action="append", metavar="SET[/VARIATION]", help="default: all three sets")
     parser.add_argument("--method", action="append", choices=[*METHODS, CEILING], help="default: all methods")
+    parser.add_argument("--way", action="append", help="of methods that segment in several ways; default: all")
     parser.add_argument("--seconds", type=float, required=True, help="training time, wall clock")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--also-on", action="append", default=[], metavar="SET/VARIATION", help="test the model there")

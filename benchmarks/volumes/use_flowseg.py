@@ -108,9 +108,7 @@ def train(data: str, folder: Path, kind: str, seconds: float, seed: int) -> dict
     segmenter.fit(*pairs, callbacks=[clock], **given)
     done = time.perf_counter()
     segmenter.save(folder / MODEL)
-    learned = (
-        r"(cellprob_threshold|flow_threshold|score_threshold|min_size|diameter|working_diameter|estimate_diameters)_"
-    )
+    learned = r"(cellprob_threshold|flow_threshold|score_threshold|min_size|diameter|working_diameter|estimate_diameters|spacing)_"
     settings = {n: getattr(segmenter, n) for n in dir(segmenter) if re.fullmatch(learned, n)}
     times = {"train_seconds": round(clock.finished - start), "choose_seconds": round(done - clock.finished)}
     return times | {"steps": clock.n, "epochs": epochs, "validation_ap": segmenter.validation_ap_, "settings": settings}

@@ -4,7 +4,6 @@ KIND is flow or boundary, in 3-D, or planes: a 2-D segmenter of flows that learn
 WAY is "", or planes or stitch for a 2-D segmenter.
 """
 
-import re
 import time
 from pathlib import Path
 
@@ -22,6 +21,10 @@ LEAST_EPOCHS = 10
 # Share of the time left over for steps that take longer than those of the trial.
 RESERVE = 0.04
 MODEL = "model.safetensors"
+LEARNED = (
+    "cellprob_threshold_", "flow_threshold_", "score_threshold_", "min_size_", "diameter_", "working_diameter_",
+    "estimate_diameters_", "spacing_",
+)  # fmt: skip
 
 Segmenter = FlowSegmenter | BoundarySegmenter
 
@@ -108,8 +111,7 @@ def train(data: str, folder: Path, kind: str, seconds: float, seed: int) -> dict
     segmenter.fit(*pairs, callbacks=[clock], **given)
     done = time.perf_counter()
     segmenter.save(folder / MODEL)
-    learned = r"(cellprob_threshold|flow_threshold|score_threshold|min_size|diameter|working_diameter|estimate_diameters|spacing)_"
-    settings = {n: getattr(segmenter, n) for n in dir(segmenter) if re.fullmatch(learned, n)}
+    settings = {name: getattr(segmenter, name) for name in LEARNED if hasattr(segmenter, name)}
     times = {"train_seconds": round(clock.finished - start), "choose_seconds": round(done - clock.finished)}
     return times | {"steps": clock.n, "epochs": epochs, "validation_ap": segmenter.validation_ap_, "settings": settings}
 

@@ -72,7 +72,7 @@ def main(train: Train, load: Load) -> None:
     step, data, folder, kind, *rest = sys.argv[1:]
     if step == "train":
         found = train(data, Path(folder), kind, float(rest[0]), int(rest[1]))
-        print(json.dumps(found | {"train_peak_mib": peak_mib()}))
+        print(json.dumps(found | {"cpu_seconds": round(time.process_time()), "train_peak_mib": peak_mib()}))
     else:
         found = _predict(load, data, Path(folder), kind, rest[0])
         print(json.dumps(found | {"predict_peak_mib": peak_mib()}))

@@ -117,13 +117,20 @@ def _run_checks(
 def _check_file(file: Path, partner: Path | None, min_size: int, target: Path | None) -> MasksReport:
     try:
         array = read_raw_masks(file)
-        report = check_masks(array, None if partner is None else io.read_image(partner), min_size=min_size)
+        image = None if partner is None else _read_partner(partner, array)
+        report = check_masks(array, image, min_size=min_size)
         if target is not None:
             mended = mend_masks(array, min_size=min_size).masks
-            write_labels(target, mended, io.read_pixel_size(file))
+            stack = look_at_labels(file, mended)
+            write_labels(target, mended, stack.pixel_size, stack.axes)
     except FAULTS as error:
         return MasksReport(0, (Finding("unreadable", sentence_of(error)),))
     return report
+
+
+def _read_partner(file: Path, masks: NDArray[Any]) -> NDArray[Any]:
+    """Read the image of masks, or the volume if they are one."""
+    return volume_reading(Reading(), masks.ndim).read(file) if masks.ndim == VOLUME else io.read_image(file)
 
 
 def _check_number(reports: dict[str, MasksReport]) -> Iterator[Finding]:

@@ -37,6 +37,13 @@ class Completed(NamedTuple):
     cut: NDArray[Any]  # labels of objects that may go on where nothing is annotated, sorted
 
 
+class Annotation(NamedTuple):
+    """Planes that are annotated."""
+
+    counts: tuple[int, ...]  # of planes across each axis; all 0 if one box is annotated
+    gap: int  # from one plane to the next, at most
+
+
 def complete_sparse(masks: NDArray[Any], *, spacing: ArrayLike | None = None) -> Completed:
     """Return masks with the objects completed between annotated planes, and the objects that the annotation cuts.
 
@@ -93,6 +100,21 @@ def complete_sparse(masks: NDArray[Any], *, spacing: ArrayLike | None = None) ->
     for axis, chosen in enumerate(planes):
         _repeat_up_to_ends(np.moveaxis(labels, axis, 0), np.moveaxis(covered, axis, 0), chosen + box[axis].start)
     return Completed(labels, _labels_beside(labels, covered))
+
+
+def find_annotation(masks: NDArray[Any]) -> Annotation | None:
+    """Return which planes are annotated; None if neither planes nor a box is."""
+    box = _bounding_box(masks >= 0)
+    planes = None if box is None else _find_planes(masks[box] >= 0)
+    if box is None or planes is None:
+        return None
+    lengths = [part.stop - part.start for part in box]
+    if 1 in lengths:  # one plane, of which all lines are annotated as well
+        return Annotation(tuple(int(n == 1) for n in lengths), 1)
+    if any(chosen.size == n for chosen, n in zip(planes, lengths, strict=True)):
+        return Annotation((0,) * masks.ndim, 1)
+    gap = max(int(np.diff(chosen).max(initial=1)) for chosen in planes)
+    return Annotation(tuple(int(chosen.size) for chosen in planes), gap)
 
 
 def _bounding_box(annotated: NDArray[np.bool_]) -> Box | None:

@@ -106,9 +106,9 @@ Plane = Annotated[
 Volume = Annotated[
     str | None,
     typer.Option(
-        help="How a model of images segments volumes: 'planes' runs the network on sections along all three axes, joins "
-        "its outputs, and follows the flows in 3-D; 'stitch' segments every plane and gives objects that overlap in "
-        "neighboring planes one label. With --z all no object extends over planes.",
+        help="How a model of images segments volumes: 'planes' runs the network on sections along all three axes, "
+        "joins its outputs, and follows the flows in 3-D; 'stitch' segments every plane and gives objects that overlap "
+        "in neighboring planes one label. With --z all no object extends over planes.",
         rich_help_panel=SEGMENT,
     ),
 ]

@@ -118,7 +118,7 @@ class Prediction:
     def _segment_plane(self, noise: NoiseCheck, stack: Stack, number: int) -> tuple[NDArray[np.int32], Table | None]:
         """Return the masks of one plane, and the table of its objects if one is to be written."""
         image = self._read(stack.file, stack.reading_of(number))
-        predicted = self._predict(Loaded(image, None))
+        predicted = self._predict(Loaded(image, None, self.spacings.of(stack.file)))
         result = self._decode(predicted)
         noise.look(image, result.masks, predicted.outputs.unpadded, predicted.outputs.ratios)
         return result.masks, measure(result.masks, image, result.objects) if TABLES & {*self.kinds} else None

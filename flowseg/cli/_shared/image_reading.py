@@ -65,22 +65,24 @@ class Reading(Selection):
         return replace(self, ndim=ndim, unnamed_are_planes=unnamed_are_planes)
 
     def read(self, file: Path, *, keep_color: bool = False) -> NDArray[Any]:
+        """Read the image or the volume of a file, whose values must be finite numbers."""
+        return _checks.as_image(self.read_unchecked(file, keep_color=keep_color), str(file))
+
+    def read_unchecked(self, file: Path, *, keep_color: bool = False) -> NDArray[Any]:
         """Read the image or the volume of a file."""
         if self.ndim == VOLUME:
-            image = io.read_volume(
+            return io.read_volume(
                 file, axes=self.axes_of(file), channel=self.channel, t=self.t, scene=self.scene, keep_color=keep_color
             )
-        else:
-            image = io.read_image(
-                file,
-                axes=self.axes,
-                channel=self.channel,
-                z=self.z,
-                t=self.t,
-                scene=self.scene,
-                keep_color=keep_color,
-            )
-        return _checks.as_image(image, str(file))
+        return io.read_image(
+            file,
+            axes=self.axes,
+            channel=self.channel,
+            z=self.z,
+            t=self.t,
+            scene=self.scene,
+            keep_color=keep_color,
+        )
 
     def axes_of(self, file: Path) -> str | None:
         """Return the axes to read a volume by; None: as the file names them."""
@@ -90,6 +92,17 @@ class Reading(Selection):
             names = source.axes
         unnamed = [name for name in names if name not in AXES]
         return names.replace(unnamed[0], "Z") if len(unnamed) == 1 and "Z" not in names else None
+
+    def axes_of_labels(self, file: Path) -> str | None:
+        """Return the axes to read the label volume of an image by: those that are given, without channels, if they fit.
+
+        None: as the file names them; a name that it has for the planes stays.
+        """
+        letters = "".join(letter for letter in (self.axes or "").upper() if letter not in "CS")
+        if "Z" not in letters:
+            return None
+        with open_image(file, None, labels=True) as source:
+            return letters if len(letters) == len(source.shape) and "Z" not in source.axes else None
 
     def read_spacing(self, file: Path) -> Spacing | None:
         """Return the spacing that is given, or of a volume that of its file; None where it is not known."""
@@ -104,6 +117,12 @@ class Reading(Selection):
         """
         known = self.read_spacing(file)
         return io.read_pixel_size(file, scene=self.scene) if known is None else known
+
+    def read_height_and_width(self, file: Path) -> tuple[float, float] | None:
+        """Return height and width of a pixel of an image in micrometers, or None where they are not known."""
+        if self.spacing is None:
+            return io.read_pixel_size(file, scene=self.scene)
+        return self.spacing[-2], self.spacing[-1]
 
     def check_memory(self, file: Path) -> None:
         """Refuse, before it is read, an image or a volume that this machine has not the memory to segment."""

@@ -9,7 +9,6 @@ from typing import Any
 from numpy.typing import NDArray
 
 from flowseg import io
-from flowseg._image_files.opening import open_image
 from flowseg._system.bars import bar
 from flowseg.cli._shared.image_reading import IMAGE, Reading, with_channels
 from flowseg.cli._shared.swapped_inputs import check_not_swapped
@@ -44,16 +43,7 @@ def read_masks_of(file: Path, reading: Reading) -> NDArray[Any]:
     """Read the masks of an image or of a volume, whose planes --axes names, too."""
     if reading.ndim == IMAGE:
         return io.read_masks(file)
-    return io.read_masks(file, axes=label_axes(file, reading), ndim=reading.ndim)
-
-
-def label_axes(file: Path, reading: Reading) -> str | None:
-    """Return the axes of a stack of labels as they are given for its image, without channels, where they fit."""
-    letters = "".join(letter for letter in (reading.axes or "").upper() if letter not in "CS")
-    if "Z" not in letters:
-        return None
-    with open_image(file, None, labels=True) as source:
-        return letters if len(letters) == len(source.shape) and "Z" not in source.axes else None
+    return io.read_masks(file, axes=reading.axes_of_labels(file), ndim=reading.ndim)
 
 
 def count_channels(images: Arrays, ndim: int) -> int:
@@ -61,4 +51,4 @@ def count_channels(images: Arrays, ndim: int) -> int:
     channels = {with_channels(image, ndim).shape[-1] for image in images}
     if len(channels) > 1:
         raise ValueError(f"all images must have the same number of channels; got {sorted(channels)}.")
-    return channels.pop()
+    return int(channels.pop())

@@ -32,7 +32,7 @@ def advise_on_volume(names: str) -> str:
         return "Choose a channel with channel."
     if "C" in names:
         return "C is channels: if these are planes, name the axes with axes, such as ZYX."
-    return "It is one plane."
+    return "It is one plane: a volume is one file with all its planes."
 
 
 def _unnamed(names: str) -> str:

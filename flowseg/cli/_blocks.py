@@ -104,7 +104,7 @@ def plan(
     reading = make_reading(axes, channel, z, t, scene)
     segmenter = load_model(find_model(model), parameters)
     planned = blockwise.plan(
-        segmenter, image, output, block_size=block_size, diameters=size, **dataclasses.asdict(reading)
+        segmenter, image, output, block_size=block_size, diameters=size, **dataclasses.asdict(reading.selection)
     )
     sentence = (
         f"{planned.n_blocks} blocks planned; next: flowseg blocks run {output} --part 1/N, for all parts 1 to N, at "

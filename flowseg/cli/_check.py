@@ -6,15 +6,18 @@ import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
 
 from flowseg import io
 from flowseg._image_files.find_and_pair import identity, list_files
-from flowseg._labels.check import Finding, MasksReport, check_masks
+from flowseg._labels.check import check_masks
 from flowseg._labels.duplicates import fingerprint
+from flowseg._labels.faults.findings import Finding, MasksReport
 from flowseg._labels.mend import mend_masks
 from flowseg._system.bars import bar
 from flowseg.cli._batch.output_folder import check_output_folder, holding_output
@@ -22,7 +25,10 @@ from flowseg.cli._batch.result_names import name_results
 from flowseg.cli._shared.annotation_files import read_raw_masks
 from flowseg.cli._shared.errors import FAULTS, name_file, sentence_of
 from flowseg.cli._shared.find_inputs import find_masks, find_masks_with_images
-from flowseg.cli._shared.options import READ, RUN, WRITE, AsJson
+from flowseg.cli._shared.find_ndim import stack_of
+from flowseg.cli._shared.image_reading import VOLUME, Reading, make_reading
+from flowseg.cli._shared.label_stacks import look_at_labels, volume_reading
+from flowseg.cli._shared.options import READ, RUN, WRITE, AsJson, Axes, Spacing
 from flowseg.cli._shared.terminal import print_json, print_lines
 from flowseg.io._results import write_labels
 
@@ -42,6 +48,8 @@ def check(
             rich_help_panel=READ,
         ),
     ] = None,
+    axes: Axes = None,
+    spacing: Spacing = None,
     min_size: Annotated[int, typer.Option(help="Report objects of fewer pixels.", rich_help_panel=RUN)] = 5,
     mend: Annotated[
         Path | None,
@@ -59,16 +67,19 @@ def check(
     more. Example:
 
     flowseg check masks images --against validation/images
+
+    Label images whose planes are one volume are checked as volumes: planes that do not fit together are errors, too.
     """
     if against and images is None:
         raise ValueError("--against must come with IMAGES to compare; got none.")
+    reading = make_reading(axes, None, None, None, None, spacing)
     partners: dict[Path, Path] = {} if images is None else dict(find_masks_with_images(masks, images))
     files = [*partners] if images is not None else find_masks([masks])
     others = [file for where in against or [] for file in io.find_files(where, kind="images")]
     targets = {} if mend is None else _plan_mending(mend, files, partners)
     with nullcontext() if mend is None else _mending_into(mend, targets):
-        reports = _run_checks(files, partners, min_size, targets, as_json=as_json)
-    findings = [*_check_number(reports), *_check_sets(list(partners.values()), others)]
+        reports = _run_checks(Checks(partners, targets, reading, min_size), files, as_json=as_json)
+    findings = [*_check_number(reports), *_check_sets(list(partners.values()), others, reading)]
     _report(reports, findings, as_json=as_json)
 
 
@@ -100,13 +111,21 @@ def _mending_into(folder: Path, targets: dict[Path, Path]) -> Iterator[None]:
         yield
 
 
-def _run_checks(
-    files: list[Path], partners: dict[Path, Path], min_size: int, targets: dict[Path, Path], *, as_json: bool
-) -> dict[str, MasksReport]:
+@dataclass(frozen=True)
+class Checks:
+    """How files are checked: their images, the files for repaired masks, how images are read, the smallest object."""
+
+    partners: dict[Path, Path]
+    targets: dict[Path, Path]
+    reading: Reading
+    min_size: int
+
+
+def _run_checks(checks: Checks, files: list[Path], *, as_json: bool) -> dict[str, MasksReport]:
     """Check every file, repair it where there is a target, and print its findings at once."""
     reports: dict[str, MasksReport] = {}
     for file in bar(files, "checking"):
-        report = _check_file(file, partners.get(file), min_size, targets.get(file))
+        report = _check_file(checks, file)
         reports[str(file)] = report
         if not as_json:
             for finding in report.findings:
@@ -114,13 +133,18 @@ def _run_checks(
     return reports
 
 
-def _check_file(file: Path, partner: Path | None, min_size: int, target: Path | None) -> MasksReport:
+def _check_file(checks: Checks, file: Path) -> MasksReport:
+    partner, target = checks.partners.get(file), checks.targets.get(file)
     try:
         array = read_raw_masks(file)
-        report = check_masks(array, None if partner is None else io.read_image(partner), min_size=min_size)
+        stack = look_at_labels(file, array, checks.reading, partner)
+        reading = volume_reading(checks.reading, stack.ndim)
+        image = None if partner is None else reading.read_unchecked(partner)
+        spacing = stack.spacing if stack.ndim == VOLUME else None
+        report = check_masks(array, image, min_size=checks.min_size, spacing=spacing)
         if target is not None:
-            mended = mend_masks(array, min_size=min_size).masks
-            write_labels(target, mended, io.read_pixel_size(file))
+            mended = mend_masks(array, min_size=checks.min_size).masks
+            write_labels(target, mended, stack.pixel_size, stack.axes)
     except FAULTS as error:
         return MasksReport(0, (Finding("unreadable", sentence_of(error)),))
     return report
@@ -134,23 +158,23 @@ def _check_number(reports: dict[str, MasksReport]) -> Iterator[Finding]:
         )
 
 
-def _check_sets(images: list[Path], others: list[Path]) -> Iterator[Finding]:
+def _check_sets(images: list[Path], others: list[Path], reading: Reading) -> Iterator[Finding]:
     """Find images that occur twice: among the images, or in another set."""
     known = {identity(file) for file in images}
     again = [file for file in others if identity(file) in known]
     if again:
         every = "every image" if len({*map(identity, again)}) == len(known) else f"{len(again)} of {len(known)} images"
         yield Finding("leak", f"{every} of IMAGES is in --against, too, the same file: {list_files(again)}.")
-    yield from _compare_pixels(images, sorted({file for file in others if identity(file) not in known}))
+    yield from _compare_pixels(images, sorted({file for file in others if identity(file) not in known}), reading)
 
 
-def _compare_pixels(images: Sequence[Path], others: Sequence[Path]) -> Iterator[Finding]:
+def _compare_pixels(images: Sequence[Path], others: Sequence[Path], reading: Reading) -> Iterator[Finding]:
     """Find different files with the same image, which may be rotated or flipped."""
     of_another_set = set(others)
     files_by_print: dict[str, list[Path]] = defaultdict(list)
     for file in bar([*images, *others], "comparing"):
         try:
-            files_by_print[fingerprint(io.read_image(file))].append(file)
+            files_by_print[_fingerprint(file, reading)].append(file)
         except FAULTS as error:
             if file in of_another_set:  # the images are checked already
                 yield Finding("unreadable", name_file(str(file), sentence_of(error)))
@@ -159,6 +183,13 @@ def _compare_pixels(images: Sequence[Path], others: Sequence[Path]) -> Iterator[
         if len(files) > 1 and n_others < len(files):
             kind = "leak" if n_others else "duplicate"
             yield Finding(kind, f"the same image, perhaps rotated or flipped: {', '.join(map(str, files))}.")
+
+
+def _fingerprint(file: Path, reading: Reading) -> str:
+    """Return the digest of an image or a volume, the same for rotations and flips of its rows and columns."""
+    if not stack_of(file, reading):
+        return fingerprint(reading.read(file))
+    return fingerprint(np.moveaxis(volume_reading(reading, VOLUME).read(file), 0, -1))
 
 
 def _report(reports: dict[str, MasksReport], findings: list[Finding], *, as_json: bool) -> None:

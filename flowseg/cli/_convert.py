@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -10,7 +10,6 @@ from typing import Annotated, Any, NoReturn
 import typer
 from numpy.typing import NDArray
 
-from flowseg import io
 from flowseg._checks import check_choice
 from flowseg._image_files.find_and_pair import nearest_files
 from flowseg._image_files.reading import read_shape
@@ -36,11 +35,27 @@ from flowseg.cli._shared.annotation_files import (
 )
 from flowseg.cli._shared.errors import FAULTS
 from flowseg.cli._shared.find_inputs import find_images
-from flowseg.cli._shared.options import READ, WRITE, AsJson, FileWorkers, OutputFolder, Overwrite, Plane, Resume, Time
+from flowseg.cli._shared.image_reading import VOLUME, Reading, make_reading
+from flowseg.cli._shared.label_stacks import look_at_labels
+from flowseg.cli._shared.options import (
+    READ,
+    WRITE,
+    AsJson,
+    Axes,
+    FileWorkers,
+    OutputFolder,
+    Overwrite,
+    Plane,
+    Resume,
+    Spacing,
+    Time,
+)
 from flowseg.io._results import COCO, MasksOfFiles, Result, complete_kinds, parse_kinds, result_files, write_results
 
 # Kinds of files that can be made of masks.
 TO = ("tif", "png", "roi", "geojson", COCO, "csv", "parquet")
+# Those that can be made of volumes.
+VOLUME_KINDS = ("tif", "roi", "csv", "parquet")
 
 
 def _complete_from(incomplete: str) -> list[str]:
@@ -92,6 +107,8 @@ def convert(
     ] = None,
     z: Plane = None,
     t: Time = None,
+    axes: Axes = None,
+    spacing: Spacing = None,
     resume: Resume = False,
     overwrite: Overwrite = False,
     workers: FileWorkers = None,
@@ -102,7 +119,8 @@ def convert(
     **--to** chooses what is written: NAME_masks.tif or .png, NAME_rois.zip for ImageJ, NAME.geojson for QuPath,
     NAME_objects.csv or .parquet with measurements, coco.json for all images. Outlines are exact to the pixel.
     **--from binary** labels the connected components of black and white images; **--from files** takes folders with
-    one file per object. Examples:
+    one file per object. Volumes of labels become TIFF, which Fiji shows with its spacing (**--spacing** where the file
+    holds none), regions of ImageJ, one for each plane of an object, and tables. Examples:
 
     flowseg convert rois --images images --output masks
 
@@ -113,13 +131,13 @@ def convert(
     if kind is not None:
         check_choice(kind, "--from", tuple(ENDINGS))
     kinds = parse_kinds(to or ["tif"], TO, "--to")
-    selection = Selection(parse_classes(classes), z, t)
+    selection = Selection(parse_classes(classes), z, t, axes)
+    reading = make_reading(axes, None, None, None, None, spacing)
     files = find_annotations(annotations, kind)
     selection.check(files[0][1])
-    conversion = Conversion(_find_images(files, images), kinds, output, selection)
-    run = describe_run(
-        "convert", None, [("to", ",".join(kinds)), ("from", files[0][1]), ("classes", classes), ("z", z), ("t", t)]
-    )
+    conversion = Conversion(_find_images(files, images), kinds, output, selection, reading)
+    chosen = [("classes", classes), ("z", z), ("t", t), ("axes", axes), ("spacing", spacing)]
+    run = describe_run("convert", None, [("to", ",".join(kinds)), ("from", files[0][1]), *chosen])
     tasks = conversion.plan_tasks(files)
     batch = plan_batch(output, run, tasks, resume=resume, overwrite=overwrite, workers=workers)
     stages = Stages(conversion.read, lambda masks: masks, lambda _, masks: masks, conversion.write)
@@ -148,10 +166,20 @@ class Conversion:
         Output folder.
     selection : Selection
         The annotations to take.
+    reading : Reading
+        The axes and the spacing of label images.
     """
 
-    def __init__(self, images: dict[Path, Path], kinds: tuple[str, ...], folder: Path, selection: Selection) -> None:
+    def __init__(
+        self,
+        images: dict[Path, Path],
+        kinds: tuple[str, ...],
+        folder: Path,
+        selection: Selection,
+        reading: Reading,
+    ) -> None:
         self.selection = selection
+        self.reading = reading
         self.images = images
         self.kinds = kinds
         self.folder = folder
@@ -192,8 +220,12 @@ class Conversion:
 
     def write(self, task: Task, masks: NDArray[Any]) -> int:
         """Write all files; return the number of objects."""
-        pixel_size = io.read_pixel_size(task.sources[-1])
-        write_results(self.folder, task.name, self.kinds, Result(masks, pixel_size=pixel_size))
+        stack = look_at_labels(task.sources[0], masks, self.reading, self.images.get(task.sources[0]))
+        if masks.ndim == VOLUME:
+            _check_kinds(task.sources[0], self.kinds)
+            if {"csv", "parquet"} & {*self.kinds}:
+                stack.check_volume("to be measured")
+        write_results(self.folder, task.name, self.kinds, Result(masks, pixel_size=stack.pixel_size, axes=stack.axes))
         return count_objects(masks)
 
     def all_masks(self, batch: Batch) -> MasksOfFiles:
@@ -210,6 +242,15 @@ class Conversion:
         masks = self.read(task)
         snapshot.check()
         return masks
+
+
+def _check_kinds(file: Path, kinds: Sequence[str]) -> None:
+    """Refuse kinds of files that hold no volume."""
+    others = [kind for kind in kinds if kind not in VOLUME_KINDS]
+    if others:
+        raise ValueError(
+            f"--to must be one or more of {', '.join(VOLUME_KINDS)} for {file}, a stack of planes; got {others[0]}."
+        )
 
 
 def _fail(error: Exception) -> NoReturn:

@@ -11,6 +11,7 @@ import typer
 from numpy.typing import NDArray
 
 from flowseg import io
+from flowseg._image_files.selection import Selection
 from flowseg._labels.overlaps import find_overlaps, leave_out_ignored
 from flowseg._report.html_page import Compared, write_page
 from flowseg._report.score_table import as_document, as_table
@@ -20,8 +21,9 @@ from flowseg.cli._batch.result_names import name_results
 from flowseg.cli._shared.errors import FAULTS, sentence_of
 from flowseg.cli._shared.find_inputs import find_masks_with_masks, find_partners
 from flowseg.cli._shared.image_reading import Reading, make_reading
+from flowseg.cli._shared.label_stacks import look_at_labels, volume_reading
 from flowseg.cli._shared.large_images import LARGE_PIXELS, MEGAPIXEL, check_extra, has_large_labels
-from flowseg.cli._shared.options import READ, WRITE, AsJson, Axes, Channel, Plane, Scene, Time
+from flowseg.cli._shared.options import READ, WRITE, AsJson, Axes, Channel, Plane, Scene, Spacing, Time
 from flowseg.cli._shared.output_file import check_output_file
 from flowseg.cli._shared.terminal import print_json, print_lines, print_message
 
@@ -52,6 +54,7 @@ def evaluate(
     t: Time = None,
     scene: Scene = None,
     axes: Axes = None,
+    spacing: Spacing = None,
     as_json: AsJson = False,
 ) -> None:
     """Compare predicted with true masks.
@@ -59,14 +62,20 @@ def evaluate(
     Average precision is TP / (TP + FP + FN) at an overlap (IoU) of 0.5 to 0.9: over all objects together (pooled), and
     as the mean over the images. Intervals are from a bootstrap over images. The report is one page, which any browser
     opens without a network connection. Images of more than 64 megapixels are compared block by block, to the same
-    scores, but not shown in a report. **--channel**, **--z** and the like select what it shows of the images. Example:
+    scores, but not shown in a report. **--channel**, **--z** and the like select what it shows of the images. Volumes
+    are shown by three planes that are perpendicular to each other, in the proportions of the files or of **--spacing**.
+    Example:
 
     flowseg evaluate masks results --images images --report report.html
     """
     if images is not None and report is None:
         raise ValueError("--images must come with --report, which shows them; got no --report.")
-    reading = make_reading(axes, channel, z, t, scene)
-    if images is None and reading != Reading():
+    reading = make_reading(axes, channel, z, t, scene, spacing)
+    if report is None and spacing is not None:
+        raise ValueError(
+            "--spacing must come with --report, which shows volumes in these proportions; got no --report."
+        )
+    if images is None and reading.selection != Selection():
         raise ValueError("--channel, --z, --t, --scene and --axes must come with --images, which they select from.")
     files = _find_files(true, predicted, images)
     if report is not None:
@@ -132,7 +141,8 @@ def _compare_one(reading: Reading, files: Files) -> Compared:
             f"{files.true} has more."
         )
     true, predicted = _read_masks(files)
-    image = None if files.image is None else _read(files.image, reading.read)
+    stack = look_at_labels(files.true, true, reading, files.image)
+    image = None if files.image is None else _read(files.image, volume_reading(reading, true.ndim).read)
     if image is not None and image.shape[: true.ndim] != true.shape:
         axes = "rows and columns" if true.ndim == 2 else "planes, rows and columns"
         raise ValueError(
@@ -140,7 +150,7 @@ def _compare_one(reading: Reading, files: Files) -> Compared:
         )
     predicted = leave_out_ignored(true, predicted)
     overlaps = find_overlaps(true, predicted)
-    return Compared(score_image(files.name, overlaps), true, predicted, overlaps, image)
+    return Compared(score_image(files.name, overlaps), true, predicted, overlaps, image, stack.spacing)
 
 
 def _read(file: Path, reader: Callable[[Path], NDArray[Any]]) -> NDArray[Any]:

@@ -14,6 +14,7 @@ from flowseg.cli._batch.report import count_done, report_batch
 from flowseg.cli._batch.run import run_batch
 from flowseg.cli._batch.run_record import describe_run
 from flowseg.cli._shared.find_inputs import find_masks
+from flowseg.cli._shared.label_stacks import look_at_labels
 from flowseg.cli._shared.options import AsJson, FileWorkers, MaskFiles, OutputFolder, Overwrite, Resume
 from flowseg.io._flow_stacks import labels_to_flows
 from flowseg.io._results import Result, write_results
@@ -32,7 +33,8 @@ def flows(
     """Compute flows of masks: writes NAME_flows.tif (float32) and NAME_flows.png for each.
 
     The TIFF holds label, foreground (0 or 1), row flow and column flow as signed floats; 8-bit pictures would lose
-    every negative component. The PNG shows directions as colors. Example:
+    every negative component. That of a volume has a plane flow before these. The PNG shows directions as colors; there
+    is none of volumes. Example:
 
     flowseg flows annotations --output flows
     """
@@ -41,7 +43,9 @@ def flows(
     batch = plan_batch(output, run, tasks, resume=resume, overwrite=overwrite, workers=workers)
 
     def read(task: Task) -> NDArray[Any]:
-        return io.read_masks(task.sources[0])
+        labels = io.read_masks(task.sources[0])
+        look_at_labels(task.sources[0], labels).check_no_film()
+        return labels
 
     def make(_: Task, labels: NDArray[Any]) -> Result:
         (stack,) = labels_to_flows([labels], workers=workers)

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from flowseg.cli._shared.image_reading import VOLUME, format_spacing
 from flowseg.cli._shared.models import find_model
 from flowseg.cli._shared.options import AsJson, complete_model
 from flowseg.cli._shared.terminal import print_json, print_lines
@@ -16,6 +17,7 @@ from flowseg.cli._shared.terminal import print_json, print_lines
 # Estimator -> its method; losses of a document, of which the first present one is shown.
 KINDS = {"FlowSegmenter": " (flows)", "BoundarySegmenter": " (three classes)"}
 ONEDNN_WORDS = {"0": "off", "1": "on", "default": "as usual"}
+AXES = ("planes", "rows", "columns")
 LOSSES = (("best_val_loss", "validation loss"), ("best_loss", "loss"))
 
 
@@ -30,7 +32,7 @@ def info(
     ],
     as_json: AsJson = False,
 ) -> None:
-    """Describe a model file: estimator, training, sizes of objects, thresholds, model card.
+    """Describe a model file: estimator, images or volumes, training, spacing, sizes of objects, thresholds, model card.
 
     With --json everything: parameters, learned values, scores.
     """
@@ -67,9 +69,11 @@ def _summarize(file: Path, document: Mapping[str, Any]) -> Iterator[str]:
     yield f"{file.name}: {document['estimator']}{kind}, {megabytes:.1f} MB, flowseg {document['flowseg_version']}"
     channels = parameters.get("n_channels")
     filters = ", ".join(map(str, parameters.get("filters") or []))
-    yield f"network: {parameters.get('network')} with {filters} filters, for images of {_count(channels, 'channel')}"
+    images = "volumes" if parameters.get("ndim") == VOLUME else "images"
+    yield f"network: {parameters.get('network')} with {filters} filters, for {images} of {_count(channels, 'channel')}"
     loss = next((f", best {word} {document[name]}" for name, word in LOSSES if name in document), "")
     yield f"training: {_count(document['epochs_trained'], 'epoch')}{loss}"
+    yield from _describe_lattice(learned.get("lattice"))
     yield f"objects: {', '.join(_describe_sizes(learned))}"
     if document.get("trained_with"):
         yield f"trained with: {_describe_machine(document['trained_with'])}"
@@ -79,6 +83,22 @@ def _summarize(file: Path, document: Mapping[str, Any]) -> Iterator[str]:
         yield "thresholds: " + ", ".join(f"{name} {_round(value)}" for name, value in thresholds.items())
     for name, value in (document.get("card") or {}).items():
         yield f"{name}: {value}" if isinstance(value, str | int | float) else f"{name}: with --json"
+
+
+def _describe_lattice(lattice: Mapping[str, Any] | None) -> Iterator[str]:
+    """Yield a line about the spacing of the training images, if it matters: of volumes, and where it is known."""
+    if lattice is None or (lattice["spacing"] is None and len(lattice["coarse_levels"]) < VOLUME):
+        return
+    if lattice["spacing"] is None:
+        yield "spacing: none, pixels count as equally long"
+        return
+    coarse = [
+        f"{2**level} times as long along {name}"
+        for name, level in zip(AXES[-len(lattice["coarse_levels"]) :], lattice["coarse_levels"], strict=True)
+        if level
+    ]
+    seen = f", seen by the network as {' and '.join(coarse)}" if coarse else ""
+    yield f"spacing: {format_spacing(tuple(lattice['spacing']))}{seen}"
 
 
 def _describe_machine(trained_with: Mapping[str, Any]) -> str:

@@ -22,8 +22,20 @@ from flowseg.cli._batch.report import report_failures
 from flowseg.cli._batch.result_names import name_results
 from flowseg.cli._shared.find_inputs import find_masks, find_masks_with_images
 from flowseg.cli._shared.image_reading import Reading, make_reading
+from flowseg.cli._shared.label_stacks import look_at_labels, volume_reading
 from flowseg.cli._shared.large_images import check_extra, has_large_labels
-from flowseg.cli._shared.options import WRITE, AsJson, Axes, Channel, FileWorkers, MasksArgument, Plane, Scene, Time
+from flowseg.cli._shared.options import (
+    WRITE,
+    AsJson,
+    Axes,
+    Channel,
+    FileWorkers,
+    MasksArgument,
+    Plane,
+    Scene,
+    Spacing,
+    Time,
+)
 from flowseg.cli._shared.output_file import check_output_file
 from flowseg.cli._shared.swapped_inputs import check_not_swapped
 from flowseg.cli._shared.terminal import print_json, print_lines
@@ -48,20 +60,23 @@ def measure(
     t: Time = None,
     scene: Scene = None,
     axes: Axes = None,
+    spacing: Spacing = None,
     workers: FileWorkers = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure the objects of label images into one table: size, position, shape, and intensity if images are given.
 
     One row per object; the first column, file, names the label image. Lengths and areas are in pixels and, where a
-    file holds the size of its pixels, in micrometers as well (area_um2, perimeter_um, ...). Label images of more than
+    file holds the size of its pixels, in micrometers as well (area_um2, perimeter_um, ...). Volumes, whose planes are
+    named Z by the file or by **--axes ZYX**, get volume, surface and sphericity, and with the distance between planes
+    (**--spacing**) volume_um3 and the like. Label images of more than
     64 megapixels are read block by block; the numbers are the same. Example:
 
     flowseg measure results images --output objects.csv
     """
     began = time.perf_counter()
     _check_suffix(output)
-    reading = make_reading(axes, channel, z, t, scene)
+    reading = make_reading(axes, channel, z, t, scene, spacing)
     pairs = _find_pairs(masks, images, reading)
     check_output_file(output, [file for pair in pairs for file in pair])
     measurement = Measurement(reading)
@@ -92,7 +107,7 @@ class Loaded(NamedTuple):
 
     masks: NDArray[Any]
     image: NDArray[Any] | None
-    pixel_size: tuple[float, float] | None
+    spacing: tuple[float, ...] | None
 
 
 class Measurement:
@@ -121,19 +136,18 @@ class Measurement:
         if has_large_labels(masks):
             check_extra(masks)
             return pair
+        labels = io.read_masks(masks, axes=self.reading.axes_of_labels(masks))
+        stack = look_at_labels(masks, labels, self.reading, image)
+        stack.check_volume("to be measured")
         # A picture without color keeps three channels, for the columns of the pictures in color.
-        pixels = None if image is None else self.reading.read(image, keep_color=True)
-        return Loaded(io.read_masks(masks), pixels, self._pixel_size(pair))
-
-    def _pixel_size(self, pair: Pair) -> tuple[float, float] | None:
-        masks, image = pair
-        size = io.read_pixel_size(masks)
-        return self.reading.read_pixel_size(image) if size is None and image is not None else size
+        reading = volume_reading(self.reading, labels.ndim)
+        pixels = None if image is None else reading.read(image, keep_color=True)
+        return Loaded(labels, pixels, stack.spacing)
 
     def make(self, _: Pair, loaded: Loaded | Pair) -> Table:
         """Measure the objects."""
         if isinstance(loaded, Loaded):
-            return measure_objects(loaded.masks, loaded.image, spacing=loaded.pixel_size)
+            return measure_objects(loaded.masks, loaded.image, spacing=loaded.spacing)
         return self._measure_blocks(loaded)
 
     def _measure_blocks(self, pair: Pair) -> Table:
@@ -143,7 +157,10 @@ class Measurement:
 
         masks, image = pair
         source = None if image is None else open_source(image, self.reading, keep_color=True)
-        return measure_blocks(open_label_image(masks), source, spacing=self._pixel_size(pair))
+        size = io.read_pixel_size(masks) if self.reading.spacing is None else None
+        if size is None and (image is not None or self.reading.spacing is not None):
+            size = self.reading.read_height_and_width(masks if image is None else image)
+        return measure_blocks(open_label_image(masks), source, spacing=size)
 
     def keep(self, pair: Pair, table: Table) -> int:
         """Keep the table; return the number of objects."""
@@ -155,7 +172,9 @@ class Measurement:
         tables: list[Table] = []
         for file, name in zip(files, name_results(files, lambda file: file.name), strict=True):
             table = self._tables.get(file, {})
-            if table and tables and _in_pixels(tables[0]) != ["file", *_in_pixels(table)]:
+            if table and tables and ("volume" in table) != ("volume" in tables[0]):
+                failures.append((str(file), f"{file} must be a volume or an image, as the files before it are."))
+            elif table and tables and _in_pixels(tables[0]) != ["file", *_in_pixels(table)]:
                 failures.append((str(file), f"{file} must have an image of as many channels as the others."))
             elif table:
                 tables.append({"file": np.full(table["label"].size, _as_text(name)), **table})

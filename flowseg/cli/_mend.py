@@ -7,7 +7,6 @@ from typing import Annotated, Any
 import typer
 from numpy.typing import NDArray
 
-from flowseg import io
 from flowseg._image_files.file_names import bare_name
 from flowseg._labels.mend import Mended, mend_masks
 from flowseg._labels.overlaps import count_objects
@@ -18,6 +17,7 @@ from flowseg.cli._batch.run import run_batch
 from flowseg.cli._batch.run_record import describe_run
 from flowseg.cli._shared.annotation_files import read_raw_masks
 from flowseg.cli._shared.find_inputs import find_masks
+from flowseg.cli._shared.label_stacks import look_at_labels
 from flowseg.cli._shared.options import RUN, AsJson, FileWorkers, MaskFiles, OutputFolder, Overwrite, Resume
 from flowseg.cli._shared.terminal import print_lines
 from flowseg.io._results import Result, write_results
@@ -52,7 +52,9 @@ def mend(
         return mend_masks(array, min_size=min_size)
 
     def write(task: Task, mended: Mended) -> int:
-        write_results(output, task.name, ("tif",), Result(mended.masks, pixel_size=io.read_pixel_size(task.sources[0])))
+        stack = look_at_labels(task.sources[0], mended.masks)
+        result = Result(mended.masks, pixel_size=stack.pixel_size, axes=stack.axes)
+        write_results(output, task.name, ("tif",), result)
         repairs[task.name] = mended.done
         return count_objects(mended.masks)
 

@@ -17,9 +17,10 @@ from flowseg.cli._predict_large import find_large_images, plan_large
 from flowseg.cli._predict_options import ALSO
 from flowseg.cli._predict_stacks import ALL, check_kinds, parse_planes
 from flowseg.cli._predict_stages import Prediction
+from flowseg.cli._predict_volumes import choose_reading
 from flowseg.cli._shared.find_inputs import find_images
 from flowseg.cli._shared.image_reading import make_reading
-from flowseg.cli._shared.models import find_model, load_model
+from flowseg.cli._shared.models import find_model, load_model, model_ndim
 from flowseg.cli._shared.option_values import parse_number
 from flowseg.cli._shared.options import (
     AsJson,
@@ -33,6 +34,7 @@ from flowseg.cli._shared.options import (
     Overwrite,
     Resume,
     Scene,
+    Spacing,
 )
 from flowseg.io._results import COCO, MasksOfFiles, parse_kinds, result_file
 
@@ -55,14 +57,16 @@ def predict(
     z: options.Plane = None,
     t: options.Time = None,
     scene: Scene = None,
+    volume: options.Volume = None,
     axes: Axes = None,
+    spacing: Spacing = None,
     resume: Resume = False,
     overwrite: Overwrite = False,
     workers: FileWorkers = None,
     blocks: options.Blocks = None,
     as_json: AsJson = False,
 ) -> None:
-    """Segment images: writes NAME_masks.tif and NAME_overlay.png for each.
+    """Segment images or volumes: writes NAME_masks.tif and NAME_overlay.png for each.
 
     **--also** writes files for other programs: ImageJ (roi: NAME_rois.zip), QuPath (NAME.geojson), COCO (coco.json, all
     images in one), label images as PNG (NAME_masks.png), tables of measurements (NAME_objects.csv or .parquet), and
@@ -72,6 +76,12 @@ def predict(
 
     **--z all** or **--t all** segments every plane or time point of a stack by itself and writes one stack of masks, in
     which no label occurs in two planes; tables get a column for the plane.
+
+    A model of volumes segments files whose planes are named Z, by themselves or by **--axes ZYX**; the distance between
+    planes, rows and columns is that of the files or of **--spacing**, and is written into the masks. The overlay shows
+    three planes that are perpendicular to each other. A model of images segments a volume with **--volume planes**,
+    which joins what the network sees along all three axes, or **--volume stitch**, which joins objects of neighboring
+    planes that overlap.
 
     Images of more than 64 megapixels are segmented block by block, to the same masks (**--blocks** for any image): the
     results are NAME_masks.ome.zarr, NAME_objects.csv and a small NAME_overlay.png, with geojson and parquet on request.
@@ -83,14 +93,15 @@ def predict(
     with_overlay = not stack_axis if overlay is None else overlay
     kinds = ("tif", *(["overlay"] if with_overlay else []), *parse_kinds(also or [], ALSO, "--also"))
     check_kinds(stack_axis, kinds)
-    reading = make_reading(axes, channel, *numbers, scene)
+    reading = make_reading(axes, channel, *numbers, scene, spacing)
     size = parse_number(diameter, "--diameter", ESTIMATE)
     thresholds = options.parse_thresholds(cellprob_threshold, flow_threshold, min_size, score_threshold)
     running = options.parse_running(test_time_augmentation, estimate_diameters, normalize)
     parameters = [*thresholds, *running]
     file, files = find_model(model), find_images(images, find_earlier_results(output))
     snapshot = take_snapshot(file)
-    recorded = [*parameters, *vars(reading).items(), ("diameter", size), ("also", ",".join(kinds))]
+    reading = choose_reading(reading, model_ndim(file), volume, stack_axis, kinds)
+    recorded = [*parameters, *reading.recorded, ("volume", volume), ("diameter", size), ("also", ",".join(kinds))]
     run = describe_run("predict", snapshot, [*recorded, *((axis, ALL) for axis in stack_axis.lower())])
     large = find_large_images(files, reading, kinds, stack_axis, blocks)
     tasks = plan_large(make_tasks(files, output, kinds), output, kinds, large)
@@ -98,11 +109,12 @@ def predict(
     segmenter = load_model(file, [*parameters, ("workers", workers)])
     snapshot.check()
     names = frozenset(task.name for task in tasks if task.sources[-1] in large)
-    prediction = Prediction(segmenter, reading, size, kinds, output, stack_axis, batch.notes, names, workers)
+    prediction = Prediction(segmenter, reading, size, kinds, output, stack_axis, volume, batch.notes, names, workers)
     prediction.check()
     stages = Stages(prediction.read, prediction.run_network, prediction.make_results, prediction.write)
     run_batch(batch, stages, "segmenting", partial(_read_masks, batch) if COCO in kinds else None)
     warn_of_constant(sum(prediction.constant), len(prediction.constant), stacklevel=1)
+    prediction.spacings.warn(stacklevel=1)
     report_batch(batch, f"{batch.n_objects} objects in {count_done(batch)}, written to {output}", as_json=as_json)
 
 

@@ -149,7 +149,7 @@ class LargePrediction:
         """Write tables of all measurements, as those of other images; the CSV replaces the table without them."""
         from flowseg.blockwise._results.measure_blocks import measure_blocks
 
-        table = measure_blocks(labels, source, described, spacing=self.reading.read_pixel_size(image.file))
+        table = measure_blocks(labels, source, described, spacing=self.reading.read_height_and_width(image.file))
         for kind in ("parquet", "csv"):
             if kind in self.kinds:
                 io.write_table(result_file(self.folder, image.name, kind), table)

@@ -103,6 +103,15 @@ Plane = Annotated[
         "--z", help="Plane of a stack to take, counted from 0, or 'all' for each in turn.", rich_help_panel=READ
     ),
 ]
+Volume = Annotated[
+    str | None,
+    typer.Option(
+        help="How a model of images segments volumes: 'planes' runs the network on sections along all three axes, "
+        "joins its outputs, and follows the flows in 3-D; 'stitch' segments every plane and gives objects that overlap "
+        "in neighboring planes one label. With --z all no object extends over planes.",
+        rich_help_panel=SEGMENT,
+    ),
+]
 Time = Annotated[
     str | None,
     typer.Option(

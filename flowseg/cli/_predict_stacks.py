@@ -99,7 +99,7 @@ def open_stack(file: Path, reading: Reading, axis: str) -> Stack:
             f"{file} must have an axis {axis} for --{axis.lower()} all; it has axes {names} of shape {shape}. "
             f"Name them with --axes, such as {axis}YX."
         )
-    return Stack(file, reading, axis, shape[names.index(axis)], reading.read_pixel_size(file))
+    return Stack(file, reading, axis, shape[names.index(axis)], reading.read_height_and_width(file))
 
 
 def segment_stack(stack: Stack, segment: Segment) -> StackMasks:

@@ -1,4 +1,4 @@
-"""The stages of ``flowseg predict``: read an image, run the network, decode its outputs, write the results."""
+"""The stages of ``flowseg predict``: read an image or volume, run the network, decode its outputs, write results."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from flowseg._segmenters.pipeline import Pipeline, pipeline_of
 from flowseg.cli._batch.plan import Task
 from flowseg.cli._predict_large import LargeImage, LargePrediction
 from flowseg.cli._predict_stacks import Stack, StackMasks, open_stack, segment_stack, write_stack
-from flowseg.cli._shared.image_reading import Reading
+from flowseg.cli._predict_volumes import Spacings, check_is_image
+from flowseg.cli._shared.image_reading import IMAGE, VOLUME, Reading, Spacing, with_channels
 from flowseg.cli._shared.models import check_channels
 from flowseg.cli._shared.progress import TileBar
 from flowseg.io._results import Result, write_results
@@ -31,10 +32,11 @@ TABLES = frozenset({"csv", "parquet"})
 
 @dataclass(frozen=True)
 class Loaded:
-    """An image with the size of its pixels."""
+    """An image with the size of its pixels for results, and its spacing for the network."""
 
     image: NDArray[Any]
-    pixel_size: tuple[float, float] | None
+    pixel_size: Spacing | None
+    spacing: Spacing | None = None
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class Prediction:
     kinds: tuple[str, ...]  # of results
     folder: Path  # output folder
     stack_axis: str  # Z or T: segment every plane along it; '': take one image
+    volume: str | None  # how a model of images segments volumes
     notes: dict[str, str]  # sentences about results, by the name of the task
     large: frozenset[str] = frozenset()  # names of the tasks that are done block by block
     workers: int | None = None
@@ -64,6 +67,11 @@ class Prediction:
     def pipeline(self) -> Pipeline:
         """The way from images to masks."""
         return pipeline_of(self.segmenter, on_tile=TileBar())
+
+    @cached_property
+    def spacings(self) -> Spacings:
+        """The spacing of each file."""
+        return Spacings(self.pipeline, self.reading)
 
     def check(self) -> None:
         """Refuse options and kinds of results that are not for the model."""
@@ -82,12 +90,15 @@ class Prediction:
             return LargeImage(file, task.name)
         if self.stack_axis:
             return open_stack(file, self.reading, self.stack_axis)
-        return Loaded(self._read(file, self.reading), self.reading.read_pixel_size(file))
+        if self.reading.ndim == IMAGE:
+            check_is_image(file, self.reading)
+        image = self._read(file, self.reading)
+        return Loaded(image, self.reading.read_pixel_size(file), self.spacings.of(file))
 
     def _read(self, file: Path, reading: Reading) -> NDArray[Any]:
         reading.check_memory(file)
         image = reading.read(file, keep_color=self.segmenter.n_channels > 1)
-        check_channels(file, image, self.segmenter)
+        check_channels(file, image, reading.ndim, self.segmenter)
         return image
 
     def run_network(self, loaded: Loaded | Stack | LargeImage) -> Predicted | StackMasks | LargeImage:
@@ -101,15 +112,15 @@ class Prediction:
         return self._predict(loaded)
 
     def _predict(self, loaded: Loaded) -> Predicted:
-        self.constant.append(is_constant(np.atleast_3d(loaded.image)))
-        return Predicted(loaded, self.pipeline.run(loaded.image, self.diameter))
+        self.constant.append(is_constant(with_channels(loaded.image, self.reading.ndim)))
+        return Predicted(loaded, self.pipeline.run(loaded.image, self.diameter, loaded.spacing))
 
     def _segment_plane(self, noise: NoiseCheck, stack: Stack, number: int) -> tuple[NDArray[np.int32], Table | None]:
         """Return the masks of one plane, and the table of its objects if one is to be written."""
         image = self._read(stack.file, stack.reading_of(number))
-        predicted = self._predict(Loaded(image, None))
+        predicted = self._predict(Loaded(image, None, self.spacings.of(stack.file)))
         result = self._decode(predicted)
-        noise.look(image, result.masks, predicted.outputs.unpadded)
+        noise.look(image, result.masks, predicted.outputs.unpadded, predicted.outputs.ratios)
         return result.masks, measure(result.masks, image, result.objects) if TABLES & {*self.kinds} else None
 
     def make_results(
@@ -123,7 +134,7 @@ class Prediction:
             return predicted
         result = self._decode(predicted)
         noise = self.pipeline.noise_check()
-        noise.look(result.image, result.masks, predicted.outputs.unpadded)
+        noise.look(result.image, result.masks, predicted.outputs.unpadded, predicted.outputs.ratios)
         self._add_note(task, noise.sentence())
         return result
 
@@ -140,7 +151,8 @@ class Prediction:
         if "flows" in self.kinds:
             vectors, cellprob = self.pipeline.flows(predicted.outputs)
             flows = np.concatenate([cellprob[np.newaxis], vectors])
-        return Result(masks, predicted.loaded.image, objects, flows, predicted.loaded.pixel_size)
+        axes = "ZYX" if self.reading.ndim == VOLUME else None
+        return Result(masks, predicted.loaded.image, objects, flows, predicted.loaded.pixel_size, axes)
 
     def write(self, task: Task, result: Result | StackMasks | LargeImage) -> int:
         """Write all files; return the number of objects."""

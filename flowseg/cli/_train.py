@@ -5,9 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flowseg._checks import AUTO
 from flowseg._labels.overlaps import count_objects
@@ -16,8 +14,9 @@ from flowseg._segmenters.inputs import is_constant
 from flowseg._system.locks import holding_file
 from flowseg.cli import _train_options as options
 from flowseg.cli._shared.find_inputs import Pairs, find_pairs
-from flowseg.cli._shared.image_reading import Reading, make_reading
-from flowseg.cli._shared.models import find_model, model_channels
+from flowseg.cli._shared.find_ndim import Spacings, describe_spacings, find_ndim, find_spacings
+from flowseg.cli._shared.image_reading import VOLUME, Reading, make_reading, with_channels
+from flowseg.cli._shared.models import find_model, model_channels, model_ndim, model_spacing
 from flowseg.cli._shared.option_values import NONE, parse_filters, parse_normalize
 from flowseg.cli._shared.options import (
     AsJson,
@@ -28,6 +27,7 @@ from flowseg.cli._shared.options import (
     ModelOutput,
     Plane,
     Scene,
+    Spacing,
     Time,
     Workers,
 )
@@ -45,7 +45,13 @@ if TYPE_CHECKING:
 
 LOST = "this training is lost; with --checkpoint FILE the next one can continue after its last complete epoch"
 
-ArrayPairs = tuple[Arrays, Arrays]  # images and masks
+
+class TrainingSet(NamedTuple):
+    """Images, their masks, and the spacing of each where it is known."""
+
+    images: Arrays
+    masks: Arrays
+    spacings: Spacings
 
 
 def train(
@@ -53,6 +59,7 @@ def train(
     masks: MasksArgument,
     output: ModelOutput,
     start: options.Start = None,
+    ndim: options.Ndim = None,
     boundary: options.Boundary = False,
     network: options.Network = None,
     filters: options.Filters = None,
@@ -82,6 +89,7 @@ def train(
     t: Time = None,
     scene: Scene = None,
     axes: Axes = None,
+    spacing: Spacing = None,
     workers: Workers = None,
     as_json: AsJson = False,
 ) -> None:
@@ -91,10 +99,16 @@ def train(
     per object, or RGB annotations, one color per object. Example:
 
     flowseg train images masks --output model.safetensors
+
+    Files whose planes are named Z (OME-TIFF, slices of ImageJ, OME-Zarr), with masks that are volumes, too, train a
+    segmenter of volumes; the first line of output names it. Of other stacks **--ndim 3** or **--axes ZYX** does. The
+    distance between planes, rows and columns is that of the files or of **--spacing**. Example:
+
+    flowseg train volumes labels --ndim 3 --spacing 0.28,0.13,0.13 --output model.safetensors
     """
     if (validation_images is None) != (validation_masks is None):
         raise ValueError("--validation-images and --validation-masks must be given together.")
-    reading = make_reading(axes, channel, z, t, scene)
+    reading = make_reading(axes, channel, z, t, scene, spacing)
     new_network = parse_parameters({"network": network, "filters": parse_filters(filters), "diameter": diameter})
     given = {
         "epochs": epochs,
@@ -118,16 +132,26 @@ def train(
     first = None if start is None else find_model(start, "--from")
     files, validation_files = find_pairs(images, masks), _find_validation(validation_images, validation_masks)
     _check_outputs(output, checkpoint, [first, *(file for pair in files + validation_files for file in pair)])
+    reading = _find_reading(files + validation_files, reading, first, ndim)
+    if first is None or ndim is not None:  # a model to start from has its own, which is no choice
+        new_network["ndim"] = reading.ndim
     segmenter = make_segmenter(first, new_network, parameters, boundary=boundary)
     segmenter.set_params(workers=workers, verbose=0)
     if rule is not None:
         segmenter.set_params(normalize=None if rule == NONE else rule)
-    pairs, validation = _read(files, validation_files, reading, None if first is None else model_channels(first))
-    set_channels(segmenter, first, [file for file, _ in files], pairs[0])
+    pairs, validation = _read(files, validation_files, reading, first)
+    set_channels(segmenter, first, [file for file, _ in files], pairs.images)
     if not as_json:
-        print_lines(f"{len(pairs[0])} images, {_count_objects(pairs)} objects")
+        print_lines(_describe_images(pairs, reading, first, ndim))
     seconds = _run_training(segmenter, pairs, validation, output, checkpoint, by_lines=not as_json)
     _report(segmenter, pairs, output, seconds, as_json=as_json)
+
+
+def _find_reading(files: Pairs, reading: Reading, start: Path | None, ndim: int | None) -> Reading:
+    """Return how the files are read: as the model to start from takes them, or as they are."""
+    if start is None:
+        return find_ndim(files, reading, ndim)
+    return reading.of_ndim(model_ndim(start))
 
 
 def _find_validation(images: str | None, masks: str | None) -> Pairs:
@@ -141,34 +165,49 @@ def _check_outputs(output: Path, checkpoint: Path | None, inputs: list[Path | No
 
 
 def _read(
-    files: Pairs, validation_files: Pairs, reading: Reading, n_channels: int | None
-) -> tuple[ArrayPairs, ArrayPairs | None]:
+    files: Pairs, validation_files: Pairs, reading: Reading, start: Path | None
+) -> tuple[TrainingSet, TrainingSet | None]:
     """Read the images and masks to train on, and those of the validation set if files are given for it."""
-    pairs = read_pairs(files, reading, n_channels)
-    validation = read_pairs(validation_files, reading, count_channels(pairs[0])) if validation_files else None
-    _check_constant_are_empty(
-        [*files, *validation_files], *([*a, *b] for a, b in zip(pairs, validation or ([], []), strict=True))
-    )
-    return pairs, validation
+    is_without = start is not None and model_spacing(start) is None and reading.spacing is None
+    spacings = None if is_without else find_spacings([image for image, _ in files + validation_files], reading)
+    n_channels = None if start is None else model_channels(start)
+    pairs = _read_set(files, reading, n_channels, None if spacings is None else spacings[: len(files)])
+    if not validation_files:
+        return pairs, None
+    n_channels = count_channels(pairs.images, reading.ndim)
+    return pairs, _read_set(validation_files, reading, n_channels, None if spacings is None else spacings[len(files) :])
 
 
-def _check_constant_are_empty(files: Pairs, images: Arrays, masks: Arrays) -> None:
-    """Refuse constant images with objects as `fit` does, by the names of the files."""
+def _read_set(files: Pairs, reading: Reading, n_channels: int | None, spacings: Spacings) -> TrainingSet:
+    """Read images and masks; constant images with objects are refused as `fit` does, by the names of the files."""
+    images, masks = read_pairs(files, reading, n_channels)
     for (image_file, mask_file), image, labels in zip(files, images, masks, strict=True):
-        if (labels > 0).any() and is_constant(np.atleast_3d(image)):
+        if (labels > 0).any() and is_constant(with_channels(image, reading.ndim)):
             raise ValueError(
                 f"{image_file} must not be constant where {mask_file} holds objects: nothing can be learned from it."
             )
+    return TrainingSet(images, masks, spacings)
 
 
-def _count_objects(pairs: ArrayPairs) -> int:
-    return sum(count_objects(masks) for masks in pairs[1])
+def _describe_images(pairs: TrainingSet, reading: Reading, start: Path | None, ndim: int | None) -> str:
+    """Return what is trained on, and why these are volumes, in one line."""
+    n, objects = len(pairs.images), f"{_count_objects(pairs)} objects"
+    if reading.ndim != VOLUME:
+        return f"{n} images, {objects}"
+    named = "planes named Z" if reading.axes is None else f"--axes {reading.axes}"
+    reason = "as for --from" if start else "--ndim 3" if ndim else named
+    spacing = "without spacing" if start and pairs.spacings is None else describe_spacings(pairs.spacings, reading)
+    return f"{n} volume{'s' * (n != 1)} ({reason}), {objects}, {spacing}"
+
+
+def _count_objects(pairs: TrainingSet) -> int:
+    return sum(count_objects(masks) for masks in pairs.masks)
 
 
 def _run_training(
     segmenter: Segmenter,
-    pairs: ArrayPairs,
-    validation: ArrayPairs | None,
+    pairs: TrainingSet,
+    validation: TrainingSet | None,
     output: Path,
     checkpoint: Path | None,
     *,
@@ -179,17 +218,24 @@ def _run_training(
     began = time.monotonic()
     with holding_file(output, "flowseg train", f"--output {output}"):
         with advising(advice), closing(make_progress(by_lines=by_lines)) as progress:
-            segmenter.fit(*pairs, validation=validation, callbacks=[progress], checkpoint=checkpoint)
+            segmenter.fit(
+                pairs.images,
+                pairs.masks,
+                spacing=pairs.spacings,
+                validation=validation,
+                callbacks=[progress],
+                checkpoint=checkpoint,
+            )
         seconds = time.monotonic() - began
         segmenter.set_params(workers=None)  # a property of this machine, not of the model
         save_or_rescue(segmenter.save, output)
     return seconds
 
 
-def _report(segmenter: Segmenter, pairs: ArrayPairs, output: Path, seconds: float, *, as_json: bool) -> None:
+def _report(segmenter: Segmenter, pairs: TrainingSet, output: Path, seconds: float, *, as_json: bool) -> None:
     if as_json:
         start = {
-            "command": "train", "output": str(output), "images": len(pairs[0]), "objects": _count_objects(pairs)
+            "command": "train", "output": str(output), "images": len(pairs.images), "objects": _count_objects(pairs)
         }  # fmt: skip
         print_json(start | _describe_result(segmenter, seconds))
     else:
@@ -199,6 +245,8 @@ def _report(segmenter: Segmenter, pairs: ArrayPairs, output: Path, seconds: floa
 def _describe_result(segmenter: Segmenter, seconds: float) -> dict[str, Any]:
     history = segmenter.history_
     document: dict[str, Any] = {
+        "ndim": segmenter.ndim,
+        "spacing": segmenter.spacing_,
         "diameter": segmenter.diameter_,
         "loss": min(history.get("val_loss", history["loss"])),
         "epochs": len(history["loss"]),

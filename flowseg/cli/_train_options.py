@@ -56,13 +56,23 @@ Boundary = Annotated[
         rich_help_panel=NETWORK,
     ),
 ]
+Ndim = Annotated[
+    int | None,
+    typer.Option(
+        "--ndim",
+        help="Axes of the images: 2 for images, 3 for volumes.  [default: 3 if the files name their planes Z and the "
+        "masks are volumes, or else 2]",
+        rich_help_panel=NETWORK,
+    ),
+]
 Network = Annotated[
     str | None, typer.Option(help="Network: unet or resunet.  [default: unet]", rich_help_panel=NETWORK)
 ]
 Filters = Annotated[
     str | None,
     typer.Option(
-        help="Number of filters per level, finest first.  [default: 16,32,64,128,256]", rich_help_panel=NETWORK
+        help="Number of filters per level, finest first.  [default: 16,32,64,128,256; for volumes 16,32,64]",
+        rich_help_panel=NETWORK,
     ),
 ]
 Diameter = Annotated[
@@ -78,9 +88,12 @@ Epochs = Annotated[
 StepsPerEpoch = Annotated[
     int | None, typer.Option(help="Training steps per epoch.  [default: 50]", rich_help_panel=TRAINING)
 ]
-BatchSize = Annotated[int | None, typer.Option(help="Crops per step.  [default: 8]", rich_help_panel=TRAINING)]
+BatchSize = Annotated[
+    int | None, typer.Option(help="Crops per step.  [default: 8; for volumes 2]", rich_help_panel=TRAINING)
+]
 CropSize = Annotated[
-    int | None, typer.Option(help="Side of the crops in pixels.  [default: 128]", rich_help_panel=TRAINING)
+    int | None,
+    typer.Option(help="Side of the crops in pixels.  [default: 128; for volumes 48]", rich_help_panel=TRAINING),
 ]
 LearningRate = Annotated[
     str,

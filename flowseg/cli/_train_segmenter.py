@@ -86,7 +86,7 @@ def _load_to_train(start: Path, fixed: list[str]) -> Segmenter:
 def set_channels(segmenter: Segmenter, start: Path | None, files: list[Path], images: Arrays) -> None:
     """Take the number of channels from the images, or refuse images that the model to start from cannot take."""
     if start is None:
-        segmenter.set_params(n_channels=count_channels(images))
+        segmenter.set_params(n_channels=count_channels(images, segmenter.ndim))
         return
     for file, image in zip(files, images, strict=True):
-        check_channels(file, image, segmenter)
+        check_channels(file, image, segmenter.ndim, segmenter)

@@ -12,8 +12,9 @@ from flowseg._segmenters.fitting.fit_summary import IOU_NAMES, format_precision,
 from flowseg._system.bars import bar
 from flowseg.cli._batch.input_snapshots import take_snapshot
 from flowseg.cli._shared.find_inputs import find_pairs
+from flowseg.cli._shared.find_ndim import Spacings, find_spacings
 from flowseg.cli._shared.image_reading import make_reading
-from flowseg.cli._shared.models import find_model, model_channels
+from flowseg.cli._shared.models import find_model, model_channels, model_ndim, model_spacing
 from flowseg.cli._shared.options import (
     AsJson,
     Axes,
@@ -24,6 +25,7 @@ from flowseg.cli._shared.options import (
     ModelOutput,
     Plane,
     Scene,
+    Spacing,
     Time,
     Workers,
 )
@@ -46,6 +48,7 @@ def tune(
     t: Time = None,
     scene: Scene = None,
     axes: Axes = None,
+    spacing: Spacing = None,
     workers: Workers = None,
     as_json: AsJson = False,
 ) -> None:
@@ -55,12 +58,14 @@ def tune(
 
     flowseg tune images masks --model nuclei --output tuned.safetensors
     """
-    reading = make_reading(axes, channel, z, t, scene)
+    reading = make_reading(axes, channel, z, t, scene, spacing)
     file, files = find_model(model), find_pairs(images, masks)
     check_model_output(output, [file, *(each for pair in files for each in pair)])
+    reading = reading.of_ndim(model_ndim(file))
     pairs = read_pairs(files, reading, model_channels(file))
+    spacings = None if model_spacing(file) is None else find_spacings([image for image, _ in files], reading)
     segmenter, card = _load(file)
-    before, after = _run_tuning(segmenter, pairs, workers)
+    before, after = _run_tuning(segmenter, pairs, spacings, workers)
     save_or_rescue(partial(segmenter.save, card=card), output)
     _report(pairs, before, after, output, as_json=as_json)
 
@@ -80,21 +85,24 @@ def _load(file: Path) -> tuple[FlowSegmenter, dict[str, Any] | None]:
 
 
 def _run_tuning(
-    segmenter: FlowSegmenter, pairs: tuple[Arrays, Arrays], workers: int | None
+    segmenter: FlowSegmenter, pairs: tuple[Arrays, Arrays], spacings: Spacings, workers: int | None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Choose the thresholds; return them and the average precision before and after."""
     own_workers = segmenter.workers
     segmenter.set_params(workers=workers)
-    before = _evaluate(segmenter, pairs)
-    segmenter.fit_thresholds(*pairs)
-    after = _evaluate(segmenter, pairs)
+    before = _evaluate(segmenter, pairs, spacings)
+    segmenter.fit_thresholds(*pairs, spacing=spacings)
+    after = _evaluate(segmenter, pairs, spacings)
     segmenter.set_params(workers=own_workers)
     return before, after
 
 
-def _evaluate(segmenter: FlowSegmenter, pairs: tuple[Arrays, Arrays]) -> dict[str, Any]:
+def _evaluate(segmenter: FlowSegmenter, pairs: tuple[Arrays, Arrays], spacings: Spacings) -> dict[str, Any]:
     """Return the thresholds in effect, and the average precision with them."""
-    predicted = [segmenter.predict(image) for image in bar(pairs[0], "measuring")]
+    steps = [None] * len(pairs[0]) if spacings is None else spacings
+    predicted = [
+        segmenter.predict(image, spacing=step) for image, step in zip(bar(pairs[0], "measuring"), steps, strict=True)
+    ]
     values = metrics.average_precision(pairs[1], predicted, thresholds=tuple(map(float, IOU_NAMES)))
     return thresholds_of(segmenter) | {"ap": dict(zip(IOU_NAMES, map(float, values), strict=True))}
 

@@ -56,6 +56,12 @@ class Result:
     pixel_size: tuple[float, ...] | None = None
     axes: str | None = None
 
+    @property
+    def spacing(self) -> tuple[float, ...] | None:
+        """The size of a pixel where it is known along every axis."""
+        size = self.pixel_size
+        return size if size is not None and len(size) == self.masks.ndim else None
+
 
 def parse_kinds(text: Sequence[str], choices: Sequence[str], option: str) -> tuple[str, ...]:
     """Return kinds of results from texts such as "roi,geojson", each once, in the order of ``choices``."""
@@ -103,11 +109,9 @@ def _write(path: Path, kind: str, result: Result) -> None:
     elif kind == "geojson":
         io.write_geojson(path, result.masks)
     elif kind in ("csv", "parquet"):
-        io.write_table(path, measure(result.masks, result.image, result.objects, spacing=result.pixel_size))
+        io.write_table(path, measure(result.masks, result.image, result.objects, spacing=result.spacing))
     elif kind == "overlay":
-        from flowseg import plot
-
-        io.write_picture(path, plot.outlines(result.image, result.masks))
+        io.write_picture(path, _draw_overlay(result))
     elif kind == "flows":
         axes = f"C{VOLUME}" if result.masks.ndim == len(VOLUME) else None
         files.write_tiff(path, result.flows, Sizes.of(result.pixel_size).in_plane, axes=axes)
@@ -115,6 +119,15 @@ def _write(path: Path, kind: str, result: Result) -> None:
         from flowseg import plot
 
         io.write_picture(path, plot.flow_colors(result.flows[2:]))
+
+
+def _draw_overlay(result: Result) -> NDArray[np.uint8]:
+    """Return the outlines of objects on their image, of a volume in three planes through its middle."""
+    from flowseg import plot
+
+    if result.masks.ndim == len(VOLUME):
+        return plot.orthogonal_views(result.image, result.masks, spacing=result.spacing)
+    return plot.outlines(result.image, result.masks)
 
 
 def write_labels(

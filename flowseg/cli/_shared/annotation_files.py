@@ -20,6 +20,7 @@ from flowseg._image_files.reading import read_labels
 from flowseg._labels.from_binary import masks_from_binary
 from flowseg._labels.from_rgb import masks_from_rgb
 from flowseg._system.invalid_file import StoredFile
+from flowseg.cli._shared.image_reading import Reading
 from flowseg.io._annotations import read_mat, read_object_files
 from flowseg.io._cellpose import read_cellpose
 from flowseg.io._coco import read_coco
@@ -54,6 +55,8 @@ OF_SEVERAL: dict[str, Callable[..., dict[str, NDArray[np.int32]]]] = {"coco": re
 # Kinds that have named classes, and kinds that have outlines in planes of a stack.
 WITH_CLASSES = ("geojson", "coco", "cvat", "labkit")
 WITH_PLANES = ("roi", "geojson")
+# Kinds whose axes may have no name, or a wrong one.
+WITH_AXES = ("labels",)
 
 
 # Reads masks, given the shape of the image where the file lacks it.
@@ -62,16 +65,17 @@ Reader = Callable[[tuple[int, int] | None], NDArray[Any]]
 
 @dataclass(frozen=True)
 class Selection:
-    """The annotations of a file to take: classes by name, the plane of a stack."""
+    """The annotations of a file to take: classes by name, the plane of a stack; and the axes of label images."""
 
     classes: tuple[str, ...] | None = None
     z: int | None = None
     t: int | None = None
+    axes: str | None = None
 
     def check(self, kind: str) -> None:
         """Raise ValueError if annotations of this kind have no classes or planes to select."""
         for option, value, kinds in (("classes", self.classes, WITH_CLASSES), ("z", self.z, WITH_PLANES),
-                                     ("t", self.t, WITH_PLANES)):  # fmt: skip
+                                     ("t", self.t, WITH_PLANES), ("axes", self.axes, WITH_AXES)):  # fmt: skip
             if value is not None and kind not in kinds:
                 raise ValueError(
                     f"--{option} must be left out for annotations of {kind}; it is for {', '.join(kinds)}."
@@ -204,7 +208,7 @@ def _read(file: Path, kind: str, selection: Selection, shape: tuple[int, int] | 
     if kind == "binary":
         return masks_from_binary(read_foreground(file))
     single: dict[str, Callable[[Path], NDArray[Any]]] = {
-        "labels": io.read_masks,
+        "labels": lambda labels: io.read_masks(labels, axes=Reading(selection.axes).axes_of_labels(labels)),
         "files": read_object_files,
         "mat": read_mat,
     }

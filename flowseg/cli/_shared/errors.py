@@ -26,9 +26,9 @@ OTHER_NAMES = {
 # Parameters of the library that are options.
 PARAMETERS = (
     *OTHER_NAMES, "augment", "axes", "batch_size", "block_size", "cellprob_threshold", "channel", "checkpoint",
-    "crop_size", "diameter", "epochs", "filters", "flow_threshold", "learning_rate", "min_size", "n_iter", "network",
-    "normalize", "patience", "scene", "score_threshold", "steps_per_epoch", "t", "timeout", "validation_fraction",
-    "workers", "z",
+    "crop_size", "diameter", "epochs", "filters", "flow_threshold", "learning_rate", "min_size", "n_iter", "ndim",
+    "network", "normalize", "patience", "scene", "score_threshold", "spacing", "steps_per_epoch", "t", "timeout",
+    "validation_fraction", "workers", "z",
 )  # fmt: skip
 NAMES = "|".join(PARAMETERS)
 # Where a sentence mentions a parameter: "z must be", "choose a plane with z, ...", "z=3".

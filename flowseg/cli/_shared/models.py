@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from flowseg._segmenters.pretrained import pretrained_file, pretrained_names
 from flowseg.cli._shared.errors import option_of
+from flowseg.cli._shared.image_reading import IMAGE, with_channels
 from flowseg.cli._shared.option_values import NONE
 
 if TYPE_CHECKING:
@@ -41,6 +42,21 @@ def model_channels(file: Path) -> int | None:
     return n_channels
 
 
+def model_ndim(file: Path) -> int:
+    """Return the number of axes of a model's images, without channels: 3 of volumes."""
+    from flowseg._segmenters.model_files.reading import read_document
+
+    return int(read_document(file)["parameters"].get("ndim", IMAGE))
+
+
+def model_spacing(file: Path) -> tuple[float, ...] | None:
+    """Return the spacing that a model was trained at; None if it was trained without."""
+    from flowseg._segmenters.model_files.reading import read_document
+
+    spacing = (read_document(file)["learned"].get("lattice") or {}).get("spacing")
+    return None if spacing is None else tuple(spacing)
+
+
 def load_model(file: Path, parameters: Sequence[tuple[str, Any]]) -> Segmenter:
     """Load a model, with the parameters that are given; the word "none" stands for None."""
     from flowseg._segmenters.loading import load_segmenter
@@ -60,9 +76,9 @@ def set_parameter(segmenter: Segmenter, name: str, value: Any) -> None:
     segmenter.set_params(**{name: value})
 
 
-def check_channels(file: Path, image: NDArray[Any], segmenter: Segmenter) -> None:
-    """Refuse an image of other channels than the model's."""
-    n_channels = 1 if image.ndim == 2 else image.shape[2]
+def check_channels(file: Path, image: NDArray[Any], ndim: int, segmenter: Segmenter) -> None:
+    """Refuse an image, or a volume, of other channels than the model's; ``ndim`` are its axes without channels."""
+    n_channels = with_channels(image, ndim).shape[-1]
     if n_channels != segmenter.n_channels:
         raise ValueError(
             f"{file} must have as many channels as the model was trained on, {segmenter.n_channels}; got "

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal, TypeVar
 
+from flowseg import _checks
 from flowseg._intensities import LIMITS, PERCENTILES, as_rule
 
 # The word that switches a threshold off.
@@ -51,6 +53,23 @@ def parse_channel(text: str | None) -> int | tuple[int, ...] | None:
     if min(numbers) < 0:
         raise ValueError(f"--channel must be a number from 0, or several such as 0,2; got {text!r}.")
     return numbers[0] if len(numbers) == 1 else numbers
+
+
+def parse_spacing(text: str | None) -> tuple[float, ...] | None:
+    """Return the distance between pixels along each axis from text such as 0.28,0.13,0.13."""
+    if text is None:
+        return None
+    low, high = _checks.PIXEL_SIZES
+    try:
+        numbers = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        numbers = ()
+    if len(numbers) not in (2, 3) or not all(math.isfinite(n) and low <= n <= high for n in numbers):
+        raise ValueError(
+            "--spacing must be one number of micrometers per axis, planes first, with commas between, such as "
+            f"0.28,0.13,0.13, each from {low:g} to {high:g}; got {text!r}."
+        )
+    return numbers
 
 
 def parse_filters(text: str | None) -> tuple[int, ...] | None:

@@ -117,6 +117,14 @@ Axes = Annotated[
         rich_help_panel=READ,
     ),
 ]
+Spacing = Annotated[
+    str | None,
+    typer.Option(
+        help="Distance between planes, rows and columns in micrometers, such as 0.28,0.13,0.13.  [default: as the "
+        "files hold it]",
+        rich_help_panel=READ,
+    ),
+]
 NORMALIZE_HELP = (
     "Intensities that become 0 and 1: 'percentiles:1,99', 'limits:0,4095' (for several channels one pair after the "
     "other), or 'none' for values as they are."

@@ -1,4 +1,4 @@
-"""Pairs of images and masks, read and checked against each other, to train and to tune on."""
+"""Pairs of images and masks, or of volumes, read and checked against each other, to train and to tune on."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from flowseg import io
 from flowseg._system.bars import bar
-from flowseg.cli._shared.image_reading import Reading
+from flowseg.cli._shared.image_reading import IMAGE, Reading, with_channels
 from flowseg.cli._shared.swapped_inputs import check_not_swapped
 
 Arrays = list[NDArray[Any]]
@@ -25,21 +25,30 @@ def read_pairs(
     """
     check_not_swapped(*pairs[0], reading)
     keep = n_channels is not None and n_channels > 1
-    read = [(reading.read(a, keep_color=keep), io.read_masks(b)) for a, b in bar(pairs, "reading")]
-    if n_channels is None and any(image.ndim == 3 for image, _ in read):
+    ndim = reading.ndim
+    read = [(reading.read(a, keep_color=keep), read_masks_of(b, reading)) for a, b in bar(pairs, "reading")]
+    if n_channels is None and any(image.ndim > ndim for image, _ in read):
         read = [
-            (reading.read(a, keep_color=True) if image.ndim == 2 else image, labels)
+            (reading.read(a, keep_color=True) if image.ndim == ndim else image, labels)
             for (a, _), (image, labels) in zip(pairs, read, strict=True)
         ]
+    axes = "rows and columns" if ndim == IMAGE else "planes, rows and columns"
     for (a, b), (image, labels) in zip(pairs, read, strict=True):
-        if image.shape[:2] != labels.shape:
-            raise ValueError(f"{b} must have the rows and columns of {a}, {image.shape[:2]}; got {labels.shape}.")
+        if image.shape[:ndim] != labels.shape:
+            raise ValueError(f"{b} must have the {axes} of {a}, {image.shape[:ndim]}; got {labels.shape}.")
     return [image for image, _ in read], [labels for _, labels in read]
 
 
-def count_channels(images: Arrays) -> int:
+def read_masks_of(file: Path, reading: Reading) -> NDArray[Any]:
+    """Read the masks of an image or of a volume, whose planes --axes names, too."""
+    if reading.ndim == IMAGE:
+        return io.read_masks(file)
+    return io.read_masks(file, axes=reading.axes_of_labels(file), ndim=reading.ndim)
+
+
+def count_channels(images: Arrays, ndim: int) -> int:
     """Return the number of channels, which must be the same for all images."""
-    channels = {1 if image.ndim == 2 else image.shape[2] for image in images}
+    channels = {with_channels(image, ndim).shape[-1] for image in images}
     if len(channels) > 1:
         raise ValueError(f"all images must have the same number of channels; got {sorted(channels)}.")
-    return channels.pop()
+    return int(channels.pop())

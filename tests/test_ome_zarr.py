@@ -150,7 +150,7 @@ def test_a_url_of_fsspec():
     write_ome_zarr("memory://flowseg/a.ome.zarr", array)
     image = find_image("memory://flowseg/a.ome.zarr")
     source = image.as_source()
-    assert image.pixel_size() == (1.0, 1.0)
+    assert (image.size_of("Y"), image.size_of("X")) == (1.0, 1.0)
     assert np.array_equal(source.read(source.everything()), array)
     with pytest.raises(io.InvalidFileError, match="^memory://flowseg/b.zarr must be an OME-Zarr image or"):
         find_image("memory://flowseg/b.zarr")

@@ -106,22 +106,23 @@ def _all_axes(path: Path, number: int) -> dict[str, int]:
     return {}
 
 
-def scene_pixel_size(path: Path, scene: int | str | None) -> tuple[float, float] | None:
-    """Return height and width of a pixel in micrometers, or None if the file does not hold them."""
+def scene_pixel_sizes(path: Path, scene: int | str | None, letters: str) -> list[float | None]:
+    """Return the size of a pixel along each axis in micrometers; None where the file does not hold it."""
     image, _ = _open(path, scene)
     with _parsing(path):
         size = image.physical_pixel_sizes
-        height, width = float(size.Y or 0), float(size.X or 0)
-    known = height and width and (path.suffix.lower() != ".nd2" or _is_calibrated(path))
-    return (height, width) if known else None
+        found = [float(getattr(size, letter) or 0) or None for letter in letters]
+    if path.suffix.lower() != ".nd2":
+        return found
+    return [one if _is_calibrated(path, letter) else None for one, letter in zip(found, letters, strict=True)]
 
 
-def _is_calibrated(path: Path) -> bool:
-    """Return whether a Nikon file holds its pixel size: without one its reader reports 1 micrometer."""
+def _is_calibrated(path: Path, letter: str) -> bool:
+    """Return whether a Nikon file holds the size of its pixels: without one its reader reports 1 micrometer."""
     nd2 = need("nd2", "bioio")
     with _parsing(path), nd2.ND2File(path) as file:
         channels = getattr(file.metadata, "channels", None) or []
-        return all(all(channel.volume.axesCalibrated[:2]) for channel in channels)
+        return all(channel.volume.axesCalibrated["XYZ".index(letter)] for channel in channels)
 
 
 def _open(path: Path, scene: int | str | None) -> tuple[Any, int]:

@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowseg import _checks
+from flowseg._image_files.advice import advise_on_image, advise_on_volume
 from flowseg._image_files.labels import as_label_image
 from flowseg._image_files.opening import open_image
-from flowseg._image_files.selection import ALL, AXES, Part, Selection, choose_part
+from flowseg._image_files.selection import ALL, Part, Selection, choose_part
 from flowseg._image_files.source import Source
 from flowseg._labels.from_rgb import masks_from_rgb
 from flowseg._system import memory
@@ -22,8 +23,10 @@ from flowseg._system.invalid_file import InvalidFileError
 
 StrPath = str | os.PathLike[str]
 
-# tifffile's name of an axis that the file does not name.
-UNNAMED = "Q"
+# tifffile's names of an axis that the file does not name; of the first also an axis of length 1 is kept.
+UNNAMED, PAGES = "Q", "I"
+# Axes of label images and label volumes.
+NDIMS = (2, 3)
 
 
 def read_image(
@@ -99,13 +102,21 @@ def read_image(
     file = Path(path)
     with open_image(file, scene) as source:
         part = choose_one_image(source, Selection(axes, channel, z, t))
-        array = part.read()
-        array = array.transpose([part.axes.index(name) for name in ("Y", "X", "C", "S") if name in part.axes])
-        if "S" not in part.axes or channel is not None or not np.issubdtype(array.dtype, np.integer):
-            return array
-        if source.has_opacity and np.all(array[..., -1] == np.iinfo(array.dtype).max):
-            array = _without_last(array)
-        return array if keep_color else _as_gray(array)
+        return read_pixels(part, as_stored=channel is not None, keep_color=keep_color)
+
+
+def read_pixels(part: Part, *, as_stored: bool, keep_color: bool) -> NDArray[Any]:
+    """Read an image or a volume, channels last.
+
+    Unless channels are wanted as they are stored, an opacity of full strength is left out, and equal colors become one.
+    """
+    array = part.read()
+    array = array.transpose([part.axes.index(name) for name in "ZYXCS" if name in part.axes])
+    if as_stored or "S" not in part.axes or not np.issubdtype(array.dtype, np.integer):
+        return array
+    if part.source.has_opacity and np.all(array[..., -1] == np.iinfo(array.dtype).max):
+        array = _without_last(array)
+    return array if keep_color else _as_gray(array)
 
 
 def read_masks(
@@ -116,8 +127,9 @@ def read_masks(
     z: int | None = None,
     t: int | None = None,
     scene: int | str | None = None,
+    ndim: int | None = None,
 ) -> NDArray[Any]:
-    """Read a label image, or an annotation with one color per object.
+    """Read a label image, a label volume, or an annotation with one color per object.
 
     Parameters
     ----------
@@ -126,6 +138,9 @@ def read_masks(
         (see `masks_from_rgb`), an image with a palette as a label image of the palette's indices.
     axes, channel, z, t, scene : optional
         Names of the axes and the part to read, as for `read_image`.
+    ndim : {2, 3}, optional
+        Number of axes that the masks must have: 2 of an image, 3 of a volume; by default either. A stack is read as a
+        volume if its axis is Z, or has no name in the file: times are refused.
 
     Returns
     -------
@@ -137,8 +152,13 @@ def read_masks(
     ------
     InvalidFileError
         If the file cannot be read or holds no label image.
-    ValueError
-        If the file holds several images and `scene` is not given, or lacks the selected part.
+    TypeError, ValueError
+        If the file holds several images and `scene` is not given, or lacks the selected part; or if `ndim` is another
+        number.
+
+    See Also
+    --------
+    read_volume : the image of a volume.
 
     Notes
     -----
@@ -159,7 +179,9 @@ def read_masks(
         raise InvalidFileError(
             f"{file} must not be a JPEG file: JPEG changes labels and colors. Save masks as TIFF or PNG."
         )
-    array, names = read_labels(file, Selection(axes, channel, z, t, scene))
+    if ndim is not None and ndim not in NDIMS:
+        raise ValueError(f"ndim must be 2, 3 or None (either); got {ndim!r}.")
+    array, names = read_labels(file, Selection(axes, channel, z, t, scene), ndim)
     with memory.naming(file):
         if not names.endswith("S"):
             return as_label_image(array, str(path))
@@ -192,16 +214,20 @@ def choose_one_image(source: Source, selection: Selection) -> Part:
     part = choose_part(source, selection)
     if sorted(part.axes.replace("S", "C")) not in (["X", "Y"], ["C", "X", "Y"]):
         raise InvalidFileError(
-            f"{source.path} must be one image; it has axes {part.axes} of shape {part.shape}. {_advice(part.axes)}"
+            f"{source.path} must be one image; it has axes {part.axes} of shape {part.shape}. "
+            f"{advise_on_image(part.axes)}"
         )
     return part
 
 
-def read_labels(path: Path, selection: Selection = ALL) -> tuple[NDArray[Any], str]:
+def read_labels(path: Path, selection: Selection = ALL, ndim: int | None = None) -> tuple[NDArray[Any], str]:
     """Return labels as they are in the file, and the names of their axes; S, the last, if they are colors."""
     with open_image(path, selection.scene, labels=True) as source:
-        part = choose_part(source, selection, keep=UNNAMED)
+        keep, keep_first = ("", "") if ndim == 2 else ("Z" if ndim == 3 else "", UNNAMED)
+        part = choose_part(source, selection, keep=keep, keep_first=keep_first)
         names = part.axes if selection.axes else _planes_or_colors(source, part.axes)
+        if ndim is not None:
+            _check_labels(part, names, ndim)
         if "C" in names:
             raise InvalidFileError(
                 f"{path} must be labels of one channel; it has axes {names} of shape {part.shape}. Choose with "
@@ -222,17 +248,21 @@ def read_labels(path: Path, selection: Selection = ALL) -> tuple[NDArray[Any], s
     return array, names[: array.ndim]
 
 
-def _advice(names: str) -> str:
-    """Return advice on axes that are too many for an image."""
-    choices = {"Z": "a plane with z", "T": "a time with t", "C": "a channel with channel"}
-    chosen = [choice for name, choice in choices.items() if name in names and (name != "C" or "S" in names)]
-    unnamed = ", ".join(sorted({name for name in names if name not in AXES}))
-    advice = f"Choose {', '.join(chosen)}. " if chosen else ""
-    if unnamed:
-        advice += (
-            f"Name {unnamed} with axes, one letter per axis: T time, Z planes, C channels, Y rows, X columns, S color."
-        )
-    return advice.rstrip()
+def _check_labels(part: Part, names: str, ndim: int) -> None:
+    """Refuse labels that are not of an image, or not of a volume."""
+    stacked = [(name, n) for name, n in zip(names, part.shape, strict=True) if name not in "YXCS"]
+    while len(stacked) > 1 and stacked[0][1] == 1:
+        del stacked[0]
+    found = "".join(name for name, _ in stacked)
+    if ndim == 2 and found:
+        expected, advice = "a label image (rows, columns)", advise_on_image(found)
+    elif ndim == 3 and found not in ("Z", UNNAMED, PAGES):
+        expected, advice = "a label volume (planes, rows, columns)", advise_on_volume(found)
+    else:
+        return
+    raise InvalidFileError(
+        f"{part.source.path} must be {expected}; it has axes {names} of shape {part.shape}. {advice}"
+    )
 
 
 def _planes_or_colors(source: Source, names: str) -> str:

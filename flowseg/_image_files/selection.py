@@ -104,10 +104,11 @@ def _from_end(window: slice, n: int) -> slice:
     return slice(n - window.stop, n - window.start)
 
 
-def choose_part(source: Source, selection: Selection, *, keep: str = "") -> Part:
+def choose_part(source: Source, selection: Selection, *, keep: str = "", keep_first: str = "") -> Part:
     """Return the part of an image that is selected; its scene is chosen already.
 
-    Axes of length 1 are left out, except rows and columns, and the first axis if its name is the one to ``keep``.
+    Axes of length 1 are left out, except rows, columns and the axes to ``keep``, and the first axis if its name is the
+    one in ``keep_first``.
     """
     names = name_axes(source, selection.axes)
     if names.count("Y") != 1 or names.count("X") != 1:
@@ -116,7 +117,7 @@ def choose_part(source: Source, selection: Selection, *, keep: str = "") -> Part
             "axes, one letter per axis, such as CYX."
         )
     index: list[int | list[int] | slice] = [
-        0 if n == 1 and name not in "YX" + keep * (i == 0) else EVERYTHING
+        0 if n == 1 and name not in "YX" + keep + keep_first * (i == 0) else EVERYTHING
         for i, (n, name) in enumerate(zip(source.shape, names, strict=True))
     ]
     for letters, option, value in (

@@ -74,10 +74,11 @@ class Planes:
             range(length)[i] if isinstance(i, slice) else [i] if isinstance(i, int) else i
             for length, i in zip(self.leading, index[:n], strict=True)
         ]
-        parts = [self._read_page(place, index[n:]) for place in product(*numbers)]
-        kept = [len(found) for found, i in zip(numbers, index[:n], strict=True) if not isinstance(i, int)]
-        array = parts[0] if len(parts) == 1 else np.stack(parts)
-        return array.reshape(*kept, *parts[0].shape).astype(self.dtype, copy=False)
+        places = list(product(*numbers))
+        array = np.empty((len(places), *picked_shape(self.shape[n:], index[n:])), self.dtype)
+        for page, place in zip(array, places, strict=True):  # one page at a time beside the result
+            page[...] = self._read_page(place, index[n:])
+        return array.reshape(shape)
 
     def _read_page(self, place: tuple[int, ...], index: Index) -> NDArray[Any]:
         plane = int(np.ravel_multi_index(place, self.leading)) if place else 0
@@ -90,7 +91,7 @@ class Planes:
                 index = tuple(EVERYTHING if name in "YX" else i for name, i in zip(self._seen_axes, index, strict=True))
         if self.transform is not None:
             page = self.transform(page)
-        return np.array(pick(page, index))
+        return np.asarray(pick(page, index))
 
     @property
     def _seen_axes(self) -> str:

@@ -198,9 +198,12 @@ def check_target(path: Path, name: str = "") -> None:
         raise PermissionError(f"{name} must be writable; it is not.")
 
 
-def write_tiff(path: Path, array: NDArray[Any], pixel_size: tuple[float, float] | None = None) -> None:
+def write_tiff(
+    path: Path, array: NDArray[Any], pixel_size: tuple[float, float] | None = None, *, axes: str | None = None
+) -> None:
     """Write an array as a zlib-compressed TIFF, atomically; ``pixel_size``: height, width in micrometers."""
-    axes = "Q" * (array.ndim - 2) + "YX"  # given explicitly: an array of shape (n, rows, 1) could be an image, too
+    if axes is None:  # given explicitly: an array of shape (n, rows, 1) could be an image, too
+        axes = "Q" * (array.ndim - 2) + "YX"
     options: dict[str, Any] = {"compression": "zlib", "photometric": "minisblack", "metadata": {"axes": axes}}
     if pixel_size is not None:  # pixels per centimeter, across and down: the unit that TIFF has
         options |= {"resolution": (1e4 / pixel_size[1], 1e4 / pixel_size[0]), "resolutionunit": "CENTIMETER"}

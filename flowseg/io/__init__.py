@@ -1,8 +1,9 @@
 """Find and pair files, read images, masks and annotations, write masks, objects, tables and pictures."""
 
 from flowseg._image_files.find_and_pair import find_files, pair_files
-from flowseg._image_files.pixel_size import read_pixel_size
+from flowseg._image_files.pixel_size import read_pixel_size, read_spacing
 from flowseg._image_files.reading import read_image, read_masks
+from flowseg._image_files.volumes import read_volume
 from flowseg._system.invalid_file import InvalidFileError
 from flowseg.io._annotations import read_mat, read_object_files
 from flowseg.io._cellpose import read_cellpose
@@ -29,6 +30,8 @@ __all__ = [
     "read_object_files",
     "read_pixel_size",
     "read_roi",
+    "read_spacing",
+    "read_volume",
     "write_coco",
     "write_geojson",
     "write_masks",

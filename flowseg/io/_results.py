@@ -15,6 +15,8 @@ from flowseg import io
 from flowseg._labels.measure import measure
 from flowseg._system import files
 from flowseg._system.optional import need
+from flowseg.io._label_stacks import VOLUME, Sizes, write_stack
+from flowseg.io._write import as_smallest
 
 # Kind of result -> ending of its file's name, after the image's name.
 ENDINGS = {
@@ -41,13 +43,18 @@ PNG_LABELS = np.iinfo(np.uint16).max
 
 @dataclass(frozen=True)
 class Result:
-    """A label image with its image, objects and flows, as far as the files to write need them."""
+    """A label image with its image, objects and flows, as far as the files to write need them.
+
+    The size of a pixel is height and width in micrometers, for a volume after the distance of planes where it is known.
+    The axes are those of a stack: ZYX of planes, TYX of times.
+    """
 
     masks: NDArray[Any]
     image: Any = None
     objects: Any = None
     flows: Any = None
-    pixel_size: tuple[float, float] | None = None
+    pixel_size: tuple[float, ...] | None = None
+    axes: str | None = None
 
 
 def parse_kinds(text: Sequence[str], choices: Sequence[str], option: str) -> tuple[str, ...]:
@@ -88,7 +95,7 @@ def write_results(folder: Path, name: str, kinds: Sequence[str], result: Result)
 
 def _write(path: Path, kind: str, result: Result) -> None:
     if kind == "tif":
-        write_labels(path, result.masks, result.pixel_size)
+        write_labels(path, result.masks, result.pixel_size, result.axes)
     elif kind == "png":
         _write_png(path, result.masks)
     elif kind == "roi":
@@ -102,19 +109,31 @@ def _write(path: Path, kind: str, result: Result) -> None:
 
         io.write_picture(path, plot.outlines(result.image, result.masks))
     elif kind == "flows":
-        files.write_tiff(path, result.flows, result.pixel_size)
+        axes = f"C{VOLUME}" if result.masks.ndim == len(VOLUME) else None
+        files.write_tiff(path, result.flows, Sizes.of(result.pixel_size).in_plane, axes=axes)
     elif kind == "flow_picture":
         from flowseg import plot
 
         io.write_picture(path, plot.flow_colors(result.flows[2:]))
 
 
-def write_labels(path: Path, masks: NDArray[Any], pixel_size: tuple[float, float] | None = None) -> None:
-    """Write a label image, as int32 if it has pixels to ignore, which are negative."""
-    if masks.min() < 0 and masks.max() <= np.iinfo(np.int32).max:
-        files.write_tiff(path, masks.astype(np.int32), pixel_size)
+def write_labels(
+    path: Path, masks: NDArray[Any], size: tuple[float, ...] | None = None, axes: str | None = None
+) -> None:
+    """Write a label image, a volume or a film, as int32 if it has pixels to ignore, which are negative.
+
+    ``size`` is height and width of a pixel in micrometers, or for a volume the distance of planes before these. A stack
+    whose ``axes`` are not given is one of planes if that distance is, and else one of which the axis has no name.
+    """
+    sizes = Sizes.of(size)
+    is_sparse = masks.min() < 0 and masks.max() <= np.iinfo(np.int32).max
+    array = masks.astype(np.int32) if is_sparse else as_smallest(masks)
+    if axes is None and sizes.z is not None:
+        axes = VOLUME
+    if array.ndim == 2 or axes is None:
+        files.write_tiff(path, array, sizes.in_plane)
     else:
-        io.write_masks(path, masks, pixel_size=pixel_size)
+        write_stack(path, array, axes, sizes)
 
 
 def _write_png(path: Path, masks: NDArray[Any]) -> None:

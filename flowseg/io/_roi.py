@@ -151,8 +151,8 @@ def write_roi(path: StrPath, masks: ArrayLike) -> None:
     ----------
     path : path
         File to write, ending in ``.zip``; an existing one is replaced atomically.
-    masks : array_like of int, shape (rows, columns)
-        Label image. Regions are named by their labels.
+    masks : array_like of int, shape (rows, columns) or (planes, rows, columns)
+        Label image or label volume. Regions are named by their labels.
 
     Raises
     ------
@@ -164,6 +164,9 @@ def write_roi(path: StrPath, masks: ArrayLike) -> None:
     Outlines follow the edges of pixels: the masks can be read back exactly. An object with a hole, or
     with pixels that touch at corners only, becomes a composite region.
 
+    ImageJ has no regions in 3-D: an object of a volume becomes one region in each of its planes, which lies there and
+    is named by label and plane, as in ``0012-z0003`` (the first plane is 1, as ImageJ counts).
+
     Examples
     --------
     >>> from flowseg import io, synthetic
@@ -173,8 +176,21 @@ def write_roi(path: StrPath, masks: ArrayLike) -> None:
     roifile = need("roifile", "formats")
     if Path(path).suffix.lower() != ".zip":
         raise ValueError(f"path must end in .zip; got {path}.")
-    regions = [_as_roi(roifile, label, corner, mask) for label, corner, mask in objects_of(masks)]
+    array = _checks.as_masks(masks)
+    if array.ndim == 2:
+        regions = [_as_roi(roifile, label, corner, mask) for label, corner, mask in objects_of(array)]
+    else:
+        regions = [
+            _in_plane(_as_roi(roifile, *found), z) for z, plane in enumerate(array) for found in objects_of(plane)
+        ]
     files.write_atomically(Path(path), lambda beside: roifile.roiwrite(os.fspath(beside), regions, mode="w"))
+
+
+def _in_plane(roi: Any, z: int) -> Any:
+    """Return a region that lies in a plane, by the place and by the name."""
+    roi.z_position = z + 1
+    roi.name = f"{roi.name}-z{z + 1:04d}"
+    return roi
 
 
 def _as_roi(roifile: Any, label: int, corner: tuple[int, int], mask: NDArray[np.bool_]) -> Any:

@@ -78,12 +78,10 @@ class OmeZarrImage:
         data = self.multiscale.datasets[self.level]
         return data.scale[axis], self.multiscale.units[axis], data.translation[axis]
 
-    def pixel_size(self) -> tuple[float, float] | None:
-        """Return height and width of a pixel in micrometers; None if the metadata hold no unit of length."""
-        (height, unit, _), (width, other, _) = self.scale_of("Y"), self.scale_of("X")
-        if unit not in MICROMETERS or other not in MICROMETERS:
-            return None
-        return height * MICROMETERS[unit], width * MICROMETERS[other]
+    def size_of(self, letter: str) -> float | None:
+        """Return the length of a pixel along an axis in micrometers; None if the metadata hold no unit of length."""
+        length, unit, _ = self.scale_of(letter)
+        return None if unit not in MICROMETERS else length * MICROMETERS[unit]
 
     def as_source(self, options: StorageOptions | None = None) -> Source:
         """Return the image as the readers of files see it."""

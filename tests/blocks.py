@@ -4,6 +4,7 @@ from functools import partial
 
 import numpy as np
 
+from flowseg._nets.lattice import Lattice
 from flowseg.blockwise._objects.block_graph import MARGIN, graph_of_block
 from flowseg.blockwise._objects.boundary_graph import (
     boundary_graph_of_block,
@@ -25,6 +26,11 @@ def grid_of(shape, size):
     return BlockGrid(missing + tuple(shape), missing + sizes)
 
 
+def pixel_of(ndim):
+    """Shape of pixels whose spacing is not known."""
+    return Lattice(None, (0,) * ndim).pixel(None)
+
+
 class FlowBlocks:
     """Objects of flows and cellprob, block by block, in an order of one's choice."""
 
@@ -42,7 +48,8 @@ class FlowBlocks:
             graphs[index], self.fragments[index] = graph_of_block(
                 self.read_flows_at(place), window, self.grid, block, threshold
             )
-        self.objects = merge_blocks([graphs[index] for index in range(self.grid.n)], self.grid, min_size)
+        in_order = (graphs[index] for index in range(self.grid.n))
+        self.objects = merge_blocks(in_order, self.grid, min_size, self.fragments.__getitem__)
         self.windows = ObjectWindows(self.objects, self.grid, self.fragments.__getitem__)
 
     def read_flows_at(self, place):
@@ -76,7 +83,7 @@ class FlowBlocks:
         """Final label of each object, and the table."""
         at_border = self.objects.touches_border(self.grid.shape)
         errors = self.errors(np.ones(self.objects.n, bool) if every_error else ~at_border)
-        return final_numbers(self.objects, errors, at_border, decoding)
+        return final_numbers(self.objects, errors, at_border, decoding, pixel_of(self.ndim))
 
     def filled(self, labels):
         """Label image with holes filled."""
@@ -86,16 +93,16 @@ class FlowBlocks:
         return self.assemble(lambda k: fill_block(self.objects, self.windows, k, labels, holed, self.ndim))
 
 
-def decode_boundary(outputs, size, distance, *, min_size=15, rng=None):
-    """Label image of outputs of three classes, block by block."""
+def decode_boundary(outputs, size, distances, *, min_size=15, rng=None):
+    """Label image of outputs of three classes, block by block; distances are those along each axis of the image."""
     shape = outputs.shape[:-1]
     grid = grid_of(shape, size)
     outputs = outputs.reshape(*grid.shape, 3)
     order = np.arange(grid.n) if rng is None else rng.permutation(grid.n)
     found = {k: boundary_graph_of_block(outputs[grid[k].slices], grid, grid[k]) for k in order}
-    interiors = merge_interiors([found[k][0] for k in range(grid.n)], grid)
+    interiors = merge_interiors((found[k][0] for k in range(grid.n)), grid, lambda k: found[k][1])
     windows = ObjectWindows(interiors, grid, lambda k: found[k][1])
-    expand = partial(expand_in_block, windows, distance=distance)
+    expand = partial(expand_in_block, windows, distances=(*distances[:1] * (3 - len(shape)), *distances))
     labels = final_labels(interiors.n, [count_pixels(expand(k)) for k in order], min_size)
     whole = np.zeros(grid.shape, np.int32)
     for k in order:

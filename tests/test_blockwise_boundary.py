@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from flowseg._segmenters.codecs.boundary_codec import BACKGROUND, BOUNDARY, INTERIOR, BoundaryCodec, expansion_distance
+from flowseg._segmenters.codecs.boundary_codec import BACKGROUND, BOUNDARY, INTERIOR, BoundaryCodec, expansion_distances
 from flowseg._segmenters.codecs.codec import Outputs
 from flowseg._segmenters.learned_decoding.find_objects import Decoding
 from flowseg.blockwise._objects.boundary_graph import BoundaryGraph, boundary_graph_of_block, merge_interiors
@@ -19,10 +19,12 @@ def classes(labels):
     return np.eye(3, dtype=np.float32)[np.asarray(labels)]
 
 
-def check(outputs, sizes, *, factor=1.0, min_size=15, rng=None):
-    whole = BoundaryCodec(min_size).decode(Outputs(outputs, factor), Decoding())
+def check(outputs, sizes, *, factor=1.0, min_size=15, rng=None, pixel=None):
+    whole = Outputs(outputs, factor, None, pixel)
+    distances = expansion_distances(whole.factors)
+    whole = BoundaryCodec(min_size, outputs.ndim - 1).decode(whole, Decoding())
     for size in sizes:
-        found = decode_boundary(outputs, size, expansion_distance(factor), min_size=min_size, rng=rng)
+        found = decode_boundary(outputs, size, distances, min_size=min_size, rng=rng)
         assert found.dtype == whole.dtype
         assert np.array_equal(found, whole), f"blocks of {size}"
     return whole
@@ -109,7 +111,7 @@ def test_components_of_volumes():
     grid = grid_of(interior.shape, (7, 16, 20))
     outputs = classes(np.where(interior, INTERIOR, BACKGROUND))
     found = [boundary_graph_of_block(outputs[grid[k].slices], grid, grid[k]) for k in range(grid.n)]
-    merged = merge_interiors([graph for graph, _ in found], grid)
+    merged = merge_interiors((graph for graph, _ in found), grid, lambda k: found[k][1])
     assert merged.n == n > 5
     for k, (_, fragments) in enumerate(found):
         assert np.array_equal(merged.of_block(k)[fragments], expected[grid[k].slices])
@@ -118,9 +120,9 @@ def test_components_of_volumes():
 def test_graphs_and_components_as_arrays():
     outputs = random_outputs((60, 70), 1, 0)
     grid = grid_of((60, 70), 32)
-    graphs = [boundary_graph_of_block(outputs[np.newaxis][grid[k].slices], grid, grid[k])[0] for k in range(grid.n)]
-    arrays = [graph.as_arrays() for graph in graphs]
-    assert {array.dtype.name for graph in arrays for array in graph.values()} == {"int32", "int64"}
-    again = merge_interiors([BoundaryGraph(**graph) for graph in arrays], grid)
-    merged = merge_interiors(graphs, grid)
+    found = [boundary_graph_of_block(outputs[np.newaxis][grid[k].slices], grid, grid[k]) for k in range(grid.n)]
+    arrays = [graph.as_arrays() for graph, _ in found]
+    assert {array.dtype.name for graph in arrays for array in graph.values()} == {"int64"}
+    again = merge_interiors([BoundaryGraph(**graph) for graph in arrays], grid, lambda k: found[k][1])
+    merged = merge_interiors([graph for graph, _ in found], grid, lambda k: found[k][1])
     assert all(np.array_equal(a, b) for a, b in zip(merged.as_arrays().values(), again.as_arrays().values()))

@@ -16,7 +16,7 @@ import zarr
 from zarr_files import change_metadata, write_ome_zarr
 
 from flowseg import blockwise
-from flowseg.blockwise import _segment
+from flowseg.blockwise import _preparation, _segment
 from flowseg.blockwise._runs import job as jobs
 from flowseg.blockwise._runs.job import work_folder_of
 from flowseg.blockwise._runs.runners import dask_client
@@ -367,7 +367,7 @@ def test_no_space_left_at_the_start(model, path, output, tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "model")
 
     with monkeypatch.context() as patch:
-        patch.setattr(_segment, "write_spec", full)
+        patch.setattr(_preparation, "write_spec", full)
         with pytest.raises(OSError, match="No space left"):
             blockwise.segment(model, path, output, block_size=64, workers=1)
     assert not output.exists()

@@ -18,7 +18,8 @@ from zarr_files import numbers, write_ome_zarr  # noqa: E402
 
 from flowseg.blockwise._stores import create_labels as creation  # noqa: E402
 from flowseg.blockwise._stores.create_labels import choose_chunk  # noqa: E402
-from flowseg.blockwise._stores.labels import level_shapes, open_labels  # noqa: E402
+from flowseg.blockwise._stores.labels import open_labels  # noqa: E402
+from flowseg.blockwise._stores.levels import choose_steps, level_factors, level_shapes  # noqa: E402
 from flowseg.blockwise._stores.open_source import open_source  # noqa: E402
 from flowseg.blockwise._stores.source import PixelSize  # noqa: E402
 
@@ -44,9 +45,9 @@ def fill(store, labels):
         for window in windows(shape):
             opened = open_labels(json.loads(json.dumps(store.spec())))
             if level:
-                opened.fill_block(level, *window)
+                opened.fill_block(level, window)
             else:
-                opened.write_block(0, *window, labels[window])
+                opened.write_block(0, window, labels[window])
     return store.finish(int(labels.max()))
 
 
@@ -83,7 +84,8 @@ STORES = tuple(N_LEVELS)
 @pytest.mark.parametrize("name", STORES)
 def test_labels_are_written(written, labels, name):
     group = label_group(written[name])
-    for level, shape in enumerate(level_shapes(SHAPE, N_LEVELS[name])):
+    steps = choose_steps(SHAPE, (1, 1)) if name == "new" else ((2, 2),) * (N_LEVELS[name] - 1)
+    for level, shape in enumerate(level_shapes(SHAPE, steps)):
         array = zarr.open_array(group / str(level), mode="r")
         assert (array.shape, array.dtype, array.chunks) == (shape, np.int32, (min(512, shape[0]), min(512, shape[1])))
         assert np.array_equal(array[...], labels[:: 2**level, :: 2**level])
@@ -193,7 +195,7 @@ def test_metadata_that_were_gathered_in_the_root_are_renewed(tmp_path):
 def test_nothing_looks_finished_before_it_is(tmp_path):
     yaozarrs = pytest.importorskip("yaozarrs")
     store = create_labels(tmp_path / "a.zarr", open_source(numbers((100, 90))), 64)
-    store.write_block(0, slice(0, 64), slice(0, 64), numbers((64, 64), np.int32))
+    store.write_block(0, (slice(0, 64), slice(0, 64)), numbers((64, 64), np.int32))
     assert not store.is_finished()
     for inside in ("", "labels", "labels/objects"):
         with pytest.raises(Exception, match=r"(?s)."):
@@ -208,23 +210,23 @@ def test_nothing_looks_finished_before_it_is(tmp_path):
 def test_writing_a_block_again_gives_the_same_files(tmp_path):
     store = create_labels(tmp_path / "a.zarr", open_source(numbers((100, 90))), 64)
     window, block = (slice(64, 100), slice(0, 64)), numbers((36, 64), np.int32)
-    store.write_block(0, *window, block)
+    store.write_block(0, window, block)
     before = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
-    store.write_block(0, *window, block)
+    store.write_block(0, window, block)
     assert before == {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
-    assert np.array_equal(store.read(0, *window), block)
+    assert np.array_equal(store.read(0, window), block)
 
 
 def test_damaged_chunks_are_noticed(tmp_path):
     """One changed byte, too: chunks have a checksum."""
     store = create_labels(tmp_path / "a.zarr", open_source(numbers((64, 64))), 64)
-    store.write_block(0, slice(0, 64), slice(0, 64), numbers((64, 64), np.int32))
+    store.write_block(0, (slice(0, 64), slice(0, 64)), numbers((64, 64), np.int32))
     chunk = tmp_path / "a.zarr/labels/objects/0/c/0/0"
     data = bytearray(chunk.read_bytes())
     data[len(data) // 2] ^= 16
     chunk.write_bytes(data)
     with pytest.raises(io.InvalidFileError, match="must be readable zarr"):
-        store.read(0, slice(0, 64), slice(0, 64))
+        store.read(0, (slice(0, 64), slice(0, 64)))
 
 
 @pytest.mark.parametrize(
@@ -240,19 +242,19 @@ def test_damaged_chunks_are_noticed(tmp_path):
 def test_blocks_that_are_refused(tmp_path, rows, shape, dtype, message):
     store = create_labels(tmp_path / "a.zarr", open_source(numbers((100, 90))), 64)
     with pytest.raises(ValueError, match=message):
-        store.write_block(0, rows, slice(0, 64), numbers(shape, dtype))
+        store.write_block(0, (rows, slice(0, 64)), numbers(shape, dtype))
     for value in (-1, 2**31):
         with pytest.raises(ValueError, match="from 0 to 2147483647"):
-            store.write_block(0, slice(0, 64), slice(0, 64), np.full((64, 64), value))
+            store.write_block(0, (slice(0, 64), slice(0, 64)), np.full((64, 64), value))
 
 
 def test_a_store_that_vanishes_is_not_made_again(tmp_path):
     store = create_labels(tmp_path / "a.zarr", open_source(numbers((100, 90))), 64)
-    store.write_block(0, slice(0, 64), slice(0, 64), numbers((64, 64), np.int32))
+    store.write_block(0, (slice(0, 64), slice(0, 64)), numbers((64, 64), np.int32))
     shutil.rmtree(tmp_path / "a.zarr")
     for act in (
-        lambda: store.write_block(0, slice(0, 64), slice(0, 64), numbers((64, 64), np.int32)),
-        lambda: store.read(0, slice(0, 64), slice(0, 64)),
+        lambda: store.write_block(0, (slice(0, 64), slice(0, 64)), numbers((64, 64), np.int32)),
+        lambda: store.read(0, (slice(0, 64), slice(0, 64))),
         store.finish,
         lambda: open_labels(store.spec()).array(),
     ):
@@ -272,7 +274,7 @@ def test_no_space_left_names_the_store(tmp_path):
     store = create_labels(tmp_path / "a.zarr", open_source(numbers((100, 90))), 64)
     store._arrays[0] = FullDisk()
     with pytest.raises(OSError, match=r"No space left on device: '.*a\.zarr.labels.objects.0'"):
-        store.write_block(0, slice(0, 64), slice(0, 64), numbers((64, 64), np.int32))
+        store.write_block(0, (slice(0, 64), slice(0, 64)), numbers((64, 64), np.int32))
 
 
 def test_a_write_that_is_cut_off_leaves_the_old_chunk(tmp_path):
@@ -280,19 +282,19 @@ def test_a_write_that_is_cut_off_leaves_the_old_chunk(tmp_path):
     pytest.importorskip("resource")
     store = create_labels(tmp_path / "a.zarr", open_source(numbers((256, 256))), 256)
     old = np.ones((256, 256), np.int32)
-    store.write_block(0, slice(0, 256), slice(0, 256), old)
+    store.write_block(0, (slice(0, 256), slice(0, 256)), old)
     code = (
         "import json, resource, signal, sys; import numpy as np\n"
         "from flowseg.blockwise._stores.labels import open_labels\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); store = open_labels(json.loads(sys.argv[1])); store.array()\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000)); window = slice(0, 256)\n"
-        "store.write_block(0, window, window, np.random.default_rng(0).integers(1, 2**30, (256, 256)))"
+        "store.write_block(0, (window, window), np.random.default_rng(0).integers(1, 2**30, (256, 256)))"
     )
     done = subprocess.run([sys.executable, "-c", code, json.dumps(store.spec())], capture_output=True, text=True)
     assert done.returncode == 1
     assert "File too large: '" in done.stderr
     assert "a.zarr" in done.stderr.splitlines()[-1]
-    assert np.array_equal(store.read(0, slice(0, 256), slice(0, 256)), old)
+    assert np.array_equal(store.read(0, (slice(0, 256), slice(0, 256))), old)
 
 
 def test_places_that_are_refused(tmp_path):
@@ -357,7 +359,7 @@ def test_labels_behind_a_url():
     labels = numbers((100, 90), np.int32)
     store = create_labels("memory://flowseg/labels.ome.zarr", open_source(labels), 64)
     for window in windows((100, 90), 64):
-        store.write_block(0, *window, labels[window])
+        store.write_block(0, window, labels[window])
     assert np.array_equal(store.finish()[...], labels)
     assert np.array_equal(open_source("memory://flowseg/labels.ome.zarr")[0:100, 0:90][..., 0], labels)
     with pytest.raises(FileExistsError, match="memory://flowseg/labels.ome.zarr must not exist yet"):
@@ -369,12 +371,16 @@ def test_labels_behind_a_url():
     [(2048, 1024), (1024, 1024), (64, 64), (100, 100), (257, 257), (1000, 1000), (1500, 750), (2053, 2053)],
 )
 def test_chunks_divide_blocks(block_size, chunk):
-    assert choose_chunk(block_size) == chunk
+    assert choose_chunk(block_size, (5000, 4000)) == choose_chunk(block_size, (9, 20)) == chunk
     assert block_size % chunk == 0
 
 
+def shapes_of(shape, lengths=None):
+    return level_shapes(shape, choose_steps(shape, lengths or (1,) * len(shape)))
+
+
 def test_levels():
-    assert level_shapes((20000, 20000)) == [
+    assert shapes_of((20000, 20000)) == [
         (20000, 20000),
         (10000, 10000),
         (5000, 5000),
@@ -382,6 +388,6 @@ def test_levels():
         (1250, 1250),
         (625, 625),
     ]
-    assert level_shapes((1023, 100_000)) == [(1023, 100_000)]
-    assert level_shapes((3, 5), 4) == [(3, 5), (2, 3), (1, 2), (1, 1)]
-    assert level_shapes((1025, 1025)) == [(1025, 1025), (513, 513)]
+    assert shapes_of((1023, 100_000)) == [(1023, 100_000)]
+    assert level_shapes((3, 5), ((2, 2),) * 3) == [(3, 5), (2, 3), (1, 2), (1, 1)]
+    assert shapes_of((1025, 1025), (1, 5)) == [(1025, 1025), (513, 513)]

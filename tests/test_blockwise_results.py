@@ -134,7 +134,7 @@ def test_images_without_objects_overlap_nowhere():
 def test_positions_are_summed_in_any_order(cells):
     labels = in_blocks(cells[1], 37)
     parts = [positions_in(cells[1][r, c], (r.start, c.start)) for r, c in labels.blocks()]
-    one, other = join_positions(parts), join_positions(parts[::-1])
+    one, other = join_positions(parts, 2), join_positions(parts[::-1], 2)
     assert all(np.array_equal(a, b) for a, b in zip(one.as_arrays().values(), other.as_arrays().values(), strict=True))
     whole = flowseg.measure(cells[1])
     table = make_objects_table({"score": np.zeros(one.n)}, one, cells[1].shape, None)
@@ -173,8 +173,8 @@ def test_thumbnails_of_levels_and_of_pixels(tmp_path):
     source = open_source(image)
     store = describe_labels_store(tmp_path / "a.ome.zarr", source, 64)
     create_labels(store)
-    store.write_block(0, slice(0, 60), slice(0, 64), labels[:, :64])
-    store.write_block(0, slice(0, 60), slice(64, 90), labels[:, 64:])
+    store.write_block(0, (slice(0, 60), slice(0, 64)), labels[:, :64])
+    store.write_block(0, (slice(0, 60), slice(64, 90)), labels[:, 64:])
     store.finish(5)
     picture, reduced = make_thumbnail(source, tmp_path / "a.ome.zarr", longest=30)
     assert picture.shape == reduced.shape == (15, 23)

@@ -96,7 +96,7 @@ def test_a_pyramid_is_read_at_full_resolution(tmp_path):
         file.write(GRAY[::2, ::2], subfiletype=1, **options)
         file.write(GRAY[::4, ::4], subfiletype=1, **options)
     source = open_source(tmp_path / "a.ome.tif")
-    assert source.pixel_size == PixelSize((0.5, 0.25))
+    assert source.pixel_size == PixelSize.of((0.5, 0.25))
     check_windows(source, GRAY)
 
 
@@ -154,7 +154,7 @@ def test_windows_of_ome_zarr(tmp_path, version):
     array = numbers((1, 2, 1, 300, 410))
     write_ome_zarr(tmp_path / "a.zarr", array, "tczyx", version=version, scale=[1, 1, 2, 0.5, 0.25])
     source = open_source(tmp_path / "a.zarr")
-    assert source.pixel_size == PixelSize((0.5, 0.25))
+    assert source.pixel_size == PixelSize.of((0.5, 0.25))
     assert (source.group, source.version, source.chunks) == (str(tmp_path / "a.zarr"), version, (64, 64))
     check_windows(source, array[0, :, 0].transpose(1, 2, 0))
     opened = zarr.open_array(tmp_path / "a.zarr/0", mode="r")
@@ -196,7 +196,7 @@ def test_dask_arrays():
 def test_memory_maps(tmp_path, order):
     np.save(tmp_path / "a.npy", np.asarray(COLOR, order=order))
     mapped = np.load(tmp_path / "a.npy", mmap_mode="r")
-    source = open_source(mapped, pixel_size=PixelSize((0.5, 0.25)))
+    source = open_source(mapped, pixel_size=PixelSize.of((0.5, 0.25)))
     assert source.spec()["path"] == str(tmp_path / "a.npy")
     check_windows(source, COLOR)
     part = open_source(mapped[10:200])
@@ -209,7 +209,7 @@ def test_memory_maps(tmp_path, order):
 
 
 def test_a_copy_of_an_image_in_memory(tmp_path):
-    source = open_source(GRAY, pixel_size=PixelSize((0.5, 0.25)))
+    source = open_source(GRAY, pixel_size=PixelSize.of((0.5, 0.25)))
     copy = store_copy(source, tmp_path / "image.npy")
     assert copy.pixel_size == source.pixel_size
     assert copy.spec() is not None

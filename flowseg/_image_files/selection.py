@@ -85,8 +85,8 @@ class Part:
         memory.check_image(self.source.path, self.shape, math.prod(self.shape) * self.source.dtype.itemsize)
         return orient(self.source.read(self.index), self.axes, self.source.orientation)
 
-    def read_window(self, rows: slice, columns: slice) -> NDArray[Any]:
-        """Read the pixels of rows and columns as viewers show them; slices need start and stop."""
+    def read_window(self, rows: slice, columns: slice, planes: slice = EVERYTHING) -> NDArray[Any]:
+        """Read the pixels of rows and columns as viewers show them, of some planes; slices need start and stop."""
         orientation = self.source.orientation
         stored = {
             "Y": _from_end(rows, self.n_rows) if orientation in MIRRORED_ROWS else rows,
@@ -94,6 +94,7 @@ class Part:
         }
         if orientation in TRANSPOSED:
             stored = {"Y": stored["X"], "X": stored["Y"]}
+        stored["Z"] = planes
         left = iter(self.axes)
         index = tuple(entry if isinstance(entry, int) else stored.get(next(left), entry) for entry in self.index)
         return orient(self.source.read(index), self.axes, orientation)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -11,31 +12,57 @@ from numpy.typing import NDArray
 
 Slices = tuple[slice, ...]
 
+# Pixels of a block where no size is given, and its longest side: its arrays take some 300 MB.
+BLOCK_PIXELS, LARGEST_SIDE = 2048 * 2048, 2048
+# Sides that are chosen are multiples of this, so that a block is made of chunks of its labels.
+SIDE_STEP = 32
+Triple = tuple[int, int, int]
+
+
+def as_three(numbers: Sequence[int]) -> Triple:
+    """Return three numbers as a tuple of this length."""
+    first, second, third = numbers
+    return first, second, third
+
+
+def with_planes(numbers: Sequence[int]) -> Triple:
+    """Return a number along each axis of an image as one along three axes: an image has one plane."""
+    return as_three([*[1] * (3 - len(numbers)), *numbers])
+
+
+def choose_block_size(shape: Sequence[int]) -> int:
+    """Return the side of blocks of an image or a volume; those of flat volumes are wider."""
+    sides = range(LARGEST_SIDE, SIDE_STEP, -SIDE_STEP)
+    return next((side for side in sides if math.prod(min(side, n) for n in shape) <= BLOCK_PIXELS), SIDE_STEP)
+
 
 @dataclass(frozen=True)
 class Block:
     """A box of an image of three axes; an image of two has one plane."""
 
     index: int
-    start: tuple[int, int, int]
-    stop: tuple[int, int, int]
+    start: Triple
+    stop: Triple
 
     @property
-    def shape(self) -> tuple[int, int, int]:
+    def shape(self) -> Triple:
         """Size along each axis, in pixels."""
-        first, second, third = (b - a for a, b in zip(self.start, self.stop, strict=True))
-        return first, second, third
+        return as_three([b - a for a, b in zip(self.start, self.stop, strict=True)])
 
     @property
     def slices(self) -> Slices:
         """Place in the image."""
         return tuple(slice(a, b) for a, b in zip(self.start, self.stop, strict=True))
 
-    def window(self, margin: int, shape: tuple[int, int, int]) -> Block:
-        """Return the box with a margin of this many pixels on all sides, as far as the image goes."""
-        low = tuple(max(a - margin, 0) for a in self.start)
-        high = tuple(min(b + margin, n) for b, n in zip(self.stop, shape, strict=True))
-        return Block(self.index, (low[0], low[1], low[2]), (high[0], high[1], high[2]))
+    def window(self, margin: int | Triple, shape: Triple) -> Block:
+        """Return the box with a margin of this many pixels on all sides, as far as the image goes.
+
+        A margin may be one number or one along each axis.
+        """
+        margins = (margin,) * 3 if isinstance(margin, int) else margin
+        low = [max(a - around, 0) for a, around in zip(self.start, margins, strict=True)]
+        high = [min(b + around, n) for b, around, n in zip(self.stop, margins, shape, strict=True)]
+        return Block(self.index, as_three(low), as_three(high))
 
     def inside(self, window: Block) -> Slices:
         """Return the place of this box in a window around it."""
@@ -47,14 +74,13 @@ class Block:
 class BlockGrid:
     """The blocks that an image is cut into, numbered in raster order."""
 
-    shape: tuple[int, int, int]  # of the image
-    size: tuple[int, int, int]  # of a block; those at the end are smaller
+    shape: Triple  # of the image
+    size: Triple  # of a block; those at the end are smaller
 
     @property
-    def counts(self) -> tuple[int, int, int]:
+    def counts(self) -> Triple:
         """Number of blocks along each axis."""
-        first, second, third = (-(-n // size) for n, size in zip(self.shape, self.size, strict=True))
-        return first, second, third
+        return as_three([-(-n // size) for n, size in zip(self.shape, self.size, strict=True)])
 
     @property
     def n(self) -> int:
@@ -65,7 +91,7 @@ class BlockGrid:
         at = np.unravel_index(index, self.counts)
         start = [int(k) * size for k, size in zip(at, self.size, strict=True)]
         stop = [min(a + size, n) for a, size, n in zip(start, self.size, self.shape, strict=True)]
-        return Block(index, (start[0], start[1], start[2]), (stop[0], stop[1], stop[2]))
+        return Block(index, as_three(start), as_three(stop))
 
     def touched(self, box: Block) -> Iterator[Block]:
         """Yield the blocks that a box of the image has pixels of."""

@@ -22,9 +22,6 @@ from flowseg.blockwise._regions import Block, BlockGrid
 # Pixels around a block that its graph depends on: a path comes 4 pixels far and reads one more (kernels/basins.pxi).
 MARGIN = 5
 
-# Pixels at a block's edges whose fragments the blocks beside it ask for: where a path that leaves them may end.
-RIM = 4
-
 # Code of a successor that is the pixel itself, as in kernels/basins.pxi.
 NO_SHIFT = 9**3 // 2
 
@@ -49,9 +46,6 @@ class BlockGraph:
     # The same for contact at corners and edges only.
     corner_first: NDArray[np.int32]
     corner_second: NDArray[np.int64]
-    # Pixels of the rim that belong to fragments: what other blocks ask for.
-    rim_pixels: NDArray[np.int64]  # raster indices in the image, increasing
-    rim_fragments: NDArray[np.int32]
 
     def as_arrays(self) -> dict[str, NDArray[np.generic]]:
         """Return the fields by name, for a file."""
@@ -98,7 +92,6 @@ def graph_of_block(
     borders = sum_borders(near_flows, around.image, n + around.pixels.size)
     face_first, face_second, sums = _select_faces(borders, n, around)
     corner_first, corner_second = _corners(around, n)
-    rim_pixels, rim_fragments = _rim(fragments, block, grid)
     graph = BlockGraph(
         basins=basins,
         exits=exits[basins],
@@ -114,8 +107,6 @@ def graph_of_block(
         convergence=sums[:, 2],
         corner_first=corner_first,
         corner_second=corner_second,
-        rim_pixels=rim_pixels,
-        rim_fragments=rim_fragments,
     )
     return graph, fragments
 
@@ -204,16 +195,3 @@ def _corners(around: _Surroundings, n: int) -> tuple[NDArray[np.int32], NDArray[
 
 def _shifted(offset: int) -> slice:
     return slice(max(offset, 0), min(offset, 0) or None)
-
-
-def _rim(fragments: NDArray[np.int32], block: Block, grid: BlockGrid) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """Return the pixels of fragments in the rim, and these fragments."""
-    rim = fragments > 0
-    inner = tuple(
-        slice(RIM if a > 0 else 0, n - RIM if b < end else n)
-        for n, a, b, end in zip(block.shape, block.start, block.stop, grid.shape, strict=True)
-    )
-    if all(part.stop > part.start for part in inner):
-        rim[inner] = False
-    at = np.nonzero(rim)
-    return _global_index(at, block, grid), fragments[at]

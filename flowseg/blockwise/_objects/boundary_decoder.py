@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from flowseg._labels.diameters import diameters_of_sizes
+from flowseg._nets.lattice import PixelShape
 from flowseg._segmenters.learned_decoding.object_table import Table
 from flowseg.blockwise._objects.boundary_graph import (
     BoundaryGraph,
@@ -18,8 +20,8 @@ from flowseg.blockwise._objects.boundary_graph import (
     final_labels,
     merge_interiors,
 )
-from flowseg.blockwise._objects.decoder import LargeArrays, ReadFlows, ReadFragments, ReadOutputs, Record
-from flowseg.blockwise._objects.windows import ObjectWindows
+from flowseg.blockwise._objects.decoder import LargeArrays, ReadFlows, ReadOutputs, Record
+from flowseg.blockwise._objects.windows import ObjectWindows, ReadFragments
 from flowseg.blockwise._regions import BlockGrid
 
 
@@ -31,25 +33,29 @@ class BoundaryDecoder:
     ----------
     grid : BlockGrid
         The blocks.
-    distance : float
-        Pixels that components are expanded by.
+    distances : tuple of float
+        Pixels that components are expanded by along each axis of the grid.
+    pixel : PixelShape
+        Shape of the pixels.
     min_size : int
         Objects of fewer pixels are dropped.
     """
 
     grid: BlockGrid
-    distance: float
+    distances: tuple[float, ...]
+    pixel: PixelShape
     min_size: int
 
     def find_fragments(self, index: int, read: ReadOutputs) -> tuple[Record, LargeArrays]:
         """Return the graph of a block, and its label image of fragments."""
         block = self.grid[index]
-        graph, fragments = boundary_graph_of_block(read(block)[np.newaxis], self.grid, block)
+        outputs = read(block)
+        graph, fragments = boundary_graph_of_block(outputs.reshape(*block.shape, outputs.shape[-1]), self.grid, block)
         return graph.as_arrays(), {"fragments": fragments}
 
-    def merge(self, records: Sequence[Record]) -> Record:
+    def merge(self, records: Iterable[Record], fragments: ReadFragments) -> Record:
         """Return the components of the interior."""
-        return merge_interiors([BoundaryGraph(**record) for record in records], self.grid).as_arrays()
+        return merge_interiors((BoundaryGraph(**record) for record in records), self.grid, fragments).as_arrays()
 
     @property
     def needs_check(self) -> bool:
@@ -73,7 +79,7 @@ class BoundaryDecoder:
         table: Table = {
             "label": np.arange(1, kept.size + 1),
             "area": kept,
-            "diameter": 2.0 * np.sqrt(kept / np.pi),
+            "diameter": diameters_of_sizes(kept, self.pixel.ratios),
         }
         return {"labels": labels}, table
 
@@ -83,4 +89,4 @@ class BoundaryDecoder:
 
     def _expand(self, merged: Record, index: int, fragments: ReadFragments) -> NDArray[np.int32]:
         windows = ObjectWindows(InteriorComponents(**merged), self.grid, fragments)
-        return expand_in_block(windows, index, self.distance)
+        return expand_in_block(windows, index, self.distances)

@@ -6,7 +6,7 @@ components of the image. These are expanded in every block, from a window around
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -16,8 +16,8 @@ from flowseg import _diffusion
 from flowseg._labels.components import renumber
 from flowseg._labels.expansion import expand_objects, reach_of
 from flowseg._segmenters.codecs.boundary_codec import find_interiors, number_large_objects
-from flowseg.blockwise._objects.windows import ObjectWindows
-from flowseg.blockwise._regions import Block, BlockGrid
+from flowseg.blockwise._objects.windows import ObjectWindows, ReadFragments
+from flowseg.blockwise._regions import Block, BlockGrid, as_three
 
 
 @dataclass(frozen=True)
@@ -25,22 +25,10 @@ class BoundaryGraph:
     """Fragments 1..n of one block. Entry k of an array is that of fragment k + 1."""
 
     firsts: NDArray[np.int64]  # (n,): raster index in the image of the first pixel
-    # Fragments, 0: none, of the first and last pixels along each axis; empty where the image ends there.
-    low_0: NDArray[np.int32]
-    high_0: NDArray[np.int32]
-    low_1: NDArray[np.int32]
-    high_1: NDArray[np.int32]
-    low_2: NDArray[np.int32]
-    high_2: NDArray[np.int32]
 
     def as_arrays(self) -> dict[str, NDArray[np.generic]]:
         """Return the fields by name, for a file."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
-
-    def face(self, side: str, axis: int) -> NDArray[np.int32]:
-        """Return the fragments of the ``"low"`` or ``"high"`` face across an axis."""
-        face: NDArray[np.int32] = getattr(self, f"{side}_{axis}")
-        return face
 
 
 @dataclass(frozen=True)
@@ -77,21 +65,19 @@ def boundary_graph_of_block(
     n = int(fragments.max(initial=0))
     first = renumber(fragments, np.arange(n + 1, dtype=np.int32), n).first
     at = np.stack(np.unravel_index(first, block.shape)) + np.array(block.start)[:, np.newaxis]
-    faces = {}
-    for axis in range(3):
-        none = np.zeros(0, dtype=np.int32)
-        faces[f"low_{axis}"] = fragments.take(0, axis).ravel() if block.start[axis] > 0 else none
-        faces[f"high_{axis}"] = fragments.take(-1, axis).ravel() if block.stop[axis] < grid.shape[axis] else none
-    return BoundaryGraph(grid.flat_index(at.astype(np.int64)), **faces), fragments
+    return BoundaryGraph(grid.flat_index(at.astype(np.int64))), fragments
 
 
-def merge_interiors(graphs: Sequence[BoundaryGraph], grid: BlockGrid) -> InteriorComponents:
+def merge_interiors(
+    graphs: Iterable[BoundaryGraph], grid: BlockGrid, read_fragments: ReadFragments
+) -> InteriorComponents:
     """Return the components that the fragments of all blocks make up."""
-    offsets = np.concatenate([[0], np.cumsum([graph.firsts.size for graph in graphs])]).astype(np.int64)
+    starts = [graph.firsts for graph in graphs]
+    offsets = np.concatenate([[0], np.cumsum([firsts.size for firsts in starts])]).astype(np.int64)
     parent = np.arange(offsets[-1] + 1, dtype=np.int32)
-    pairs = [np.zeros((2, 0), dtype=np.int32), *_contacts(graphs, grid, offsets)]
+    pairs = [np.zeros((2, 0), dtype=np.int32), *_contacts(grid, offsets, read_fragments)]
     _diffusion.unite_pairs(np.ascontiguousarray(np.concatenate(pairs, axis=1)), parent)
-    firsts = np.concatenate([[-1], *(graph.firsts for graph in graphs)]).astype(np.int64)
+    firsts = np.concatenate([[-1], *starts]).astype(np.int64)
     roots, component = np.unique(parent, return_inverse=True)
     least = firsts[roots]
     np.minimum.at(least, component, firsts)
@@ -102,26 +88,28 @@ def merge_interiors(graphs: Sequence[BoundaryGraph], grid: BlockGrid) -> Interio
 
 
 def _contacts(
-    graphs: Sequence[BoundaryGraph], grid: BlockGrid, offsets: NDArray[np.int64]
+    grid: BlockGrid, offsets: NDArray[np.int64], read_fragments: ReadFragments
 ) -> Iterator[NDArray[np.int32]]:
     """Yield pairs of fragments that touch across a face between two blocks."""
     blocks = np.arange(grid.n).reshape(grid.counts)
     for axis in range(3):
         befores, afters = np.moveaxis(blocks, axis, 0)[:-1], np.moveaxis(blocks, axis, 0)[1:]
         for before, after in zip(befores.ravel().tolist(), afters.ravel().tolist(), strict=True):
-            pair = np.stack([graphs[before].face("high", axis), graphs[after].face("low", axis)]).astype(np.int64)
+            faces = read_fragments(before).take(-1, axis).ravel(), read_fragments(after).take(0, axis).ravel()
+            pair = np.stack(faces).astype(np.int64)
             pair = np.unique(pair[:, (pair > 0).all(axis=0)], axis=1)
             yield (pair + offsets[[before, after], np.newaxis]).astype(np.int32)
 
 
-def expand_in_block(windows: ObjectWindows, index: int, distance: float) -> NDArray[np.int32]:
+def expand_in_block(windows: ObjectWindows, index: int, distances: Sequence[float]) -> NDArray[np.int32]:
     """Return the label image of a block, with the numbers of the components of the image, expanded.
 
-    ``windows`` reads the label image of `InteriorComponents`. The window that is read has a margin of ``distance``.
+    ``windows`` reads the label image of `InteriorComponents`. The window that is read has a margin of the distance
+    along each of the three axes.
     """
     block = windows.grid[index]
-    window = block.window(reach_of(distance), windows.grid.shape)
-    return np.ascontiguousarray(expand_objects(windows.read(window), distance)[block.inside(window)])
+    window = block.window(as_three([reach_of(distance) for distance in distances]), windows.grid.shape)
+    return np.ascontiguousarray(expand_objects(windows.read(window), distances)[block.inside(window)])
 
 
 def count_pixels(labels: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flowseg._segmenters.learned_decoding.object_table import Table
+from flowseg.blockwise._objects.windows import ReadFragments
 from flowseg.blockwise._regions import Block, BlockGrid
 
 # The arrays of a record, by name; each has the dtype that it was written with.
@@ -17,14 +18,11 @@ Record = dict[str, NDArray[Any]]
 # Large arrays of a block, by name.
 LargeArrays = dict[str, NDArray[Any]]
 
-# Returns the outputs in a box of the image, shape (rows, columns, n_outputs).
+# Returns the outputs in a box of the image, shape (rows, columns, n_outputs), of volumes with planes first.
 ReadOutputs = Callable[[Block], NDArray[np.float32]]
 
 # Returns the flows in a box of the image, float32, shape (ndim, *box.shape).
 ReadFlows = Callable[[Block], NDArray[np.float32]]
-
-# Returns the label image of the fragments of a block, given its index.
-ReadFragments = Callable[[int], NDArray[np.int32]]
 
 
 class BlockDecoder(Protocol):
@@ -41,8 +39,8 @@ class BlockDecoder(Protocol):
     def find_fragments(self, index: int, read: ReadOutputs) -> tuple[Record, LargeArrays]:
         """Return what lies in a block, and its large arrays: "fragments", a label image, and perhaps "flows"."""
 
-    def merge(self, records: Sequence[Record]) -> Record:
-        """Return the objects of the image from the fragments of all blocks."""
+    def merge(self, records: Iterable[Record], fragments: ReadFragments) -> Record:
+        """Return the objects of the image from what lies in all blocks, in their order."""
 
     @property
     def needs_check(self) -> bool:

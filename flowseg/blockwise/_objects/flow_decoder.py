@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from flowseg._nets.lattice import PixelShape
 from flowseg._segmenters.learned_decoding.find_objects import Decoding
 from flowseg._segmenters.learned_decoding.object_table import Table
 from flowseg.blockwise._objects.block_graph import MARGIN, BlockGraph, graph_of_block
 from flowseg.blockwise._objects.checks import errors_of_block, final_numbers
-from flowseg.blockwise._objects.decoder import LargeArrays, ReadFlows, ReadFragments, ReadOutputs, Record
+from flowseg.blockwise._objects.decoder import LargeArrays, ReadFlows, ReadOutputs, Record
 from flowseg.blockwise._objects.merge import Objects, merge_blocks
-from flowseg.blockwise._objects.windows import ObjectWindows
+from flowseg.blockwise._objects.windows import ObjectWindows, ReadFragments
 from flowseg.blockwise._regions import BlockGrid
 from flowseg.blockwise._stages.tile_outputs import as_planes
-
-# Components of flows in the outputs of a network for images.
-N_FLOWS = 2
 
 
 @dataclass(frozen=True)
@@ -32,6 +30,8 @@ class FlowDecoder:
         The blocks.
     decoding : Decoding
         Thresholds and scores.
+    pixel : PixelShape
+        Shape of the pixels.
     keep_flows : bool
         Whether to keep the flows of a block for the check, where it takes long to read them again: they are scaled.
     describes_all : bool
@@ -40,6 +40,7 @@ class FlowDecoder:
 
     grid: BlockGrid
     decoding: Decoding
+    pixel: PixelShape
     keep_flows: bool = False
     describes_all: bool = False
 
@@ -47,7 +48,7 @@ class FlowDecoder:
         """Return the graph of a block, its label image of fragments, and perhaps its flows."""
         block = self.grid[index]
         window = block.window(MARGIN, self.grid.shape)
-        flows, cellprob = as_planes(read(window), N_FLOWS)
+        flows, cellprob = as_planes(read(window))
         threshold = self.decoding.thresholds.cellprob_threshold
         graph, fragments = graph_of_block(flows, cellprob, self.grid, block, threshold)
         large: LargeArrays = {"fragments": fragments}
@@ -55,10 +56,10 @@ class FlowDecoder:
             large["flows"] = flows[(slice(None), *block.inside(window))]
         return graph.as_arrays(), large
 
-    def merge(self, records: Sequence[Record]) -> Record:
+    def merge(self, records: Iterable[Record], fragments: ReadFragments) -> Record:
         """Return the objects before the flow check."""
-        graphs = [BlockGraph(**record) for record in records]
-        return merge_blocks(graphs, self.grid, self.decoding.thresholds.min_size).as_arrays()
+        graphs = (BlockGraph(**record) for record in records)
+        return merge_blocks(graphs, self.grid, self.decoding.thresholds.min_size, fragments).as_arrays()
 
     @property
     def needs_check(self) -> bool:
@@ -85,7 +86,9 @@ class FlowDecoder:
         errors = np.full(objects.n, np.nan)
         for checked in checks:
             errors[checked["numbers"] - 1] = checked["errors"]
-        labels, table = final_numbers(objects, errors, objects.touches_border(self.grid.shape), self.decoding)
+        labels, table = final_numbers(
+            objects, errors, objects.touches_border(self.grid.shape), self.decoding, self.pixel
+        )
         return {"labels": labels}, table
 
     def label(self, merged: Record, numbers: Record, index: int, fragments: ReadFragments) -> NDArray[np.int32]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
-from typing import Any
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,15 @@ from numpy.typing import NDArray
 from flowseg import _diffusion
 from flowseg._flows.joining import Borders, join_borders
 from flowseg.blockwise._objects.block_graph import BlockGraph
-from flowseg.blockwise._regions import BlockGrid
+from flowseg.blockwise._objects.windows import ReadFragments
+from flowseg.blockwise._regions import BlockGrid, Triple
+
+# A key is the number of a block, and in its lower bits that of a fragment in it.
+KEY_BITS = 32
+KEY_MASK = (1 << KEY_BITS) - 1
+
+# Label images of fragments, memory maps, that are held at a time. Source: chosen; each is an open file.
+MAX_HELD = 64
 
 
 @dataclass(frozen=True)
@@ -40,7 +48,7 @@ class Objects:
         part = self.of_fragment[self.offsets[index] + 1 : self.offsets[index + 1] + 1]
         return np.concatenate([np.zeros(1, dtype=np.int32), part])
 
-    def touches_border(self, shape: tuple[int, int, int]) -> NDArray[np.bool_]:
+    def touches_border(self, shape: Triple) -> NDArray[np.bool_]:
         """Return which objects reach the border of an image, along axes of more than one pixel."""
         at_border = (self.boxes[:, :3] == 0) | (self.boxes[:, 3:] == np.array(shape))
         return np.asarray((at_border & (np.array(shape) > 1)).any(axis=1))
@@ -69,76 +77,100 @@ class _Contacts:
     convergence: NDArray[np.int64]
 
 
-def merge_blocks(graphs: Sequence[BlockGraph], grid: BlockGrid, min_size: int) -> Objects:
-    """Return the objects of at least ``min_size`` pixels, before the flow check."""
-    fragments, contacts = _collect(graphs, grid)
+def merge_blocks(
+    graphs: Iterable[BlockGraph], grid: BlockGrid, min_size: int, read_fragments: ReadFragments
+) -> Objects:
+    """Return the objects of at least ``min_size`` pixels, before the flow check.
+
+    Graphs are taken one by one, in the order of blocks. Of a pixel that is named in place of its fragment, the fragment
+    is looked up in its block.
+    """
+    fragments, contacts = _collect(graphs, grid, read_fragments)
     joined = _join(fragments, contacts)
     component = _unite(contacts.pairs[:, joined[contacts.pairs[0]] == joined[contacts.pairs[1]]], joined.size)
     owner = _keep_largest(component, joined, fragments, contacts)
     return _number(owner, fragments, min_size)
 
 
-def _collect(graphs: Sequence[BlockGraph], grid: BlockGrid) -> tuple[_Fragments, _Contacts]:
-    offsets = np.concatenate([[0], np.cumsum([graph.sizes.size for graph in graphs])]).astype(np.int64)
-    n = int(offsets[-1])
-    columns = {name: np.zeros(n + 1, dtype=np.int64) for name in ("squares", "sizes", "logits", "firsts")}
-    boxes = np.zeros((n + 1, 6), dtype=np.int64)
-    links = [np.zeros((2, 0), dtype=np.int32)]
-    contacts: list[tuple[NDArray[Any], ...]] = []
-    find = _Finder(graphs, offsets, grid)
+def _collect(
+    graphs: Iterable[BlockGraph], grid: BlockGrid, read_fragments: ReadFragments
+) -> tuple[_Fragments, _Contacts]:
+    find = _Finder(grid, read_fragments)
+    # Entry 0 stands for the background.
+    columns = {name: [np.zeros(1, dtype=np.int64)] for name in ("squares", "sizes", "logits", "firsts")}
+    boxes, counts = [np.zeros((1, 6), dtype=np.int64)], [0]
+    links: list[NDArray[np.int64]] = []
+    contacts: list[NDArray[np.int64]] = []
     for b, graph in enumerate(graphs):
-        part = slice(offsets[b] + 1, offsets[b + 1] + 1)
+        counts.append(graph.sizes.size)
         for name, column in columns.items():
-            column[part] = getattr(graph, name)
-        boxes[part] = graph.boxes
-        links.extend(_links(graph, int(offsets[b]), find))
-        contacts.extend(_contacts(graph, int(offsets[b]), find))
-    basin = _unite(np.concatenate(links, axis=1), n + 1)
-    pairs, n_faces, agreement, convergence = (np.concatenate(parts, axis=-1) for parts in zip(*contacts, strict=True))
-    return (
-        _Fragments(offsets, basin, boxes=boxes, **columns),
-        _Contacts(np.ascontiguousarray(pairs), n_faces, agreement, convergence),
-    )
+            column.append(getattr(graph, name))
+        boxes.append(graph.boxes)
+        links.extend(_links(graph, b, find))
+        contacts.append(_contacts(graph, b, find))
+    offsets = np.cumsum(counts).astype(np.int64)
+    basin = _unite(_number_keys(links, offsets), int(offsets[-1]) + 1)
+    pairs = _number_keys([part[:2] for part in contacts], offsets)
+    sums = np.concatenate([part[2:] for part in contacts], axis=1)
+    joined = {name: np.concatenate(column) for name, column in columns.items()}
+    return _Fragments(offsets, basin, boxes=np.concatenate(boxes), **joined), _Contacts(pairs, *sums)
+
+
+def _number_keys(keys: list[NDArray[np.int64]], offsets: NDArray[np.int64]) -> NDArray[np.int32]:
+    """Return the numbers of fragments, given as keys of block and fragment."""
+    parts = [(offsets[part >> KEY_BITS] + (part & KEY_MASK)).astype(np.int32) for part in keys]
+    return np.ascontiguousarray(np.concatenate(parts, axis=1))
 
 
 class _Finder:
-    """Finds the fragment that a pixel near the edge of a block belongs to."""
+    """Finds the key of the fragment that a pixel near the edge of a block belongs to."""
 
-    def __init__(self, graphs: Sequence[BlockGraph], offsets: NDArray[np.int64], grid: BlockGrid) -> None:
-        self.graphs, self.offsets, self.grid = graphs, offsets, grid
+    def __init__(self, grid: BlockGrid, read_fragments: ReadFragments) -> None:
+        self.grid, self.fragments = grid, lru_cache(MAX_HELD)(read_fragments)
 
     def __call__(self, pixels: NDArray[np.int64]) -> NDArray[np.int64]:
-        block = self.grid.block_of(self.grid.unravel(pixels))
+        at = self.grid.unravel(pixels)
+        block = self.grid.block_of(at)
         found = np.empty(pixels.size, dtype=np.int64)
-        for b in np.unique(block):
+        for b in np.unique(block).tolist():
             mine = block == b
-            graph = self.graphs[b]
-            found[mine] = self.offsets[b] + graph.rim_fragments[np.searchsorted(graph.rim_pixels, pixels[mine])]
+            inside = at[:, mine] - np.array(self.grid[b].start)[:, np.newaxis]
+            found[mine] = self.fragments(b)[tuple(inside)]
+        found += block << KEY_BITS
         return found
 
 
-def _links(graph: BlockGraph, offset: int, find: _Finder) -> Iterator[NDArray[np.int32]]:
-    """Yield pairs of fragments that belong to one basin."""
-    fragment = offset + 1 + np.arange(graph.sizes.size)
+def _links(graph: BlockGraph, block: int, find: _Finder) -> Iterator[NDArray[np.int64]]:
+    """Yield pairs of fragments, as keys, that belong to one basin."""
+    fragment = (block << KEY_BITS) + 1 + np.arange(graph.sizes.size)
     _, first, index = np.unique(graph.basins, return_index=True, return_inverse=True)
-    yield np.stack([fragment, fragment[first][index]]).astype(np.int32)
+    yield np.stack([fragment, fragment[first][index]])
     leaves = np.flatnonzero(graph.exits >= 0)
-    yield np.stack([fragment[leaves], find(graph.exits[leaves])]).astype(np.int32)
+    yield np.stack([fragment[leaves], find(graph.exits[leaves])])
 
 
-def _contacts(graph: BlockGraph, offset: int, find: _Finder) -> Iterator[tuple[NDArray[Any], ...]]:
-    faces = _resolve(graph.face_first, graph.face_second, offset, find)
-    yield faces, graph.n_faces, graph.agreement, graph.convergence
-    corners = _resolve(graph.corner_first, graph.corner_second, offset, find)
-    none = np.zeros(corners.shape[1], dtype=np.int64)
-    yield corners, none, none, none
+def _contacts(graph: BlockGraph, block: int, find: _Finder) -> NDArray[np.int64]:
+    """Return the contacts that a block reports, each pair of fragments once: two keys and three sums."""
+    faces = _resolve(graph.face_first, graph.face_second, block, find)
+    corners = _resolve(graph.corner_first, graph.corner_second, block, find)
+    keys = np.concatenate([faces, corners], axis=1)
+    sums = np.zeros((3, keys.shape[1]), dtype=np.int64)
+    sums[:, : faces.shape[1]] = graph.n_faces, graph.agreement, graph.convergence
+    order = np.lexsort(keys[::-1])
+    keys, sums = keys[:, order], sums[:, order]
+    is_first = np.ones(order.size, dtype=bool)
+    is_first[1:] = (keys[:, 1:] != keys[:, :-1]).any(axis=0)
+    starts = np.flatnonzero(is_first)
+    if not starts.size:
+        return np.zeros((5, 0), dtype=np.int64)
+    return np.concatenate([keys[:, starts], np.add.reduceat(sums, starts, axis=1)])
 
 
-def _resolve(first: NDArray[np.int32], second: NDArray[np.int64], offset: int, find: _Finder) -> NDArray[np.int32]:
-    other = second + offset
+def _resolve(first: NDArray[np.int32], second: NDArray[np.int64], block: int, find: _Finder) -> NDArray[np.int64]:
+    other = second + (block << KEY_BITS)
     away = second < 0
     other[away] = find(-1 - second[away])
-    return np.stack([first + offset, other]).astype(np.int32)
+    return np.stack([first.astype(np.int64) + (block << KEY_BITS), other])
 
 
 def _unite(pairs: NDArray[np.int32], n: int) -> NDArray[np.int32]:

@@ -9,11 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from flowseg.blockwise._regions import Block, BlockGrid
-
-# Blocks whose fragments are held at a time. Source: an object that is not much larger than the distance between corners
-# of blocks touches at most this many of a 2-D image.
-MAX_BLOCKS = 4
+from flowseg.blockwise._regions import Block, BlockGrid, as_three
 
 # Returns the label image of the fragments of a block, given its index; a memory map will do.
 ReadFragments = Callable[[int], NDArray[np.int32]]
@@ -27,7 +23,10 @@ class FragmentTable(Protocol):
 
 
 class ObjectWindows:
-    """Reads windows of the label image that a table of fragments stands for; holds up to `MAX_BLOCKS` blocks.
+    """Reads windows of the label image that a table of fragments stands for.
+
+    An object that is not much larger than the distance between corners of blocks touches at most two blocks along each
+    axis. So many are held at a time.
 
     Parameters
     ----------
@@ -41,8 +40,9 @@ class ObjectWindows:
 
     def __init__(self, table: FragmentTable, grid: BlockGrid, read_fragments: ReadFragments) -> None:
         self.grid = grid
-        self.fragments = lru_cache(MAX_BLOCKS)(read_fragments)
-        self.numbers = lru_cache(MAX_BLOCKS)(table.of_block)
+        n_held = 2 ** sum(n > 1 for n in grid.counts)
+        self.fragments = lru_cache(n_held)(read_fragments)
+        self.numbers = lru_cache(n_held)(table.of_block)
 
     def read(self, box: Block) -> NDArray[np.int32]:
         """Return the label image in a box of the image."""
@@ -65,10 +65,10 @@ def intersection(a: Block, b: Block) -> Block:
     """Return the common part of two boxes that overlap."""
     start = [max(pair) for pair in zip(a.start, b.start, strict=True)]
     stop = [min(pair) for pair in zip(a.stop, b.stop, strict=True)]
-    return Block(a.index, (start[0], start[1], start[2]), (stop[0], stop[1], stop[2]))
+    return Block(a.index, as_three(start), as_three(stop))
 
 
 def box_of(coordinates: NDArray[np.integer]) -> Block:
     """Return the box with these six coordinates, first and past-the-end."""
-    a, b, c, d, e, f = (int(value) for value in coordinates)
-    return Block(0, (a, b, c), (d, e, f))
+    values = [int(value) for value in coordinates]
+    return Block(0, as_three(values[:3]), as_three(values[3:]))

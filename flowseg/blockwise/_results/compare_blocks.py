@@ -12,6 +12,6 @@ def overlaps_of_blocks(true: LabelImage, predicted: LabelImage) -> Overlaps:
     """Return what `find_overlaps` returns for the whole images; memory is for a block and for the pairs of objects."""
     _checks.check_same_shape(predicted.shape, true.shape, predicted.source.location, true.source.location)
     sums = OverlapSums()
-    for rows, columns in true.blocks():
-        sums.add(true.read(rows, columns), predicted.read(rows, columns))
+    for window in true.blocks():
+        sums.add(true.read(window), predicted.read(window))
     return sums.overlaps()

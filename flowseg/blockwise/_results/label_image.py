@@ -12,14 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowseg._image_files.labels import as_label_image
-from flowseg._image_files.selection import ALL, Selection
-from flowseg.blockwise._regions import BlockGrid
+from flowseg._image_files.ome_zarr.images import find_image
+from flowseg._image_files.ome_zarr.nodes import is_url
+from flowseg._image_files.selection import ALL, Selection, choose_part
+from flowseg._image_files.volumes import name_stack
+from flowseg.blockwise._regions import BlockGrid, with_planes
 from flowseg.blockwise._results.positions import Positions, join_positions, positions_in
 from flowseg.blockwise._stores.open_source import open_source
-from flowseg.blockwise._stores.source import Source
+from flowseg.blockwise._stores.source import Source, Window
 
-# Side of a block in pixels, about: whole chunks are read.
-BLOCK_SIZE = 2048
+# Side of a block in pixels, about, of images and of volumes: whole chunks are read.
+BLOCK_SIZES = {2: 2048, 3: 160}
 
 
 @dataclass(frozen=True)
@@ -28,27 +31,26 @@ class ObjectWindow:
 
     Parameters
     ----------
-    corner : (int, int)
-        First row and column in the image.
-    labels : ndarray of int, shape (rows, columns)
+    corner : tuple of int
+        First pixel in the image.
+    labels : ndarray of int
         Label image of the window.
     index : ndarray of int, shape (n,)
         Which objects of `LabelImage.positions` it shows, increasing.
     """
 
-    corner: tuple[int, int]
+    corner: tuple[int, ...]
     labels: NDArray[Any]
     index: NDArray[np.intp]
 
     @property
-    def slices(self) -> tuple[slice, slice]:
-        """Rows and columns in the image."""
-        (top, left), (height, width) = self.corner, self.labels.shape
-        return slice(top, top + height), slice(left, left + width)
+    def slices(self) -> Window:
+        """Place in the image."""
+        return tuple(slice(start, start + n) for start, n in zip(self.corner, self.labels.shape, strict=True))
 
 
 class LabelImage:
-    """A label image of which windows are read.
+    """A label image or volume of which windows are read.
 
     Parameters
     ----------
@@ -60,61 +62,87 @@ class LabelImage:
 
     def __init__(self, source: Source, block_size: int | None = None) -> None:
         self.source = source
-        self.shape = source.shape[:2]
+        self.shape = source.shape[:-1]
+        side = BLOCK_SIZES[source.ndim]
         if block_size is None:
-            rows, columns = (max(chunk, BLOCK_SIZE // chunk * chunk) for chunk in source.chunks)
+            size = tuple(max(chunk, side // chunk * chunk) for chunk in _readable(source.chunks, side))
         else:
-            rows = columns = block_size
-        self.grid = BlockGrid((1, *self.shape), (1, rows, columns))
+            size = (block_size,) * source.ndim
+        self.grid = BlockGrid(with_planes(self.shape), with_planes(size))
 
-    def read(self, rows: slice, columns: slice) -> NDArray[Any]:
-        """Return a window, shape (rows, columns)."""
-        return as_label_image(self.source.read(rows, columns)[..., 0], self.source.location)
+    def read(self, window: Window) -> NDArray[Any]:
+        """Return a window, with the axes of the image."""
+        return as_label_image(self.source.read(*window)[..., 0], self.source.location)
 
-    def blocks(self) -> Iterator[tuple[slice, slice]]:
-        """Yield rows and columns of all blocks."""
+    def blocks(self) -> Iterator[Window]:
+        """Yield the places of all blocks."""
         for index in range(self.grid.n):
-            _, rows, columns = self.grid[index].slices
-            yield rows, columns
+            yield self.grid[index].slices[-len(self.shape) :]
 
     @cached_property
     def positions(self) -> Positions:
         """Areas, centers and boxes of all objects; the image is read once."""
+        ndim = len(self.shape)
         return join_positions(
-            positions_in(self.read(rows, columns), (rows.start, columns.start)) for rows, columns in self.blocks()
+            (positions_in(self.read(window), [part.start for part in window]) for window in self.blocks()), ndim
         )
 
     def windows(self) -> Iterator[ObjectWindow]:
         """Yield windows that show every object once.
 
-        Objects no larger than a block are shown together with others of their block. So a window has at most two by two
-        blocks, or is the box of one larger object.
+        Objects no larger than a block are shown together with others of their block. So a window has at most two blocks
+        along each axis, or is the box of one larger object.
         """
-        boxes, (_, height, width) = self.positions.boxes, self.grid.size
-        sides = boxes[:, 2:] - boxes[:, :2]
-        is_large = (sides > (height, width)).any(axis=1)
-        corners = np.concatenate([np.zeros((boxes.shape[0], 1), dtype=np.int64), boxes[:, :2]], axis=1)
-        owner = self.grid.block_of(corners.T)
+        ndim = len(self.shape)
+        low, high = np.split(self.positions.boxes, 2, axis=1)
+        is_large = (high - low > self.grid.size[-ndim:]).any(axis=1)
+        owner = self.grid.block_of(np.pad(low, ((0, 0), (3 - ndim, 0))).T)
         small = np.flatnonzero(~is_large)
         small = small[np.argsort(owner[small], kind="stable")]
         groups = np.split(small, np.flatnonzero(np.diff(owner[small])) + 1) if small.size else []
         for index in [*groups, *np.flatnonzero(is_large)[:, np.newaxis]]:
-            top, left = (int(n) for n in boxes[index, :2].min(axis=0))
-            bottom, right = (int(n) for n in boxes[index, 2:].max(axis=0))
-            labels = self.read(slice(top, bottom), slice(left, right))
+            corner, end = low[index].min(axis=0).tolist(), high[index].max(axis=0).tolist()
+            labels = self.read(tuple(map(slice, corner, end)))
             shown = np.isin(labels, self.positions.labels[index])
-            yield ObjectWindow((top, left), np.where(shown, labels, 0), index)
+            yield ObjectWindow(tuple(corner), np.where(shown, labels, 0), index)
 
 
-def open_label_image(location: Path | str, selection: Selection = ALL, *, block_size: int | None = None) -> LabelImage:
-    """Open a label image of any size: an OME-Zarr, or a file that `flowseg.io.read_image` reads.
+def _readable(chunks: tuple[int, ...], side: int) -> tuple[int, ...]:
+    """Return chunks for blocks of this side: planes that are stored whole are not read whole."""
+    return chunks if len(chunks) == 2 else tuple(chunk if chunk <= 2 * side else side for chunk in chunks)
+
+
+def open_label_image(
+    location: Path | str, selection: Selection = ALL, *, ndim: int | None = None, block_size: int | None = None
+) -> LabelImage:
+    """Open a label image or volume of any size: an OME-Zarr, or a file that `flowseg.io.read_image` reads.
+
+    Parameters
+    ----------
+    location : path
+        Where it is.
+    selection : Selection
+        Which part of it to read.
+    ndim : int, optional
+        Its axes, 2 or 3; by default 3 if its planes are named Z, and none of them is selected.
+    block_size : int, optional
+        See `LabelImage`.
 
     Raises
     ------
     TypeError, ValueError
         If it has several channels, or is not of integers.
     """
-    source = open_source(location, selection, n_channels=1)
+    axes = _count_axes(location, selection) if ndim is None else ndim
+    source = open_source(location, selection, ndim=axes, n_channels=1)
     if source.dtype.kind not in "iu":
         raise TypeError(f"{source.location} must hold integers to be labels; it has {source.dtype}.")
     return LabelImage(source, block_size)
+
+
+def _count_axes(location: Path | str, selection: Selection) -> int:
+    if is_url(str(location)):
+        names = choose_part(find_image(str(location), selection.scene).as_source(), selection).axes
+    else:
+        names = name_stack(location, selection)
+    return 3 if "Z" in names else 2

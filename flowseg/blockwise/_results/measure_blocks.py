@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from flowseg import _checks
 from flowseg._labels.measure import Table, is_in_micrometers, measure
 from flowseg.blockwise._results.label_image import LabelImage, ObjectWindow
-from flowseg.blockwise._stores.source import Source
+from flowseg.blockwise._stores.source import Source, Window
 
 
 def measure_blocks(
@@ -19,12 +19,12 @@ def measure_blocks(
     image: Source | None = None,
     objects: Mapping[str, NDArray[Any]] | None = None,
     *,
-    spacing: tuple[float, float] | None = None,
+    spacing: tuple[float, ...] | None = None,
 ) -> Table:
     """Return what `measure` returns for the whole image.
 
-    Every object is measured in its own box. Memory is for two by two blocks or the box of the largest object, and about
-    250 bytes for each object. Columns in micrometers agree up to rounding, all others exactly.
+    Every object is measured in its own box. Memory is for two blocks along each axis or the box of the largest object,
+    and about 250 bytes for each object. Columns in micrometers agree up to rounding, all others exactly.
 
     Parameters
     ----------
@@ -34,22 +34,24 @@ def measure_blocks(
         Image for the columns of intensity.
     objects : mapping of str to ndarray, optional
         Columns to add, in the order of labels.
-    spacing : (float, float), optional
-        Height and width of a pixel in micrometers.
+    spacing : tuple of float, optional
+        Distance between pixels along each axis in micrometers.
 
     Raises
     ------
     ValueError
-        If the image does not have the rows and columns of the labels.
+        If the image does not have the shape of the labels.
     """
+    ndim = len(labels.shape)
     if image is not None:
-        _checks.check_same_shape(image.shape[:2], labels.shape, "image (rows and columns)", "masks")
-    corner = slice(0, 1)
-    empty = np.zeros((1, 1), dtype=np.int32)
-    template = measure(empty, None if image is None else _pixels(image, corner, corner), spacing=spacing)
+        axes = "rows and columns" if ndim == 2 else "planes, rows and columns"
+        _checks.check_same_shape(image.shape[:-1], labels.shape, f"image ({axes})", "masks")
+    corner = (slice(0, 1),) * ndim
+    empty = np.zeros((1,) * ndim, dtype=np.int32)
+    template = measure(empty, None if image is None else _pixels(image, corner), spacing=spacing)
     table = {name: np.zeros(labels.positions.n, dtype=column.dtype) for name, column in template.items()}
     for window in labels.windows():
-        part = measure(window.labels, None if image is None else _pixels(image, *window.slices), spacing=spacing)
+        part = measure(window.labels, None if image is None else _pixels(image, window.slices), spacing=spacing)
         for name, column in part.items():
             if table[name].dtype != column.dtype:  # of no objects, the type is not known
                 table[name] = table[name].astype(np.promote_types(table[name].dtype, column.dtype))
@@ -67,11 +69,11 @@ def _new(objects: Mapping[str, NDArray[Any]] | None, table: Table) -> Table:
 
 def _place(table: Table, labels: LabelImage, window: ObjectWindow) -> None:
     """Give boxes their place in the image."""
-    for k in range(4):
+    for k in range(labels.positions.boxes.shape[1]):
         table[f"bbox-{k}"][window.index] = labels.positions.boxes[window.index, k]
 
 
-def _pixels(image: Source, rows: slice, columns: slice) -> NDArray[Any]:
-    """Return a window as `read_image` returns images: without an axis for one channel."""
-    window = image.read(rows, columns)
-    return window[..., 0] if image.shape[2] == 1 else window
+def _pixels(image: Source, window: Window) -> NDArray[Any]:
+    """Return a part as `read_image` returns images: without an axis for one channel."""
+    part = image.read(*window)
+    return part[..., 0] if image.n_channels == 1 else part

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from flowseg._labels.diameters import diameters_of_sizes
 from flowseg._labels.measure import Table
 from flowseg.blockwise._results.positions import Positions
 from flowseg.io._tables import ROWS_PER_PART
@@ -36,7 +37,7 @@ def check_no_table(output: Path) -> None:
 
 
 def make_objects_table(
-    described: Table, positions: Positions, shape: tuple[int, int], pixel_size: tuple[float, float] | None
+    described: Table, positions: Positions, shape: tuple[int, ...], pixel_size: tuple[float, ...] | None
 ) -> Table:
     """Return the table of objects: the columns of positions, then those of `FlowSegmenter.predict_objects`.
 
@@ -46,15 +47,15 @@ def make_objects_table(
         Columns of the objects 1..n, in order of their labels; empty if nothing was decoded.
     positions : Positions
         Their positions.
-    shape : (int, int)
-        Rows and columns of the image.
-    pixel_size : (float, float), optional
-        Height and width of a pixel in micrometers.
+    shape : tuple of int
+        Shape of the image.
+    pixel_size : tuple of float, optional
+        Length of a pixel along each axis in micrometers.
     """
-    boxes = positions.boxes
+    low, high = np.split(positions.boxes, 2, axis=1)
     table = positions.columns(pixel_size)
-    diameters = 2.0 * np.sqrt(positions.areas / np.pi)
-    border = (boxes[:, :2] == 0).any(axis=1) | (boxes[:, 2:] == np.array(shape)).any(axis=1)
+    diameters = diameters_of_sizes(positions.areas, (1.0,) * len(shape))
+    border = (low == 0).any(axis=1) | (high == np.array(shape)).any(axis=1)
     return {**table, "diameter": diameters, **{k: v for k, v in described.items() if k not in table}} | {
         "touches_border": described.get("touches_border", border)
     }

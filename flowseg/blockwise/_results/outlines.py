@@ -12,7 +12,19 @@ from flowseg.blockwise._results.label_image import LabelImage
 
 
 def objects_of_blocks(labels: LabelImage) -> Iterator[tuple[int, tuple[int, int], NDArray[np.bool_]]]:
-    """Yield what `objects_of` yields for the whole image, in the order of blocks."""
+    """Yield what `objects_of` yields for the whole image, in the order of blocks.
+
+    Raises
+    ------
+    ValueError
+        If the labels are those of a volume, whose objects have no outlines.
+    """
+    if len(labels.shape) != 2:
+        raise ValueError(
+            f"outlines are those of images (rows, columns); {labels.source.location} is a volume of shape "
+            f"{labels.shape}. Choose a plane with z."
+        )
     for window in labels.windows():
         for label, (row, column), mask in objects_of(window.labels):
-            yield label, (window.corner[0] + row, window.corner[1] + column), mask
+            top, left = window.corner
+            yield label, (top + row, left + column), mask

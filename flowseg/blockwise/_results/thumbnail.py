@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,8 @@ def make_thumbnail(
     """Return image and labels, reduced by the power of two that makes the longest side fit.
 
     Levels of a pyramid are read where there are any of that size. Otherwise pixels of the image are averaged, and of
-    the labels every n-th one is taken.
+    the labels every n-th one is taken. Of a volume the middle plane is shown, at full resolution between planes: in a
+    projection outlines of objects would lie over each other.
 
     Parameters
     ----------
@@ -45,13 +47,17 @@ def make_thumbnail(
     labels : ndarray of int, shape (rows, columns)
     """
     halvings = 0
-    while -(-max(image.shape[:2]) // 2**halvings) > longest:
+    while -(-max(image.shape[-3:-1]) // 2**halvings) > longest:
         halvings += 1
-    shape = tuple(-(-n // 2**halvings) for n in image.shape[:2])
+    if image.ndim == 3:
+        stored = open_source(os.fspath(labels), ndim=3)
+        picture, reduced = _average(image, 2**halvings), _take(stored, 2**halvings)
+        return picture[..., 0] if image.n_channels == 1 else picture, reduced[..., 0]
+    shape = tuple(-(-n // 2**halvings) for n in image.shape[:-1])
     level = None if image.group is None else _level(find_image(image.group, selection.scene), shape)
     picture = _average(image, 2**halvings) if level is None else _whole(open_source(level, selection))
-    stored = _level(find_image(os.fspath(labels)), shape)
-    reduced = _take(open_source(os.fspath(labels)), 2**halvings) if stored is None else _whole(open_source(stored))
+    found = _level(find_image(os.fspath(labels)), shape)
+    reduced = _take(open_source(os.fspath(labels)), 2**halvings) if found is None else _whole(open_source(found))
     return picture[..., 0] if picture.shape[2] == 1 else picture, reduced[..., 0]
 
 
@@ -67,23 +73,26 @@ def _level(image: OmeZarrImage, shape: tuple[int, ...]) -> str | None:
     return None
 
 
+def _read(source: Source, rows: slice, columns: slice) -> NDArray[Any]:
+    """Return rows and columns of an image, or of the middle plane of a volume, with channels."""
+    if source.ndim == 2:
+        return source.read(rows, columns)
+    middle = source.shape[0] // 2
+    return np.asarray(source.read(slice(middle, middle + 1), rows, columns)[0])
+
+
 def _whole(source: Source) -> NDArray[Any]:
-    return source.read(slice(0, source.shape[0]), slice(0, source.shape[1]))
+    rows, columns = source.shape[-3:-1]
+    return _read(source, slice(0, rows), slice(0, columns))
 
 
 def _average(source: Source, factor: int) -> NDArray[Any]:
     """Return the means of squares of pixels; those at the end are smaller."""
     if factor == 1:
         return _whole(source)
-    rows, columns, channels = source.shape
-    reduced = np.zeros((-(-rows // factor), -(-columns // factor), channels), dtype=np.float32)
-    step = max(PART // factor, 1) * factor
-    for top in range(0, rows, step):
-        for left in range(0, columns, step):
-            part = source.read(slice(top, min(top + step, rows)), slice(left, min(left + step, columns)))
-            means = _means(_means(part.astype(np.float64), factor, 0), factor, 1)
-            height, width = means.shape[:2]
-            reduced[top // factor : top // factor + height, left // factor : left // factor + width] = means
+    reduced = _empty(source, factor, np.dtype(np.float32))
+    for place, part in _parts(source, factor):
+        reduced[place] = _means(_means(part.astype(np.float64), factor, 0), factor, 1)
     return reduced
 
 
@@ -96,13 +105,23 @@ def _means(array: NDArray[np.float64], factor: int, axis: int) -> NDArray[np.flo
 
 def _take(source: Source, factor: int) -> NDArray[Any]:
     """Return every n-th pixel of every n-th row."""
-    rows, columns, channels = source.shape
-    reduced = np.zeros((-(-rows // factor), -(-columns // factor), channels), dtype=source.dtype)
+    reduced = _empty(source, factor, source.dtype)
+    for place, part in _parts(source, factor):
+        reduced[place] = part[::factor, ::factor]
+    return reduced
+
+
+def _empty(source: Source, factor: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    rows, columns, channels = source.shape[-3:]
+    return np.zeros((-(-rows // factor), -(-columns // factor), channels), dtype=dtype)
+
+
+def _parts(source: Source, factor: int) -> Iterator[tuple[tuple[slice, slice], NDArray[Any]]]:
+    """Yield parts that cover an image, with their places in one that is reduced by a factor."""
+    rows, columns, _ = source.shape[-3:]
     step = max(PART // factor, 1) * factor
     for top in range(0, rows, step):
         for left in range(0, columns, step):
-            part = source.read(slice(top, min(top + step, rows)), slice(left, min(left + step, columns)))
-            taken = part[::factor, ::factor]
-            height, width = taken.shape[:2]
-            reduced[top // factor : top // factor + height, left // factor : left // factor + width] = taken
-    return reduced
+            bottom, right = min(top + step, rows), min(left + step, columns)
+            place = slice(top // factor, -(-bottom // factor)), slice(left // factor, -(-right // factor))
+            yield place, _read(source, slice(top, bottom), slice(left, right))

@@ -124,7 +124,11 @@ class Job:
         DamagedRecordError
             If it is missing or damaged.
         """
-        about, _ = self._read(stage, index)
+        path = self.record_path(stage, index)
+        about = records.read_about(path)
+        if about is None:
+            raise self._damaged(path, stage, index, EOFError("it is cut short or missing"))
+        self._check_origin(about, stage, index)
         path = self.large_path(stage, index, name)
         try:
             state = path.stat()

@@ -14,7 +14,7 @@ from flowseg._system.invalid_file import InvalidFileError, StoredFile
 from flowseg._system.strict_json import read_strictly
 
 # Version of everything in a work folder: the plan and the records.
-SCHEMA = 1
+SCHEMA = 2
 PLAN_NAME = "plan.json"
 # Bytes of a plan at most; those of flowseg have about a thousand.
 MAX_BYTES = 1 << 20

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowseg.blockwise._objects.decoder import BlockDecoder, Record
-from flowseg.blockwise._objects.flow_decoder import N_FLOWS
 from flowseg.blockwise._objects.windows import intersection
 from flowseg.blockwise._regions import Block
 from flowseg.blockwise._runs.job import Job
@@ -72,8 +71,8 @@ class Decoding:
 
         def read(box: Block) -> NDArray[np.float32]:
             if number is None or not data.is_scaled(number):
-                return as_planes(outputs(box), N_FLOWS)[0]
-            window = np.empty((N_FLOWS, *box.shape), dtype=np.float32)
+                return as_planes(outputs(box))[0]
+            window = np.empty((len(data.shape), *box.shape), dtype=np.float32)
             for block in data.grid.touched(box):
                 common = intersection(block, box)
                 kept = data.job.read_large(self.fragments, block.index, "flows")
@@ -134,8 +133,10 @@ class MergeStage:
     def run(self, job: Job, index: int) -> None:
         """Merge the fragments of all blocks."""
         data = RunData.of(job)
-        records = [job.read_record(self.decoding.fragments, k) for k in range(data.grid.n)]
-        job.write_record(self.name, index, self.decoding.decoder(data).merge(records))
+        # One by one: those of all blocks need not fit into memory.
+        records = (job.read_record(self.decoding.fragments, k) for k in range(data.grid.n))
+        merged = self.decoding.decoder(data).merge(records, self.decoding.read_fragments(job))
+        job.write_record(self.name, index, merged)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import string
 from dataclasses import replace
 
-from flowseg._segmenters.codecs.boundary_codec import BoundaryCodec, expansion_distance
+from flowseg._segmenters.codecs.boundary_codec import BoundaryCodec, expansion_distances
 from flowseg._segmenters.codecs.flow_codec import FlowCodec
 from flowseg._segmenters.learned_decoding.find_objects import Decoding as LearnedDecoding
 from flowseg._segmenters.learned_decoding.thresholds import Thresholds
@@ -20,7 +20,7 @@ def _final_decoder(data: RunData) -> BlockDecoder:
     codec, learned = data.pipeline.settings.codec, data.pipeline.fitted.decoding
     if isinstance(codec, FlowCodec):
         in_effect = replace(learned, thresholds=codec.thresholds(learned))
-        return FlowDecoder(data.grid, in_effect, _is_scaled(data, data.last_pass()), describes_all=True)
+        return FlowDecoder(data.grid, in_effect, data.pixel, _is_scaled(data, data.last_pass()), describes_all=True)
     return _boundary_decoder(data, data.last_pass())
 
 
@@ -32,7 +32,10 @@ def _boundary_decoder(data: RunData, number: int | None) -> BlockDecoder:
     codec = data.pipeline.settings.codec
     if not isinstance(codec, BoundaryCodec) or number is None:
         raise TypeError(f"there is no decoder by blocks for {type(codec).__name__}.")
-    return BoundaryDecoder(data.grid, expansion_distance(data.factor(number)), codec.min_size)
+    distances = expansion_distances(data.factors(number))
+    # Along the one plane of an image nothing is expanded, whatever the distance.
+    along_grid = (*distances[:1] * (3 - len(distances)), *distances)
+    return BoundaryDecoder(data.grid, along_grid, data.pixel, codec.min_size)
 
 
 FINAL = Decoding("", _final_decoder, RunData.last_pass)
@@ -48,7 +51,7 @@ def decoding_for_size(number: int) -> Decoding:
         codec = data.pipeline.settings.codec
         if isinstance(codec, FlowCodec):
             plain = replace(codec.given.resolve(Thresholds()), score_threshold=None)
-            return FlowDecoder(data.grid, LearnedDecoding(plain), _is_scaled(data, number))
+            return FlowDecoder(data.grid, LearnedDecoding(plain), data.pixel, _is_scaled(data, number))
         return _boundary_decoder(data, number)
 
     return Decoding(f"-{string.ascii_lowercase[number]}", decoder, find_pass)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flowseg import io
-from flowseg.blockwise._regions import BlockGrid
+from flowseg.blockwise._regions import BlockGrid, with_planes
 from flowseg.blockwise._results.objects_table import make_objects_table, table_path
 from flowseg.blockwise._results.positions import join_positions, positions_in, positions_of_record
 from flowseg.blockwise._runs.job import Job
@@ -38,19 +38,20 @@ class LabelsStage:
     def run(self, job: Job, index: int) -> None:
         """Write the labels of one block, and record positions; a block without objects is left out of the store."""
         data, decoding = RunData.of(job), self.decoding
-        block, positions = data.grid[index], join_positions([])
+        block, positions = data.grid[index], join_positions([], len(data.shape))
         if decoding.find_pass(data) is not None:
             merged, numbers = decoding.read_merged(job), decoding.read_numbers(job)
             labels = decoding.decoder(data).label(merged, numbers, index, decoding.read_fragments(job))
-            _, rows, columns = block.slices
-            data.labels.write_block(0, rows, columns, labels[0])
-            positions = positions_in(labels[0], (rows.start, columns.start))
+            window = data.place_of(block)
+            labels = labels.reshape([part.stop - part.start for part in window])
+            data.labels.write_block(0, window, labels)
+            positions = positions_in(labels, [part.start for part in window])
         job.write_record(self.name, index, positions.as_arrays())
 
 
 @dataclass(frozen=True)
 class LevelStage:
-    """Writes a level of half the resolution of the one before."""
+    """Writes a level of lower resolution than the one before."""
 
     level: int
     uses_network: bool = False
@@ -64,7 +65,7 @@ class LevelStage:
         shapes = data.labels.level_shapes
         if self.level >= len(shapes):
             return None
-        return BlockGrid((1, *shapes[self.level]), data.grid.size)
+        return BlockGrid(with_planes(shapes[self.level]), data.grid.size)
 
     def count(self, job: Job) -> int:
         """Return the number of blocks of the level, or 0 if there is no such level."""
@@ -77,8 +78,7 @@ class LevelStage:
         grid = self._grid(data)
         if grid is None:
             raise ValueError(f"there is no level {self.level}.")
-        _, rows, columns = grid[index].slices
-        data.labels.fill_block(self.level, rows, columns)
+        data.labels.fill_block(self.level, data.place_of(grid[index]))
         job.write_record(self.name, index, {})
 
 
@@ -88,9 +88,8 @@ def complete_labels(job: Job) -> zarr.Array:
     stage, described = LabelsStage(FINAL), {}
     if FINAL.find_pass(data) is not None:
         described = table_of(FINAL.read_numbers(job))
-    positions = join_positions(
-        positions_of_record(job.read_record(stage.name, index)) for index in range(stage.count(job))
-    )
+    records = (job.read_record(stage.name, index) for index in range(stage.count(job)))
+    positions = join_positions(map(positions_of_record, records), len(data.shape))
     size = data.labels.pixel_size
     table = make_objects_table(described, positions, data.shape, None if size is None else size.in_micrometers())
     io.write_table(table_path(Path(job.plan.output)), table)

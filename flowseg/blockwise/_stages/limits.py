@@ -110,9 +110,11 @@ def _is_done(job: Job, number: int) -> bool:
 
 def _request(data: RunData) -> LimitsRequest:
     source = data.source
-    return LimitsRequest(data.grid, source.dtype, source.shape[2], data.pipeline.settings.normalize)
+    normalize = data.pipeline.settings.normalize
+    return LimitsRequest(data.grid, source.dtype, source.n_channels, normalize, source.ndim)
 
 
 def _read(data: RunData, box: Block) -> NDArray[Any]:
-    _, rows, columns = box.slices
-    return data.source.read(rows, columns)[None]
+    """Return a box of the image, shape (planes, rows, columns, channels)."""
+    window = data.source.read(*data.place_of(box))
+    return window.reshape(*box.shape, window.shape[-1])

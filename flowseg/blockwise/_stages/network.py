@@ -69,9 +69,10 @@ class SizeStage:
     def run(self, job: Job, index: int) -> None:
         """Write the next size; NaN: the last pass is kept. As in `_segmenters.size_estimate`."""
         data = RunData.of(job)
-        sizes, seen = data.pipeline.fitted.sizes, data.seen_size(self.pass_number)
+        sizes = data.pipeline.fitted.sizes.for_pixels(data.pixel.relative_size)
+        seen = data.seen_size(self.pass_number)
         labels = job.read_record(self.decoding.objects, 0)
-        found = diameter_of_sizes(np.asarray(labels["table-area"], dtype=np.int64))
+        found = diameter_of_sizes(np.asarray(labels["table-area"], dtype=np.int64), data.pixel.ratios)
         first = self.pass_number == 0
         size = None
         if self.pass_number + 1 < MAX_PASSES and not data.is_reduced(self.pass_number):

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from flowseg._images import scaled_shape
 from flowseg._intensities import Limits
 from flowseg._nets.directions import straighten
+from flowseg._nets.lattice import PixelShape
 from flowseg._nets.tiles import Grid
 from flowseg._segmenters.loading import load_decoder, load_segmenter
 from flowseg._segmenters.pipeline import Pipeline, pipeline_of
-from flowseg.blockwise._regions import Block, BlockGrid
+from flowseg.blockwise._regions import Block, BlockGrid, Slices, with_planes
 from flowseg.blockwise._runs.job import Job
 from flowseg.blockwise._stages.limits import read_limits
 from flowseg.blockwise._stages.tile_outputs import TileOutputs
@@ -58,10 +59,8 @@ class RunData:
 
     def __init__(self, job: Job) -> None:
         self.job = job
-        rows, columns = job.plan.image.shape
-        self.shape = (rows, columns)
-        size = job.plan.block_size
-        self.grid = BlockGrid((1, rows, columns), (1, size, size))
+        self.shape = job.plan.image.shape
+        self.grid = BlockGrid(with_planes(self.shape), with_planes((job.plan.block_size,) * len(self.shape)))
         self._sizes: dict[int, float | None] = {}
         self._tiles: dict[int, TileOutputs] = {}
 
@@ -69,6 +68,10 @@ class RunData:
     def of(cls, job: Job) -> RunData:
         """Return the data of a run, the same object for all tasks of a process."""
         return job.keep("run data", lambda: cls(job))
+
+    def place_of(self, box: Block) -> Slices:
+        """Return the place of a box along the axes of the image: a grid has three."""
+        return box.slices[-len(self.shape) :]
 
     @cached_property
     def source(self) -> Source:
@@ -84,6 +87,11 @@ class RunData:
     def pipeline(self) -> Pipeline:
         """The segmenter's way from images to masks, without its network: most tasks need no Keras."""
         return load_decoder(self.job.folder / MODEL_NAME, Grid(*self._setting("grid")))
+
+    @cached_property
+    def pixel(self) -> PixelShape:
+        """Shape of the pixels of the image."""
+        return self.pipeline.fitted.lattice.pixel(self._setting("spacing"))
 
     @cached_property
     def runner(self) -> NetworkRunner:
@@ -115,7 +123,7 @@ class RunData:
             return None
         if number == 0:
             diameters = self.job.plan.diameters
-            return self.pipeline.fitted.diameter if diameters is None else diameters[0]
+            return self.pipeline.typical_diameter(self.pixel) if diameters is None else diameters[0]
         if self.estimates is None or self.size_of_pass(number - 1) is None:
             return None
         size = float(self.job.read_record(size_stage(number - 1), 0)["size"])
@@ -126,12 +134,11 @@ class RunData:
         size = self.size_of_pass(number)
         if size is None:
             raise ValueError(f"there is no pass {number}.")
-        subject = "diameters must be" if number == 0 else "the estimated diameter of an image must be"
-        return self.pipeline.scale_factor(size, subject)
+        return self.pipeline.scale_factor(size, "diameters" if number == 0 else "the estimated diameter of an image")
 
     def factors(self, number: int) -> tuple[float, ...]:
         """Return the factor of a pass along each axis."""
-        return (self.factor(number),) * len(self.shape)
+        return self.pixel.factors(self.factor(number))
 
     def is_scaled(self, number: int) -> bool:
         """Return whether the network sees the image at another size in a pass."""
@@ -171,8 +178,8 @@ class RunData:
         """Return the function that reads the outputs of a pass in a box of the image."""
 
         def read(box: Block) -> NDArray[np.float32]:
-            _, rows, columns = box.slices
-            outputs = self.tiles(number).read(self.shape, [(rows.start, rows.stop), (columns.start, columns.stop)])
+            window = [(part.start, part.stop) for part in self.place_of(box)]
+            outputs = self.tiles(number).read(self.shape, window)
             straighten(outputs, self.pipeline.settings.codec.vectors, self.factors(number))
             return outputs
 

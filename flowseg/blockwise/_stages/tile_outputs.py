@@ -28,7 +28,7 @@ class TileOutputs:
     n_outputs : int
         Numbers per pixel.
     read_tile : callable
-        Returns the core of a tile by its number, shape (rows, columns, n_outputs).
+        Returns the core of a tile by its number, shape (rows, columns, n_outputs), of volumes with planes first.
     """
 
     def __init__(self, seen: tuple[int, ...], grid: Grid, n_outputs: int, read_tile: ReadTile) -> None:
@@ -75,8 +75,8 @@ def _overlap(interval: Interval, start: int, stop: int) -> tuple[slice, slice]:
     return slice(first - start, last - start), slice(first - interval.core_start, last - interval.core_start)
 
 
-def as_planes(outputs: NDArray[Any], n_flows: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return flows, shape (n_flows, planes, rows, columns), and cellprob, contiguous; an image is one plane."""
+def as_planes(outputs: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return flows, shape (ndim, planes, rows, columns), and cellprob, contiguous; an image is one plane."""
     channels = np.ascontiguousarray(np.moveaxis(outputs, -1, 0), dtype=np.float32)
     channels = channels.reshape(-1, *[1] * (4 - channels.ndim), *channels.shape[1:])
-    return channels[:n_flows], channels[n_flows]
+    return channels[:-1], channels[-1]

@@ -6,8 +6,10 @@ either in the work folder or complete, and nothing in the place of the output is
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -17,12 +19,14 @@ from flowseg._image_files.ome_zarr.nodes import StorageOptions, is_url, join, op
 from flowseg._system import files
 from flowseg._system.optional import need
 from flowseg.blockwise._stores.labels import DTYPE, VERSIONS, LabelsStore, naming
+from flowseg.blockwise._stores.levels import choose_steps
 from flowseg.blockwise._stores.source import Source
 
 Location = str | os.PathLike[str]
 
-# Largest and smallest side of a chunk in pixels: 4 MiB of int32, as viewers load, and not more files than needed.
-LARGEST_CHUNK, SMALLEST_CHUNK = 1024, 64
+# Most pixels of a chunk, 4 MiB of int32 as viewers load, and its longest and shortest side, of volumes another one: not
+# more files than needed.
+CHUNK_PIXELS, LARGEST_CHUNK, SMALLEST_CHUNKS = 1024 * 1024, 1024, {2: 64, 3: 32}
 # Name of the label image where none is given.
 DEFAULT_NAME = "objects"
 # Folder in a work folder for what is still to be moved to its place.
@@ -31,10 +35,12 @@ STAGED_NAME = "output"
 COMPRESSION_LEVEL = 3
 
 
-def choose_chunk(block_size: int) -> int:
+def choose_chunk(block_size: int, shape: Sequence[int]) -> int:
     """Return the side of chunks of which a block is made: the largest divisor that is not too large, or the block."""
-    divisors = (n for n in range(min(LARGEST_CHUNK, block_size), SMALLEST_CHUNK - 1, -1) if block_size % n == 0)
-    return next(divisors, block_size)
+    smallest = SMALLEST_CHUNKS[len(shape)]
+    divisors = (n for n in range(min(LARGEST_CHUNK, block_size), smallest - 1, -1) if block_size % n == 0)
+    fitting = (side for side in divisors if math.prod(min(side, n) for n in shape) <= CHUNK_PIXELS)
+    return next(fitting, block_size)
 
 
 def create_labels(store: LabelsStore) -> None:
@@ -135,15 +141,18 @@ def describe_labels_store(
     root = root.rstrip("/") if is_url(root) else os.path.abspath(root)
     is_new = source.group is None or not _same(root, source.group)
     version = "0.5" if is_new or source.version is None else source.version
+    shape = source.shape[:-1]
+    lengths = (1.0,) * len(shape) if source.pixel_size is None else source.pixel_size.scale
     store = LabelsStore(
         root,
         name,
-        source.shape[:2],
-        choose_chunk(block_size),
+        shape,
+        choose_chunk(block_size, shape),
+        # Beside an image there are as many levels as it has, as the specification of OME-Zarr wants.
+        choose_steps(shape, lengths) if is_new or source.steps is None else source.steps,
         version,
         is_new,
         source.pixel_size,
-        None if is_new else source.n_levels,
         options,
     )
     _check_place(store, source)
@@ -221,7 +230,7 @@ def _create_arrays(store: LabelsStore, location: str) -> None:
             storage_options=given,
             compressors=_compressor(zarr_format),
             chunk_key_encoding={"name": "default" if zarr_format == 3 else "v2", "separator": "/"},
-            dimension_names=("y", "x") if zarr_format == 3 else None,
+            dimension_names=tuple("zyx"[-len(shape) :]) if zarr_format == 3 else None,
         )
 
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,27 +18,32 @@ from flowseg._image_files.ome_sets import set_files
 from flowseg._image_files.ome_zarr.images import OmeZarrImage, axes_of_array, find_image
 from flowseg._image_files.ome_zarr.nodes import ARRAY_METADATA, StorageOptions, is_url
 from flowseg._image_files.opening import open_image
-from flowseg._image_files.pixel_size import read_pixel_size
+from flowseg._image_files.pixel_size import read_pixel_size, read_spacing
 from flowseg._image_files.png_jpeg_bmp import is_picture
 from flowseg._image_files.reading import choose_one_image
 from flowseg._image_files.selection import Part, Selection
+from flowseg._image_files.volumes import choose_volume
 from flowseg._system import memory
-from flowseg.blockwise._stores.array_source import CHUNK
+from flowseg.blockwise._stores.array_source import CHUNKS
 from flowseg.blockwise._stores.source import (
     Json,
     JsonObject,
     PixelSize,
     Source,
+    Window,
     check_image_shape,
     digest_of_json,
     digest_of_pixels,
     stat_of,
 )
 
-Window = Callable[[slice, slice], NDArray[Any]]
+# Names of the axes of images and of volumes.
+SPACE = {2: "YX", 3: "ZYX"}
 
 
-def file_source(path: str, selection: Selection, keep_color: bool, samples: list[int] | None = None) -> Source:
+def file_source(
+    path: str, selection: Selection, ndim: int, keep_color: bool = False, samples: list[int] | None = None
+) -> Source:
     """Return an image file as a source; ``samples`` are the samples of color that are kept, where they are known."""
     path = os.path.abspath(path)
     file = Path(path)
@@ -47,44 +53,54 @@ def file_source(path: str, selection: Selection, keep_color: bool, samples: list
             memory.check_image(file, image.shape, int(np.prod(image.shape)) * image.dtype.itemsize)
             whole = image.read(image.everything())
             image = replace(image, read=lambda index: np.asarray(image_source.pick(whole, index)))
-        part = choose_one_image(image, selection)
+        part = _choose(image, selection, ndim)
         stack = opened.pop_all()
     try:
-        size = read_pixel_size(file, scene=selection.scene)
+        size: tuple[float, ...] | None = (
+            read_pixel_size(file, scene=selection.scene)
+            if ndim == 2
+            else read_spacing(file, axes=selection.axes, scene=selection.scene)
+        )
         source = _from_part(
             part, path, "file", lambda: digest_of_json([_selected(selection), *map(stat_of, [file, *set_files(file)])])
         )
-        source = replace(source, pixel_size=None if size is None else PixelSize(size), close=stack.close)
+        source = replace(source, pixel_size=None if size is None else PixelSize.of(size), close=stack.close)
         if samples is None:
             samples = _kept_samples(source, part, selection, keep_color)
         kept = _choose_samples(source, samples)
-        stored: JsonObject = {"path": path, "selection": _selected(selection), "samples": [*samples]}
+        stored: JsonObject = {"path": path, "selection": _selected(selection), "ndim": ndim, "samples": [*samples]}
         return replace(kept, stored=stored)
     except BaseException:
         stack.close()
         raise
 
 
-def zarr_source(location: str, selection: Selection, options: StorageOptions | None) -> Source:
+def _choose(image: image_source.Source, selection: Selection, ndim: int) -> Part:
+    """Return the part of a file that is selected, which must be one image, or one volume."""
+    return choose_one_image(image, selection) if ndim == 2 else choose_volume(image, selection)
+
+
+def zarr_source(location: str, selection: Selection, ndim: int, options: StorageOptions | None) -> Source:
     """Return an OME-Zarr image or an array of zarr at a path or URL as a source."""
     image = find_image(location, selection.scene, options)
     stored: JsonObject = {
         "location": image.location,
         "selection": _selected(selection),
+        "ndim": ndim,
         "options": None if options is None else dict(options),
     }
     if image.location.startswith("memory:"):  # which only this process has
-        return _from_zarr(image, selection, options)
-    return replace(_from_zarr(image, selection, options), stored=stored)
+        return _from_zarr(image, selection, ndim, options)
+    return replace(_from_zarr(image, selection, ndim, options), stored=stored)
 
 
-def zarr_array_source(array: Any, selection: Selection) -> Source:
+def zarr_array_source(array: Any, selection: Selection, ndim: int) -> Source:
     """Return a zarr.Array as a source, by its location where it has one."""
     location, options = _location_of(array)
     if location is not None:
-        return zarr_source(location, selection, options)
+        return zarr_source(location, selection, ndim, options)
     image = OmeZarrImage("image", array, axes_of_array(array))
-    part = choose_one_image(image.in_memory(), selection)
+    part = _choose(image.in_memory(), selection, ndim)
     source: Source = replace(
         _from_part(part, "image", "array", lambda: digest_of_pixels(source)), chunks=_chunks_of(image, part)
     )
@@ -108,28 +124,44 @@ def _location_of(array: Any) -> tuple[str | None, StorageOptions | None]:
     return "/".join(part for part in (f"{protocol}://{store.path}".rstrip("/"), array.path) if part), options or None
 
 
-def _from_zarr(image: OmeZarrImage, selection: Selection, options: StorageOptions | None) -> Source:
-    part = choose_one_image(image.as_source(options), selection)
+def _from_zarr(image: OmeZarrImage, selection: Selection, ndim: int, options: StorageOptions | None) -> Source:
+    part = _choose(image.as_source(options), selection, ndim)
     source = _from_part(part, image.location, "zarr", lambda: _digest_of_zarr(image, selection))
-    (height, row_unit, top), (width, column_unit, left) = image.scale_of("Y"), image.scale_of("X")
-    size = None if image.multiscale is None else PixelSize((height, width), (row_unit, column_unit), (top, left))
+    size = None
+    if image.multiscale is not None:
+        lengths, units, origin = zip(*(image.scale_of(name) for name in SPACE[ndim]), strict=True)
+        size = PixelSize(lengths, units, origin)
     return replace(
         source,
         chunks=_chunks_of(image, part),
         pixel_size=size,
         group=image.group,
         version=image.multiscale.version if image.multiscale else None,
-        n_levels=len(image.multiscale.datasets) if image.multiscale else None,
+        steps=_steps_of(image, ndim),
     )
 
 
-def _chunks_of(image: OmeZarrImage, part: Part) -> tuple[int, int]:
-    """Return rows and columns of the chunks, or of the shards where there are any."""
+def _steps_of(image: OmeZarrImage, ndim: int) -> tuple[tuple[int, ...], ...] | None:
+    """Return the steps of `Source` between the levels of an image; those of a plane are halved, as viewers expect."""
+    if image.multiscale is None:
+        return None
+    if ndim == 2:
+        return ((2, 2),) * (len(image.multiscale.datasets) - 1)
+    axes = [image.axes.find(name) for name in SPACE[ndim]]
+    return tuple(
+        tuple(max(1, round(above.scale[axis] / below.scale[axis])) if axis >= 0 else 1 for axis in axes)
+        for below, above in pairwise(image.multiscale.datasets)
+    )
+
+
+def _chunks_of(image: OmeZarrImage, part: Part) -> tuple[int, ...]:
+    """Return the pixels along each axis of the chunks, or of the shards where there are any."""
     chunks = getattr(image.array, "shards", None) or image.array.chunks
     names = image.axes if len(part.source.axes) != len(chunks) else part.source.axes
-    if "Y" not in names or "X" not in names:  # named by the selection
-        return (CHUNK, CHUNK)
-    return int(chunks[names.index("Y")]), int(chunks[names.index("X")])
+    letters = SPACE[3 if "Z" in part.axes else 2]
+    if not set(letters) <= set(names):  # named by the selection
+        return CHUNKS[len(letters)]
+    return tuple(int(chunks[names.index(letter)]) for letter in letters)
 
 
 def _digest_of_zarr(image: OmeZarrImage, selection: Selection) -> str:
@@ -147,31 +179,33 @@ def _digest_of_zarr(image: OmeZarrImage, selection: Selection) -> str:
 def _from_part(part: Part, location: str, kind: str, digest: Callable[[], str]) -> Source:
     """Return the selected part of an image as a source."""
     lengths = dict(zip(part.axes.replace("S", "C"), part.shape, strict=True))
-    shape = check_image_shape((part.n_rows, part.n_columns, lengths.get("C", 1)), part.source.dtype, location)
-    order = [part.axes.index(name) for name in ("Y", "X", "C", "S") if name in part.axes]
+    space = [lengths[name] for name in SPACE[3] if name in lengths]
+    ndim = len(space)
+    shape = check_image_shape((*space, lengths.get("C", 1)), part.source.dtype, location, ndim)
+    order = [part.axes.index(name) for name in "ZYXCS" if name in part.axes]
 
-    def read(rows: slice, columns: slice) -> NDArray[Any]:
-        array = part.read_window(rows, columns).transpose(order)
-        return array.reshape(*array.shape[:2], shape[2])
+    def read(window: Window) -> NDArray[Any]:
+        array = part.read_window(*window[-2:], *window[:-2]).transpose(order)
+        return array.reshape(*array.shape[:ndim], shape[-1])
 
-    return Source(location, kind, shape, part.source.dtype, (CHUNK, CHUNK), read, digest)
+    return Source(location, kind, shape, part.source.dtype, CHUNKS[ndim], read, digest)
 
 
 def _kept_samples(source: Source, part: Part, selection: Selection, keep_color: bool) -> list[int]:
     """Return the channels that `read_image` keeps: none of an opacity that is opaque, one of colors that are gray.
 
-    The image is read until both are known: of a color picture its first rows, of a gray one all.
+    The image is read until both are known: of a color picture its first band, of a gray one all.
     """
-    n = source.shape[2]
+    n = source.n_channels
     if "S" not in part.axes or selection.channel is not None or source.dtype.kind not in "iu":
         return list(range(n))
     opaque = np.iinfo(source.dtype).max
     is_opaque = part.source.has_opacity
     is_gray = not keep_color and n - is_opaque == 3
-    for rows in source.bands():
+    for place in source.bands():
         if not is_opaque and not is_gray:
             break
-        band = source.read(rows, slice(0, source.shape[1]))
+        band = source.read_band(place)
         is_opaque = is_opaque and bool(np.all(band[..., -1] == opaque))
         is_gray = is_gray and all(np.array_equal(band[..., 0], band[..., i]) for i in (1, 2))
     left = n - 1 if is_opaque else n
@@ -179,13 +213,13 @@ def _kept_samples(source: Source, part: Part, selection: Selection, keep_color: 
 
 
 def _choose_samples(source: Source, samples: list[int]) -> Source:
-    if samples == list(range(source.shape[2])):
+    if samples == list(range(source.n_channels)):
         return source
     read = source.read_window
     return replace(
         source,
-        shape=(*source.shape[:2], len(samples)),
-        read_window=lambda rows, columns: np.ascontiguousarray(read(rows, columns)[..., samples]),
+        shape=(*source.shape[:-1], len(samples)),
+        read_window=lambda window: np.ascontiguousarray(read(window)[..., samples]),
     )
 
 

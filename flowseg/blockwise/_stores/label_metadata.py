@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from flowseg.blockwise._stores.source import PixelSize
@@ -12,12 +13,20 @@ COLOR = "FFFFFF"
 Attributes = dict[str, Any]
 
 
-def describe_labels(name: str, n_levels: int, version: str, size: PixelSize | None) -> Attributes:
+@dataclass(frozen=True)
+class Levels:
+    """The levels of a label image: what one pixel of each stands for."""
+
+    factors: list[tuple[int, ...]]  # pixels of the full resolution along each axis
+    size: PixelSize | None  # of a pixel of the full resolution
+
+
+def describe_labels(name: str, levels: Levels, version: str) -> Attributes:
     """Return the attributes of the group of a label image."""
     label: Attributes = {"source": {"image": "../../"}}
     if version == "0.4":
         label["version"] = version
-    return _wrap({"multiscales": [_multiscale(name, "", n_levels, version, size)], "image-label": label}, version)
+    return _wrap({"multiscales": [_multiscale(name, "", levels, version)], "image-label": label}, version)
 
 
 def list_label(attributes: Attributes, name: str, version: str) -> Attributes:
@@ -33,7 +42,7 @@ def list_label(attributes: Attributes, name: str, version: str) -> Attributes:
     return changed
 
 
-def describe_root(name: str, n_levels: int, version: str, size: PixelSize | None, n_objects: int) -> Attributes:
+def describe_root(name: str, levels: Levels, version: str, n_objects: int) -> Attributes:
     """Return the attributes of the root of a new store: the label image as an image."""
     last = float(max(n_objects, 1))
     channel = {
@@ -42,7 +51,7 @@ def describe_root(name: str, n_levels: int, version: str, size: PixelSize | None
         "active": True,
         "window": {"min": 0.0, "start": 0.0, "end": last, "max": last},
     }
-    image = _multiscale(name, f"labels/{name}/", n_levels, version, size)
+    image = _multiscale(name, f"labels/{name}/", levels, version)
     return _wrap({"multiscales": [image], "omero": {"channels": [channel]}}, version)
 
 
@@ -51,19 +60,21 @@ def _wrap(attributes: Attributes, version: str) -> Attributes:
     return attributes if version == "0.4" else {"ome": {"version": version, **attributes}}
 
 
-def _multiscale(name: str, folder: str, n_levels: int, version: str, size: PixelSize | None) -> Attributes:
-    """Return the metadata of an image whose levels take every second pixel of the one before.
+def _multiscale(name: str, folder: str, levels: Levels, version: str) -> Attributes:
+    """Return the metadata of an image whose levels take single pixels of the one before.
 
     The first pixel of a level is the first one of the image: that is why levels have one origin.
     """
-    size = size or PixelSize((1.0, 1.0), (None, None))
+    ndim = len(levels.factors[0])
+    size = levels.size or PixelSize.of((1.0,) * ndim, None)
     axes = [
         {"name": axis, "type": "space"} | ({} if unit is None else {"unit": unit})
-        for axis, unit in zip("yx", size.units, strict=True)
+        for axis, unit in zip("zyx"[-ndim:], size.units, strict=True)
     ]
     datasets = []
-    for level in range(n_levels):
-        transformations: list[Attributes] = [{"type": "scale", "scale": [n * 2.0**level for n in size.scale]}]
+    for level, factors in enumerate(levels.factors):
+        scale = [length * float(n) for length, n in zip(size.scale, factors, strict=True)]
+        transformations: list[Attributes] = [{"type": "scale", "scale": scale}]
         if any(size.origin):
             transformations.append({"type": "translation", "translation": list(size.origin)})
         datasets.append({"path": f"{folder}{level}", "coordinateTransformations": transformations})

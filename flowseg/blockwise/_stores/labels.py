@@ -29,27 +29,13 @@ from flowseg._image_files.ome_zarr.nodes import (
 )
 from flowseg._system.optional import need
 from flowseg.blockwise._stores.array_source import pixel_size_of_spec, spec_of_pixel_size
-from flowseg.blockwise._stores.label_metadata import describe_labels, describe_root, list_label
-from flowseg.blockwise._stores.source import JsonObject, PixelSize
+from flowseg.blockwise._stores.label_metadata import Levels, describe_labels, describe_root, list_label
+from flowseg.blockwise._stores.levels import Steps, level_factors, level_shapes
+from flowseg.blockwise._stores.source import JsonObject, PixelSize, Window
 
-# Levels are halved until the smaller side is below this many pixels.
-SMALLEST_LEVEL = 1024
 VERSIONS: dict[str, Literal[2, 3]] = {"0.4": 2, "0.5": 3}
 DTYPE = np.dtype(np.int32)
 LARGEST_LABEL = int(np.iinfo(DTYPE).max)
-
-
-def level_shapes(shape: tuple[int, int], n_levels: int | None = None) -> list[tuple[int, int]]:
-    """Return rows and columns of the levels: each takes every second pixel of the one before.
-
-    Beside an image there are as many as it has, as the specification of OME-Zarr wants; in a new store the smallest one
-    is the first whose smaller side is below `SMALLEST_LEVEL`.
-    """
-    shapes = [shape]
-    while min(shapes[-1]) >= SMALLEST_LEVEL if n_levels is None else len(shapes) < n_levels:
-        rows, columns = shapes[-1]
-        shapes.append(((rows + 1) // 2, (columns + 1) // 2))
-    return shapes
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,30 +48,30 @@ class LabelsStore:
         Path or URL of the OME-Zarr.
     name : str
         Name of the label image in it.
-    shape : (int, int)
-        Rows and columns.
+    shape : tuple of int
+        Rows and columns, of a volume planes before them.
     chunk : int
         Side of the chunks, of every level.
+    steps : tuple of tuple of int
+        Steps between its levels.
     version : str
         Version of OME-Zarr, "0.4" or "0.5".
     is_new : bool
         Whether the OME-Zarr holds nothing but this label image.
     pixel_size : PixelSize, optional
         Size of a pixel.
-    n_levels : int, optional
-        Number of levels; by default as many as the shape needs.
     options : dict, optional
         Options of fsspec, where ``root`` is a URL.
     """
 
     root: str
     name: str
-    shape: tuple[int, int]
+    shape: tuple[int, ...]
     chunk: int
+    steps: Steps
     version: str = "0.5"
     is_new: bool = True
     pixel_size: PixelSize | None = None
-    n_levels: int | None = None
     options: StorageOptions | None = None
     _arrays: dict[int, Any] = field(default_factory=dict, repr=False)
 
@@ -95,9 +81,9 @@ class LabelsStore:
         return join(self.root, "labels", self.name)
 
     @property
-    def level_shapes(self) -> list[tuple[int, int]]:
-        """Rows and columns of the levels, the full resolution first."""
-        return level_shapes(self.shape, self.n_levels)
+    def level_shapes(self) -> list[tuple[int, ...]]:
+        """Shapes of the levels, the full resolution first."""
+        return level_shapes(self.shape, self.steps)
 
     def spec(self) -> JsonObject:
         """Return a JSON object with which `open_labels` opens the store in another process."""
@@ -108,7 +94,7 @@ class LabelsStore:
             "chunk": self.chunk,
             "version": self.version,
             "is_new": self.is_new,
-            "n_levels": self.n_levels,
+            "steps": [list(step) for step in self.steps],
             "options": self.options,
             **spec_of_pixel_size(self.pixel_size),
         }
@@ -124,11 +110,11 @@ class LabelsStore:
                 self._arrays[level] = zarr.open_array(location, mode="r+", storage_options=given)
         return self._arrays[level]
 
-    def read(self, level: int, rows: slice, columns: slice) -> NDArray[np.int32]:
+    def read(self, level: int, window: Window) -> NDArray[np.int32]:
         """Return a window of a level; chunks that are not written are background."""
-        return read_part(self.array(level), (rows, columns), join(self.location, str(level)), self.options)
+        return read_part(self.array(level), window, join(self.location, str(level)), self.options)
 
-    def write_block(self, level: int, rows: slice, columns: slice, labels: NDArray[Any]) -> None:
+    def write_block(self, level: int, window: Window, labels: NDArray[Any]) -> None:
         """Write labels of whole chunks of a level; writing them again gives the same files.
 
         Raises
@@ -139,11 +125,11 @@ class LabelsStore:
             If there is no space or no permission, or the store has vanished.
         """
         location = join(self.location, str(level))
-        for window, n in zip((rows, columns), self.level_shapes[level], strict=True):
-            ends = window.stop == n or window.stop % self.chunk == 0
-            if window.start % self.chunk or not ends or not 0 <= window.start < window.stop <= n:
-                raise ValueError(f"a block must be whole chunks of {self.chunk} pixels of {n}; got {window}.")
-        shape = (rows.stop - rows.start, columns.stop - columns.start)
+        for part, n in zip(window, self.level_shapes[level], strict=True):
+            ends = part.stop == n or part.stop % self.chunk == 0
+            if part.start % self.chunk or not ends or not 0 <= part.start < part.stop <= n:
+                raise ValueError(f"a block must be whole chunks of {self.chunk} pixels of {n}; got {part}.")
+        shape = tuple(part.stop - part.start for part in window)
         _checks.check_same_shape(labels.shape, shape, "labels", "their window")
         if labels.dtype.kind not in "iu" or not 0 <= labels.min() <= labels.max() <= LARGEST_LABEL:
             raise ValueError(
@@ -152,29 +138,28 @@ class LabelsStore:
         array = self.array(level)
         check_in_place(location, self.options)
         with naming(location):
-            array[rows, columns] = labels.astype(DTYPE, copy=False)
+            array[window] = labels.astype(DTYPE, copy=False)
 
-    def fill_block(self, level: int, rows: slice, columns: slice) -> None:
-        """Write whole chunks of a level above 0: every second pixel of the level before."""
-        above = self.level_shapes[level - 1]
-        window = [slice(2 * w.start, min(2 * w.stop, n)) for w, n in zip((rows, columns), above, strict=True)]
-        self.write_block(level, rows, columns, self.read(level - 1, *window)[::2, ::2])
+    def fill_block(self, level: int, window: Window) -> None:
+        """Write whole chunks of a level above 0: single pixels of the level before."""
+        step, below = self.steps[level - 1], self.level_shapes[level - 1]
+        spans = zip(window, step, below, strict=True)
+        source = tuple(slice(part.start * k, min(part.stop * k, n)) for part, k, n in spans)
+        self.write_block(level, window, self.read(level - 1, source)[tuple(slice(None, None, k) for k in step)])
 
     def finish(self, n_objects: int = 0) -> Any:
         """Write the metadata that make the arrays a label image, and return the one of full resolution, read-only."""
         zarr = need("zarr", "large")
-        n_levels = len(self.level_shapes)
-        for level in range(n_levels):
+        for level in range(len(self.level_shapes)):
             check_in_place(join(self.location, str(level)), self.options)
         with naming(self.location):
-            self._open_group(self.location).attrs.update(
-                describe_labels(self.name, n_levels, self.version, self.pixel_size)
-            )
+            levels = Levels(level_factors(len(self.shape), self.steps), self.pixel_size)
+            self._open_group(self.location).attrs.update(describe_labels(self.name, levels, self.version))
             labels = self._open_group(join(self.root, "labels"))
             labels.attrs.update(list_label(dict(labels.attrs), self.name, self.version))
             root = self._open_group(self.root)
             if self.is_new:
-                root.attrs.update(describe_root(self.name, n_levels, self.version, self.pixel_size, n_objects))
+                root.attrs.update(describe_root(self.name, levels, self.version, n_objects))
             self._renew_consolidated()
         given = self.options if is_url(self.root) else None
         return zarr.open_array(join(self.location, "0"), mode="r", storage_options=given)
@@ -201,19 +186,18 @@ class LabelsStore:
 
 def open_labels(spec: JsonObject) -> LabelsStore:
     """Return the store of a spec, as `LabelsStore.spec` returns it."""
-    shape, options = spec["shape"], spec.get("options")
-    if not isinstance(shape, list):
-        raise ValueError(f"the spec of labels must have a shape; got {shape!r}.")
-    rows, columns = (int(str(n)) for n in shape)
+    shape, steps, options = spec["shape"], spec["steps"], spec.get("options")
+    if not isinstance(shape, list) or not isinstance(steps, list):
+        raise ValueError(f"the spec of labels must have a shape and steps; got {shape!r} and {steps!r}.")
     return LabelsStore(
         str(spec["root"]),
         str(spec["name"]),
-        (rows, columns),
+        tuple(int(str(n)) for n in shape),
         int(str(spec["chunk"])),
+        tuple(tuple(int(str(n)) for n in step) for step in steps if isinstance(step, list)),
         str(spec["version"]),
         bool(spec["is_new"]),
         pixel_size_of_spec(spec),
-        None if spec.get("n_levels") is None else int(str(spec["n_levels"])),
         options if isinstance(options, dict) else None,
     )
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from flowseg._image_files.ome_zarr.nodes import StorageOptions, is_zarr
 from flowseg._image_files.selection import ALL, Selection
+from flowseg._segmenters.inputs import MANY_CHANNELS
 from flowseg.blockwise._stores.array_source import array_source, open_memmap
 from flowseg.blockwise._stores.file_source import file_source, zarr_array_source, zarr_source
 from flowseg.blockwise._stores.source import JsonObject, PixelSize, Source
@@ -18,20 +20,24 @@ def open_source(
     image: Any,
     selection: Selection = ALL,
     *,
+    ndim: int = 2,
     n_channels: int | None = None,
     keep_color: bool = False,
     pixel_size: PixelSize | None = None,
     storage_options: StorageOptions | None = None,
 ) -> Source:
-    """Open an image.
+    """Open an image or a volume.
 
     Parameters
     ----------
     image : path, URL, zarr.Array, dask array, ndarray or Source
         Path of an image file or of an OME-Zarr image or array; URL of fsspec of one of the latter two; or an array: of
-        shape (rows, columns) or (rows, columns, channels), or a zarr.Array whose axes are named.
+        shape (rows, columns) or (rows, columns, channels), for a volume with planes first, or a zarr.Array whose axes
+        are named.
     selection : Selection
         Axes, channel, plane, time and scene to read, for a path, a URL or a zarr.Array.
+    ndim : int
+        Axes without channels: 2 for an image, 3 for a volume, whose planes must be named Z in a file or a zarr.Array.
     n_channels : int, optional
         Channels that the image must have; by default any number. Of a color picture whose channels are equal
         everywhere one is kept, as in `flowseg.io.read_image`, unless this is above 1.
@@ -49,34 +55,61 @@ def open_source(
     InvalidFileError, FileNotFoundError, TypeError, ValueError
         If it is no image, has axes that are unknown or more than an image has, or other channels than expected.
     """
-    source = _open(image, selection, keep_color or (n_channels or 1) > 1, pixel_size, storage_options)
-    if n_channels is not None and source.shape[2] != n_channels:
+    if ndim == 3 and selection.z is not None:
+        raise ValueError(f"z must be None for a volume, of which all planes are taken; got {selection.z}.")
+    if isinstance(image, Source):
+        source = image
+    else:
+        source = _open(image, selection, ndim, keep_color or (n_channels or 1) > 1, pixel_size, storage_options)
+    try:
+        _check_axes(source, ndim, n_channels)
+    except ValueError:
         source.close()
-        raise ValueError(
-            f"{source.location} must have {n_channels} channel{'s' * (n_channels != 1)}; it has {source.shape[2]}, "
-            f"shape {source.shape}. Choose with channel."
-        )
+        raise
     return source
 
 
+def _check_axes(source: Source, ndim: int, n_channels: int | None) -> None:
+    """Raise ValueError for another number of axes or channels."""
+    if source.ndim != ndim:
+        kinds = {2: "an image (rows, columns)", 3: "a volume (planes, rows, columns)"}
+        raise ValueError(
+            f"{source.location} must be {kinds[ndim]}; it is {kinds[source.ndim]}, shape {source.shape[:-1]}."
+        )
+    found = source.n_channels
+    if n_channels is None or found == n_channels:
+        return
+    is_array = source.kind in ("array", "memmap")
+    advice = " Choose with channel."
+    if is_array and ndim == 2 and found > MANY_CHANNELS:
+        advice = " If it is a volume (planes, rows, columns), use a segmenter with ndim=3."
+    raise ValueError(
+        f"{source.location} must have {n_channels} channel{'s' * (n_channels != 1)}; it has {found}, shape "
+        f"{source.shape}.{advice}"
+    )
+
+
 def _open(
-    image: Any, selection: Selection, keep_color: bool, pixel_size: PixelSize | None, options: StorageOptions | None
+    image: Any,
+    selection: Selection,
+    ndim: int,
+    keep_color: bool,
+    size: PixelSize | None,
+    options: StorageOptions | None,
 ) -> Source:
-    if isinstance(image, Source):
-        return image
     if isinstance(image, str | os.PathLike):
         location = os.fspath(image)
         if is_zarr(location):
-            return _with_size(zarr_source(location, selection, options), pixel_size)
-        return _with_size(file_source(location, selection, keep_color), pixel_size)
+            return _with_size(zarr_source(location, selection, ndim, options), size)
+        return _with_size(file_source(location, selection, ndim, keep_color), size)
     if _is_of(image, "zarr") and hasattr(image, "store"):
         if not hasattr(image, "chunks"):
             raise TypeError("image must be a zarr.Array; got a zarr.Group. Give one of its arrays, or its path.")
-        return _with_size(zarr_array_source(image, selection), pixel_size)
+        return _with_size(zarr_array_source(image, selection, ndim), size)
     if selection != ALL:
         raise ValueError(f"axes, channel, z, t and scene are for files; image is {type(image).__name__}.")
     if isinstance(image, np.ndarray) or _is_of(image, "dask"):
-        return array_source(image, pixel_size)
+        return array_source(image, size, ndim)
     raise TypeError(f"image must be a path, a zarr.Array, a dask array or a NumPy array; got {type(image).__name__}.")
 
 
@@ -88,14 +121,14 @@ def open_spec(spec: JsonObject) -> Source:
     chosen = spec["selection"]
     if not isinstance(chosen, dict):
         raise ValueError(f"the spec of an image must have a selection; got {chosen!r}.")
-    selection = Selection(**chosen)  # type: ignore[arg-type]
+    selection, ndim = Selection(**chosen), int(str(spec["ndim"]))  # type: ignore[arg-type]
     if kind == "zarr":
         options = spec.get("options")
-        return zarr_source(str(spec["location"]), selection, options if isinstance(options, dict) else None)
+        return zarr_source(str(spec["location"]), selection, ndim, options if isinstance(options, dict) else None)
     samples = spec["samples"]
     if kind != "file" or not isinstance(samples, list):
         raise ValueError(f"the spec of an image must have a kind; got {spec!r}.")
-    return file_source(str(spec["path"]), selection, False, [int(str(n)) for n in samples])
+    return file_source(str(spec["path"]), selection, ndim, samples=[int(str(n)) for n in samples])
 
 
 def _is_of(image: Any, package: str) -> bool:
@@ -103,6 +136,4 @@ def _is_of(image: Any, package: str) -> bool:
 
 
 def _with_size(source: Source, size: PixelSize | None) -> Source:
-    from dataclasses import replace
-
     return source if size is None else replace(source, pixel_size=size)

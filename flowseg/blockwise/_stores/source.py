@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -24,22 +25,36 @@ JsonObject = dict[str, Json]
 BAND_BYTES = 1 << 26
 
 
+# Places of a part of an image: a slice along each axis, channels aside.
+Window = tuple[slice, ...]
+# Axes of images and of volumes, channels aside.
+AXES = {2: "(rows, columns{})", 3: "(planes, rows, columns{})"}
+
+
 @dataclass(frozen=True)
 class PixelSize:
-    """Length of a pixel, its unit and the place of the first pixel, each along rows and columns.
+    """Length of a pixel, its unit and the place of the first pixel, each along every axis: (planes,) rows, columns.
 
     Units have the names of OME-Zarr, such as "micrometer"; None where the image gives none.
     """
 
-    scale: tuple[float, float]
-    units: tuple[str | None, str | None] = ("micrometer", "micrometer")
-    origin: tuple[float, float] = (0.0, 0.0)
+    scale: tuple[float, ...]
+    units: tuple[str | None, ...]
+    origin: tuple[float, ...]
 
-    def in_micrometers(self) -> tuple[float, float] | None:
-        """Return height and width in micrometers; None if a unit is no length."""
-        if self.units[0] not in MICROMETERS or self.units[1] not in MICROMETERS:
-            return None
-        return self.scale[0] * MICROMETERS[self.units[0]], self.scale[1] * MICROMETERS[self.units[1]]
+    @classmethod
+    def of(cls, scale: Sequence[float], unit: str | None = "micrometer") -> PixelSize:
+        """Return a size with one unit along all axes."""
+        return cls(tuple(scale), (unit,) * len(scale), (0.0,) * len(scale))
+
+    def in_micrometers(self) -> tuple[float, ...] | None:
+        """Return the length along each axis in micrometers; None if a unit is no length."""
+        known = [
+            length * MICROMETERS[unit]
+            for length, unit in zip(self.scale, self.units, strict=True)
+            if unit is not None and unit in MICROMETERS
+        ]
+        return tuple(known) if len(known) == len(self.scale) else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,43 +67,53 @@ class Source:
         Path or URL, or a phrase for an array, to begin sentences with.
     kind : str
         "file", "zarr", "memmap" or "array".
-    shape : (int, int, int)
-        Rows, columns and channels.
+    shape : tuple of int
+        Rows, columns and channels; of a volume planes before them.
     dtype : dtype
         Type of its numbers.
-    chunks : (int, int)
-        Rows and columns that are stored together: windows of multiples of these are read without waste.
+    chunks : tuple of int
+        Pixels along each axis that are stored together: windows of multiples of these are read without waste.
     read_window : callable
-        Returns the window of two slices with start and stop, shape (rows, columns, channels).
+        Returns the part at a `Window`, whose slices have start and stop, with its channels.
     find_digest : callable
         Returns a hash that changes with the image: of metadata, sizes and times of files, or of the numbers.
     pixel_size : PixelSize, optional
         Size of a pixel.
     group, version : str, optional
         For OME-Zarr the path or URL of the image's group, and its version, "0.4" or "0.5".
-    n_levels : int, optional
-        For OME-Zarr the number of its resolutions.
+    steps : tuple of tuple of int, optional
+        For OME-Zarr the resolutions after the first: along each axis the pixels of the one before that it has one of.
     stored : dict, optional
         What `spec` returns.
     """
 
     location: str
     kind: str
-    shape: tuple[int, int, int]
+    shape: tuple[int, ...]
     dtype: np.dtype[Any]
-    chunks: tuple[int, int]
-    read_window: Callable[[slice, slice], NDArray[Any]]
+    chunks: tuple[int, ...]
+    read_window: Callable[[Window], NDArray[Any]]
     find_digest: Callable[[], str]
     pixel_size: PixelSize | None = None
     group: str | None = None
     version: str | None = None
-    n_levels: int | None = None
+    steps: tuple[tuple[int, ...], ...] | None = None
     stored: JsonObject | None = None
     close: Callable[[], None] = lambda: None
     _digests: list[str] = field(default_factory=list, repr=False)
 
-    def read(self, rows: slice, columns: slice) -> NDArray[Any]:
-        """Return a window, shape (rows, columns, channels); it must lie inside the image.
+    @property
+    def ndim(self) -> int:
+        """Axes without channels: 2 of an image, 3 of a volume."""
+        return len(self.shape) - 1
+
+    @property
+    def n_channels(self) -> int:
+        """Number of channels."""
+        return self.shape[-1]
+
+    def read(self, *window: slice) -> NDArray[Any]:
+        """Return the part at a window, channels last; it must lie inside the image.
 
         Raises
         ------
@@ -97,15 +122,17 @@ class Source:
         InvalidFileError, OSError
             If a chunk is damaged, or the image is no longer where it was.
         """
-        window = (_bounds(rows, self.shape[0]), _bounds(columns, self.shape[1]))
-        array = self.read_window(*window)
+        array = self.read_window(tuple(_bounds(one, n) for one, n in zip(window, self.shape[:-1], strict=True)))
         _checks.check_finite(array, self.location)
         return array
 
-    def __getitem__(self, key: tuple[slice, ...]) -> NDArray[Any]:
-        """Return a window of rows and columns."""
-        rows, columns = key
-        return self.read(rows, columns)
+    def __getitem__(self, key: Window) -> NDArray[Any]:
+        """Return the part at a window."""
+        return self.read(*key)
+
+    def read_band(self, band: slice) -> NDArray[Any]:
+        """Return whole rows, or whole planes of a volume."""
+        return self.read(band, *(slice(0, n) for n in self.shape[1:-1]))
 
     def identity(self) -> JsonObject:
         """Return what a resumed run compares: kind, location, shape, dtype and a digest."""
@@ -125,8 +152,8 @@ class Source:
         return None if self.stored is None else {"kind": self.kind, **self.stored}
 
     def bands(self) -> list[slice]:
-        """Return slices of rows, whole chunks each, of about `BAND_BYTES`."""
-        row = self.shape[1] * self.shape[2] * self.dtype.itemsize
+        """Return slices of rows, or of planes of a volume, whole chunks each, of about `BAND_BYTES`."""
+        row = math.prod(self.shape[1:]) * self.dtype.itemsize
         height = max(BAND_BYTES // max(row * self.chunks[0], 1), 1) * self.chunks[0]
         return [slice(start, min(start + height, self.shape[0])) for start in range(0, self.shape[0], height)]
 
@@ -139,23 +166,32 @@ def _bounds(window: slice, n: int) -> slice:
     return slice(start, stop)
 
 
-def check_image_shape(shape: Sequence[int], dtype: np.dtype[Any], name: str) -> tuple[int, int, int]:
-    """Return rows, columns and channels of (rows, columns) or (rows, columns, channels)."""
+def check_image_shape(shape: Sequence[int], dtype: np.dtype[Any], name: str, ndim: int) -> tuple[int, ...]:
+    """Return the shape of an image of ``ndim`` axes, or of them and one of channels, with its number of channels."""
     if dtype.kind not in "iuf":
         raise TypeError(f"{name} must be an array of numbers; got dtype {dtype}.")
-    if len(shape) not in (2, 3):
-        raise ValueError(f"{name} must have shape (rows, columns) or (rows, columns, channels); got {tuple(shape)}.")
-    rows, columns, channels = (*shape, 1)[:3]
-    if not rows * columns * channels:
+    if len(shape) not in (ndim, ndim + 1):
+        expected = AXES[ndim]
+        raise ValueError(
+            f"{name} must have shape {expected.format('')} or {expected.format(', channels')}; got {tuple(shape)}"
+            f"{_advise(shape, ndim)}."
+        )
+    if not math.prod(shape):
         raise ValueError(f"{name} must have at least one pixel; got shape {tuple(shape)}.")
-    return int(rows), int(columns), int(channels)
+    return tuple(map(int, (*shape, 1)[: ndim + 1]))
+
+
+def _advise(shape: Sequence[int], ndim: int) -> str:
+    if ndim == 2 and len(shape) == 4:
+        return "; volumes are for segmenters with ndim=3"
+    return ", a plane; planes are for segmenters with ndim=2" if ndim == 3 and len(shape) == 2 else ""
 
 
 def digest_of_pixels(source: Source) -> str:
     """Return a hash of all numbers of an image, which is read in bands."""
     digest = hashlib.sha256()
-    for rows in source.bands():
-        digest.update(np.ascontiguousarray(source.read(rows, slice(0, source.shape[1]))).data)
+    for band in source.bands():
+        digest.update(np.ascontiguousarray(source.read_band(band)).data)
     return digest.hexdigest()
 
 
@@ -174,13 +210,11 @@ def store_copy(source: Source, path: Path) -> Source:
     """Write an image to a ``.npy`` file, band by band and atomically, and return it as it is read from there."""
     from flowseg.blockwise._stores.open_source import open_source
 
-    shape = source.shape
-
     def write(beside: Path) -> None:
-        copy = np.lib.format.open_memmap(str(beside), "w+", source.dtype, shape)
-        for rows in source.bands():
-            copy[rows] = source.read(rows, slice(0, shape[1]))
+        copy = np.lib.format.open_memmap(str(beside), "w+", source.dtype, source.shape)
+        for band in source.bands():
+            copy[band] = source.read_band(band)
         copy.flush()
 
     files.write_atomically(path, write, through_links=False)
-    return open_source(np.load(path, mmap_mode="r"), pixel_size=source.pixel_size)
+    return open_source(np.load(path, mmap_mode="r"), ndim=source.ndim, pixel_size=source.pixel_size)

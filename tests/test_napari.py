@@ -22,7 +22,7 @@ def test_the_manifest_is_valid_and_complete():
     manifest.validate_imports()
     assert manifest.name == "flowseg"
     assert len(manifest.contributions.widgets) == 1
-    assert len(manifest.contributions.sample_data) == 2
+    assert len(manifest.contributions.sample_data) == 3
 
 
 def test_segments_the_sample_with_scores(viewer, widget, qtbot, said):
@@ -123,7 +123,7 @@ def test_planes_of_a_stack(viewer, widget, qtbot, said):
 
     # All planes, in one layer of masks, as that was left as it was found.
     widget.segment.thresholds.reset.click()
-    widget.segment.planes.setCurrentIndex(1)
+    widget.segment.ways.setCurrentIndex(1)
     widget.segment.run.click()
     finish(qtbot, widget)
     assert len(viewer.layers) == 2
@@ -182,7 +182,7 @@ def test_trains_saves_and_segments_with_it(viewer, widget, qtbot, said, tmp_path
     widget.segment.open_model(str(file))
     assert widget.segment.model.currentText() == "mine.safetensors"
     widget.segment.model.choose("trained 1 (not saved)")
-    widget.segment.planes.setCurrentIndex(1)
+    widget.segment.ways.setCurrentIndex(1)
     widget.segment.run.click()
     finish(qtbot, widget)
     masks, truth = viewer.layers["cell stack masks"], viewer.layers["cell stack true masks"]
@@ -192,8 +192,7 @@ def test_trains_saves_and_segments_with_it(viewer, widget, qtbot, said, tmp_path
     corrected = np.zeros_like(truth.data)
     corrected[2] = truth.data[2]
     viewer.add_labels(corrected, name="corrected")
-    row = [image.name for image, _, _ in widget.train._rows].index("cell stack")
-    box = widget.train._rows[row][2]
+    (box,) = [row.box for row in widget.train.pairs.rows if row.image.name == "cell stack"]
     box.setCurrentIndex(box.findText("corrected"))
     widget.train.start.choose("mine.safetensors")
     widget.train.epochs.setValue(1)
@@ -278,13 +277,13 @@ def test_corrections_in_a_stack(viewer):
 
 def test_qualities_are_of_unchanged_objects(viewer, qtbot):
     from flowseg._napari import label_edits
-    from flowseg._napari.result_layers import PlaneResult, ResultLayer
+    from flowseg._napari.result_layers import ImageResult, ResultLayer
 
     image = viewer.add_image(np.random.default_rng(0).random((60, 80)), name="image")
     masks = np.where(squares() == 5, 3, squares()).astype(np.int32)
     objects = {"label": np.arange(1, 4), "area": np.array([400, 400, 900]), "score": np.array([0.9, 0.8, 0.7])}
     result = ResultLayer(viewer, image, contour=2)
-    result.write([()], [PlaneResult(masks, objects, None)])
+    result.write([()], [ImageResult(masks, objects, None)])
     layer = result.layer
     assert layer.contour == 2
     assert not result.is_edited([()])
@@ -302,12 +301,12 @@ def test_qualities_are_of_unchanged_objects(viewer, qtbot):
 
 def test_no_object_is_no_error(viewer):
     from flowseg._napari import doubtful_objects
-    from flowseg._napari.result_layers import PlaneResult, ResultLayer
+    from flowseg._napari.result_layers import ImageResult, ResultLayer
 
     image = viewer.add_image(np.eye(16), name="image")
     nothing = {"label": np.array([], dtype=int), "score": np.array([])}
     result = ResultLayer(viewer, image, contour=0)
-    result.write([()], [PlaneResult(np.zeros((16, 16), dtype=np.int32), nothing, None)])
+    result.write([()], [ImageResult(np.zeros((16, 16), dtype=np.int32), nothing, None)])
     layer = result.layer
     assert len(layer.features) == 0
     assert layer.get_status((2, 2), world=True)
@@ -387,7 +386,7 @@ def test_color_layers_are_trained_on_in_color(viewer, widget, said):
     from flowseg._napari import layers
 
     assert layers.channels(layer) == 3
-    assert layers.plane(layer, ()).shape == (64, 64, 3)
+    assert layers.pixels(layer, ()).shape == (64, 64, 3)
 
 
 def test_boxes_follow_layers_and_names(viewer, widget):

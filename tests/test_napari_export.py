@@ -147,6 +147,6 @@ def test_a_missing_package_is_named_before_anything_is_written(viewer, export, s
 def test_pixel_sizes_are_micrometres(scale, units, expected):
     from napari.layers import Labels
 
-    from flowseg._napari.layers import pixel_size
+    from flowseg._napari.layers import spacing
 
-    assert pixel_size(Labels(squares(), scale=scale, units=units)) == (expected and pytest.approx(expected))
+    assert spacing(Labels(squares(), scale=scale, units=units), 2) == (expected and pytest.approx(expected))

@@ -28,10 +28,11 @@ def do():
 
 def segment_job(folder, images, model, **given):
     names = tuple(f"plane {k}" for k in range(len(images)))
-    choices = {"diameter": None, "with_flows": False, "thresholds": Thresholds()} | given
-    job = SegmentJob(folder=str(folder), planes=names, model=str(model), outputs_folder=str(folder), **choices)
+    choices = {"ndim": 2, "mode": "", "diameter": None, "spacing": None, "with_flows": False} | given
+    choices = {"thresholds": Thresholds()} | choices
+    job = SegmentJob(folder=str(folder), images=names, model=str(model), outputs_folder=str(folder), **choices)
     for k, image in enumerate(images):
-        np.save(job.plane(k), image)
+        np.save(job.image(k), image)
     return job
 
 
@@ -66,7 +67,7 @@ def test_other_thresholds_need_no_network(do, fitted, pairs, tmp_path, monkeypat
     job = segment_job(tmp_path, [pairs[0][0], np.ones((96, 96))], model)
     assert do(job)[-1].kind == "done"
     other = Thresholds(cellprob_threshold=0.5, flow_threshold=None, min_size=30)
-    again = DecodeJob(str(tmp_path), job.planes, str(model), other, str(tmp_path))
+    again = DecodeJob(str(tmp_path), job.images, 2, "", str(model), other, str(tmp_path))
     monkeypatch.setattr("flowseg._nets.inference.predict_outputs", None)
     messages = do(again)
     found = load_file(again.result(0))
@@ -90,7 +91,8 @@ def test_a_model_without_flows(do, fitted, pairs, tmp_path):
     assert name == "masks"
     assert np.array_equal(masks, segmenter.predict(pairs[0][0]))
     largest = int(np.bincount(masks[masks > 0]).max())
-    again = DecodeJob(job.folder, job.planes, job.model, replace(job.thresholds, min_size=largest), job.outputs_folder)
+    thresholds = replace(job.thresholds, min_size=largest)
+    again = DecodeJob(job.folder, job.images, 2, "", job.model, thresholds, job.outputs_folder)
     assert do(again)[-1].kind == "done"
     kept = load_file(again.result(0))["masks"]
     assert kept.max() >= 1
@@ -134,7 +136,7 @@ def test_a_viewer_knows_the_thresholds_without_the_network(fitted, tmp_path):
 
 
 def test_trains_a_model_further(do, fitted, pairs, tmp_path):
-    job = TrainJob(str(tmp_path), 2, 1, str(save(fitted["FlowSegmenter"], tmp_path)), 3)
+    job = TrainJob(str(tmp_path), (None, None), 2, 1, str(save(fitted["FlowSegmenter"], tmp_path)), 3)
     for k, (image, masks) in enumerate(pairs[:2]):
         np.save(job.image(k), image)
         np.save(job.masks(k), masks)
@@ -156,7 +158,7 @@ def test_a_trained_model_is_not_lost_where_the_temporary_folder_is_full(do, fitt
     start, elsewhere, full = save(fitted["FlowSegmenter"], tmp_path), tmp_path / "elsewhere", tmp_path / "job"
     elsewhere.mkdir()
     full.mkdir()
-    job = TrainJob(str(full), 1, 1, str(start), 1)
+    job = TrainJob(str(full), (None,), 2, 1, str(start), 1)
     np.save(job.image(0), pairs[0][0])
     np.save(job.masks(0), pairs[0][1])
     write = FlowSegmenter.save

@@ -16,30 +16,33 @@ class DecodeJob:
     """Decode outputs of the network that were kept."""
 
     folder: str  # for the job's files
-    planes: tuple[str, ...]  # their names in the viewer; '' for a single image
+    images: tuple[str, ...]  # their names in the viewer; '' for a single image
+    ndim: int  # axes of an image: 2 of planes, 3 of volumes
+    mode: str  # of `predict_volume`, for a model of planes and volumes; '' otherwise
     model: str  # file
     thresholds: Thresholds
     outputs_folder: str  # outlives the job
 
     def outputs(self, k: int) -> Path:
-        """File of the network's outputs for a plane, and of the factor that it was scaled by."""
+        """File of the network's outputs for an image, and of the factor that it was scaled by."""
         return Path(self.outputs_folder) / f"outputs_{k}.safetensors"
 
     def result(self, k: int) -> Path:
-        """File of the results of a plane: masks, columns about the objects, and flows as colors."""
+        """File of the results of an image: masks, columns about the objects, and flows as colors."""
         return Path(self.folder) / f"result_{k}.safetensors"
 
 
 @dataclass(frozen=True)
 class SegmentJob(DecodeJob):
-    """Segment planes one by one, and keep the network's outputs."""
+    """Segment images one by one, and keep the network's outputs."""
 
     diameter: Diameter  # as for `FlowSegmenter.predict`
+    spacing: tuple[float, ...] | None  # the same
     with_flows: bool
 
-    def plane(self, k: int) -> Path:
+    def image(self, k: int) -> Path:
         """File of an image (.npy)."""
-        return Path(self.folder) / f"plane_{k}.npy"
+        return Path(self.folder) / f"image_{k}.npy"
 
 
 @dataclass(frozen=True)
@@ -47,10 +50,16 @@ class TrainJob:
     """Train on pairs of images and masks."""
 
     folder: str
-    n_pairs: int
+    spacings: tuple[tuple[float, ...] | None, ...]  # one for each pair
+    ndim: int  # axes of an image: 2 of planes, 3 of volumes
     n_channels: int
     start: str  # a model file, or one of `NEW_NETWORKS`
     epochs: int
+
+    @property
+    def n_pairs(self) -> int:
+        """Number of pairs."""
+        return len(self.spacings)
 
     def image(self, k: int) -> Path:
         """File of an image (.npy)."""
@@ -84,10 +93,15 @@ def read_job(line: str) -> Job:
     document = json.loads(line)
     kinds: dict[str, type[Job]] = {kind.__name__: kind for kind in (SegmentJob, DecodeJob, TrainJob)}
     values = document["job"]
-    if "planes" in values:
-        values["planes"] = tuple(values["planes"])
+    values |= {name: _as_tuple(values[name]) for name in ("images", "spacing", "spacings") if name in values}
+    if "thresholds" in values:
         values["thresholds"] = Thresholds(**values["thresholds"])
     return kinds[document["task"]](**values)
+
+
+def _as_tuple(value: Any) -> Any:
+    """Return lists, also nested ones, as tuples."""
+    return tuple(map(_as_tuple, value)) if isinstance(value, list) else value
 
 
 @dataclass(frozen=True)

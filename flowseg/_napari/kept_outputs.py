@@ -1,19 +1,19 @@
-"""Outputs of the network for the planes that were segmented last, kept to decode them with other thresholds."""
+"""Outputs of the network for the images that were segmented last, kept to decode them with other thresholds."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from napari.layers import Image
 
-from flowseg._napari import layers
+from flowseg._napari.image_kinds import Index, image_name
 from flowseg._napari.job_messages import DecodeJob
-from flowseg._napari.layers import Index
 from flowseg._napari.model_info import Model
 from flowseg._napari.result_layers import ResultLayer
+from flowseg._napari.ways import Way
 from flowseg._napari.worker_process import WorkerProcess
 from flowseg._segmenters.inputs import Diameter
 from flowseg._segmenters.learned_decoding.thresholds import Thresholds
@@ -21,17 +21,23 @@ from flowseg._segmenters.learned_decoding.thresholds import Thresholds
 
 @dataclass(frozen=True)
 class Request:
-    """An image, its planes, a model and a diameter to segment with."""
+    """A layer, the planes or volumes of it, and what to segment them with."""
 
-    image: Image
-    planes: tuple[Index, ...]
+    layer: Image
+    indices: tuple[Index, ...]
     model: Model
     diameter: Diameter
+    spacing: tuple[float, ...] | None
+    way: Way
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of the planes in the viewer."""
-        return tuple(layers.plane_name(index) for index in self.planes)
+        """Names of the images in the viewer."""
+        return tuple(image_name(index, self.way.ndim) for index in self.indices)
+
+    def is_like(self, other: Request) -> bool:
+        """Return whether another request is for images of the same layer, segmented in the same way."""
+        return self == replace(other, indices=self.indices, way=replace(other.way, is_every=self.way.is_every))
 
 
 @dataclass
@@ -73,7 +79,7 @@ class KeptOutputs:
     def keep(self, request: Request, result: ResultLayer, thresholds: Thresholds) -> None:
         """Keep the request and the result that the outputs belong to."""
         self._kept = KeptRun(request, result, thresholds)
-        request.image.events.data.connect(self._forget_run)
+        request.layer.events.data.connect(self._forget_run)
 
     def _forget_run(self, _: Any) -> None:
         """Forget the run: the image has other pixels now."""
@@ -86,6 +92,7 @@ class KeptOutputs:
     def decode(self, kept: KeptRun, thresholds: Thresholds, done: Callable[[DecodeJob], None]) -> None:
         """Decode the outputs with other thresholds."""
         model = str(kept.request.model.path)
-        job = DecodeJob(self._worker.new_folder(), kept.request.names, model, thresholds, self._folder)
+        way, folder = kept.request.way, self._worker.new_folder()
+        job = DecodeJob(folder, kept.request.names, way.ndim, way.mode, model, thresholds, self._folder)
         kept.thresholds = thresholds  # if it fails, it is not tried again
         self._worker.do(job, lambda _: done(job))

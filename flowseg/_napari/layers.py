@@ -1,4 +1,4 @@
-"""Layers of the viewer as arrays, plane by plane."""
+"""Layers of the viewer as arrays: images, which are planes or volumes, one by one."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ import numpy as np
 from napari.layers import Image, Labels
 from numpy.typing import NDArray
 
-# Index of a plane: one number per axis before rows and columns; empty for a single image.
-Index = tuple[int, ...]
+from flowseg._napari.image_kinds import NAMES, PLANE, VOLUME, Index, image_name
 
 # Key in the metadata of layers of flows, which are not offered for segmentation.
 MARK = "flowseg flows"
+# Key in the metadata of layers of masks: the number of axes of the images that they were found in.
+NDIM_MARK = "flowseg ndim"
 # napari's unit of length if a file states none.
 PIXEL = "pixel"
+# Names of axes that are none of a volume, in lower case.
+NO_SPACE = {"t": "time", "time": "time", "frame": "time", "frames": "time", "c": "channels", "channel": "channels"}
 
 
 def images(viewer: Any) -> list[Image]:
@@ -44,33 +47,36 @@ def shape(layer: Image | Labels) -> tuple[int, ...]:
     return tuple(data.shape[:-1] if isinstance(layer, Image) and layer.rgb else data.shape)
 
 
-def all_planes(layer: Image | Labels) -> list[Index]:
-    """Return the index of every plane; that of a single image is ()."""
-    return list(np.ndindex(*shape(layer)[:-2]))
+def all_images(layer: Image | Labels, ndim: int = PLANE) -> list[Index]:
+    """Return the index of every plane, or of every volume; that of a single image is ()."""
+    return list(np.ndindex(*shape(layer)[:-ndim]))
 
 
-def shown_plane(viewer: Any, layer: Image | Labels) -> Index:
-    """Return the index of the plane that the viewer shows of a layer."""
+def shown_image(viewer: Any, layer: Image | Labels, ndim: int = PLANE) -> Index:
+    """Return the index of the plane that the viewer shows of a layer, or of the volume."""
     size = shape(layer)
     n_axes = len(size)
-    if n_axes == 2:
+    if n_axes == ndim:
         return ()
-    extra = viewer.dims.ndim - n_axes
-    if {axis - extra for axis in viewer.dims.displayed} != {n_axes - 2, n_axes - 1}:
+    extra, name = viewer.dims.ndim - n_axes, NAMES[ndim]
+    if not {axis - extra for axis in viewer.dims.displayed} <= set(range(n_axes - ndim, n_axes)):
+        axes = "its last two axes in 2-D" if ndim == PLANE else "two of its last three axes"
         raise ValueError(
-            f"The viewer must show a plane of layer '{layer.name}', its last two axes in 2-D; it shows others: switch "
-            "back, or choose all planes."
+            f"The viewer must show a {name} of layer '{layer.name}', {axes}; it shows others: switch back, or choose "
+            f"all {name}s."
         )
-    place = np.rint(layer.world_to_data(viewer.dims.point)[: n_axes - 2]).astype(int)
-    if np.any(place < 0) or np.any(place >= size[:-2]):
-        raise ValueError(f"The viewer must show a plane of layer '{layer.name}'; it is at a place where that has none.")
+    place = np.rint(layer.world_to_data(viewer.dims.point)[: n_axes - ndim]).astype(int)
+    if np.any(place < 0) or np.any(place >= size[:-ndim]):
+        raise ValueError(
+            f"The viewer must show a {name} of layer '{layer.name}'; it is at a place where that has none."
+        )
     return tuple(place.tolist())
 
 
-def plane(layer: Image, index: Index) -> NDArray[Any]:
-    """Return an image of a layer: (rows, columns) or, of a color layer, (rows, columns, 3)."""
+def pixels(layer: Image, index: Index) -> NDArray[Any]:
+    """Return an image of a layer: a plane (rows, columns) or a volume; of a color layer with three channels last."""
     array = np.asarray(full_size(layer)[index])
-    place = f" in {plane_name(index)}" if index else ""
+    place = f" in {image_name(index, len(shape(layer)) - len(index))}" if index else ""
     if array.dtype == bool:
         raise ValueError(
             f"Layer '{layer.name}' must be an image of gray values or colors; its pixels are true or false."
@@ -83,24 +89,34 @@ def plane(layer: Image, index: Index) -> NDArray[Any]:
     return array[..., :3] if layer.rgb else array
 
 
-def label_plane(layer: Labels, index: Index) -> NDArray[Any]:
+def label_image(layer: Labels, index: Index) -> NDArray[Any]:
     """Return a label image of a layer."""
     return np.asarray(full_size(layer)[index])
 
 
-def plane_name(index: Index) -> str:
-    """Name a plane by the numbers at the viewer's sliders, which start at 0; a single image has no name."""
-    return f"plane {', '.join(map(str, index))}" if index else ""
+def count_images(layer: Image | Labels, ndim: int = PLANE) -> int:
+    """Return the number of planes, or of volumes."""
+    return prod(shape(layer)[:-ndim])
 
 
-def plane_columns(n_axes: int) -> list[str]:
-    """Return the names of the columns with the numbers of planes, counted from 0 as napari's sliders do."""
-    return ["plane"] if n_axes == 1 else [f"plane_{axis}" for axis in range(n_axes)]
-
-
-def count_planes(layer: Image | Labels) -> int:
-    """Return the number of planes."""
-    return prod(shape(layer)[:-2])
+def no_volume(layer: Image | Labels) -> str:
+    """Return the sentence that a layer holds no volumes; empty where it may: names and units of axes tell."""
+    n_axes = len(shape(layer))
+    if n_axes < VOLUME:
+        return (
+            f"Layer '{layer.name}' is a plane, without the axis of planes that a volume has: open the planes as one "
+            "layer, or choose a model of planes."
+        )
+    label = str(layer.axis_labels[-VOLUME]).lower()
+    is_time = layer.units[-VOLUME].is_compatible_with("second")
+    kind = "time" if is_time else NO_SPACE.get(label)
+    if kind is None:
+        return ""
+    return (
+        f"Axis {n_axes - VOLUME} of layer '{layer.name}' is {kind}, by its {'unit' if is_time else 'name'}, and the "
+        "planes of a volume do not follow each other along it: choose a model of planes, or rename the axis if it is "
+        "one of planes."
+    )
 
 
 def wrong_channels(layer: Image, model: str, n_channels: int) -> str:
@@ -113,17 +129,18 @@ def wrong_channels(layer: Image, model: str, n_channels: int) -> str:
     )
 
 
-def pixel_size(layer: Image | Labels) -> tuple[float, float] | None:
-    """Return height and width of a pixel in micrometers, or None if they are not known.
+def spacing(layer: Image | Labels, ndim: int) -> tuple[float, ...] | None:
+    """Return the distance of pixels along the last axes in micrometers, or None if it is not known.
 
     Most readers of files set the scale in micrometers and do not change the unit, which then stays "pixel". A scale
     other than 1 is taken to be in micrometers.
     """
-    height, width = (abs(float(value)) for value in layer.scale[-2:])
-    units = layer.units[-2:]
+    lengths = tuple(abs(float(value)) for value in layer.scale[-ndim:])
+    units = layer.units[-ndim:]
     if all(str(unit) == PIXEL for unit in units):
-        return None if height == width == 1.0 else (height, width)
+        return None if all(length == 1.0 for length in lengths) else lengths
     if not all(unit.is_compatible_with("micrometer") for unit in units):
         return None
-    factors = [float((1 * unit).to("micrometer").magnitude) for unit in units]
-    return height * factors[0], width * factors[1]
+    return tuple(
+        length * float((1 * unit).to("micrometer").magnitude) for length, unit in zip(lengths, units, strict=True)
+    )

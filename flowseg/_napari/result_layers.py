@@ -14,23 +14,23 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
 from flowseg._napari import layers
-from flowseg._napari.layers import Index
+from flowseg._napari.image_kinds import PLANE, Index, index_columns
 
 
 @dataclass(frozen=True)
-class PlaneResult:
-    """Results of one plane."""
+class ImageResult:
+    """Results of one image, a plane or a volume."""
 
     masks: NDArray[np.int32]
     objects: dict[str, NDArray[Any]]  # columns; none for a model without flows
     flows: NDArray[np.uint8] | None  # as colors
 
 
-def read_plane(path: Path) -> PlaneResult:
-    """Read the results of a plane from the worker's file."""
+def read_result(path: Path) -> ImageResult:
+    """Read the results of an image from the worker's file."""
     arrays = load_file(path)
     objects = {name.removeprefix("object_"): array for name, array in arrays.items() if name.startswith("object_")}
-    return PlaneResult(arrays["masks"], objects, arrays.get("flows"))
+    return ImageResult(arrays["masks"], objects, arrays.get("flows"))
 
 
 class ResultLayer:
@@ -44,15 +44,20 @@ class ResultLayer:
         Layer that was segmented.
     contour : int
         Width of outlines in pixels; 0 fills the objects.
+    ndim : int
+        Axes of what was segmented at a time: 2, planes, or 3, volumes.
     """
 
-    def __init__(self, viewer: Any, image: Image, contour: int) -> None:
+    def __init__(self, viewer: Any, image: Image, contour: int, ndim: int = PLANE) -> None:
+        self._ndim = ndim
         self._viewer, self._image = viewer, image
         self._found = np.zeros(layers.shape(image), dtype=np.int32)
         self._table = pd.DataFrame()
-        self.n_objects = 0  # in the planes that were written last
+        self.n_objects = 0  # in the images that were written last
         self._flows: Image | None = None
-        self.layer: Labels = viewer.add_labels(np.zeros_like(self._found), name=f"{image.name} masks")
+        self.layer: Labels = viewer.add_labels(
+            np.zeros_like(self._found), name=f"{image.name} masks", metadata={layers.NDIM_MARK: ndim}
+        )
         self.layer.contour = contour
         _lay_over(self.layer, image)
         self.layer.events.paint.connect(self._keep_rows)
@@ -64,44 +69,45 @@ class ResultLayer:
         same = isinstance(data, np.ndarray) and (data.shape, data.dtype) == (found.shape, found.dtype)
         return same and self.layer in self._viewer.layers
 
-    def is_edited(self, planes: Sequence[Index]) -> bool:
-        """Whether planes were changed by hand."""
-        return any(not np.array_equal(self.layer.data[index], self._found[index]) for index in planes)
+    def is_edited(self, indices: Sequence[Index]) -> bool:
+        """Whether images were changed by hand."""
+        return any(not np.array_equal(self.layer.data[index], self._found[index]) for index in indices)
 
-    def write(self, planes: Sequence[Index], found: Sequence[PlaneResult]) -> None:
-        """Write masks into planes, with labels that occur in no other plane."""
+    def write(self, indices: Sequence[Index], found: Sequence[ImageResult]) -> None:
+        """Write masks into planes or volumes, with labels that occur in no other one."""
         data = self.layer.data
-        for index in planes:
+        is_all = len(indices) == layers.count_images(self.layer, self._ndim)
+        for index in indices:
             data[index] = 0
-        n = int(data.max(initial=0)) if len(planes) < layers.count_planes(self.layer) else 0
-        tables = [] if self._table.empty else [self._table[~self._table["index"].isin(self._labels(planes))]]
-        for index, plane in zip(planes, found, strict=True):
-            data[index] = np.where(plane.masks > 0, plane.masks + n, 0)
+        n = 0 if is_all else int(data.max(initial=0))
+        tables = [] if self._table.empty else [self._table[~self._table["index"].isin(self._labels(indices))]]
+        for index, image in zip(indices, found, strict=True):
+            data[index] = np.where(image.masks > 0, image.masks + n, 0)
             self._found[index] = data[index]
-            tables.append(self._rows(index, plane, n))
-            n += int(plane.masks.max(initial=0))
+            tables.append(self._rows(index, image, n))
+            n += int(image.masks.max(initial=0))
         filled = [table for table in tables if not table.empty]
         self._table = pd.concat(filled, ignore_index=True) if filled else tables[-1]
-        self.n_objects = sum(int(plane.masks.max(initial=0)) for plane in found)
+        self.n_objects = sum(int(image.masks.max(initial=0)) for image in found)
         self.layer.data = data
-        if len(planes) == layers.count_planes(self.layer):
+        if is_all:
             self.layer.editable = False  # clears napari's undo history, which was that of other masks
             self.layer.editable = True
         self._keep_rows()
-        self._write_flows(planes, found)
+        self._write_flows(indices, found)
 
-    def _labels(self, planes: Sequence[Index]) -> NDArray[Any]:
-        """Return the labels that were found in planes."""
-        return np.unique(np.concatenate([np.unique(self._found[index]) for index in planes]))
+    def _labels(self, indices: Sequence[Index]) -> NDArray[Any]:
+        """Return the labels that were found in images."""
+        return np.unique(np.concatenate([np.unique(self._found[index]) for index in indices]))
 
-    def _rows(self, index: Index, plane: PlaneResult, n: int) -> pd.DataFrame:
+    def _rows(self, index: Index, image: ImageResult, n: int) -> pd.DataFrame:
         """Return one row per object; napari finds rows by the column ``index``, and shows the others in order."""
-        if not plane.objects:
+        if not image.objects:
             return pd.DataFrame()
-        names = sorted((name for name in plane.objects if name != "label"), key=lambda name: name != "score")
-        rows = {"index": plane.objects["label"] + n, **{name: plane.objects[name] for name in names}}
-        titles = layers.plane_columns(len(index))
-        size = plane.objects["label"].size
+        names = sorted((name for name in image.objects if name != "label"), key=lambda name: name != "score")
+        rows = {"index": image.objects["label"] + n, **{name: image.objects[name] for name in names}}
+        titles = index_columns(len(index), self._ndim)
+        size = image.objects["label"].size
         return pd.DataFrame(rows | {title: np.full(size, k) for title, k in zip(titles, index, strict=True)})
 
     def _keep_rows(self, _: Any = None) -> None:
@@ -113,8 +119,8 @@ class ResultLayer:
         touched = np.union1d(self._found[changed], self.layer.data[changed])
         self.layer.features = self._table[~self._table["index"].isin(touched)].reset_index(drop=True)
 
-    def _write_flows(self, planes: Sequence[Index], found: Sequence[PlaneResult]) -> None:
-        if any(plane.flows is None for plane in found):
+    def _write_flows(self, indices: Sequence[Index], found: Sequence[ImageResult]) -> None:
+        if any(image.flows is None for image in found):
             return
         if self._flows is None or self._flows not in self._viewer.layers:
             empty = np.zeros((*self._found.shape, 3), dtype=np.uint8)
@@ -123,8 +129,8 @@ class ResultLayer:
             _lay_over(self._flows, self._image)
             self._viewer.layers.move(len(self._viewer.layers) - 1, self._viewer.layers.index(self.layer))
             self._viewer.layers.selection.active = self.layer
-        for index, plane in zip(planes, found, strict=True):
-            self._flows.data[index] = plane.flows
+        for index, image in zip(indices, found, strict=True):
+            self._flows.data[index] = image.flows
         self._flows.refresh()
 
 

@@ -12,6 +12,8 @@ from flowseg import synthetic
 SINGLE = ((256, 256), 70)
 STACKED = ((192, 192), 40)
 N_PLANES = 6
+# A volume whose planes are twice as far apart as its rows and columns: its shape, cells, their diameter, its spacing.
+VOLUME, N_CELLS, DIAMETER, SPACING = (24, 96, 96), 30, 20.0, (2.0, 1.0, 1.0)
 
 LayerTuple = tuple[Any, dict[str, Any], str]
 
@@ -29,4 +31,13 @@ def cell_stack() -> list[LayerTuple]:
     return [
         (np.stack(images), {"name": "cell stack"}, "image"),
         (np.stack(masks), {"name": "cell stack true masks"}, "labels"),
+    ]
+
+
+def cell_volume() -> list[LayerTuple]:
+    """Return a volume of crowded cells and their masks; its scale shows that planes are further apart."""
+    volume, masks = synthetic.cells(VOLUME, N_CELLS, diameter=DIAMETER, spacing=SPACING, rng=0)
+    return [
+        (volume, {"name": "cell volume", "scale": SPACING}, "image"),
+        (masks, {"name": "cell volume true masks", "scale": SPACING}, "labels"),
     ]

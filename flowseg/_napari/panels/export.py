@@ -10,6 +10,7 @@ from napari.layers import Image, Labels
 from napari.utils.notifications import show_info
 from qtpy.QtWidgets import (
     QCheckBox,
+    QComboBox,
     QDoubleSpinBox,
     QFileDialog,
     QFormLayout,
@@ -25,7 +26,8 @@ from qtpy.QtWidgets import (
 
 from flowseg._napari import layers
 from flowseg._napari.error_notifications import showing_errors
-from flowseg._napari.export_files import KINDS, Export, safe_name
+from flowseg._napari.export_files import KINDS, Export, Stack, guess_stack, safe_name
+from flowseg._napari.image_kinds import PLANE, VOLUME
 from flowseg._napari.panels.layer_box import LayerBox
 
 # In micrometers; the minimum, 0, means that the size is not known.
@@ -42,25 +44,32 @@ class ExportPanel(QWidget):
         self.masks = LayerBox(viewer, layers.labels)
         self.image = LayerBox(viewer, self._fitting)
         self.name = QLineEdit()
-        self.height_, self.width_ = _pixel_size_box(), _pixel_size_box()
+        self.stack = QComboBox()
+        for stack in Stack:
+            self.stack.addItem(stack.value, stack)
+        self.stack.setToolTip("A volume is one TIFF with the distance of its planes, and is measured in 3-D")
+        self.depth_, self.height_, self.width_ = _pixel_size_box(), _pixel_size_box(), _pixel_size_box()
+        self._by = QLabel("by")
         self.kinds = {kind: QCheckBox(title) for kind, title in KINDS.items()}
         self.kinds["tif"].setChecked(True)
         self.run = QPushButton("Export…")
         self.run.clicked.connect(self._ask_where)
         self.masks.currentIndexChanged.connect(self._change_masks)
         self.image.currentIndexChanged.connect(self._change_name)
+        self.stack.currentIndexChanged.connect(self._show_depth)
         self._named = ""
         self._lay_out()
         self._change_masks()
 
     def _lay_out(self) -> None:
-        form = QFormLayout()
+        self._form = form = QFormLayout()
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.addRow("Masks", self.masks)
         form.addRow("Image", self.image)
+        form.addRow("Axes are", self.stack)
         form.addRow("Name", self.name)
         size = QHBoxLayout()
-        for widget in (self.height_, QLabel("by"), self.width_, QLabel("µm")):
+        for widget in (self.depth_, self._by, self.height_, QLabel("by"), self.width_, QLabel("µm")):
             size.addWidget(widget)
         form.addRow("Pixel size", size)
         box = QGroupBox("Files")
@@ -94,10 +103,20 @@ class ExportPanel(QWidget):
         if masks is not None:
             named = [k for k, image in enumerate(self.image.layers) if masks.name.startswith(image.name)]
             self.image.setCurrentIndex(named[0] if named else self.image.currentIndex())
-            size = layers.pixel_size(masks) or (0.0, 0.0)
-            self.height_.setValue(size[0])
-            self.width_.setValue(size[1])
+            ndim = min(len(layers.shape(masks)), VOLUME)
+            size = layers.spacing(masks, ndim) or layers.spacing(masks, PLANE) or ()
+            sizes = (0.0, 0.0, 0.0, *size)[-VOLUME:]
+            for box, length in zip((self.depth_, self.height_, self.width_), sizes, strict=True):
+                box.setValue(length)
+            self.stack.setCurrentIndex(self.stack.findData(guess_stack(masks)))
+        self._form.setRowVisible(self.stack, masks is not None and len(layers.shape(masks)) > PLANE)
         self._change_name()
+        self._show_depth()
+
+    def _show_depth(self) -> None:
+        """Show the distance of planes, for volumes."""
+        for widget in (self.depth_, self._by):
+            widget.setVisible(self.stack.currentData() is Stack.VOLUME)
 
     def _change_name(self) -> None:
         """Name files after the image, unless the user has named them."""
@@ -119,15 +138,23 @@ class ExportPanel(QWidget):
             raise ValueError("Open masks to export; there is no Labels layer.")
         return layer
 
+    def _size(self) -> tuple[float, ...] | None:
+        """Return the size of a pixel, of volumes with the distance of planes; None if it is not known."""
+        is_volume = self.stack.currentData() is Stack.VOLUME
+        boxes = (self.depth_, self.height_, self.width_) if is_volume else (self.height_, self.width_)
+        size = tuple(box.value() for box in boxes)
+        if 0 in size and any(size):
+            parts = "a height and a width, or neither"
+            if is_volume:
+                parts = "a distance of planes, a height and a width, or none"
+            raise ValueError(f"The pixel size must have {parts} of them; one is not known.")
+        return size if all(size) else None
+
     def export_to(self, folder: str) -> None:
         """Write the chosen kinds of files; ask before one is replaced."""
         with showing_errors():
-            size = (self.height_.value(), self.width_.value())
-            if (size[0] == 0) != (size[1] == 0):
-                raise ValueError("The pixel size must have a height and a width, or neither of them; one is not known.")
-            export = Export(
-                self._layer(), self.image.layer(), Path(folder), self.name.text(), size if size[0] else None
-            )
+            stack = self.stack.currentData()
+            export = Export(self._layer(), self.image.layer(), Path(folder), self.name.text(), self._size(), stack)
             kinds = [kind for kind, check in self.kinds.items() if check.isChecked()]
             files = export.files(kinds)
             if self._may_replace([file.name for file in files if file.exists()]):

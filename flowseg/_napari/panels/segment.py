@@ -7,21 +7,19 @@ from typing import Any
 import numpy as np
 from napari.utils.notifications import show_info, show_warning
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QFormLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from flowseg._napari import layers
 from flowseg._napari.error_notifications import showing_errors
+from flowseg._napari.image_kinds import NAMES, PLANE, image_name
 from flowseg._napari.job_messages import DecodeJob, SegmentJob
 from flowseg._napari.kept_outputs import KeptOutputs, KeptRun, Request
-from flowseg._napari.model_choice import ModelRow, Models
-from flowseg._napari.panels.layer_box import LayerBox
+from flowseg._napari.model_choice import Models
+from flowseg._napari.panels.request_form import RequestForm
 from flowseg._napari.panels.threshold_sliders import ThresholdBox
-from flowseg._napari.result_layers import ResultLayer, read_plane
+from flowseg._napari.result_layers import ResultLayer, read_result
 from flowseg._napari.worker_process import WorkerProcess
-from flowseg._segmenters.inputs import ESTIMATE
 
-# Diameter of objects in pixels; the minimum, 0, stands for the model's choice.
-MAX_DIAMETER = 2000.0
 # Width of outlines, in pixels of the image.
 OUTLINE = 1
 # Time after the last change of thresholds before outputs are decoded again, in milliseconds.
@@ -33,24 +31,13 @@ class SegmentPanel(QWidget):
 
     def __init__(self, viewer: Any, worker: WorkerProcess, models: Models) -> None:
         super().__init__()
-        self._viewer, self._worker, self._models = viewer, worker, models
+        self._viewer, self._worker = viewer, worker
         self._outputs = KeptOutputs(worker)
         self._results: list[tuple[Request, ResultLayer]] = []
         self._contour = 0
-        self.image = LayerBox(viewer, layers.images)
-        self.planes = QComboBox()
-        self.models = ModelRow(models)
-        self.model, self.open_model = self.models.box, self.models.open_model
-        self.diameter = QDoubleSpinBox()
-        self.diameter.setRange(0, MAX_DIAMETER)
-        self.diameter.setDecimals(1)
-        self.diameter.setSuffix(" px")
-        self.diameter.setSpecialValueText("the model's choice")
-        self.diameter.setToolTip(
-            "Typical diameter of the objects; 0: that of the training images, or an estimate if training chose that"
-        )
-        self.estimate = QCheckBox("Estimate it from the image")
-        self.estimate.setToolTip("Segments more than once: first to measure the objects")
+        self.form = RequestForm(viewer, models)
+        self.image, self.ways, self.spacing = self.form.image, self.form.ways, self.form.spacing
+        self.model, self.open_model = self.form.models.box, self.form.models.open_model
         self.outlines = QCheckBox("Show masks as outlines")
         self.flows = QCheckBox("Add a layer of the flows")
         self.flows.setToolTip("The color of a pixel is the direction of its flow")
@@ -63,74 +50,30 @@ class SegmentPanel(QWidget):
         self._connect()
 
     def _lay_out(self) -> None:
-        self._form = QFormLayout()
-        self._form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        self._form.addRow("Image", self.image)
-        self._form.addRow("Segment", self.planes)
-        self._form.addRow("Model", self.models)
-        self._form.addRow("Diameter", self.diameter)
-        self._form.addRow("", self.estimate)
-        self._form.addRow("", self.outlines)
-        self._form.addRow("", self.flows)
         hint = QLabel("Point at an object: the status bar shows its score, the probability that it is real.")
         hint.setWordWrap(True)
         column = QVBoxLayout(self)
-        column.addLayout(self._form)
-        for widget in (self.run, self.thresholds, hint):
+        for widget in (self.form, self.outlines, self.flows, self.run, self.thresholds, hint):
             column.addWidget(widget)
         column.addStretch()
 
     def _connect(self) -> None:
-        self.estimate.toggled.connect(self.diameter.setDisabled)
         self.outlines.toggled.connect(self._draw_outlines)
         self.run.clicked.connect(self._segment)
         self.thresholds.changed.connect(self._timer.start)
         self._worker.ended.connect(self._timer.start)
         self._timer.timeout.connect(self._decode_again)
-        self.image.currentIndexChanged.connect(self._change_image)
-        self.model.currentIndexChanged.connect(self._change_model)
-        for signal in (self.diameter.valueChanged, self.estimate.toggled, self.planes.currentIndexChanged):
-            signal.connect(self._describe)
-        self._viewer.dims.events.current_step.connect(self._describe)
-        self._change_image()
-        self._change_model()
+        self.form.changed.connect(self._change_request)
+        self._change_request()
 
-    def _change_image(self) -> None:
-        layer = self.image.layer()
-        n_planes = 1 if layer is None else layers.count_planes(layer)
-        chosen = max(self.planes.currentIndex(), 0)
-        self.planes.blockSignals(True)
-        self.planes.clear()
-        self.planes.addItems(["the plane shown", f"all {n_planes} planes"])
-        self.planes.setCurrentIndex(chosen)
-        self.planes.blockSignals(False)
-        self._form.setRowVisible(self.planes, layer is not None and len(layers.shape(layer)) > 2)
+    def _change_request(self) -> None:
+        way = self.form.way
+        self.thresholds.take(self.form.model, PLANE if way is None else way.ndim)
         self._describe()
-
-    def _change_model(self) -> None:
-        self.thresholds.take(self._models.find(self.model.currentText()))
-        self._describe()
-
-    def _request(self) -> Request:
-        """Return the request that the panel's choices make."""
-        layer = self.image.layer()
-        if layer is None:
-            raise ValueError("Open an image to segment; there is no image layer.")
-        model = self._models.find(self.model.currentText())
-        if layers.channels(layer) != model.n_channels:
-            raise ValueError(layers.wrong_channels(layer, model.title, model.n_channels))
-        if self.planes.currentIndex() == 0:
-            planes = [layers.shown_plane(self._viewer, layer)]
-        else:
-            planes = layers.all_planes(layer)
-        if not planes or 0 in layers.shape(layer):
-            raise ValueError(f"Layer '{layer.name}' must have at least one pixel; its shape is {layers.shape(layer)}.")
-        given = ESTIMATE if self.estimate.isChecked() else self.diameter.value() or None
-        return Request(layer, tuple(planes), model, given)
 
     def _segment(self) -> None:
         with showing_errors():
-            request = self._request()
+            request = self.form.request()
             self._worker.check_idle()
             model = request.model
             if self.flows.isChecked() and not model.has_flows:
@@ -138,50 +81,51 @@ class SegmentPanel(QWidget):
             job = SegmentJob(
                 self._worker.new_folder(),
                 request.names,
+                request.way.ndim,
+                request.way.mode,
                 str(model.path),
                 self.thresholds.thresholds,
                 self._outputs.begin(),
                 request.diameter,
+                request.spacing,
                 self.flows.isChecked(),
             )
-            for k, index in enumerate(request.planes):
-                np.save(job.plane(k), layers.plane(request.image, index), allow_pickle=False)
+            for k, index in enumerate(request.indices):
+                np.save(job.image(k), layers.pixels(request.layer, index), allow_pickle=False)
             self._worker.do(job, lambda message: self._add(request, job, message.text))
 
     def _add(self, request: Request, job: SegmentJob, text: str) -> None:
         with showing_errors():
-            found = [read_plane(job.result(k)) for k in range(len(job.planes))]
-            (first, *others), image = request.planes, request.image
-            if found[0].masks.shape != layers.shape(image)[-2:] or len(first) != len(layers.shape(image)) - 2:
-                raise ValueError(f"Layer '{image.name}' has changed its shape meanwhile: its masks are left out.")
+            found = [read_result(job.result(k)) for k in range(len(job.images))]
+            (first, *others), layer, ndim = request.indices, request.layer, request.way.ndim
+            if found[0].masks.shape != layers.shape(layer)[-ndim:] or len(first) != len(layers.shape(layer)) - ndim:
+                raise ValueError(f"Layer '{layer.name}' has changed its shape meanwhile: its masks are left out.")
             result = self._layer_for(request)
-            result.write(request.planes, found)
+            result.write(request.indices, found)
             self._outputs.keep(request, result, job.thresholds)
-            if not others and layers.count_planes(image) > 1:
-                text += f" in {layers.plane_name(first)} only; to segment the others, choose all planes"
-            show_info(f"{image.name}: {text}")
+            if not others and layers.count_images(layer, ndim) > 1:
+                name = NAMES[ndim]
+                text += f" in {image_name(first, ndim)} only; to segment the others, choose all {name}s"
+            show_info(f"{layer.name}: {text}")
 
     def _layer_for(self, request: Request) -> ResultLayer:
         """Return the layer of an earlier run with the same model, if it was not changed by hand; or a new layer."""
         self._results = [(other, result) for other, result in self._results if result.is_shown]
         for other, result in self._results:
-            same = (other.image, other.model, other.diameter) == (request.image, request.model, request.diameter)
-            if same and not result.is_edited(request.planes):
+            if request.is_like(other) and not result.is_edited(request.indices):
                 return result
         return self._new_result(request)
 
     def _new_result(self, request: Request) -> ResultLayer:
-        result = ResultLayer(self._viewer, request.image, self._contour)
+        result = ResultLayer(self._viewer, request.layer, self._contour, request.way.ndim)
         result.layer.events.contour.connect(self._take_outlines)
         self._results.append((request, result))
         return result
 
     def _kept(self) -> KeptRun | None:
         """Return the run whose outputs are kept for the panel's choices."""
-        if self.image.layer() is None:
-            return None
         try:
-            return self._outputs.of(self._request())
+            return self._outputs.of(self.form.request())
         except ValueError:
             return None
 
@@ -205,13 +149,13 @@ class SegmentPanel(QWidget):
     def _replace(self, kept: KeptRun, job: DecodeJob) -> None:
         with showing_errors():
             request = kept.request
-            if kept.result.is_shown and kept.result.is_edited(request.planes):
+            if kept.result.is_shown and kept.result.is_edited(request.indices):
                 name = kept.result.layer.name
                 show_warning(f"'{name}' was changed by hand: the masks with other thresholds are in a new layer.")
                 kept.result = self._new_result(request)
             elif not kept.result.is_shown:
                 kept.result = self._new_result(request)
-            kept.result.write(request.planes, [read_plane(job.result(k)) for k in range(len(job.planes))])
+            kept.result.write(request.indices, [read_result(job.result(k)) for k in range(len(job.images))])
             self._describe()
 
     def _draw_outlines(self, is_on: bool) -> None:

@@ -10,6 +10,7 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QDoubleSpinBox, QFormLayout, QGroupBox, QLabel, QPushButton, QSlider, QVBoxLayout, QWidget
 from qtpy.QtWidgets import QHBoxLayout as Row
 
+from flowseg._napari.image_kinds import PLANE, VOLUME
 from flowseg._napari.model_info import Model
 from flowseg._segmenters.learned_decoding.thresholds import Thresholds
 
@@ -33,6 +34,10 @@ SCALES = {
     "min_size": Scale("Minimum size", 0, 2000, 1, None, "Objects of fewer pixels are dropped"),
     "score_threshold": Scale("Score", 0.0, 1.0, 0.01, 0.0, "Objects with a lower score are dropped"),
 }
+
+
+# Largest minimum sizes to choose, in pixels and in voxels.
+MAX_SIZES = {PLANE: 2000, VOLUME: 20000}
 
 
 class Number(QDoubleSpinBox):
@@ -95,6 +100,15 @@ class Slide(QWidget):
             widget.blockSignals(False)
         self._value = value
 
+    def set_high(self, high: float) -> None:
+        """Set the upper end, without a signal; a value above it stays."""
+        for widget in (self.number, self.slider):
+            widget.blockSignals(True)
+        self.number.setMaximum(max(high, self.number.value()))
+        self._fit_range()
+        for widget in (self.number, self.slider):
+            widget.blockSignals(False)
+
     def _slide(self, n_steps: int) -> None:
         self.number.setValue(n_steps * self._scale.step)
 
@@ -131,8 +145,9 @@ class ThresholdBox(QGroupBox):
         column.addWidget(self.reset)
         column.addWidget(self.state)
 
-    def take(self, model: Model) -> None:
-        """Show the thresholds of a model, with its values if the model has changed."""
+    def take(self, model: Model, ndim: int) -> None:
+        """Show the thresholds of a model for planes or volumes, with its values if the model has changed."""
+        self.slides["min_size"].set_high(MAX_SIZES[ndim])
         if model == self._model:
             return
         self._model = model

@@ -16,9 +16,12 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-# Modules of the command line with several commands, and functions that take all options of a command.
+# Modules of the command line with several commands, and functions that take all options of a command, or of a network.
 SUBCOMMANDS = {"cli/_blocks.py": ("plan", "run", "finish")}
-ALL_OPTIONS = {"blockwise/_segment.py": ("segment", "plan")}
+ALL_OPTIONS = {
+    "blockwise/_segment.py": ("segment", "plan"),
+    "_nets/networks.py": ("build_unet", "build_resunet"),
+}
 HERE = Path(__file__).parents[1]
 SOURCE = (".py", ".pyi", ".pyx", ".pxi", ".h")
 # Lines of code that count as a duplicate when they stand in two places.

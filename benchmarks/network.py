@@ -15,8 +15,9 @@ import keras
 import numpy as np
 
 from flowseg import FlowSegmenter, build_unet, synthetic
+from flowseg._images import scaled_shape
 from flowseg._nets import losses
-from flowseg._nets.tiles import cut_axis
+from flowseg._nets.tiles import list_tiles
 
 SIDES = (200, 256, 300, 360, 520, 700, 1024)
 N_IMAGES = 100
@@ -77,8 +78,9 @@ def prediction() -> None:
     factor = segmenter.working_diameter_ / segmenter.diameter_
 
     def tiles_of(side: np.ndarray) -> list[np.ndarray]:
-        rows, columns = (cut_axis(max(1, round(n * factor)), segmenter.fitted_.grid) for n in side)
-        shapes = [(1, r[1] - r[0], c[1] - c[0], 1) for r in rows for c in columns]
+        seen = scaled_shape(side.tolist(), (factor, factor))
+        tiles = list_tiles(seen, segmenter.fitted_.grid)
+        shapes = [(1, *(one.stop - one.start for one in tile), 1) for tile in tiles]
         return [rng.random(shape, dtype=np.float32) for shape in shapes]
 
     tiles = [tiles_of(side) for side in sides]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -72,28 +73,29 @@ def normalize(
     return stretched[..., 0] if channel_axis is None else np.moveaxis(stretched, -1, axis)
 
 
-def scaled_shape(shape: tuple[int, ...], factor: float) -> tuple[int, int]:
-    """Return rows and columns of an image after scaling by ``factor``, at least 1."""
-    return max(1, round(shape[0] * factor)), max(1, round(shape[1] * factor))
+def scaled_shape(shape: Sequence[int], factors: Sequence[float]) -> tuple[int, ...]:
+    """Return the shape of an image scaled by a factor along each axis, at least one pixel long."""
+    return tuple(max(1, round(n * factor)) for n, factor in zip(shape, factors, strict=True))
 
 
-def resize(array: NDArray[Any], shape: tuple[int, int]) -> NDArray[np.float32]:
-    """Resize (rows, columns, channels) linearly; average where the image shrinks."""
-    if array.shape[:2] == shape:
+def resize(array: NDArray[Any], shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Resize (rows, columns, channels) or (planes, rows, columns, channels) linearly; average where it shrinks."""
+    n_axes = len(shape)
+    if array.shape[:n_axes] == shape:
         return array.astype(np.float32, copy=False)
-    shrinks = shape[0] < array.shape[0] or shape[1] < array.shape[1]
+    shrinks = any(new < old for new, old in zip(shape, array.shape[:n_axes], strict=True))
     resized = transform.resize(
-        array, shape + array.shape[2:], order=1, mode="edge", anti_aliasing=shrinks, preserve_range=True
+        array, shape + array.shape[n_axes:], order=1, mode="edge", anti_aliasing=shrinks, preserve_range=True
     )
     return np.asarray(resized, dtype=np.float32)
 
 
-def resize_masks(masks: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:
+def resize_masks(masks: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
     """Resize a label image: each new pixel takes the label at its center."""
     if masks.shape == shape:
         return masks
-    rows, columns = (
+    nearest = (
         np.minimum(((np.arange(new) + 0.5) * old / new).astype(np.intp), old - 1)
         for new, old in zip(shape, masks.shape, strict=True)
     )
-    return np.asarray(masks[rows[:, None], columns[None, :]])
+    return np.asarray(masks[np.ix_(*nearest)])

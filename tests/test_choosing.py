@@ -155,7 +155,7 @@ def trained(name="network", *, sizes=None, **changes):
     """What might have been learned, with a name for a network."""
     fitted = Fitted(
         network=name,
-        grid=Grid(2, 8),
+        grid=Grid((2, 2), (8, 8)),
         sizes=sizes or Sizes(24.0, False, 10.0, 40.0),
         diameter=12.0,
         history={"loss": [3.0]},

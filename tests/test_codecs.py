@@ -52,8 +52,8 @@ class TestFlows:
         assert all(outputs[..., k].flags.c_contiguous for k in range(3))
 
     def test_constants(self):
-        assert (FlowCodec.n_outputs, FlowCodec.vectors) == (3, slice(0, 2))
-        assert (BoundaryCodec.n_outputs, BoundaryCodec.vectors) == (3, None)
+        assert (FlowCodec().n_outputs, FlowCodec().vectors) == (3, slice(0, 2))
+        assert (BoundaryCodec().n_outputs, BoundaryCodec().vectors) == (3, None)
         assert (FLOW_SCALE, BOUNDARY_WIDTH) == (5, 1)
         assert (BACKGROUND, INTERIOR, BOUNDARY) == (0, 1, 2)
         assert BoundaryCodec().min_size == 15

@@ -50,6 +50,7 @@ PASSING = frozenset(
         "Identity",
         "Dropout",
         "SpatialDropout2D",
+        "SpatialDropout3D",
         "GaussianNoise",
         "Cast",
         "Concatenate",
@@ -58,28 +59,35 @@ PASSING = frozenset(
         "Reshape",
         "Permute",
         "UpSampling2D",
+        "UpSampling3D",
         "ZeroPadding2D",
+        "ZeroPadding3D",
         "Cropping2D",
+        "Cropping3D",
     }
 )
 
 # Standard deviations of the image by which the probe of a receptive field is brighter than the image.
 PROBE_SHIFT = np.float32(20.0)
+# Steps that the probe is long along the axes that are not measured: the middle one has a neighbor on either side.
+PROBE_STEPS = 3
+
+# Axes of images in sentences, by their number.
+AXES = {2: "rows and columns", 3: "planes, rows and columns"}
 
 
-def check_network(network: Any, *, n_channels: int, n_outputs: int, crop_size: int) -> None:
-    """Raise unless a network fits: shapes, any image size, a linear head, crops as given."""
+def check_network(network: Any, *, n_channels: int, n_outputs: int, crop_shape: tuple[int, ...]) -> None:
+    """Raise unless a network fits: shapes, any image size, a linear head, crops of the given shape."""
     if not isinstance(network, keras.Model):
         raise TypeError(f"network must be or build a keras.Model; got {type(network).__name__}.")
     if not getattr(network, "outputs", None):
         raise TypeError(
             f"network must be a functional or sequential keras.Model with one input; got {type(network).__name__}."
         )
-    shape = network.input_shape
-    if shape != (None, None, None, n_channels):
+    shape, expected = network.input_shape, (*[None] * (len(crop_shape) + 1), n_channels)
+    if shape != expected:
         raise ValueError(
-            f"network must take inputs of shape (None, None, None, {n_channels}), any number of rows and columns; "
-            f"got {shape}."
+            f"network must take inputs of shape {expected}, any number of {AXES[len(crop_shape)]}; got {shape}."
         )
     unknown = {str(weight.dtype) for weight in network.weights} - set(files.DTYPE_NAMES)
     if unknown:
@@ -92,7 +100,7 @@ def check_network(network: Any, *, n_channels: int, n_outputs: int, crop_size: i
             "network must end in a linear layer (flows are negative half of the time, and the losses take logits); "
             f"got {activation}."
         )
-    _try(network, (1, crop_size, crop_size, n_channels), n_outputs)
+    _try(network, (1, *crop_shape, n_channels), n_outputs)
 
 
 def _last_activation(tensor: Any) -> str | None:
@@ -114,7 +122,7 @@ def _last_activation(tensor: Any) -> str | None:
 
 def _try(network: Any, shape: tuple[int, ...], n_outputs: int) -> None:
     """Run one empty crop, so that a network that does not work fails before the training."""
-    expected = (*shape[:3], n_outputs)
+    expected = (*shape[:-1], n_outputs)
     found = _run(network, np.zeros(shape, dtype=np.float32), f"crops of shape {shape}").shape
     if found != expected:
         raise ValueError(f"network must give outputs of shape {expected} for crops of shape {shape}; got {found}.")
@@ -128,26 +136,40 @@ def _run(network: Any, batch: NDArray[np.float32], kind: str) -> NDArray[np.floa
         raise ValueError(f"network must run on {kind}; it failed with: {reason}") from error
 
 
-def measure_receptive_radius(network: keras.Model, n_channels: int, *, step: int, largest: int) -> int:
-    """Return the receptive-field radius of any network, by experiment: noise beyond it changes no output.
+def measure_receptive_radii(
+    network: keras.Model, n_channels: int, *, ndim: int, step: int, largest: int
+) -> tuple[int, ...]:
+    """Return the receptive-field radius of any network along each axis, by experiment: noise beyond changes no output.
 
     Tries multiples of ``step``; raises ValueError if pixels beyond ``largest`` still change an output.
     """
+    return tuple(_measure_radius(network, n_channels, axis, ndim, step, largest) for axis in range(ndim))
+
+
+def _measure_radius(network: keras.Model, n_channels: int, axis: int, ndim: int, step: int, largest: int) -> int:
+    """Return the radius along one axis. The probe is long along that axis only, so that volumes fit into memory."""
     rng = np.random.default_rng(0)
-    size = 2 * largest + 3 * step
-    size += -size % step
-    start = size // 2 // step * step
-    core = slice(start, start + step)
-    image = rng.standard_normal((1, size, size, n_channels)).astype(np.float32)
-    expected = _run(network, image, f"any multiple of {step} rows and columns")[0, core, core]
+    length = 2 * largest + 3 * step
+    length += -length % step
+    start = length // 2 // step * step
+    shape = [PROBE_STEPS * step] * ndim
+    shape[axis] = length
+
+    def part(first: int, stop: int) -> tuple[slice, ...]:
+        return (slice(None),) * (axis + 1) + (slice(first, stop),)
+
+    core = part(start, start + step)
+    image = rng.standard_normal((1, *shape, n_channels)).astype(np.float32)
+    expected = _run(network, image, f"any multiple of {step} {AXES[ndim]}")[core]
     for radius in range(step, largest + 1, step):
         other = 10 * rng.standard_normal(image.shape).astype(np.float32) + PROBE_SHIFT
-        near = slice(start - radius, start + step + radius)
-        other[:, near, near] = image[:, near, near]
-        found = np.asarray(network(other, training=False))[0, core, core]
+        near = part(start - radius, start + step + radius)
+        other[near] = image[near]
+        found = np.asarray(network(other, training=False))[core]
         if np.allclose(found, expected, rtol=1e-4, atol=1e-4):
             return radius
     raise ValueError(
-        f"network must have outputs that depend on a bounded neighborhood (no global pooling, no attention); "
-        f"got outputs that depend on pixels more than {largest} pixels away."
+        f"network must have outputs that depend on a bounded neighborhood (no global pooling, no attention), in "
+        f"{'volumes' if ndim == 3 else 'images'} on pixels at most {largest} away; got outputs that depend on pixels "
+        f"more than {largest} pixels away along axis {axis}."
     )

@@ -16,13 +16,22 @@ FLOW_SCALE = 5.0
 class Encoder(ABC):
     """Encode masks as the target of a network.
 
-    Targets have shape (rows, columns, channels) and start with a channel of weights, 0 for pixels to ignore.
+    Targets have shape (rows, columns, channels), of volumes (planes, rows, columns, channels), and start with a channel
+    of weights, 0 for pixels to ignore.
     """
 
-    ndim: ClassVar[int] = 2  # axes of images and masks, without channels
-    n_outputs: ClassVar[int]
-    vectors: ClassVar[slice | None]  # output channels that form a vector, in the order of the axes
+    ndim: int = 2  # axes of images and masks, without channels
     loss_name: ClassVar[str]  # function in `losses`
+
+    @property
+    @abstractmethod
+    def n_outputs(self) -> int:
+        """Output channels of the network."""
+
+    @property
+    @abstractmethod
+    def vectors(self) -> slice | None:
+        """Output channels that form a vector, in the order of the axes."""
 
     @abstractmethod
     def encode(

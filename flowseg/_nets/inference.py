@@ -2,18 +2,20 @@
 
 The steps can be taken one by one, for a region of an image that does not fit into memory::
 
-    view = view_image(image, limits, factor)           the image as the network sees it
-    list_tiles(view.shape, runner.grid, rows=..., ...) the tiles that touch a region of it
+    view = view_image(image, limits, factors)          the image as the network sees it
+    list_tiles(view.shape, runner.grid, window)        the tiles that touch a region of it
     run_tile(runner.run, view, tile)                   outputs of one tile's core, to be stored
-    ScaledView(stored, shape).read(rows, columns)      stored outputs of a region, in the size of the image
+    ScaledView(stored, shape).read(window)             stored outputs of a region, in the size of the image
+    straighten(outputs, codec.vectors, factors)        their vectors as directions in the image
 
 `predict_outputs` takes the same steps for a whole image: the values are the same, bit for bit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import keras
@@ -22,26 +24,69 @@ from numpy.typing import NDArray
 
 from flowseg._images import scaled_shape
 from flowseg._intensities import Limits
-from flowseg._nets.custom_networks import measure_receptive_radius
+from flowseg._nets.custom_networks import measure_receptive_radii
+from flowseg._nets.directions import straighten
 from flowseg._nets.encoder import FLOW_SCALE, Encoder
-from flowseg._nets.networks import receptive_radius
+from flowseg._nets.networks import pooling_steps, receptive_radii
 from flowseg._nets.scaled_view import ScaledView, Sliceable
 from flowseg._nets.tiles import Band, Grid, OnTile, assemble, make_grid, map_tiles
 
-# Rows that are scaled back at a time.
-BAND = 128
-# Limits of custom networks: pooling windows that start on multiples of this many pixels (6 poolings by 2) ...
-CUSTOM_STEP = 64
-# ... and outputs that depend on pixels at most this many away.
-CUSTOM_RADIUS = 320
+# Rows, or planes of a volume, that are scaled back at a time.
+BANDS = {2: 128, 3: 16}
+# Limits of custom networks, by the axes of an image: pooling windows that start on multiples of this many pixels (6
+# poolings by 2, in volumes 4) ...
+CUSTOM_STEPS = {2: 64, 3: 16}
+# ... and outputs that depend on pixels at most this many away: in volumes on those that a U-Net of 4 levels sees (51).
+CUSTOM_RADII = {2: 320, 3: 64}
 
 
-def network_grid(network: keras.Model, *, is_custom: bool, n_levels: int, n_channels: int) -> Grid:
+def network_grid(
+    network: keras.Model, *, is_custom: bool, n_levels: int, n_channels: int, coarse_levels: Sequence[int]
+) -> Grid:
     """Return the tile grid of a network; a custom network's receptive field is measured."""
-    if is_custom:
-        radius = measure_receptive_radius(network, n_channels, step=CUSTOM_STEP, largest=CUSTOM_RADIUS)
-        return make_grid(CUSTOM_STEP, radius)
-    return make_grid(2 ** (n_levels - 1), receptive_radius(n_levels))
+    if not is_custom:
+        return make_grid(pooling_steps(n_levels, coarse_levels), receptive_radii(n_levels, coarse_levels))
+    ndim = len(coarse_levels)
+    step = CUSTOM_STEPS[ndim]
+    radii = measure_receptive_radii(network, n_channels, ndim=ndim, step=step, largest=CUSTOM_RADII[ndim])
+    return make_grid((step,) * ndim, radii)
+
+
+@dataclass(frozen=True)
+class Orientation:
+    """One of the ways in which an image is shown to a network: axes swapped, then flipped."""
+
+    order: tuple[int, ...]  # which axis of the image comes first, which second ...
+    flipped: tuple[bool, ...]  # whether it is flipped, in the new order
+
+    def show(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return a batch, shape (n, ..., channels), in this orientation."""
+        shown = np.transpose(batch, (0, *(axis + 1 for axis in self.order), batch.ndim - 1))
+        return np.ascontiguousarray(shown[self._flips])
+
+    def undo(self, outputs: NDArray[np.float32], vectors: slice | None) -> NDArray[np.float32]:
+        """Return outputs for a batch in this orientation as outputs for the batch itself, its vectors included."""
+        back = np.argsort(self.order)
+        restored = np.transpose(outputs[self._flips], (0, *(axis + 1 for axis in back), outputs.ndim - 1)).copy()
+        if vectors is not None:
+            shown = restored[..., vectors].copy()
+            for place, (axis, is_flipped) in enumerate(zip(self.order, self.flipped, strict=True)):
+                restored[..., vectors][..., axis] = -shown[..., place] if is_flipped else shown[..., place]
+        return restored
+
+    @property
+    def _flips(self) -> tuple[slice, ...]:
+        return (slice(None), *(slice(None, None, -1 if flip else None) for flip in self.flipped))
+
+
+def _orientations(grid: Grid) -> list[Orientation]:
+    """Return those of test-time augmentation: of volumes, and where axes differ, only the flips."""
+    ndim = len(grid.steps)
+    if ndim != 2 or len(set(grid.steps)) > 1:
+        return [Orientation(tuple(range(ndim)), flips) for flips in product((False, True), repeat=ndim)]
+    quarters = [((0, 1), (False, False)), ((1, 0), (True, False)), ((0, 1), (True, True)), ((1, 0), (False, True))]
+    # Each quarter turn, and flipped left to right; sums are made in this order.
+    return [Orientation(order, (first, second ^ flip)) for order, (first, second) in quarters for flip in (False, True)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +102,7 @@ class NetworkRunner:
     grid : Grid
         Its tile grid.
     test_time_augmentation : bool
-        Whether outputs are means over the eight rotations and flips of the image.
+        Whether outputs are means over the eight rotations and flips of the image, or the eight flips of a volume.
     """
 
     network: keras.Model
@@ -66,12 +111,11 @@ class NetworkRunner:
     test_time_augmentation: bool = False
 
     def run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return outputs for (n, rows, columns, channels): flows in unit length, logits as they are."""
-        if self.test_time_augmentation:
-            rotated = [self._run_rotated(batch, quarters, flip) for quarters, flip in np.ndindex(4, 2)]
-            outputs: NDArray[np.float32] = np.mean(rotated, axis=0)
-        else:
-            outputs = self._run_once(batch)
+        """Return outputs for (n, rows, columns, channels): flows in unit length, logits as they are.
+
+        Batches of volumes have planes before rows.
+        """
+        outputs = self._run_augmented(batch) if self.test_time_augmentation else self._run_once(batch)
         if self.codec.vectors is not None:
             outputs = outputs if outputs.flags.writeable else outputs.copy()
             outputs[..., self.codec.vectors] /= FLOW_SCALE
@@ -81,67 +125,72 @@ class NetworkRunner:
         outputs: NDArray[np.float32] = self.network.predict_on_batch(batch)
         return outputs
 
-    def _run_rotated(self, batch: NDArray[np.float32], quarters: int, flip: int) -> NDArray[np.float32]:
-        """Return the network's outputs for a batch rotated by quarters and flipped left to right, rotated back."""
-        rotated = np.rot90(batch, quarters, axes=(1, 2))[:, :, :: -1 if flip else 1]
-        outputs = self._run_once(np.ascontiguousarray(rotated))[:, :, :: -1 if flip else 1]
-        outputs = np.rot90(outputs, -quarters, axes=(1, 2))
-        if self.codec.vectors is None:
-            return outputs
-        row, column = np.moveaxis(outputs[..., self.codec.vectors], -1, 0)
-        column = -column if flip else column
-        for _ in range(quarters):  # rot90 shows at (i, j) what was at (j, n - 1 - i)
-            row, column = column, -row
-        rotated_back = outputs.copy()
-        rotated_back[..., self.codec.vectors] = np.stack([row, column], axis=-1)
-        return rotated_back
+    def _run_augmented(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the mean of the outputs for a batch in each orientation."""
+        orientations = _orientations(self.grid)
+        total = np.zeros((*batch.shape[:-1], self.codec.n_outputs), dtype=np.float32)
+        for one in orientations:  # added up one by one: eight outputs of a volume need not fit into memory
+            total += one.undo(self._run_once(one.show(batch)), self.codec.vectors)
+        total /= len(orientations)
+        return total
 
 
-def view_image(image: Sliceable, limits: Limits, factor: float) -> ScaledView:
-    """Return (rows, columns, channels) as the network sees it: ``limits`` at 0 and 1, scaled by ``factor``."""
-    return ScaledView(image, scaled_shape((image.shape[0], image.shape[1]), factor), limits)
+def view_image(image: Sliceable, limits: Limits, factors: Sequence[float]) -> ScaledView:
+    """Return an image with channels as the network sees it: ``limits`` at 0 and 1, each axis scaled by its factor."""
+    return ScaledView(image, scaled_shape(image.shape[:-1], factors), limits)
 
 
 def predict_outputs(
-    runner: NetworkRunner, image: NDArray[Any], limits: Limits, factor: float, on_tile: OnTile | None = None
+    runner: NetworkRunner,
+    image: NDArray[Any],
+    limits: Limits,
+    factors: Sequence[float],
+    on_tile: OnTile | None = None,
 ) -> NDArray[np.float32]:
     """Return the network's outputs, shape (rows, columns, n_outputs), in the size of ``image``.
 
-    Flows and logits are scaled back, not labels, so that outlines come out smooth.
+    Flows and logits are scaled back, not labels, so that outlines come out smooth. Flows are directions in the image.
 
     Parameters
     ----------
     runner : NetworkRunner
         The network.
-    image : ndarray, shape (rows, columns, channels)
+    image : ndarray, shape (rows, columns, channels) or (planes, rows, columns, channels)
         Image of any real dtype.
     limits : Limits
         Intensities that the network sees as 0 and 1.
-    factor : float
-        Factor that the image is scaled by for the network.
+    factors : sequence of float
+        Factor that the image is scaled by along each axis for the network.
     on_tile : callable, optional
         Called after each tile.
     """
-    shape = (image.shape[0], image.shape[1])
-    view = view_image(image, limits, factor)
-    bands = map_tiles(runner.run, view, runner.codec.n_outputs, runner.grid, on_tile)
+    shape, codec = image.shape[:-1], runner.codec
+    view = view_image(image, limits, factors)
+    bands = map_tiles(runner.run, view, codec.n_outputs, runner.grid, on_tile)
     if view.shape != shape:
         bands = _scale_back(bands, view.shape, shape)
-    return assemble(bands, (*shape, runner.codec.n_outputs))
+    return assemble(_straighten(bands, codec.vectors, factors), (*shape, codec.n_outputs))
 
 
-def _scale_back(bands: Iterable[Band], seen: tuple[int, int], shape: tuple[int, int]) -> Iterator[Band]:
-    """Yield bands of an array of the size ``seen`` at another size; only rows that the next band needs are held."""
+def _straighten(bands: Iterable[Band], vectors: slice | None, factors: Sequence[float]) -> Iterator[Band]:
+    for start, band in bands:
+        straighten(band, vectors, factors)
+        yield start, band
+
+
+def _scale_back(bands: Iterable[Band], seen: tuple[int, ...], shape: tuple[int, ...]) -> Iterator[Band]:
+    """Yield bands of an array of the shape ``seen`` at another one; only rows that the next band needs are held."""
     held: NDArray[np.float32] | None = None
     first = done = 0
+    others = [(0, n) for n in shape[1:]]
     for _, band in bands:
         held = band if held is None else np.concatenate([held, band])
-        view = ScaledView(held, shape, n_rows=seen[0], first_row=first)
+        view = ScaledView(held, shape, first=(first, *[0] * len(others)), full=seen)
         while done < shape[0]:
-            stop = min(done + BAND, shape[0])
+            stop = min(done + BANDS[len(shape)], shape[0])
             if view.sources(0, done, stop)[1] > first + held.shape[0]:
                 break
-            yield done, view.read((done, stop), (0, shape[1]))
+            yield done, view.read([(done, stop), *others])
             done = stop
         needed = view.sources(0, done, done + 1)[0] if done < shape[0] else seen[0]
         held, first = held[needed - first :].copy(order="K"), needed

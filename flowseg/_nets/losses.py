@@ -30,6 +30,11 @@ def flow_loss(y_true: Any, y_pred: Any) -> Any:
         Mean over the pixels of weight 1 of ``0.5 * |5 * flow - predicted|**2``, averaged over the components, plus
         the cross-entropy.
 
+    Notes
+    -----
+    A foreground pixel whose flow is 0 in every component has an unknown direction: it may belong to an object that
+    goes on where nothing is annotated. Only its foreground counts.
+
     Examples
     --------
     >>> import numpy as np
@@ -43,10 +48,12 @@ def flow_loss(y_true: Any, y_pred: Any) -> Any:
     y_true = ops.cast(y_true, y_pred.dtype)
     weight, foreground, flows = y_true[..., 0], y_true[..., 1], y_true[..., 2:]
     squared = 0.5 * ops.mean(ops.square(FLOW_SCALE * flows - y_pred[..., :-1]), axis=-1)
+    has_flow = ops.cast(ops.any(ops.not_equal(flows, 0), axis=-1), y_pred.dtype)
+    known = 1 - foreground * (1 - has_flow)
     logit = y_pred[..., -1]
     # -log(sigmoid) without overflow, for either sign of the logit
     cross_entropy = ops.relu(logit) - logit * foreground + ops.log1p(ops.exp(-ops.abs(logit)))
-    return _weighted_mean(squared + cross_entropy, weight)
+    return _weighted_mean(squared * known + cross_entropy, weight)
 
 
 def boundary_loss(y_true: Any, y_pred: Any) -> Any:

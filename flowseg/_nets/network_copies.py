@@ -16,18 +16,31 @@ from flowseg._system.printable import one_line
 
 @networks.single_precision()
 def make_network(
-    network: Any, *, n_channels: int, n_outputs: int, filters: Sequence[int], seed: int | None, crop_size: int
+    network: Any,
+    *,
+    n_channels: int,
+    n_outputs: int,
+    filters: Sequence[int],
+    seed: int | None,
+    crop_size: int,
+    coarse_levels: tuple[int, ...],
 ) -> keras.Model:
-    """Build the network that a segmenter's parameter names, or copy the one that it holds or builds."""
+    """Build the network that a segmenter's parameter names, or copy the one that it holds or builds.
+
+    ``coarse_levels`` has an entry per axis of the images; what it says is up to the builder of a custom network.
+    """
     networks.check_process()
+    ndim = len(coarse_levels)
     if isinstance(network, str):
-        return networks.BUILDERS[network](n_channels, n_outputs, filters=filters, seed=seed)
+        build = networks.BUILDERS[network]
+        return build(n_channels, n_outputs, filters=filters, ndim=ndim, coarse_levels=coarse_levels, seed=seed)
     if isinstance(network, keras.Model):
         custom = network
     else:
         with _seeding(seed):
             custom = network(n_channels, n_outputs)
-    custom_networks.check_network(custom, n_channels=n_channels, n_outputs=n_outputs, crop_size=crop_size)
+    crop_shape = (crop_size,) * ndim
+    custom_networks.check_network(custom, n_channels=n_channels, n_outputs=n_outputs, crop_shape=crop_shape)
     return copy_network(custom, seed=seed)
 
 

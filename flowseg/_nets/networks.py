@@ -15,6 +15,7 @@ import keras
 from keras import layers
 
 from flowseg import _checks
+from flowseg._nets.layer_plan import LAYER_TYPES, LayerPlan
 
 # Filters per level, the default of the segmenters too. Source: chosen; Cellpose has 32 to 256.
 FILTERS = (16, 32, 64, 128, 256)
@@ -22,8 +23,7 @@ FILTERS = (16, 32, 64, 128, 256)
 # Share of the old running mean that batch normalization keeps at each step; Keras' 0.99 lags behind in short trainings.
 NORM_MOMENTUM = 0.9
 
-# Set here, so that a user's keras.json does not change them.
-CHANNELS_LAST = "channels_last"
+# Set here, so that a user's keras.json does not change it.
 PRECISION = "float32"
 
 # The process that loaded Keras. A fork has none of its backend's threads, and would wait for them for ever.
@@ -53,36 +53,35 @@ def single_precision() -> Iterator[None]:
         keras.config.set_dtype_policy(policy)
 
 
-class _Seeds:
-    """Seeds of the layers' initial weights, one after the other; without a seed they are random."""
-
-    def __init__(self, seed: int | None) -> None:
-        self.next_seed = seed
-
-    def initializer(self) -> keras.initializers.Initializer:
-        seed = self.next_seed
-        if seed is not None:
-            self.next_seed = seed + 1
-        return keras.initializers.HeNormal(seed=seed)
-
-
 @single_precision()
 def build_unet(
-    n_channels: int = 1, n_outputs: int = 3, *, filters: Sequence[int] = FILTERS, seed: int | None = None
+    n_channels: int = 1,
+    n_outputs: int | None = None,
+    *,
+    filters: Sequence[int] = FILTERS,
+    ndim: int = 2,
+    coarse_levels: Sequence[int] | None = None,
+    seed: int | None = None,
 ) -> keras.Model:
-    """Build a U-Net in the shape of the Broad Institute's nuclei network.
+    """Build a U-Net in the shape of the Broad Institute's nuclei network, for images or volumes.
 
-    Two 3 x 3 convolutions with batch normalization and ReLU per level, max pooling, nearest upsampling,
+    Two 3 x 3 (x 3) convolutions with batch normalization and ReLU per level, max pooling, nearest upsampling,
     concatenating skips, and a linear head [1]_.
 
     Parameters
     ----------
     n_channels : int
         Channels of the images.
-    n_outputs : int
-        Channels of the output: 3 for flows in 2-D, and 3 for three classes.
+    n_outputs : int, optional
+        Channels of the output; by default ``ndim + 1``, for flows and foreground. Three classes take 3.
     filters : sequence of int
         Filters per level, from the finest to the coarsest; the Broad network has (64, 128, 256, 512).
+    ndim : int
+        Axes of an image: 2, or 3 for volumes.
+    coarse_levels : sequence of int, optional
+        For volumes whose voxels are longer along one axis: for each axis the number of first levels at which the
+        network neither convolves nor pools along it. Each doubles the length of voxels along the other axes, so that
+        the levels below see voxels of about equal sides. By default 0 for every axis.
     seed : int, optional
         Seed of the initial weights.
 
@@ -90,12 +89,14 @@ def build_unet(
     -------
     network : keras.Model
         Takes (batch, rows, columns, n_channels), rows and columns divisible by ``2 ** (len(filters) - 1)``; returns
-        (batch, rows, columns, n_outputs), unbounded.
+        (batch, rows, columns, n_outputs), unbounded. With ``ndim=3`` planes come before rows. An axis with
+        ``coarse_levels`` is divisible by 2 to the power of ``len(filters) - 1`` less these.
 
     Raises
     ------
     TypeError, ValueError
-        If a number or ``filters`` is not an integer, or integers, of at least 1.
+        If a number or ``filters`` is not an integer, or integers, of at least 1, if ``ndim`` is neither 2 nor 3, or if
+        ``coarse_levels`` is not one integer per axis, from 0 to ``len(filters) - 1``.
 
     References
     ----------
@@ -107,29 +108,37 @@ def build_unet(
     >>> import flowseg
     >>> flowseg.build_unet(filters=(8, 16), seed=0).output_shape
     (None, None, None, 3)
+    >>> flowseg.build_unet(filters=(8, 16), ndim=3, coarse_levels=(1, 0, 0), seed=0).output_shape
+    (None, None, None, None, 4)
     """
-    widths, seeds = _check_arguments(n_channels, n_outputs, filters, seed)
-    inputs = keras.Input((None, None, n_channels), name="image")
+    n_outputs, widths, plan = _check_arguments(n_channels, n_outputs, filters, ndim, coarse_levels, seed)
+    inputs = plan.input(n_channels)
 
     def block(x: Any, level: int, name: str) -> Any:
-        return _convolve_twice(x, widths[level], name, seeds)
+        return _convolve_twice(x, widths[level], name, level, plan)
 
     def join(x: Any, skip: Any, level: int) -> Any:
         return layers.Concatenate(name=f"skip_{level}")([skip, x])
 
-    x = _u_shape(inputs, len(widths), block=block, join=join)
-    return keras.Model(inputs, _head(x, n_outputs, seeds), name="unet")
+    x = _u_shape(inputs, len(widths), plan, block=block, join=join)
+    return keras.Model(inputs, _head(x, n_outputs, plan), name="unet")
 
 
 @single_precision()
 def build_resunet(
-    n_channels: int = 1, n_outputs: int = 3, *, filters: Sequence[int] = FILTERS, seed: int | None = None
+    n_channels: int = 1,
+    n_outputs: int | None = None,
+    *,
+    filters: Sequence[int] = FILTERS,
+    ndim: int = 2,
+    coarse_levels: Sequence[int] | None = None,
+    seed: int | None = None,
 ) -> keras.Model:
     """Build a U-Net of residual blocks with additive skips, as in Cellpose but without its style vector.
 
     Parameters
     ----------
-    n_channels, n_outputs, filters, seed
+    n_channels, n_outputs, filters, ndim, coarse_levels, seed
         As in `build_unet`.
 
     Returns
@@ -140,7 +149,7 @@ def build_resunet(
     Raises
     ------
     TypeError, ValueError
-        If a number or ``filters`` is not an integer, or integers, of at least 1.
+        As in `build_unet`.
 
     Notes
     -----
@@ -154,81 +163,118 @@ def build_resunet(
     >>> flowseg.build_resunet(n_channels=3, filters=(8, 16), seed=0).input_shape
     (None, None, None, 3)
     """
-    widths, seeds = _check_arguments(n_channels, n_outputs, filters, seed)
-    inputs = keras.Input((None, None, n_channels), name="image")
+    n_outputs, widths, plan = _check_arguments(n_channels, n_outputs, filters, ndim, coarse_levels, seed)
+    inputs = plan.input(n_channels)
 
     def block(x: Any, level: int, name: str) -> Any:
-        return _residual_block(x, widths[level], name, seeds)
+        return _residual_block(x, widths[level], name, level, plan)
 
     def join(x: Any, skip: Any, level: int) -> Any:
-        x = _convolve(x, widths[level], f"up_{level}_project", seeds, size=1)
+        x = plan.project(x, widths[level], f"up_{level}_project")
         return layers.Add(name=f"skip_{level}")([skip, x])
 
-    x = _u_shape(inputs, len(widths), block=block, join=join)
+    x = _u_shape(inputs, len(widths), plan, block=block, join=join)
     x = layers.BatchNormalization(momentum=NORM_MOMENTUM, name="head_norm")(x)
     x = layers.ReLU(name="head_relu")(x)
-    return keras.Model(inputs, _head(x, n_outputs, seeds), name="resunet")
+    return keras.Model(inputs, _head(x, n_outputs, plan), name="resunet")
 
 
 BUILDERS = {"unet": build_unet, "resunet": build_resunet}
 
 
 def _check_arguments(
-    n_channels: int, n_outputs: int, filters: Sequence[int], seed: int | None
-) -> tuple[list[int], _Seeds]:
+    n_channels: int,
+    n_outputs: int | None,
+    filters: Sequence[int],
+    ndim: int,
+    coarse_levels: Sequence[int] | None,
+    seed: int | None,
+) -> tuple[int, list[int], LayerPlan]:
     _checks.as_integer(n_channels, "n_channels", minimum=1)
-    _checks.as_integer(n_outputs, "n_outputs", minimum=1)
+    if _checks.as_integer(ndim, "ndim", minimum=1) not in LAYER_TYPES:
+        raise ValueError(f"ndim must be 2 for images or 3 for volumes; got {ndim}.")
+    n_outputs = ndim + 1 if n_outputs is None else _checks.as_integer(n_outputs, "n_outputs", minimum=1)
     start = _checks.as_integer(seed, "seed", minimum=0, none="random")
-    return _checks.as_filters(filters), _Seeds(start)
+    widths = _checks.as_filters(filters)
+    return n_outputs, widths, LayerPlan(_as_coarse_levels(coarse_levels, ndim, len(widths)), start)
+
+
+def _as_coarse_levels(coarse_levels: Sequence[int] | None, ndim: int, n_levels: int) -> tuple[int, ...]:
+    if coarse_levels is None:
+        return (0,) * ndim
+    if isinstance(coarse_levels, str) or not isinstance(coarse_levels, Sequence) or len(coarse_levels) != ndim:
+        raise ValueError(f"coarse_levels must be {ndim} integers, one per axis; got {coarse_levels!r}.")
+    levels = [_checks.as_integer(n, f"coarse_levels[{axis}]", minimum=0) for axis, n in enumerate(coarse_levels)]
+    if max(levels) >= n_levels:
+        raise ValueError(
+            f"coarse_levels must be at most {n_levels - 1}, the number of poolings; got {tuple(coarse_levels)}."
+        )
+    return tuple(levels)
 
 
 def _u_shape(
-    x: Any, n_levels: int, *, block: Callable[[Any, int, str], Any], join: Callable[[Any, Any, int], Any]
+    x: Any,
+    n_levels: int,
+    plan: LayerPlan,
+    *,
+    block: Callable[[Any, int, str], Any],
+    join: Callable[[Any, Any, int], Any],
 ) -> Any:
     """Connect a block per level of the encoder with one of the decoder, joined by skips."""
     skips = []
     for level in range(n_levels):
         if level > 0:
-            x = layers.MaxPooling2D(2, data_format=CHANNELS_LAST, name=f"down_{level}")(x)
+            x = plan.pool(x, level)
         x = block(x, level, f"encoder_{level}")
         skips.append(x)
     for level in reversed(range(n_levels - 1)):
-        x = layers.UpSampling2D(2, interpolation="nearest", data_format=CHANNELS_LAST, name=f"up_{level}")(x)
+        x = plan.enlarge(x, level)
         x = block(join(x, skips[level], level), level, f"decoder_{level}")
     return x
 
 
-def _convolve(x: Any, width: int, name: str, seeds: _Seeds, *, size: int = 3, bias: bool = False) -> Any:
-    common = {"padding": "same", "data_format": CHANNELS_LAST, "name": name}
-    return layers.Conv2D(width, size, use_bias=bias, kernel_initializer=seeds.initializer(), **common)(x)
-
-
-def _convolve_twice(x: Any, width: int, name: str, seeds: _Seeds) -> Any:
+def _convolve_twice(x: Any, width: int, name: str, level: int, plan: LayerPlan) -> Any:
     for part in range(2):
-        x = _convolve(x, width, f"{name}_conv_{part}", seeds)
+        x = plan.convolve(x, width, f"{name}_conv_{part}", level)
         x = layers.BatchNormalization(momentum=NORM_MOMENTUM, name=f"{name}_norm_{part}")(x)
         x = layers.ReLU(name=f"{name}_relu_{part}")(x)
     return x
 
 
-def _residual_block(x: Any, width: int, name: str, seeds: _Seeds) -> Any:
-    shortcut = _convolve(x, width, f"{name}_project", seeds, size=1)
+def _residual_block(x: Any, width: int, name: str, level: int, plan: LayerPlan) -> Any:
+    shortcut = plan.project(x, width, f"{name}_project")
     for part in range(2):
         x = layers.BatchNormalization(momentum=NORM_MOMENTUM, name=f"{name}_norm_{part}")(x)
         x = layers.ReLU(name=f"{name}_relu_{part}")(x)
-        x = _convolve(x, width, f"{name}_conv_{part}", seeds)
+        x = plan.convolve(x, width, f"{name}_conv_{part}", level)
     return layers.Add(name=f"{name}_add")([shortcut, x])
 
 
-def _head(x: Any, n_outputs: int, seeds: _Seeds) -> Any:
-    return _convolve(x, n_outputs, "head", seeds, size=1, bias=True)
+def _head(x: Any, n_outputs: int, plan: LayerPlan) -> Any:
+    return plan.project(x, n_outputs, "head", bias=True)
 
 
-def receptive_radius(n_levels: int) -> int:
-    """Return the largest distance of an output pixel to its inputs, in either network of ``n_levels`` levels.
+def receptive_radii(n_levels: int, coarse_levels: Sequence[int]) -> tuple[int, ...]:
+    """Return along each axis the largest distance of an output pixel to its inputs, in either network.
 
     Two 3 x 3 convolutions reach ``2 * 2 ** level`` pixels, on the way down at every level and on the way up at all but
     the coarsest: ``6 * 2 ** (n_levels - 1) - 4``. The coarsest pooling window holds up to ``2 ** (n_levels - 1) - 1``
-    pixels more.
+    pixels more: ``7 * 2 ** (n_levels - 1) - 5`` in all.
+
+    Along an axis with coarse levels, these levels map every plane across it by itself: there is no convolution and no
+    pooling along the axis, and normalization, ReLU and skips work pixel by pixel. What is left along it is a network of
+    ``n_levels`` less the coarse levels, whose finest pixels are those of the image.
+
+    Parameters
+    ----------
+    n_levels : int
+        Levels of the network.
+    coarse_levels : sequence of int
+        For each axis the number of first levels that leave it alone, less than ``n_levels``.
     """
-    return int(7 * 2 ** (n_levels - 1) - 5)
+    return tuple(7 * step - 5 for step in pooling_steps(n_levels, coarse_levels))
+
+
+def pooling_steps(n_levels: int, coarse_levels: Sequence[int]) -> tuple[int, ...]:
+    """Return along each axis the pixels of the coarsest pooling window: 2 to the power of the poolings along it."""
+    return tuple(2 ** (n_levels - 1 - coarse) for coarse in coarse_levels)

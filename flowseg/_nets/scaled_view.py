@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,62 +15,66 @@ from flowseg._intensities import Limits, stretch
 TRUNCATE = 4.0
 
 
+# Start and stop along each axis; ends are exclusive.
+Window = Sequence[tuple[int, int]]
+
+
 class Sliceable(Protocol):
     """An array of which parts are read by slicing, in memory or in a file."""
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Rows, columns, channels."""
+        """(Planes,) rows, columns, channels."""
 
-    def __getitem__(self, key: tuple[slice, slice], /) -> NDArray[Any]:
-        """Return a window of rows and columns."""
+    def __getitem__(self, key: tuple[slice, ...], /) -> NDArray[Any]:
+        """Return a window: a slice for each axis but the channels."""
 
 
 class ScaledView:
     """(rows, columns, channels) resized linearly to another shape, smoothed by a Gaussian where it shrinks.
 
     The values are those of `skimage.transform.resize` with ``order=1, mode="edge"``, window by window. Beyond its
-    edges the array is mirrored.
+    edges the array is mirrored. Volumes have planes before rows.
 
     Parameters
     ----------
-    array : ndarray or Sliceable, shape (rows, columns, channels)
+    array : ndarray or Sliceable, shape (rows, columns, channels) or (planes, rows, columns, channels)
         Array to resize. Of one in a file, such as a `zarr.Array`, only windows are read.
     shape : tuple of int
-        Rows and columns of the result.
+        Shape of the result, without channels.
     limits : Limits, optional
         Values that become 0 and 1.
-    n_rows, first_row : int, optional
-        For a band of a taller array: the number of rows of that one, and the band's first row in it.
+    first, full : tuple of int, optional
+        For a part of a larger array: the place of its first pixel in that one, and the shape of that one.
     """
 
     def __init__(
         self,
         array: Sliceable,
-        shape: tuple[int, int],
+        shape: tuple[int, ...],
         limits: Limits | None = None,
         *,
-        n_rows: int | None = None,
-        first_row: int = 0,
+        first: tuple[int, ...] | None = None,
+        full: tuple[int, ...] | None = None,
     ) -> None:
         self.array = array
-        self.full = (n_rows or array.shape[0], array.shape[1])
-        self.first_row = first_row
+        self.full = tuple(array.shape[:-1]) if full is None else full
+        self.first = (0,) * len(shape) if first is None else first
         self.shape = shape
         self.limits = limits
 
-    def read(self, rows: tuple[int, int], columns: tuple[int, int]) -> NDArray[np.float32]:
-        """Return a window of the result; start and stop of ``rows`` and ``columns`` may lie beyond it."""
-        row, column = mirror(*rows, self.shape[0]), mirror(*columns, self.shape[1])
-        low, high = (int(row.min()), int(column.min())), (int(row.max()) + 1, int(column.max()) + 1)
-        window = self._window(low, high)
-        if low == (rows[0], columns[0]) and high == (rows[1], columns[1]):
-            return window
-        return window[row[:, np.newaxis] - low[0], column - low[1]]
+    def read(self, window: Window) -> NDArray[np.float32]:
+        """Return a window of the result; starts and stops may lie beyond it."""
+        indices = [mirror(*bounds, n) for bounds, n in zip(window, self.shape, strict=True)]
+        inside = [(int(index.min()), int(index.max()) + 1) for index in indices]
+        values = self._window(inside)
+        if inside == [tuple(bounds) for bounds in window]:
+            return values
+        return values[np.ix_(*(index - low for index, (low, _) in zip(indices, inside, strict=True)))]
 
     def sources(self, axis: int, start: int, stop: int) -> tuple[int, int]:
-        """Return start and stop of the rows (axis 0) or columns (axis 1) of the array that a window is made of."""
-        if self.shape == self.full:
+        """Return start and stop, along an axis, of the pixels of the array that a window is made of."""
+        if self.shape[axis] == self.full[axis]:
             return start, stop
         step, sigma = self._step_and_sigma(axis)
         reach = np.ceil(TRUNCATE * sigma) + 2
@@ -79,24 +84,26 @@ class ScaledView:
         step = self.full[axis] / self.shape[axis]
         return step, max(0.0, (step - 1) / 2)
 
-    def _window(self, low: tuple[int, int], high: tuple[int, int]) -> NDArray[np.float32]:
-        (top, bottom), (left, right) = (self.sources(axis, low[axis], high[axis]) for axis in (0, 1))
-        source = self._stretch(self.array[top - self.first_row : bottom - self.first_row, left:right])
+    def _window(self, window: Window) -> NDArray[np.float32]:
+        sources = [self.sources(axis, *bounds) for axis, bounds in enumerate(window)]
+        place = tuple(slice(start - n, stop - n) for (start, stop), n in zip(sources, self.first, strict=True))
+        source = self._stretch(self.array[place])
         if self.shape == self.full:
             return source
-        channels = [self._resample(c, (top, left), low, high) for c in np.moveaxis(source, -1, 0)]
+        starts = [start for start, _ in sources]
+        channels = [self._resample(channel, starts, window) for channel in np.moveaxis(source, -1, 0)]
         return np.moveaxis(np.stack(channels), 0, -1)
 
-    def _resample(
-        self, channel: NDArray[np.float32], first: tuple[int, int], low: tuple[int, int], high: tuple[int, int]
-    ) -> NDArray[np.float32]:
-        """Return the window ``low`` to ``high`` of the result, from a part of the array that starts at ``first``."""
-        for axis in (0, 1):
+    def _resample(self, channel: NDArray[np.float32], starts: list[int], window: Window) -> NDArray[np.float32]:
+        """Return a window of the result, from a part of the array that begins at ``starts``."""
+        for axis, bounds in enumerate(window):
+            if self.shape[axis] == self.full[axis]:
+                continue
             step, sigma = self._step_and_sigma(axis)
             if int(TRUNCATE * sigma + 0.5) > 0:  # SciPy's radius
                 channel = ndimage.gaussian_filter1d(channel, sigma, axis, mode="nearest", truncate=TRUNCATE)
-            place = (np.arange(low[axis], high[axis]) + 0.5) * step - 0.5
-            channel = interpolate(channel, np.clip(place, 0, self.full[axis] - 1), first[axis], axis)
+            place = (np.arange(*bounds) + 0.5) * step - 0.5
+            channel = interpolate(channel, np.clip(place, 0, self.full[axis] - 1), starts[axis], axis)
         return channel
 
     def _stretch(self, values: NDArray[Any]) -> NDArray[np.float32]:
@@ -104,9 +111,9 @@ class ScaledView:
 
 
 def interpolate(array: NDArray[np.float32], place: NDArray[np.float64], first: int, axis: int) -> NDArray[np.float32]:
-    """Return values at ``place``, between rows (axis 0) or columns (axis 1) that are numbered from ``first`` on."""
+    """Return values at ``place`` along an axis, between pixels that are numbered from ``first`` on."""
     below = np.floor(place).astype(np.intp)
-    weight = np.expand_dims((place - below).astype(np.float32), 1 - axis)
+    weight = (place - below).astype(np.float32).reshape(-1, *[1] * (array.ndim - 1 - axis))
     result = np.take(array, below - first, axis)
     above = np.take(array, below + 1 - first, axis, mode="clip")  # there is none beyond the last one
     result *= 1 - weight

@@ -1,6 +1,6 @@
 """The global tile grid: the same pixels get the same outputs, however the image is cut.
 
-Tiles have their places on one grid that starts at pixel (0, 0). Each is read with a margin of at least the network's
+Tiles have their places on one grid that starts at the first pixel. Each is read with a margin of at least the network's
 receptive-field radius towards its neighbors, and only its core is kept, so that an output never depends on where a tile
 ends. Cores do not overlap, so nothing is blended. There is no margin where the image ends: the
 outputs equal those for the image read as a whole.
@@ -8,34 +8,41 @@ outputs equal those for the image read as a whole.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from itertools import groupby
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import groupby, product
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from flowseg._nets.scaled_view import ScaledView
+from flowseg._nets.scaled_view import ScaledView, Window
 
-# Pixels along a tile's side, margins included: large enough to make margins cheap, small enough for any memory
-# (about 0.65 GB for the default network, docs/benchmarks/speed.rst).
+# Pixels along a side of a tile of an image, margins included: large enough to make margins cheap, small enough for any
+# memory (about 0.65 GB for the default network, docs/benchmarks/speed.rst).
 TILE_SIZE = 1024
+# Voxels of a tile of a volume, margins included. The default network for volumes, with (16, 32, 64) filters, takes 570
+# to 590 bytes per voxel (measured on blocks of 96 and of 128 voxels a side): 2 GB. Deeper networks can take more, as
+# margins of a quarter of a side have to fit in.
+TILE_VOXELS = 3_400_000
+# Sides of a tile in units of its margin at least: a core is half as long as its tile.
+LEAST_MARGINS = 4
 
 # Called after each tile of an image with the number of tiles done and the number of all tiles.
 OnTile = Callable[[int, int], None]
 
-# Number of the first row, and the rows: shape (rows, columns, n_outputs).
+# Number of the first row (of volumes the first plane), and the rows: shape (rows, columns, n_outputs).
 Band = tuple[int, NDArray[np.float32]]
 
-# Takes and returns (1, rows, columns, channels).
+# Takes and returns (1, rows, columns, channels), of volumes (1, planes, rows, columns, channels).
 TileFunction = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 
 class Grid(NamedTuple):
-    """The tile grid that a network needs, in pixels."""
+    """The tile grid that a network needs, in pixels along each axis."""
 
-    step: int  # tiles start and end on multiples of it, so that pooling windows always cover the same pixels
-    margin: int  # a multiple of step
+    steps: tuple[int, ...]  # tiles start and end on multiples of it, so that pooling windows cover the same pixels
+    margins: tuple[int, ...]  # multiples of the steps
 
 
 class Interval(NamedTuple):
@@ -62,65 +69,98 @@ class Interval(NamedTuple):
         return slice(self.core_start - self.start, self.core_stop - self.start)
 
 
-class Tile(NamedTuple):
-    """One tile of the grid."""
-
-    rows: Interval
-    columns: Interval
+# One tile of the grid: an interval per axis.
+Tile = tuple[Interval, ...]
 
 
-def make_grid(step: int, radius: int) -> Grid:
-    """Return the grid with the smallest margin that covers a receptive field of the given radius."""
-    return Grid(step, -(-radius // step) * step)
+def core_of(tile: Tile) -> tuple[slice, ...]:
+    """Return the place of a tile's core in the image."""
+    return tuple(interval.core for interval in tile)
 
 
-def cut_axis(n: int, grid: Grid) -> list[Interval]:
+def make_grid(steps: Sequence[int], radii: Sequence[int]) -> Grid:
+    """Return the grid with the smallest margins that cover receptive fields of the given radii."""
+    return Grid(tuple(steps), tuple(-(-radius // step) * step for step, radius in zip(steps, radii, strict=True)))
+
+
+def cut_axes(shape: Sequence[int], grid: Grid) -> list[list[Interval]]:
+    """Return for each axis of an image the intervals that its tiles are made of."""
+    cuts = zip(shape, grid.steps, grid.margins, tile_sides(shape, grid), strict=True)
+    return [_cut_axis(*cut) for cut in cuts]
+
+
+def tile_sides(shape: Sequence[int], grid: Grid) -> tuple[int, ...]:
+    """Return the pixels along each axis of the largest tiles, margins included: a function of shape and grid only.
+
+    Images have tiles of one size. Volumes, where margins cost more, are cut as seldom as the memory for a tile allows:
+    time and again along the axis that is the longest in units of its margin, and into equal parts.
+    """
+    least = [LEAST_MARGINS * margin for margin in grid.margins]
+    if len(shape) == 2:
+        return tuple(max(TILE_SIZE, side) for side in least)
+    ends = [_round_up(n, step) for n, step in zip(shape, grid.steps, strict=True)]
+    n_parts, sides = [1] * len(ends), list(ends)
+    while math.prod(sides) > TILE_VOXELS:
+        cut = [
+            _round_up(-(-(end + 2 * margin * n) // (n + 1)), step)
+            for end, margin, n, step in zip(ends, grid.margins, n_parts, grid.steps, strict=True)
+        ]
+        axes = [axis for axis in range(len(ends)) if least[axis] <= cut[axis] < sides[axis]]
+        if not axes:
+            break
+        longest = max(axes, key=lambda axis: sides[axis] / max(grid.margins[axis], 1))
+        n_parts[longest] += 1
+        sides[longest] = cut[longest]
+    return tuple(sides)
+
+
+def _round_up(n: int, step: int) -> int:
+    """Return the next multiple of ``step``."""
+    return -(-n // step) * step
+
+
+def _cut_axis(n: int, step: int, margin: int, side: int) -> list[Interval]:
     """Return the tiles along one axis of ``n`` pixels.
 
-    The last one ends at the next multiple of ``grid.step``. An axis that fits into one tile is read whole.
+    The last one ends at the next multiple of ``step``. An axis that fits into one tile is read whole.
     """
-    size = max(TILE_SIZE, 4 * grid.margin)
-    end = -(-n // grid.step) * grid.step
+    end = _round_up(n, step)
     tiles: list[Interval] = []
     kept = 0
     while kept < n:
-        start = max(kept - grid.margin, 0)
-        stop = min(start + size, end)
-        core_stop = n if stop == end else stop - grid.margin
+        start = max(kept - margin, 0)
+        stop = min(start + side, end)
+        core_stop = n if stop == end else stop - margin
         tiles.append(Interval(start, stop, kept, core_stop))
         kept = core_stop
     return tiles
 
 
-def list_tiles(
-    shape: tuple[int, int],
-    grid: Grid,
-    *,
-    rows: tuple[int, int] | None = None,
-    columns: tuple[int, int] | None = None,
-) -> list[Tile]:
-    """Return the tiles of an image, row by row; with ``rows`` or ``columns`` those whose cores lie in this region.
+def list_tiles(shape: Sequence[int], grid: Grid, window: Window | None = None) -> list[Tile]:
+    """Return the tiles of an image in raster order; with a ``window`` those whose cores lie in it.
 
     Parameters
     ----------
-    shape : tuple of int
-        Rows and columns of the image as the network sees it.
+    shape : sequence of int
+        (Planes,) rows and columns of the image as the network sees it.
     grid : Grid
         The network's grid.
-    rows, columns : tuple of int, optional
-        Start and stop of a region of the image; the tiles are those of the whole image that touch it.
+    window : sequence of (int, int), optional
+        Start and stop of a region of the image along each axis; the tiles are those of the whole image that touch it.
     """
-    all_rows, all_columns = (
-        [i for i in cut_axis(n, grid) if region is None or (i.core_start < region[1] and i.core_stop > region[0])]
-        for n, region in zip(shape, (rows, columns), strict=True)
-    )
-    return [Tile(r, c) for r in all_rows for c in all_columns]
+    axes = cut_axes(shape, grid)
+    if window is not None:
+        axes = [
+            [one for one in axis if one.core_start < stop and one.core_stop > start]
+            for axis, (start, stop) in zip(axes, window, strict=True)
+        ]
+    return list(product(*axes))
 
 
 def run_tile(function: TileFunction, view: ScaledView, tile: Tile) -> NDArray[np.float32]:
     """Return the network's outputs for the core of one tile, shape (rows, columns, n_outputs)."""
-    outputs: NDArray[np.float32] = function(view.read(tile.rows.read, tile.columns.read)[np.newaxis])[0]
-    return outputs[tile.rows.core_in_tile, tile.columns.core_in_tile]
+    outputs: NDArray[np.float32] = function(view.read([one.read for one in tile])[np.newaxis])[0]
+    return outputs[tuple(one.core_in_tile for one in tile)]
 
 
 def map_tiles(
@@ -128,21 +168,22 @@ def map_tiles(
 ) -> Iterator[Band]:
     """Apply a network to an image tile by tile; yield its outputs by bands of whole rows, from top to bottom.
 
-    At any time one tile of the image and one band of the outputs are in memory. ``on_tile`` is called after each tile.
+    Of volumes they are bands of whole planes. At any time one tile of the image and one band of the outputs are in
+    memory. ``on_tile`` is called after each tile.
     """
     tiles = list_tiles(view.shape, grid)
     n_done = 0
-    for rows, row_of_tiles in groupby(tiles, key=lambda tile: tile.rows):
-        band = empty_outputs((rows.core_stop - rows.core_start, view.shape[1], n_outputs))
-        for tile in row_of_tiles:
-            band[:, tile.columns.core] = run_tile(function, view, tile)
+    for first, tiles_of_band in groupby(tiles, key=lambda tile: tile[0]):
+        band = empty_outputs((first.core_stop - first.core_start, *view.shape[1:], n_outputs))
+        for tile in tiles_of_band:
+            band[(slice(None), *core_of(tile)[1:])] = run_tile(function, view, tile)
             n_done += 1
             if on_tile is not None:
                 on_tile(n_done, len(tiles))
-        yield rows.core_start, band
+        yield first.core_start, band
 
 
-def assemble(bands: Iterable[Band], shape: tuple[int, int, int]) -> NDArray[np.float32]:
+def assemble(bands: Iterable[Band], shape: tuple[int, ...]) -> NDArray[np.float32]:
     """Return the array that bands are parts of."""
     whole = empty_outputs(shape)
     for start, band in bands:
@@ -150,6 +191,6 @@ def assemble(bands: Iterable[Band], shape: tuple[int, int, int]) -> NDArray[np.f
     return whole
 
 
-def empty_outputs(shape: tuple[int, int, int]) -> NDArray[np.float32]:
+def empty_outputs(shape: tuple[int, ...]) -> NDArray[np.float32]:
     """Return (rows, columns, n_outputs) in which each output is contiguous in memory, ready for use by itself."""
-    return np.moveaxis(np.empty((shape[2], *shape[:2]), dtype=np.float32), 0, -1)
+    return np.moveaxis(np.empty((shape[-1], *shape[:-1]), dtype=np.float32), 0, -1)

@@ -38,7 +38,7 @@ class NetworkStage:
         limits = data.limits
         if limits is None:
             raise ValueError("a constant image has no outputs.")
-        view = view_image(data.source, limits, data.factor(self.pass_number))
+        view = view_image(data.source, limits, data.factors(self.pass_number))
         outputs = run_tile(data.runner.run, view, data.tiles(self.pass_number).tile(index))
         if not np.isfinite(outputs).all():
             raise ValueError(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from flowseg._images import scaled_shape
 from flowseg._intensities import Limits
+from flowseg._nets.directions import straighten
 from flowseg._nets.tiles import Grid
 from flowseg._segmenters.loading import load_decoder, load_segmenter
 from flowseg._segmenters.pipeline import Pipeline, pipeline_of
@@ -82,8 +83,7 @@ class RunData:
     @cached_property
     def pipeline(self) -> Pipeline:
         """The segmenter's way from images to masks, without its network: most tasks need no Keras."""
-        step, margin = self._setting("grid")
-        return load_decoder(self.job.folder / MODEL_NAME, Grid(step, margin))
+        return load_decoder(self.job.folder / MODEL_NAME, Grid(*self._setting("grid")))
 
     @cached_property
     def runner(self) -> NetworkRunner:
@@ -129,9 +129,13 @@ class RunData:
         subject = "diameters must be" if number == 0 else "the estimated diameter of an image must be"
         return self.pipeline.scale_factor(size, subject)
 
+    def factors(self, number: int) -> tuple[float, ...]:
+        """Return the factor of a pass along each axis."""
+        return (self.factor(number),) * len(self.shape)
+
     def is_scaled(self, number: int) -> bool:
         """Return whether the network sees the image at another size in a pass."""
-        return scaled_shape(self.shape, self.factor(number)) != self.shape
+        return scaled_shape(self.shape, self.factors(number)) != self.shape
 
     def seen_size(self, number: int) -> float:
         """Return the diameter of objects that a pass sees at the working diameter, as its factor has it."""
@@ -152,7 +156,7 @@ class RunData:
     def tiles(self, number: int) -> TileOutputs:
         """Return the outputs of a pass."""
         if number not in self._tiles:
-            seen = scaled_shape(self.shape, self.factor(number))
+            seen = scaled_shape(self.shape, self.factors(number))
             stage = outputs_stage(number)
 
             def read_tile(index: int) -> NDArray[np.float32]:
@@ -168,6 +172,8 @@ class RunData:
 
         def read(box: Block) -> NDArray[np.float32]:
             _, rows, columns = box.slices
-            return self.tiles(number).read(self.shape, rows, columns)
+            outputs = self.tiles(number).read(self.shape, [(rows.start, rows.stop), (columns.start, columns.stop)])
+            straighten(outputs, self.pipeline.settings.codec.vectors, self.factors(number))
+            return outputs
 
         return read

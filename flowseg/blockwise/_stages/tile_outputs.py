@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from itertools import product
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from flowseg._nets.scaled_view import ScaledView
-from flowseg._nets.tiles import Grid, Interval, Tile, cut_axis, empty_outputs
+from flowseg._nets.scaled_view import ScaledView, Window
+from flowseg._nets.tiles import Grid, Interval, Tile, cut_axes, empty_outputs
 
 ReadTile = Callable[[int], NDArray[np.float32]]
 
@@ -20,7 +22,7 @@ class TileOutputs:
     Parameters
     ----------
     seen : tuple of int
-        Rows and columns of the image as the network saw it.
+        Shape of the image as the network saw it, without channels.
     grid : Grid
         The network's tile grid.
     n_outputs : int
@@ -29,38 +31,38 @@ class TileOutputs:
         Returns the core of a tile by its number, shape (rows, columns, n_outputs).
     """
 
-    def __init__(self, seen: tuple[int, int], grid: Grid, n_outputs: int, read_tile: ReadTile) -> None:
-        self.rows, self.columns = (cut_axis(n, grid) for n in seen)
+    def __init__(self, seen: tuple[int, ...], grid: Grid, n_outputs: int, read_tile: ReadTile) -> None:
+        self.axes = cut_axes(seen, grid)
         self.shape = (*seen, n_outputs)
+        self._n_parts = tuple(map(len, self.axes))
         self._read_tile = read_tile
 
     @property
     def n_tiles(self) -> int:
         """Number of tiles."""
-        return len(self.rows) * len(self.columns)
+        return math.prod(self._n_parts)
 
     def tile(self, index: int) -> Tile:
-        """Return a tile by its number; tiles are numbered row by row."""
-        row, column = divmod(index, len(self.columns))
-        return Tile(self.rows[row], self.columns[column])
+        """Return a tile by its number; tiles are numbered in raster order."""
+        return tuple(axis[k] for axis, k in zip(self.axes, np.unravel_index(index, self._n_parts), strict=True))
 
-    def __getitem__(self, window: tuple[slice, slice]) -> NDArray[np.float32]:
-        """Return a window of rows and columns."""
-        (top, bottom), (left, right) = (part.indices(n)[:2] for part, n in zip(window, self.shape[:2], strict=True))
-        found = empty_outputs((bottom - top, right - left, self.shape[2]))
-        for i, rows in _touched(self.rows, top, bottom):
-            for j, columns in _touched(self.columns, left, right):
-                core = self._read_tile(i * len(self.columns) + j)
-                found[_overlap(rows, top, bottom)[0], _overlap(columns, left, right)[0]] = core[
-                    _overlap(rows, top, bottom)[1], _overlap(columns, left, right)[1]
-                ]
+    def __getitem__(self, window: tuple[slice, ...]) -> NDArray[np.float32]:
+        """Return a window: a slice with start and stop along each axis."""
+        bounds = [part.indices(n)[:2] for part, n in zip(window, self.shape[:-1], strict=True)]
+        found = empty_outputs((*(stop - start for start, stop in bounds), self.shape[-1]))
+        touched = (_touched(axis, *one) for axis, one in zip(self.axes, bounds, strict=True))
+        for parts in product(*touched):
+            index = int(np.ravel_multi_index([k for k, _ in parts], self._n_parts))
+            overlaps = [_overlap(interval, *one) for (_, interval), one in zip(parts, bounds, strict=True)]
+            core = self._read_tile(index)
+            found[tuple(in_window for in_window, _ in overlaps)] = core[tuple(in_core for _, in_core in overlaps)]
         return found
 
-    def read(self, shape: tuple[int, int], rows: slice, columns: slice) -> NDArray[np.float32]:
+    def read(self, shape: tuple[int, ...], window: Window) -> NDArray[np.float32]:
         """Return a window of the outputs scaled back to an image of ``shape``, as `_nets.inference` scales them."""
-        if shape == self.shape[:2]:
-            return self[rows, columns]
-        return ScaledView(self, shape).read((rows.start, rows.stop), (columns.start, columns.stop))
+        if shape == self.shape[:-1]:
+            return self[tuple(slice(*bounds) for bounds in window)]
+        return ScaledView(self, shape).read(window)
 
 
 def _touched(intervals: list[Interval], start: int, stop: int) -> list[tuple[int, Interval]]:
@@ -74,6 +76,7 @@ def _overlap(interval: Interval, start: int, stop: int) -> tuple[slice, slice]:
 
 
 def as_planes(outputs: NDArray[Any], n_flows: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return flows, shape (n_flows, 1, rows, columns), and cellprob, shape (1, rows, columns), contiguous."""
-    channels = np.ascontiguousarray(np.moveaxis(outputs, -1, 0), dtype=np.float32)[:, np.newaxis]
+    """Return flows, shape (n_flows, planes, rows, columns), and cellprob, contiguous; an image is one plane."""
+    channels = np.ascontiguousarray(np.moveaxis(outputs, -1, 0), dtype=np.float32)
+    channels = channels.reshape(-1, *[1] * (4 - channels.ndim), *channels.shape[1:])
     return channels[:n_flows], channels[n_flows]

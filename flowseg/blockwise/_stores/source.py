@@ -102,9 +102,10 @@ class Source:
         _checks.check_finite(array, self.location)
         return array
 
-    def __getitem__(self, key: tuple[slice, slice]) -> NDArray[Any]:
+    def __getitem__(self, key: tuple[slice, ...]) -> NDArray[Any]:
         """Return a window of rows and columns."""
-        return self.read(*key)
+        rows, columns = key
+        return self.read(rows, columns)
 
     def identity(self) -> JsonObject:
         """Return what a resumed run compares: kind, location, shape, dtype and a digest."""

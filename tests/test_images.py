@@ -63,8 +63,9 @@ def test_normalize_refuses(image, arguments, error, sentence):
 
 
 def test_scaled_shape():
-    assert scaled_shape((100, 7), 0.25) == (25, 2)
-    assert scaled_shape((3, 1), 0.01) == (1, 1)
+    assert scaled_shape((100, 7), (0.25, 0.25)) == (25, 2)
+    assert scaled_shape((3, 1), (0.01, 0.01)) == (1, 1)
+    assert scaled_shape((30, 100, 7), (1.1, 0.25, 0.01)) == (33, 25, 1)
 
 
 def test_resize_keeps_places():
@@ -121,6 +122,13 @@ class TestResizedMasks:
         )
         assert np.array_equal(resize_masks(self.MASKS, shape), self.MASKS[np.ix_(rows, columns)])
 
+    @pytest.mark.parametrize("shape", [(3, 8, 10), (9, 4, 15)])
+    def test_volumes_plane_by_plane(self, shape):
+        volume = np.stack([self.MASKS, self.MASKS + 100, self.MASKS + 200])
+        planes = [int((k + 0.5) * 3 / shape[0]) for k in range(shape[0])]
+        expected = np.stack([resize_masks(volume[k], shape[1:]) for k in planes])
+        assert np.array_equal(resize_masks(volume, shape), expected)
+
 
 class TestResized:
     @pytest.mark.parametrize("axis", [0, 1])
@@ -174,3 +182,10 @@ class TestNormalizeArguments:
     def test_full_range(self):
         found = flowseg.normalize(self.IMAGE, low=0, high=100)
         assert (found.min(), found.max()) == (0, 1)
+
+    def test_a_volume_along_one_axis(self):
+        volume = np.random.default_rng(0).random((12, 5, 6, 2)).astype(np.float32)
+        found = resize(volume, (4, 5, 6))
+        turned = resize(np.moveaxis(volume, 0, 1).reshape(5, 12, 12), (5, 4)).reshape(5, 4, 6, 2)
+        assert np.allclose(found, np.moveaxis(turned, 1, 0), atol=1e-6)
+        assert resize(volume, (12, 5, 6)) is volume

@@ -25,11 +25,26 @@ def test_flow_loss_is_that_of_the_formula(ndim):
     assert float(flowseg.flow_loss(y_true, y_pred)) == pytest.approx(expected, rel=1e-5)
 
 
-def test_boundary_loss_is_that_of_the_formula():
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_an_unknown_direction_counts_for_the_foreground_only(ndim):
+    y_true, y_pred = random_flow_case(ndim)
+    weight, foreground = y_true[..., 0] == 1, y_true[..., 1] == 1
+    unknown = np.random.default_rng(1).integers(0, 2, weight.shape).astype(bool)
+    y_true[unknown, 2:] = 0
+    squared = 0.5 * np.mean((5 * y_true[..., 2:] - y_pred[..., :-1]) ** 2, axis=-1)
+    squared[unknown & foreground] = 0  # in the background a flow of 0 is known
+    logit = y_pred[..., -1].astype(float)
+    entropy = np.log1p(np.exp(logit)) - logit * foreground
+    expected = np.mean((squared + entropy)[weight])
+    assert float(flowseg.flow_loss(y_true, y_pred)) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(2, 6, 7), (2, 3, 6, 7)])
+def test_boundary_loss_is_that_of_the_formula(shape):
     rng = np.random.default_rng(0)
-    classes, weight = rng.integers(0, 3, (2, 6, 7)), rng.integers(0, 2, (2, 6, 7)).astype(bool)
+    classes, weight = rng.integers(0, 3, shape), rng.integers(0, 2, shape).astype(bool)
     y_true = np.concatenate([weight[..., None], np.eye(3)[classes]], axis=-1).astype(np.float32)
-    y_pred = rng.normal(0, 3, (2, 6, 7, 3)).astype(np.float32)
+    y_pred = rng.normal(0, 3, (*shape, 3)).astype(np.float32)
     log_p = y_pred - np.log(np.exp(y_pred).sum(axis=-1, keepdims=True))
     entropy = -np.take_along_axis(log_p, classes[..., None], -1)[..., 0]
     expected = np.mean((np.array([1, 1, 10])[classes] * entropy)[weight])

@@ -7,11 +7,15 @@ import pytest
 from keras import layers
 
 import flowseg
-from flowseg._nets.custom_networks import check_network, measure_receptive_radius
+from flowseg._nets.custom_networks import check_network, measure_receptive_radii
+from flowseg._nets.inference import CUSTOM_RADII, network_grid
 from flowseg._nets.network_copies import make_network
-from flowseg._nets.networks import receptive_radius
+from flowseg._nets.networks import pooling_steps, receptive_radii
 
 BUILDERS = [flowseg.build_unet, flowseg.build_resunet]
+# A custom network for images, and one for volumes.
+FITTING = {"n_channels": 1, "n_outputs": 3, "filters": (4,), "seed": 0, "crop_size": 32, "coarse_levels": (0, 0)}
+FITTING_3D = FITTING | {"n_outputs": 4, "crop_size": 16, "coarse_levels": (0, 0, 0)}
 
 
 @pytest.mark.parametrize("build", BUILDERS)
@@ -22,7 +26,7 @@ def test_shapes_and_linear_head(build):
     assert outputs.shape == (2, 32, 48, 5)
     assert outputs.min() < -0.1  # a ReLU would lose every negative component
     assert network.layers[-1].activation is keras.activations.linear
-    check_network(network, n_channels=2, n_outputs=5, crop_size=32)
+    check_network(network, n_channels=2, n_outputs=5, crop_shape=(32, 32))
 
 
 @pytest.mark.parametrize("build", BUILDERS)
@@ -40,28 +44,76 @@ def test_broad_shape():
     assert all(c.kernel_size == (3, 3) for c in convolutions[:-1])
 
 
+def change_from_beyond(network, image, axis, pixels, distance):
+    """The largest change of an output at each pixel along an axis, by noise ``distance`` away from it and further."""
+    rng = np.random.default_rng(0)
+    others = image + 100 * rng.standard_normal((len(pixels), *image.shape)).astype(np.float32)
+    for other, pixel in zip(others, pixels):
+        near = (*[slice(None)] * axis, slice(max(pixel - distance + 1, 0), pixel + distance))
+        other[near] = image[near]
+    expected, *found = np.asarray(network(np.stack([image, *others]), training=False))
+    return [np.abs((f - expected).take(pixel, axis)).max() for f, pixel in zip(found, pixels)]
+
+
+def check_radius(network, steps, radii, axis):
+    """No pixel of a pooling window sees anything beyond the radius, and at least one sees as far."""
+    step, radius = steps[axis], radii[axis]
+    shape = [*steps, 1]
+    shape[axis] = (2 * radius // step + 4) * step
+    image = np.random.default_rng(1).standard_normal(shape).astype(np.float32)
+    middle = shape[axis] // step // 2 * step
+    pixels = range(middle, middle + step)
+    assert max(change_from_beyond(network, image, axis, pixels, radius + 1)) < 1e-5
+    assert max(change_from_beyond(network, image, axis, pixels, radius)) > 1e-5
+
+
 @pytest.mark.parametrize("build", BUILDERS)
 @pytest.mark.parametrize("filters", [(4,), (4, 8), (4, 6, 8), (4, 4, 6, 8)])
 def test_receptive_radius_holds(build, filters):
-    # Outputs in every column of a pooling window depend on nothing beyond the stated radius, and on all within it.
     network = build(filters=filters, seed=0)
-    radius, step = receptive_radius(len(filters)), 2 ** (len(filters) - 1)
-    rng = np.random.default_rng(0)
-    image = rng.standard_normal((1, step, 32 * step, 1)).astype(np.float32)
-    expected = np.asarray(network(image, training=False))[0]
-    reached = 0
-    for column in range(16 * step, 17 * step):
-        for distance in (radius, radius + 1):
-            other = image.copy()
-            other[:, :, : column - distance + 1] += 10 * rng.standard_normal(1)
-            other[:, :, column + distance :] += 10 * rng.standard_normal(1)
-            change = np.abs(np.asarray(network(other, training=False))[0, :, column] - expected[:, column]).max()
-            if distance > radius:
-                assert change < 1e-5
-            reached = max(reached, change if distance == radius else 0)
-    assert reached > 1e-5
+    radii, steps = receptive_radii(len(filters), (0, 0)), pooling_steps(len(filters), (0, 0))
+    assert radii[0] == 7 * 2 ** (len(filters) - 1) - 5
+    assert steps[0] == 2 ** (len(filters) - 1)
+    for axis in range(2):
+        check_radius(network, steps, radii, axis)
     # The experiment that finds the radius of a user's own network agrees, up to its step.
-    assert measure_receptive_radius(network, 1, step=step, largest=radius + step) <= radius + step
+    largest = radii[0] + steps[0]
+    assert max(measure_receptive_radii(network, 1, ndim=2, step=steps[0], largest=largest)) <= largest
+
+
+@pytest.mark.parametrize("build", BUILDERS)
+@pytest.mark.parametrize("coarse_levels", [(0, 0, 0), (1, 0, 0), (2, 0, 1), (0, 2)])
+def test_receptive_radius_along_coarse_axes(build, coarse_levels):
+    network = build(filters=(4, 4, 6), ndim=len(coarse_levels), coarse_levels=coarse_levels, seed=0)
+    radii, steps = receptive_radii(3, coarse_levels), pooling_steps(3, coarse_levels)
+    assert [(steps[k], radii[k]) for k in range(2)] == [
+        {0: (4, 23), 1: (2, 9), 2: (1, 2)}[n] for n in coarse_levels[:2]
+    ]
+    for axis in range(len(coarse_levels)):
+        check_radius(network, steps, radii, axis)
+
+
+@pytest.mark.parametrize("build", BUILDERS)
+def test_coarse_axes_are_left_alone_at_first(build):
+    network = build(2, 5, filters=(4, 6, 8), ndim=3, coarse_levels=(1, 0, 2), seed=0)
+    volumes = np.random.default_rng(0).normal(size=(2, 6, 8, 3, 2)).astype(np.float32)
+    outputs = np.asarray(network(volumes, training=False))
+    assert outputs.shape == (2, 6, 8, 3, 5)
+    assert outputs.min() < -0.1
+    by_name = {layer.name: layer for layer in network.layers}
+    sizes = {0: (1, 3, 1), 1: (3, 3, 1), 2: (3, 3, 3)}
+    for level, size in sizes.items():
+        for part in ("encoder", "decoder") if level < 2 else ("encoder",):
+            assert all(by_name[f"{part}_{level}_conv_{k}"].kernel_size == size for k in range(2))
+    assert [by_name[f"down_{level}"].pool_size for level in (1, 2)] == [(1, 2, 1), (2, 2, 1)]
+    assert [tuple(by_name[f"up_{level}"].size) for level in range(2)] == [(1, 2, 1), (2, 2, 1)]
+
+
+@pytest.mark.parametrize("build", BUILDERS)
+def test_the_default_is_as_many_outputs_as_flows_take(build):
+    assert build(filters=(4, 8)).output_shape == (None, None, None, 3)
+    assert build(filters=(4, 8), ndim=3).output_shape == (None, None, None, None, 4)
+    assert build(filters=(4, 8), ndim=3, seed=0).count_params() > build(filters=(4, 8), seed=0).count_params()
 
 
 class Subclassed(keras.Model):
@@ -134,7 +186,7 @@ def own_unet(activation=None, *, global_layer=False, channels=1, size=None, padd
 )
 def test_networks_that_do_not_fit(network, error, sentence):
     with pytest.raises(error, match=sentence):
-        make_network(lambda *_: network(), n_channels=1, n_outputs=3, filters=(4,), seed=0, crop_size=32)
+        make_network(lambda *_: network(), **FITTING)
 
 
 def test_two_linear_heads():
@@ -143,7 +195,7 @@ def test_two_linear_heads():
         heads = [layers.Conv2D(n, 1)(layers.Conv2D(4, 3, padding="same", activation="relu")(inputs)) for n in (2, 1)]
         return keras.Model(inputs, layers.Concatenate()(heads))
 
-    assert make_network(build, n_channels=1, n_outputs=3, filters=(4,), seed=0, crop_size=32).output_shape[-1] == 3
+    assert make_network(build, **FITTING).output_shape[-1] == 3
 
 
 @pytest.mark.parametrize(
@@ -163,17 +215,56 @@ def test_settings_of_keras_that_a_user_has_changed(name, usual, other):
 
 def test_a_global_layer_is_found_out():
     with pytest.raises(ValueError, match="depend on a bounded neighborhood"):
-        measure_receptive_radius(own_unet(global_layer=True), 1, step=16, largest=64)
+        measure_receptive_radii(own_unet(global_layer=True), 1, ndim=2, step=16, largest=64)
+
+
+def own_volume_network(*, global_layer=False, size=None, kernel=(3, 3, 3), activation=None):
+    inputs = keras.Input((size, None, None, 1))
+    x = layers.Conv3D(4, kernel, padding="same", activation="relu")(inputs)
+    if global_layer:
+        x = x + layers.GlobalAveragePooling3D(keepdims=True)(x)
+    return keras.Model(inputs, layers.Conv3D(4, 1, activation=activation)(x))
+
+
+def test_a_custom_network_for_volumes():
+    network = make_network(lambda *_: own_volume_network(kernel=(1, 5, 37)), **FITTING_3D)
+    found = network_grid(network, is_custom=True, n_levels=1, n_channels=1, coarse_levels=(0, 0, 0))
+    assert found == ((16, 16, 16), (16, 16, 32))
+    assert CUSTOM_RADII[3] >= receptive_radii(4, (0,))[0]
+    sentence = "bounded neighborhood .* in volumes on pixels at most 64 away; .* along axis 0"
+    network = own_volume_network(global_layer=True)
+    with pytest.raises(ValueError, match=sentence):
+        network_grid(network, is_custom=True, n_levels=1, n_channels=1, coarse_levels=(0, 0, 0))
+
+
+@pytest.mark.parametrize(
+    ("network", "sentence"),
+    [
+        (
+            lambda: own_volume_network(size=8),
+            r"inputs of shape \(None, None, None, None, 1\), any number of planes, rows",
+        ),
+        (own_unet, r"inputs of shape \(None, None, None, None, 1\), .*; got \(None, None, None, 1\)"),
+        (lambda: own_volume_network(activation="tanh"), "got tanh"),
+        (
+            lambda: keras.Sequential([keras.Input((None, None, None, 1)), layers.Conv3D(4, 3)]),
+            r"outputs of shape \(1, 16, 16, 16, 4\) for crops of shape \(1, 16, 16, 16, 1\); got \(1, 14, 14, 14, 4\)",
+        ),
+    ],
+)
+def test_networks_that_do_not_fit_volumes(network, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        make_network(lambda *_: network(), **FITTING_3D)
 
 
 def test_what_leaves_values_as_they_are_is_no_activation():
     own = layered(lambda x: layers.Identity()(layers.Dropout(0.1)(layers.Activation("linear")(x))))
-    assert make_network(own, n_channels=1, n_outputs=3, filters=(4,), seed=0, crop_size=32).count_params() == 30
+    assert make_network(own, **FITTING).count_params() == 30
 
 
 def test_a_model_is_copied_with_its_weights():
     mine = own_unet()
-    copy = make_network(mine, n_channels=1, n_outputs=3, filters=(4,), seed=0, crop_size=32)
+    copy = make_network(mine, **FITTING)
     assert copy is not mine
     assert all(np.array_equal(a, b) for a, b in zip(copy.get_weights(), mine.get_weights()))
 
@@ -186,6 +277,14 @@ def test_a_model_is_copied_with_its_weights():
         ({"filters": 32}, TypeError, "filters must be a sequence of integers, one per level; got 32"),
         ({"filters": (8, 0)}, ValueError, r"filters\[1\] must be an integer of at least 1; got 0"),
         ({"seed": -1}, ValueError, "seed must be an integer of at least 0"),
+        ({"ndim": 4}, ValueError, "ndim must be 2 for images or 3 for volumes; got 4"),
+        ({"coarse_levels": (1,)}, ValueError, r"coarse_levels must be 2 integers, one per axis; got \(1,\)"),
+        ({"coarse_levels": (0, -1)}, ValueError, r"coarse_levels\[1\] must be an integer of at least 0; got -1"),
+        (
+            {"coarse_levels": (0, 2), "filters": (4, 8)},
+            ValueError,
+            r"coarse_levels must be at most 1, the number of poolings; got \(0, 2\)",
+        ),
     ],
 )
 def test_refuses(arguments, error, sentence):

@@ -99,19 +99,21 @@ def tile_sides(shape: Sequence[int], grid: Grid) -> tuple[int, ...]:
     if len(shape) == 2:
         return tuple(max(TILE_SIZE, side) for side in least)
     ends = [_round_up(n, step) for n, step in zip(shape, grid.steps, strict=True)]
-    n_parts, sides = [1] * len(ends), list(ends)
+    sides = list(ends)
     while math.prod(sides) > TILE_VOXELS:
-        cut = [
-            _round_up(-(-(end + 2 * margin * n) // (n + 1)), step)
-            for end, margin, n, step in zip(ends, grid.margins, n_parts, grid.steps, strict=True)
-        ]
-        axes = [axis for axis in range(len(ends)) if least[axis] <= cut[axis] < sides[axis]]
+        axes = [axis for axis, side in enumerate(sides) if side - grid.steps[axis] >= least[axis]]
         if not axes:
             break
         longest = max(axes, key=lambda axis: sides[axis] / max(grid.margins[axis], 1))
-        n_parts[longest] += 1
-        sides[longest] = cut[longest]
+        shorter = _shorten(sides[longest], ends[longest], grid.steps[longest], grid.margins[longest])
+        sides[longest] = max(shorter, least[longest])
     return tuple(sides)
+
+
+def _shorten(side: int, end: int, step: int, margin: int) -> int:
+    """Return the next shorter side: that of equal parts, as few as there have to be."""
+    n_parts = -(-(end - 2 * margin) // (side - step - 2 * margin))
+    return _round_up(-(-(end + 2 * margin * (n_parts - 1)) // n_parts), step)
 
 
 def _round_up(n: int, step: int) -> int:

@@ -10,12 +10,14 @@ import pytest
 
 from flowseg._nets.sizes import Sizes
 from flowseg._nets.tiles import Grid
+from flowseg._nets.training.annotation import Annotation
 from flowseg._segmenters.codecs.codec import Codec, Outputs
 from flowseg._segmenters.fitted import Fitted, FixedParameters
 from flowseg._segmenters.fitting import choose_decoding as choices
 from flowseg._segmenters.fitting import train_and_choose as training
 from flowseg._segmenters.fitting.choose_decoding import choose_decoding
 from flowseg._segmenters.fitting.compare_models import REPORTED_THRESHOLDS, keep_the_better, warn_of_no_comparison
+from flowseg._segmenters.fitting.pairs import Pairs
 from flowseg._segmenters.fitting.train_and_choose import Plan
 from flowseg._segmenters.learned_decoding import choose_thresholds as thresholds
 from flowseg._segmenters.learned_decoding.choose_thresholds import (
@@ -169,6 +171,10 @@ def settings(codec=None, estimate="auto"):
     return PredictionSettings(codec or FakeCodec(), None, estimate, False)
 
 
+def pairs_of(images, masks):
+    return Pairs(images, [Annotation(m) for m in masks], [None] * len(masks))
+
+
 def many(n):
     return np.arange(n).reshape(1, n) + 1
 
@@ -180,7 +186,7 @@ class TestChooseDecoding:
         monkeypatch.setattr(choices, "gain_of_estimates", lambda *_: gain)
         codec = FakeCodec()
         pipeline = Pipeline(trained(decoding=KNOWN), settings(codec, estimate))
-        chosen = choose_decoding(pipeline, [None] * len(masks), masks, keep=keep)
+        chosen = choose_decoding(pipeline, pairs_of([None] * len(masks), masks), keep=keep)
         assert chosen.decoding is (LEARNED if codec.learned else KNOWN)
         assert pipeline.fitted.decoding is KNOWN
         return chosen, codec.learned
@@ -371,9 +377,10 @@ def test_the_gain_of_estimates(monkeypatch):
         return Outputs(first if second is None else second, factor)
 
     monkeypatch.setattr(choices, "estimate_outputs", estimate)
-    monkeypatch.setattr(Pipeline, "prepare", lambda _, image: image)
+    monkeypatch.setattr(Pipeline, "prepare", lambda _, image, spacing: image)
     images = [(poor, true, 1.0), (true, None, 2.0), (poor, true, 2.0)]
-    gain = choices.gain_of_estimates(Pipeline(trained(decoding=KNOWN), settings()), images, [true] * 3)
+    pairs = pairs_of(images, [true] * 3)
+    gain = choices.gain_of_estimates(Pipeline(trained(decoding=KNOWN), settings()), pairs)
     scores = [
         score_found([best_iou(true, m) for m in found], np.full(3, 2))
         for found in ([true, true, poor], [poor, true, poor])
@@ -385,7 +392,7 @@ def test_the_gain_of_estimates(monkeypatch):
 class TestTrain:
     """All that is learned besides the weights, with a network that nobody trains."""
 
-    PAIRS = ([np.array([[1, 1, 0, 2]])], [np.array([[1, 1, 0, 2]])])
+    PAIRS = pairs_of([np.array([[1, 1, 0, 2]])], [np.array([[1, 1, 0, 2]])])
 
     @pytest.fixture(autouse=True)
     def quick(self, monkeypatch):
@@ -394,18 +401,18 @@ class TestTrain:
         forgetting = types.SimpleNamespace(forget_training=lambda network: None)
         monkeypatch.setitem(sys.modules, "flowseg._nets.network_copies", forgetting)
         monkeypatch.setattr(training, "_train_network", lambda *_: ("new", {"loss": [1.0]}))
-        monkeypatch.setattr(training, "find_grid", lambda fixed, network: f"grid of {network}")
+        monkeypatch.setattr(training, "find_grid", lambda fixed, network, lattice: f"grid of {network}")
         monkeypatch.setattr(training, "learn_least_sharpness", lambda *_: 1.8)
-        monkeypatch.setattr(training, "image_diameters", lambda _: np.array([5.0, 20.0, 30.0]))
+        monkeypatch.setattr(training, "image_diameters", lambda *_: np.array([5.0, 20.0, 30.0]))
         monkeypatch.setattr(training, "choose_working", lambda *_: 30.0)
         monkeypatch.setattr(training, "bounds_of", lambda *_: (5.0, 30.0))
         monkeypatch.setattr(training, "choose_decoding", self.choose)
         # Only the new network finds anything.
         found = {"new": 1, "old": 0}
-        monkeypatch.setattr(Pipeline, "run", lambda self, image: Outputs(image * found[self.fitted.network], 1.0))
+        monkeypatch.setattr(Pipeline, "run", lambda self, image, *_: Outputs(image * found[self.fitted.network], 1.0))
 
     @staticmethod
-    def choose(pipeline, images, masks, *, keep):
+    def choose(pipeline, pairs, *, keep):
         assert keep is (pipeline.fitted.decoding is KNOWN)
         return replace(pipeline.fitted, decoding=LEARNED)
 
@@ -428,7 +435,7 @@ class TestTrain:
         assert (end.decoding, end.trained_with) == (LEARNED, {"keras": "3"})
 
     def test_without_validation_nothing_is_measured(self):
-        end = self.train(([], []), trained("old", decoding=KNOWN))
+        end = self.train(pairs_of([], []), trained("old", decoding=KNOWN))
         assert end.validation_ap is None
         assert end.history == {"loss": [1.0]}
 

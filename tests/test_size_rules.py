@@ -93,7 +93,7 @@ def test_diameters_of_images_from_the_sizes_of_objects(n, shape):
     masks = rng.integers(0, n + 1, shape)
     masks[rng.random(shape) < 0.5] = min(n, 1)
     sizes = rng.permutation(np.unique(masks[masks > 0], return_counts=True)[1])
-    assert np.array_equal(diameter_of_sizes(sizes, masks.ndim), image_diameter(masks), equal_nan=True)
+    assert np.array_equal(diameter_of_sizes(sizes, (1.0,) * masks.ndim), image_diameter(masks), equal_nan=True)
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,11 @@ import pytest
 import flowseg
 from flowseg import BoundarySegmenter, FlowSegmenter
 from flowseg._nets.sizes import Sizes, bounds_of, choose_working, image_diameters, is_same_size, read_sizes
+from flowseg._nets.training.annotation import Annotation
 from flowseg._segmenters import size_estimate
 from flowseg._segmenters.codecs.codec import Outputs
 from flowseg._segmenters.fitting.choose_decoding import choose_decoding
+from flowseg._segmenters.fitting.pairs import Pairs
 from flowseg._segmenters.learned_decoding.find_objects import Decoding
 from flowseg._segmenters.learned_decoding.jackknife_scores import best_iou, score_found, standard_error
 from flowseg._segmenters.learned_decoding.thresholds import Thresholds
@@ -53,7 +55,8 @@ def set_sizes(model, sizes, **changes):
 def choose(model, images, masks):
     """Let a model choose as in a first training."""
     model.fitted_ = replace(model.fitted_, decoding=Decoding())
-    model.fitted_ = choose_decoding(pipeline_of(model), images, masks)
+    pairs = Pairs(images, [Annotation(m) for m in masks], [None] * len(masks))
+    model.fitted_ = choose_decoding(pipeline_of(model), pairs)
 
 
 def watch_factors(monkeypatch):

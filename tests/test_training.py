@@ -7,7 +7,8 @@ from sklearn.base import clone
 
 import flowseg
 from flowseg import BoundarySegmenter, FlowSegmenter
-from flowseg._segmenters.fitting.pairs import hold_out
+from flowseg._nets.training.annotation import Annotation
+from flowseg._segmenters.fitting.pairs import Pairs, hold_out
 
 BOTH = [FlowSegmenter, BoundarySegmenter]
 
@@ -123,13 +124,15 @@ def test_training_that_diverges(pairs, small):
 
 
 def test_a_stray_pixel_does_not_blow_the_image_up(pairs):
+    from flowseg._nets.lattice import Lattice
     from flowseg._nets.training.samples import make_samples
 
     stray = np.zeros((96, 96), int)
     stray[5, 5] = 1
     samples = make_samples(
         [pairs[0][0][..., None]] * 2,
-        [pairs[0][1], stray],
+        [Annotation(pairs[0][1]), Annotation(stray)],
+        [Lattice(None, (0, 0)).pixel(None)] * 2,
         typical=24.0,
         working=24.0,
         every_size=True,
@@ -165,9 +168,10 @@ def test_held_out_images_without_annotations(pairs, small):
     images, masks = zip(*pairs)
     blank = [np.full_like(m, -1) for m in masks]
     # They are the last to be held out ...
-    _, (_, held_out) = hold_out(list(images), [*blank[:4], *masks[4:]], fraction=0.25, seed=0)
+    known = [Annotation(m) for m in (*blank[:4], *masks[4:])]
+    _, held_out = hold_out(Pairs(list(images), known, [None] * len(known)), fraction=0.25, seed=0)
     assert len(held_out) == 2
-    assert all((m >= 0).any() for m in held_out)
+    assert all((a.completed >= 0).any() for a in held_out.annotations)
     # ... and where nothing else is, no weights are preferred for a loss of nothing.
     corner = blank[0].copy()
     corner[:3, :3] = masks[0].max() + 1

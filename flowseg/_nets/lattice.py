@@ -103,7 +103,7 @@ def _can_turn(lattice: Lattice, first: int, second: int) -> bool:
 
 
 def find_crop_shape(
-    lattice: Lattice, size: int, steps: Sequence[int], shapes: Sequence[tuple[int, ...]]
+    lattice: Lattice, size: int, steps: Sequence[int], shapes: Sequence[tuple[int, ...]], *, fill: bool
 ) -> tuple[int, ...]:
     """Return the shape of training crops: ``size`` pixels along fine axes, fewer of the longer ones along coarse axes.
 
@@ -117,14 +117,26 @@ def find_crop_shape(
         Along each axis the crop has a multiple of it.
     shapes : sequence of tuple of int
         Shapes of the scaled images. Crops of volumes are no longer than the longest of them need.
+    fill : bool
+        Whether crops of volumes that are thin along an axis are longer along the others, so that they have as many
+        pixels.
     """
-    crop = []
-    for axis, step in enumerate(steps):
-        length = -(-size // 2 ** lattice.coarse_levels[axis])
-        if lattice.ndim > 2:  # an image is small where it is small: its surroundings are shown mirrored
-            length = min(length, max(shape[axis] for shape in shapes))
-        crop.append(-(-length // step) * step)
+    lengths = [-(-size // 2**level) for level in lattice.coarse_levels]
+    if lattice.ndim == 2:  # a small image is shown with its mirror images around it
+        return tuple(_round_up(length, step) for length, step in zip(lengths, steps, strict=True))
+    longest = [_round_up(max(of_axis), step) for of_axis, step in zip(zip(*shapes, strict=True), steps, strict=True)]
+    crop = [min(_round_up(length, step), most) for length, step, most in zip(lengths, steps, longest, strict=True)]
+    for _ in range(lattice.ndim if fill else 0):  # an axis may turn out to be too short for its share
+        growing = [axis for axis in range(lattice.ndim) if crop[axis] < longest[axis]]
+        missing = math.prod(lengths) / math.prod(crop)
+        for axis in growing:
+            share = int(crop[axis] * missing ** (1 / len(growing)))
+            crop[axis] = max(crop[axis], min(share // steps[axis] * steps[axis], longest[axis]))
     return tuple(crop)
+
+
+def _round_up(length: int, step: int) -> int:
+    return -(-length // step) * step
 
 
 def read_lattice(document: Any, ndim: int, n_poolings: int) -> Lattice:

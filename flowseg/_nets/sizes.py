@@ -103,11 +103,20 @@ def _median(values: NDArray[np.float64]) -> float:
     return float(np.median(values)) if values.size else float("nan")
 
 
-def image_diameters(masks: Sequence[NDArray[Any]], pixels: Sequence[PixelShape]) -> NDArray[np.float64]:
-    """Return the median diameter of each image that has objects, in pixels of the finest axis of the lattice."""
-    pairs = zip(masks, pixels, strict=True)
-    values = np.array([image_diameter(m, p.ratios) * p.relative_size for m, p in pairs], dtype=np.float64)
+def image_diameters(
+    masks: Sequence[NDArray[Any]], pixels: Sequence[PixelShape | None] | None = None
+) -> NDArray[np.float64]:
+    """Return the median diameter of each image that has objects, in pixels of the finest axis of the lattice.
+
+    ``pixels`` are the shapes of their pixels; None: as long along every axis.
+    """
+    shapes = [None] * len(masks) if pixels is None else pixels
+    values = np.array([_lattice_diameter(m, p) for m, p in zip(masks, shapes, strict=True)], dtype=np.float64)
     return values[np.isfinite(values)]
+
+
+def _lattice_diameter(masks: NDArray[Any], pixel: PixelShape | None) -> float:
+    return image_diameter(masks) if pixel is None else image_diameter(masks, pixel.ratios) * pixel.relative_size
 
 
 def choose_working(diameter: float | str, typical: float, ndim: int = 2) -> float:

@@ -102,8 +102,7 @@ class Segmenter(SegmenterAttributes):
             check_can_take_spacing(start.lattice)
         began = time.monotonic()
         settings = check_training_settings(self, warm_start=warm_start)
-        shape = {"n_channels": self.n_channels, "ndim": self.ndim}
-        pairs = make_pairs(images, masks, spacing, **shape)
+        pairs = make_pairs(images, masks, spacing, n_channels=self.n_channels, ndim=self.ndim)
         check_to_learn_from(pairs.images, pairs.annotations, masks)
         warn_of_components([a.completed for a in pairs.annotations], stacklevel=3)
         check_callbacks(callbacks)
@@ -111,13 +110,14 @@ class Segmenter(SegmenterAttributes):
         if validation is None:
             pairs, held_out = hold_out(pairs, fraction=self.validation_fraction, seed=seeds[0])
         else:
-            held_out = as_validation(validation, spacing, **shape)
+            held_out = as_validation(validation, spacing, n_channels=self.n_channels, ndim=self.ndim)
         warn_of_patience(self.patience, len(held_out))
         warn_of_no_comparison(warm_start, len(held_out))
         prediction = prediction_settings(self)
         known = Decoding() if start is None else start.decoding
         prediction.codec.check_can_learn(held_out.n_objects, known)
-        plan = Plan(FixedParameters.of(self), prediction, settings, seeds, callbacks, file)
+        fills_crops = isinstance(self.crop_size, str)
+        plan = Plan(FixedParameters.of(self), prediction, settings, seeds, callbacks, file, fills_crops)
         self.fitted_ = train(plan, pairs, held_out, start)
         if settings.verbose:
             tqdm.write("\n".join(describe_fit(self, time.monotonic() - began)))
@@ -249,7 +249,7 @@ class Segmenter(SegmenterAttributes):
         check_fitted(self)
         pairs = make_pairs(images, masks, spacing, n_channels=self.n_channels, ndim=self.ndim)
         check_not_binary([a.completed for a in pairs.annotations], "masks")
-        found = self.predict(pairs.images, spacing=None if spacing is None else pairs.spacings)
+        found = self.predict(pairs.images, spacing=pairs.given_spacings)
         return float(pairs.precision_per_image(found, (0.5,)).mean())
 
     def save(self, path: str | os.PathLike[str], *, card: Mapping[str, Any] | None = None) -> None:

@@ -7,6 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from flowseg._labels.sparse import complete_sparse
+from flowseg._nets.lattice import Spacing
+
 
 class Annotation(NamedTuple):
     """A label image, completed where only some planes of a volume, or a box, are annotated.
@@ -29,13 +32,11 @@ class Annotation(NamedTuple):
         return self.completed if self.annotated is None else np.where(self.annotated, self.completed, 0)
 
 
-def annotate(masks: NDArray[Any]) -> Annotation:
+def annotate(masks: NDArray[Any], spacing: Spacing | None = None) -> Annotation:
     """Return the annotation of a label image, whose negative pixels are not annotated; volumes are completed."""
-    if masks.ndim < 3 or not (masks < 0).any():
+    if masks.ndim == 2 or not (masks < 0).any():
         return Annotation(masks)
-    from flowseg._labels.sparse import complete_sparse
-
-    found = complete_sparse(masks)
-    if found.labels is masks and not found.cut.size:
+    found = complete_sparse(masks, spacing=spacing)
+    if not found.cut.size and np.array_equal(found.labels, masks):  # some pixels are ignored, but no whole planes
         return Annotation(masks)
     return Annotation(found.labels, masks >= 0, found.cut)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from itertools import product
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from flowseg._nets.encoder import Sparse
 from flowseg._nets.training.samples import IGNORE, Sample
 
 # Ranges of the random changes of intensity, on images whose 1st and 99th percentiles are 0 and 1.
@@ -19,14 +20,6 @@ NOISE = (0.0, 0.06)
 
 # Probability of a flip.
 HALF = 0.5
-
-
-class Crop(NamedTuple):
-    """A part of a sample, as its fields."""
-
-    image: NDArray[np.float32]
-    masks: NDArray[np.int32]
-    annotated: NDArray[np.bool_] | None
 
 
 def random_rotation(rng: np.random.Generator, turns: tuple[int, ...] = (0, 0)) -> NDArray[np.float64]:
@@ -61,7 +54,7 @@ def cut_crop(
     scale: float,
     shape: tuple[int, ...],
     rng: np.random.Generator,
-) -> Crop:
+) -> Sample:
     """Cut one crop at a random place: pixel o shows the image at ``center + rotation @ (o - middle) / scale``.
 
     Beyond the image the crop shows its mirror image, where masks are ignored.
@@ -76,18 +69,18 @@ def cut_crop(
     window = tuple(map(slice, low, high))
     place: dict[str, Any] = {"matrix": matrix, "offset": offset - low, "output_shape": shape}
     channels = [
-        ndimage.affine_transform(sample.image[(*window, c)], order=1, mode="mirror", output=np.float32, **place)
-        for c in range(sample.image.shape[ndim])
+        ndimage.affine_transform(channel[window], order=1, mode="mirror", output=np.float32, **place)
+        for channel in np.moveaxis(sample.image, -1, 0)
     ]
     masks = ndimage.affine_transform(
         sample.masks[window], order=0, mode="constant", cval=IGNORE, output=np.int32, **place
     )
-    annotated = None
-    if sample.annotated is not None:
-        annotated = ndimage.affine_transform(
-            sample.annotated[window].view(np.uint8), order=0, mode="constant", cval=0, **place
-        ).view(np.bool_)
-    return Crop(np.stack(channels, axis=-1), masks, annotated)
+    sparse = None
+    if sample.sparse is not None:
+        given = sample.sparse.annotated[window].astype(np.uint8)
+        annotated = ndimage.affine_transform(given, order=0, mode="constant", cval=0, **place)
+        sparse = Sparse(annotated > 0, sample.sparse.n_whole)
+    return Sample(np.stack(channels, axis=-1), masks, sparse)
 
 
 def _window(

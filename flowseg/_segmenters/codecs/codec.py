@@ -97,12 +97,6 @@ class Codec(Encoder):
         return Decoding()
 
 
-def weigh(masks: NDArray[Any], annotated: NDArray[np.bool_] | None) -> NDArray[np.bool_]:
-    """Return the pixels that have a weight in training."""
-    known: NDArray[np.bool_] = masks >= 0
-    return known if annotated is None else known & annotated
-
-
 def fill_outputs(shape: tuple[int, ...], values: tuple[float, ...]) -> NDArray[np.float32]:
     """Return the same outputs in every pixel, each output contiguous in memory."""
     filled = np.empty((len(values), *shape), dtype=np.float32)

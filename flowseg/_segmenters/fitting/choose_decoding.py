@@ -58,12 +58,13 @@ def _score_passes(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the best IoU of objects of the first pass over an image, and of the pass for the estimated diameter."""
     found: list[NDArray[np.float64]] = []
+    factors: list[float] = []
 
     def score(outputs: Outputs) -> None:
+        factors.append(outputs.factor)
         found.append(best_iou(true.to_compare, true.on_annotated(pipeline.decode(outputs))))
 
-    prepared = pipeline.prepare(image, spacing)
-    outputs = estimate_outputs(pipeline, prepared, bounded=True, on_first=score)
-    if outputs.factor != pipeline.fitted.sizes.working / pipeline.typical_diameter(prepared.pixel):
+    outputs = estimate_outputs(pipeline, pipeline.prepare(image, spacing), bounded=True, on_first=score)
+    if outputs.factor != factors[0]:
         score(outputs)
     return found[0], found[-1]

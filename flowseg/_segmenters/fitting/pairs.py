@@ -37,6 +37,12 @@ class Pairs:
         """Number of annotated objects."""
         return sum(count_objects(a.to_compare) for a in self.annotations)
 
+    @property
+    def given_spacings(self) -> list[Spacing] | None:
+        """The spacing of each image; None where there are none."""
+        known = [spacing for spacing in self.spacings if spacing is not None]
+        return known or None
+
     def take(self, chosen: Sequence[int]) -> Pairs:
         """Return some of the pairs."""
         return Pairs(
@@ -70,7 +76,7 @@ def make_pairs(
     """Return images, masks and spacing as pairs, checked."""
     checked, labels = as_pairs(images, masks, n_channels=n_channels, ndim=ndim, names=names[:2])
     spacings = as_spacings(spacing, len(checked), ndim, names[2])
-    return Pairs(checked, [annotate(m) for m in labels], spacings)
+    return Pairs(checked, list(map(annotate, labels, spacings)), spacings)
 
 
 def as_validation(validation: Any, spacing: Any, *, n_channels: int, ndim: int) -> Pairs:

@@ -35,6 +35,7 @@ class Plan:
     seeds: list[int]  # of the split, the weights and the batches
     callbacks: Sequence[Any]
     checkpoint: Path | None
+    fills_crops: bool = False  # whether crops of thin volumes are longer along the other axes
 
 
 class Scales(NamedTuple):
@@ -105,7 +106,7 @@ def _train_network(
     crop_shape = (size,) * fixed.ndim
     if not fixed.is_custom:
         steps = [2 ** (fixed.n_poolings - level) for level in lattice.coarse_levels]
-        crop_shape = find_crop_shape(lattice, size, steps, shapes)
+        crop_shape = find_crop_shape(lattice, size, steps, shapes, fill=plan.fills_crops)
     run = loop.TrainingRun(
         training_samples,
         validation_samples,

@@ -16,7 +16,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-# Modules of the command line with several commands, and functions that take all options of a command, or of a network.
+# Modules of the command line with several commands, and functions that take all options of a command or a network.
 SUBCOMMANDS = {"cli/_blocks.py": ("plan", "run", "finish")}
 ALL_OPTIONS = {
     "blockwise/_segment.py": ("segment", "plan"),

@@ -104,7 +104,7 @@ class Segmenter(SegmenterAttributes):
         settings = check_training_settings(self, warm_start=warm_start)
         pairs = make_pairs(images, masks, spacing, n_channels=self.n_channels, ndim=self.ndim)
         check_to_learn_from(pairs.images, pairs.masks, masks)
-        warn_of_components(pairs.masks, stacklevel=3)
+        warn_of_components([known.masks for known in pairs.known], stacklevel=3)
         check_callbacks(callbacks)
         seeds, file = find_seeds(self.random_state, checkpoint)
         if validation is None:

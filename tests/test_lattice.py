@@ -192,6 +192,19 @@ class TestRotations:
             assert 0.9 < (crop.masks > 0).sum() / masks.sum() < 1.1
 
 
+@pytest.mark.parametrize("n", [1, 5])
+def test_a_thin_volume_is_anywhere_in_a_crop(n):
+    masks = np.broadcast_to(np.arange(1, n + 1)[:, None, None], (n, 20, 20)).astype(np.int32)
+    sample = Sample(masks[..., None].astype(np.float32), masks)
+    rng = np.random.default_rng(0)
+    first = []
+    for _ in range(200):
+        line = cut_crop(sample, np.eye(3), 1.0, (8, 8, 8), rng).masks[:, 3, 4]
+        assert np.array_equal(line[line >= 0], np.arange(1, n + 1))
+        first.append(np.flatnonzero(line > 0)[0])
+    assert set(first) == set(range(8 - n + 1))
+
+
 @pytest.mark.parametrize("n", [1, 5, 13, 40, 100])
 def test_no_annotated_plane_gets_lost(n):
     annotated = np.zeros((40, 6, 7), bool)

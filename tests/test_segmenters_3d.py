@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
@@ -14,11 +15,14 @@ import flowseg
 from flowseg import BoundarySegmenter, FlowSegmenter, load_segmenter, metrics, synthetic
 from flowseg._nets.encoder import Sparse
 from flowseg._nets.lattice import Lattice, PixelShape
-from flowseg._nets.training.annotation import annotate
+from flowseg._nets.sizes import image_diameters
+from flowseg._nets.training.known_objects import find_known_objects
 from flowseg._nets.training.samples import make_samples
 from flowseg._segmenters.codecs.boundary_codec import BoundaryCodec
 from flowseg._segmenters.codecs.codec import Outputs
 from flowseg._segmenters.codecs.flow_codec import FlowCodec
+from flowseg._segmenters.fitting.annotation_checks import warn_of_components
+from flowseg._segmenters.fitting.pairs import as_validation, make_pairs
 from flowseg._segmenters.learned_decoding.find_objects import Decoding
 from flowseg._segmenters.learned_decoding.object_table import as_learned, describe_objects
 from flowseg._segmenters.pipeline import Pipeline, pipeline_of
@@ -53,8 +57,13 @@ def trained(volumes):
 
 
 @pytest.fixture(scope="module")
-def spaced(volumes):
-    return FlowSegmenter(**TINY).fit(*volumes, spacing=SPACING)
+def checkpoint(tmp_path_factory):
+    return tmp_path_factory.mktemp("training") / "checkpoint.safetensors"
+
+
+@pytest.fixture(scope="module")
+def spaced(volumes, checkpoint):
+    return FlowSegmenter(**TINY).fit(*volumes, spacing=SPACING, checkpoint=checkpoint)
 
 
 def quiet(function, *args, **options):
@@ -90,22 +99,16 @@ class TestForms:
         assert classes.shape == (12, 32, 32, 3)
         assert np.allclose(classes.sum(axis=-1), 1, atol=1e-5)
 
-    def test_one_volume_is_enough_to_train_on(self, volumes):
-        (image, *_), (masks, *_) = volumes
-        both = np.stack([image, image], axis=-1)
-        model = FlowSegmenter(**TINY, n_channels=2).fit(both, masks)
-        assert quiet(model.predict, both).shape == masks.shape
-        assert model.fitted_.fixed.ndim == 3
-
     @pytest.mark.parametrize("n", [1, 3])
     def test_thin_volumes(self, n, trained, volumes):
         for cls in CLASSES:
             assert quiet(trained[cls].predict, volumes[0][0][:n]).shape == (n, 32, 32)
 
-    def test_a_thin_volume_is_enough_to_train_on(self, volumes):
-        images, masks = ([array[:1] for array in part] for part in volumes)
-        model = FlowSegmenter(**TINY).fit(images, masks)
-        assert quiet(model.predict, images[0]).shape == (1, 32, 32)
+    def test_one_thin_volume_of_two_channels_is_enough_to_train_on(self, volumes):
+        (image, *_), (masks, *_) = volumes
+        both = np.stack([image, image], axis=-1)[:1]
+        model = FlowSegmenter(**TINY, n_channels=2).fit(both, masks[:1])
+        assert quiet(model.predict, both).shape == (1, 32, 32)
 
     def test_constant_volumes(self, trained):
         with pytest.warns(UserWarning, match="the image is constant"):
@@ -192,10 +195,6 @@ class TestSpacing:
             given = spaced.predict_flows(volumes[0][0], spacing=SPACING)
         assert all(np.array_equal(a, b) for a, b in zip(expected, given))
 
-    def test_the_unit_does_not_matter(self, spaced, volumes):
-        other = FlowSegmenter(**TINY).fit(*volumes, spacing=(0.5, 0.25, 0.25))
-        assert all(np.array_equal(a, b) for a, b in zip(other.network_.get_weights(), spaced.network_.get_weights()))
-
     def test_another_spacing_is_warned_of_and_scaled(self, spaced, volumes, monkeypatch):
         seen, run_at = [], Pipeline.run_at
 
@@ -216,16 +215,19 @@ class TestSpacing:
         assert smaller == size / 2
         assert others == pytest.approx((factors[0], 2 * factors[1], 2 * factors[2]))
 
-    def test_one_per_volume(self, volumes):
+    def test_validation_volumes(self, volumes):
         images, masks = volumes
-        thin = images[1][::2]
-        spacings = [SPACING, (4.0, 1.0, 1.0), SPACING]
-        model = FlowSegmenter(**TINY)
-        known = [images[0], thin, images[2]], [masks[0], masks[1][::2], masks[2]]
-        model.fit(*known, spacing=spacings, validation=(images[:1], masks[:1], SPACING))
-        assert model.spacing_ == SPACING
+        shape = {"n_channels": 1, "ndim": 3}
+        assert as_validation((images[:2], masks[:2]), SPACING, **shape).spacings == [SPACING] * 2
+        own = as_validation((images[:2], masks[:2], [SPACING, (3, 1, 1)]), (5, 5, 5), **shape)
+        assert own.spacings == [SPACING, (3.0, 1.0, 1.0)]
+        assert as_validation((images[:1], masks[:1]), None, **shape).given_spacings is None
         with pytest.raises(ValueError, match=r"must be \(images, masks, spacing\) where spacing is one per image"):
-            model.fit(*known, spacing=spacings, validation=(images[:1], masks[:1]))
+            as_validation((images[:1], masks[:1]), [SPACING] * 3, **shape)
+        with pytest.raises(ValueError, match="validation spacing must be 3 numbers above 0"):
+            as_validation((images[:1], masks[:1], (1, 1)), None, **shape)
+        with pytest.raises(TypeError, match=r"validation must be a pair .*; got tuple of 4"):
+            as_validation((images[:1], masks[:1], None, None), None, **shape)
 
     def test_a_model_without_spacing_refuses_one(self, trained, volumes):
         model = trained[FlowSegmenter]
@@ -246,12 +248,11 @@ class TestSpacing:
         with pytest.raises(ValueError, match="spacing must be 3 numbers above 0, one per axis"):
             spaced.predict(volumes[0], spacing=spacing)
 
-    def test_planes_of_pixels_that_are_not_square(self, small):
-        pairs = [synthetic.cells((96, 96), 10, rng=seed) for seed in range(2)]
-        images, masks = ([array[::2] for array in part] for part in zip(*pairs))
-        model = FlowSegmenter(**small | {"steps_per_epoch": 1, "epochs": 1}).fit(images, masks, spacing=(2, 1))
+    def test_planes_of_pixels_that_are_not_square(self):
+        image, masks = (array[::2] for array in synthetic.cells((96, 96), 10, rng=0))
+        model = FlowSegmenter(**TINY | {"ndim": 2}).fit([image], [masks], spacing=(2, 1))
         assert model.fitted_.lattice == Lattice((2.0, 1.0), (1, 0))
-        assert quiet(model.predict, images[0]).shape == (48, 96)
+        assert quiet(model.predict, image).shape == (48, 96)
 
 
 class TestSparse:
@@ -265,7 +266,7 @@ class TestSparse:
 
     def test_flows_are_those_of_whole_objects(self):
         _, masks = synthetic.cells((32, 48, 48), 8, diameter=18, rng=0)
-        known = annotate(self.every(masks, 4))
+        known = find_known_objects(self.every(masks, 4))
         (sample,) = make_samples(
             [masks[..., None].astype(float)],
             [known],
@@ -300,29 +301,28 @@ class TestSparse:
 
     def test_sizes_are_those_of_whole_objects(self, volumes):
         images, masks = volumes
-        model = FlowSegmenter(**TINY)
-        dense = model.fit(images, masks).diameter_
+        sparse = make_pairs(images, [self.every(m, 3) for m in masks], None, n_channels=1, ndim=3)
+        found = image_diameters([known.masks for known in sparse.known])
+        assert found == pytest.approx(image_diameters(masks), rel=0.15)
         with warnings.catch_warnings():
-            warnings.filterwarnings("error", message=".*connected components")
-            sparse = model.fit(images, [self.every(m, 3) for m in masks]).diameter_
-        assert sparse == pytest.approx(dense, rel=0.15)
+            warnings.simplefilter("error")
+            warn_of_components([known.masks for known in sparse.known], stacklevel=1)
 
-    def test_only_annotated_planes_are_compared(self, volumes, monkeypatch):
-        images, masks = volumes
-        model = FlowSegmenter(**TINY).fit(images, masks)
+    def test_only_annotated_planes_are_compared(self, trained, volumes, monkeypatch):
+        (images, masks), model = volumes, trained[FlowSegmenter]
         monkeypatch.setattr(FlowSegmenter, "predict", lambda *_, **__: masks)
         assert model.score(images, [self.every(m, 5) for m in masks]) == 1
         shifted = [np.where(np.arange(12)[:, None, None] % 5 == 1, m, 0) for m in masks]
         monkeypatch.setattr(FlowSegmenter, "predict", lambda *_, **__: shifted)
         assert model.score(images, [self.every(m, 5) for m in masks]) == 1
 
-    def test_some_ignored_pixels_are_not_sparse(self):
-        masks = np.zeros((9, 9, 9), np.int32)
+    def test_without_planes_or_a_box_nothing_is_completed(self):
+        masks = np.full((9, 9, 9), -1, np.int32)
         masks[1:4, 1:4, 1:4] = 1
-        masks[6:8, 6:8, 6:8] = -1
-        known = annotate(masks)
+        masks[6:8, 6:8, 6:8] = 2
+        known = find_known_objects(masks)
         assert known.annotated is None
-        assert known.completed is masks
+        assert known.masks is masks
 
 
 class TestFiles:
@@ -372,61 +372,53 @@ class TestFiles:
 
 
 class TestTraining:
-    def test_same_seed_same_weights(self, trained, volumes):
-        again = FlowSegmenter(**TINY).fit(*volumes)
-        pairs = zip(again.network_.get_weights(), trained[FlowSegmenter].network_.get_weights())
+    def test_same_seed_same_weights_in_any_unit(self, spaced, volumes):
+        again = FlowSegmenter(**TINY).fit(*volumes, spacing=(0.5, 0.25, 0.25))
+        pairs = zip(again.network_.get_weights(), spaced.network_.get_weights())
         assert all(np.array_equal(a, b) for a, b in pairs)
 
-    def test_resumed(self, volumes, tmp_path):
-        import keras
+    def test_a_checkpoint_is_of_one_spacing(self, spaced, checkpoint, volumes):
+        again = FlowSegmenter(**TINY).fit(*volumes, spacing=SPACING, checkpoint=checkpoint)
+        pairs = zip(again.network_.get_weights(), spaced.network_.get_weights())
+        assert all(np.array_equal(a, b) for a, b in pairs)
+        for spacing in (None, (1, 1, 1)):
+            with pytest.raises(ValueError, match="checkpoint must hold this very training"):
+                FlowSegmenter(**TINY).fit(*volumes, spacing=spacing, checkpoint=checkpoint)
 
-        class Stop(keras.callbacks.Callback):
-            def on_epoch_begin(self, epoch, logs=None):
-                if epoch == 1:
-                    raise KeyboardInterrupt
-
-        options = TINY | {"epochs": 2}
-        whole = FlowSegmenter(**options).fit(*volumes, spacing=SPACING)
-        file = tmp_path / "c.safetensors"
-        with pytest.raises(KeyboardInterrupt):
-            FlowSegmenter(**options).fit(*volumes, spacing=SPACING, checkpoint=file, callbacks=[Stop()])
-        with pytest.raises(ValueError, match="checkpoint must hold this very training"):  # crops are turned otherwise
-            FlowSegmenter(**options).fit(*volumes, spacing=(1, 1, 1), checkpoint=file)
-        again = FlowSegmenter(**options).fit(*volumes, spacing=SPACING, checkpoint=file)
-        assert all(np.array_equal(a, b) for a, b in zip(again.network_.get_weights(), whole.network_.get_weights()))
-
-    def test_further_at_another_spacing(self, volumes, tmp_path):
+    def test_further_at_another_spacing(self, spaced, volumes):
         images, masks = volumes
-        model = FlowSegmenter(**TINY).fit(images, masks, spacing=SPACING)
-        before = model.fitted_
-        known = {"validation": (images[:1], masks[:1]), "spacing": (4.0, 2.0, 2.0)}
-        model.set_params(warm_start=True).fit(images[1:], masks[1:], **known)
-        assert model.fitted_.lattice.coarse_levels == (1, 0, 0)
-        if model.spacing_ != SPACING:  # the result is better than the start
-            assert model.spacing_ == (4.0, 2.0, 2.0)
-            assert model.fitted_.sizes.low <= before.sizes.low
-        model.fit(images, masks)
+        model = deepcopy(spaced).set_params(warm_start=True)
+        with pytest.warns(UserWarning, match="without validation images"):
+            model.fit(images, masks, spacing=(4.0, 2.0, 2.0))
+        assert model.fitted_.lattice == Lattice((4.0, 2.0, 2.0), (1, 0, 0))
+        assert model.diameter_ == spaced.diameter_
+        # Sizes that the start has learned in pixels half as long.
+        assert model.fitted_.sizes.low == pytest.approx(spaced.fitted_.sizes.low / 2)
 
     def test_further_with_spacing_that_the_start_does_not_know(self, trained, volumes):
-        from copy import deepcopy
-
         model = deepcopy(trained[FlowSegmenter]).set_params(warm_start=True)
         with pytest.raises(ValueError, match="spacing must be None for a segmenter that was trained without"):
             model.fit(*volumes, spacing=SPACING)
 
-    def test_what_is_chosen_on_validation_volumes(self, spaced, volumes):
+    def test_what_is_learned_from_volumes(self, spaced, volumes):
+        """Thresholds and scores, from outputs that know the masks."""
         images, masks = volumes
-        model = FlowSegmenter(**TINY)
-        model.fitted_ = spaced.fitted_
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            model.fit_thresholds(images * 2, masks * 2, spacing=SPACING)
+        codec = FlowCodec(ndim=3)
+        pixel = spaced.fitted_.lattice.pixel(None)
+        outputs = [TestCodecs.outputs(codec, m, pixel=pixel) for m in masks * 2]
+        learned = codec.learn(outputs, masks * 2, Decoding(), diameter=spaced.diameter_)
+        assert learned.calibration.diameter == spaced.diameter_
+        found, objects = codec.decode_objects(outputs[0], learned)
+        assert metrics.average_precision([masks[0]], [found], thresholds=[0.9]) == 1
+        assert np.median(objects["diameter"]) == pytest.approx(spaced.diameter_, rel=0.3)
+        assert objects["score"].min() > 0.9
 
     def test_test_time_augmentation(self, trained, volumes):
         model = trained[FlowSegmenter]
-        plain = model.predict_flows(volumes[0][0])[1]
-        augmented = model.set_params(test_time_augmentation=True).predict_flows(volumes[0][0])[1]
-        flipped = model.predict_flows(volumes[0][0][::-1].copy())[1][::-1]
+        image, size = volumes[0][0], {"diameters": model.working_diameter_}
+        plain = model.predict_flows(image, **size)[1]
+        augmented = model.set_params(test_time_augmentation=True).predict_flows(image, **size)[1]
+        flipped = model.predict_flows(image[::-1].copy(), **size)[1][::-1]
         model.set_params(test_time_augmentation=False)
         assert not np.allclose(augmented, plain, atol=1e-4)
         assert np.allclose(augmented, flipped, atol=1e-4)

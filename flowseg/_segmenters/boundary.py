@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowseg._intensities import DEFAULT
-from flowseg._segmenters.base import Segmenter
 from flowseg._segmenters.codecs.boundary_codec import BoundaryCodec
 from flowseg._segmenters.codecs.codec import Outputs
 from flowseg._segmenters.inputs import ArrayLike, Auto, Diameters, Network, Spacings
 from flowseg._segmenters.pipeline import PredictionSettings, check_common_settings, map_images, pipeline_of
+from flowseg._segmenters.volumes.prediction import VolumePrediction
 
 
-class BoundarySegmenter(Segmenter):
+class BoundarySegmenter(VolumePrediction):
     """Segment objects with three learned classes: background, interior and boundary.
 
     The baseline that flows are compared with: network, crops and training are the same; target, loss and decoding

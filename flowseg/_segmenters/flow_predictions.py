@@ -8,17 +8,17 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from flowseg._segmenters.base import Segmenter
 from flowseg._segmenters.codecs.codec import Outputs
 from flowseg._segmenters.inputs import ArrayLike, Diameters, Spacings
 from flowseg._segmenters.learned_decoding.object_table import Table
 from flowseg._segmenters.pipeline import map_images, pipeline_of
+from flowseg._segmenters.volumes.prediction import VolumePrediction
 
 Flows = tuple[NDArray[np.float32], NDArray[np.float32]]  # flows and cellprob of an image
 Objects = tuple[NDArray[np.int32], Table]  # masks of an image and the table of their objects
 
 
-class FlowPredictions(Segmenter):
+class FlowPredictions(VolumePrediction):
     """Base class of `FlowSegmenter`: its further predictions."""
 
     @overload

@@ -57,12 +57,17 @@ def cut_crop(
 ) -> Sample:
     """Cut one crop at a random place: pixel o shows the image at ``center + rotation @ (o - middle) / scale``.
 
-    Beyond the image the crop shows its mirror image, where masks are ignored.
+    Beyond the image the crop shows its mirror image, where masks are ignored. A volume that is thinner than the crop is
+    anywhere in it: `predict` shows it at the beginning of a tile.
     """
     ndim, size = len(shape), np.array(shape)
     full = np.array(sample.image.shape[:ndim])
-    half = np.minimum(0.5 * size / scale, 0.5 * full)
-    center = rng.uniform(half, full - half) - 0.5
+    half = 0.5 * size / scale
+    beyond = "grid-constant"  # each pixel is as long as the others: of a single plane there would be nothing left
+    if ndim == 2:
+        half = np.minimum(half, 0.5 * full)  # an image that is smaller than the crop is in its middle
+        beyond = "constant"
+    center = rng.uniform(np.minimum(half, full - half), np.maximum(half, full - half)) - 0.5
     matrix = rotation / scale
     offset = center - matrix @ (0.5 * (size - 1))
     low, high = _window(matrix, offset, shape, full)
@@ -72,13 +77,11 @@ def cut_crop(
         ndimage.affine_transform(channel[window], order=1, mode="mirror", output=np.float32, **place)
         for channel in np.moveaxis(sample.image, -1, 0)
     ]
-    masks = ndimage.affine_transform(
-        sample.masks[window], order=0, mode="constant", cval=IGNORE, output=np.int32, **place
-    )
+    masks = ndimage.affine_transform(sample.masks[window], order=0, mode=beyond, cval=IGNORE, output=np.int32, **place)
     sparse = None
     if sample.sparse is not None:
         given = sample.sparse.annotated[window].astype(np.uint8)
-        annotated = ndimage.affine_transform(given, order=0, mode="constant", cval=0, **place)
+        annotated = ndimage.affine_transform(given, order=0, mode=beyond, cval=0, **place)
         sparse = Sparse(annotated > 0, sample.sparse.n_whole)
     return Sample(np.stack(channels, axis=-1), masks, sparse)
 

@@ -15,7 +15,7 @@ from flowseg._labels.overlaps import number_objects
 from flowseg._nets.encoder import Sparse
 from flowseg._nets.lattice import PixelShape
 from flowseg._nets.sizes import MAX_ENLARGEMENT, image_diameter
-from flowseg._nets.training.annotation import Annotation
+from flowseg._nets.training.known_objects import KnownObjects
 
 # Label of pixels to ignore: those that are not annotated, and those of a crop beyond the image.
 IGNORE = -1
@@ -38,7 +38,7 @@ class Sample:
 
 def make_samples(
     images: Sequence[NDArray[Any]],
-    annotations: Sequence[Annotation],
+    known: Sequence[KnownObjects],
     pixels: Sequence[PixelShape],
     *,
     typical: float,
@@ -54,10 +54,10 @@ def make_samples(
     ``typical`` is in pixels of the lattice.
     """
     samples = []
-    for image, annotation, pixel in zip(images, annotations, pixels, strict=True):
-        own = image_diameter(annotation.completed, pixel.ratios)
+    for image, objects, pixel in zip(images, known, pixels, strict=True):
+        own = image_diameter(objects.masks, pixel.ratios)
         usual = typical / pixel.relative_size
-        objects = _number_compactly(annotation)
+        masks, sparse = _number_compactly(objects)
         stretched = stretch(image, find_limits(image, normalize))
         largest = float(np.abs(stretched).max())
         if largest > LARGEST_VALUE:
@@ -68,23 +68,23 @@ def make_samples(
         differs = working / own < MAX_ENLARGEMENT and max(own / usual, usual / own) > OTHER_SIZE
         made = {}
         for size in (usual, own) if every_size and differs else (usual,):
-            shape = scaled_shape(objects[0].shape, pixel.factors(working / size))
-            made[size] = _resize(stretched, *objects, shape)
+            shape = scaled_shape(masks.shape, pixel.factors(working / size))
+            made[size] = _resize(stretched, masks, sparse, shape)
         samples += [made[usual], *[made.get(own, made[usual])] * (OWN_SIZE_SHOWN if every_size else 0)]
     return samples
 
 
-def _number_compactly(annotation: Annotation) -> tuple[NDArray[np.int32], Sparse | None]:
+def _number_compactly(known: KnownObjects) -> tuple[NDArray[np.int32], Sparse | None]:
     """Return the same objects as 1..n, int32 for any labels, those of unknown flows last; pixels to ignore are -1."""
-    masks = annotation.completed
+    masks = known.masks
     labels, number, _ = number_objects(masks)
     sparse = None
-    if annotation.annotated is not None:
-        is_cut = np.isin(labels, annotation.cut)
+    if known.annotated is not None:
+        is_cut = np.isin(labels, known.cut)
         rank = np.zeros(labels.size + 1, dtype=np.int64)
         rank[1 + np.argsort(is_cut, kind="stable")] = np.arange(1, labels.size + 1)
         number = rank[number]
-        sparse = Sparse(annotation.annotated, int(np.count_nonzero(~is_cut)))
+        sparse = Sparse(known.annotated, int(np.count_nonzero(~is_cut)))
     return np.where(masks < 0, IGNORE, number.reshape(masks.shape)).astype(np.int32), sparse
 
 

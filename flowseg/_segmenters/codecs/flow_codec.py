@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from flowseg import _checks
 from flowseg._flows.targets import masks_to_flows_unchecked
 from flowseg._nets.encoder import Sparse, weigh
-from flowseg._nets.training.annotation import Annotation
 from flowseg._segmenters.auto_values import as_ndim
 from flowseg._segmenters.codecs.codec import NO_OBJECT, Codec, Masks, Outputs, fill_outputs
 from flowseg._segmenters.learned_decoding.candidates import Seen
@@ -117,15 +116,13 @@ class FlowCodec(Codec):
             )
 
     def learn(
-        self, outputs: Iterable[Outputs], annotations: Sequence[Annotation], before: Decoding, *, diameter: float
+        self, outputs: Iterable[Outputs], masks: Sequence[NDArray[Any]], before: Decoding, *, diameter: float
     ) -> Decoding:
         """Return thresholds, chosen where they are not given, and the calibration of scores."""
         # One by one: the outputs of all images can be more than fits into memory.
-        pairs = zip(outputs, annotations, strict=True)
-        seen = (Seen(*self.split(found.array), found.pixel, known.annotated) for found, known in pairs)
-        masks = [known.to_compare for known in annotations]
+        seen = (Seen(*self.split(found.array), found.pixel) for found in outputs)
         learned = learn_decoding(seen, masks, self.given, diameter=diameter, n_iter=self.n_iter, workers=self.workers)
-        unchanged = self.given.names | ({"score_threshold"} if len(annotations) < SCORE_FOLDS else set())
+        unchanged = self.given.names | ({"score_threshold"} if len(masks) < SCORE_FOLDS else set())
         kept = {name: getattr(before.thresholds, name) for name in unchanged}
         if learned.calibration is None:
             kept["score_threshold"] = None

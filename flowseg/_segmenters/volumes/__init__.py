@@ -1,0 +1,1 @@
+"""A segmenter of images on a volume: planes of three orientations combined, or planes stitched."""

@@ -1,0 +1,98 @@
+"""The method of both segmenters that takes a volume."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from flowseg._segmenters.base import Segmenter
+from flowseg._segmenters.codecs.codec import Masks
+from flowseg._segmenters.inputs import Diameter
+from flowseg._segmenters.pipeline import pipeline_of
+from flowseg._segmenters.volumes.segment import segment_volume
+
+
+class VolumePrediction(Segmenter):
+    """Base class of both segmenters: what those of images do with a volume."""
+
+    def predict_volume(
+        self,
+        volume: Any,
+        *,
+        spacing: Sequence[float] | None = None,
+        mode: Literal["planes", "stitch"] = "planes",
+        diameters: Diameter = None,
+    ) -> Masks:
+        """Segment a volume with a segmenter of images (``ndim=2``).
+
+        Parameters
+        ----------
+        volume : array_like, shape (planes, rows, columns) or (planes, rows, columns, n_channels)
+            One volume of any numeric dtype. It has one pair of intensity limits per channel, not one per plane.
+        spacing : sequence of float, optional
+            Distance between voxels along each axis, three numbers. In the unit of `fit` if that was given a spacing,
+            else in any unit. By default voxels count as equally long along every axis.
+        mode : {"planes", "stitch"}
+            "planes" runs the network over the planes of all three orientations, combines its outputs and decodes them
+            in 3-D. "stitch" segments the planes of rows and columns as `predict` does and joins sections that overlap.
+            It takes a third of the time, and is for volumes of few planes, or blurred so much along their axis that
+            planes across others do not look like training images.
+        diameters : float, "estimate" or None
+            Typical diameter of the objects as planes show them, in pixels of the finest axis; else as for `predict`. An
+            estimate is made in at most 16 of the planes of rows and columns.
+
+        Returns
+        -------
+        masks : ndarray of int32, shape (planes, rows, columns)
+            0 = background, objects 1..n. Each is one connected component.
+
+        Raises
+        ------
+        NotFittedError, TypeError, ValueError
+            As `predict`, and if the segmenter has ``ndim=3``, the spacing is not three numbers above 0, or the array is
+            one image.
+
+        Warns
+        -----
+        UserWarning
+            As `predict`: if the volume is constant, if objects are probably false positives, or if the spacing is
+            another one than in training.
+
+        Notes
+        -----
+        Planes are scaled so that their pixels are equally long along both axes, as in training. Outputs are scaled back
+        and combined at the volume's own voxels. A constant plane has no objects.
+
+        Two orientations see each component of a flow. With "planes" it is the mean of both, and then each flow is
+        multiplied by its length, up to a length of 1. So flows are about 1 long where orientations agree, and short,
+        not confident, where they cancel or one is unsure. Two basins are joined only if flows at their border are about
+        as long as inside them: flows made 1 long again, as in Cellpose, join objects that touch. Logits, those of three
+        classes too, are means over three orientations.
+
+        Thresholds are those of images, except:
+
+        - ``min_size`` is the number of voxels of the ball as wide as a disk of ``min_size`` pixels of the finest axis.
+          Sections in single planes may be smaller.
+        - With "planes", a ``flow_threshold`` that `fit` chose counts only above 0.4, because even exact flows of planes
+          combine to flows with an error of 0.1, and those of networks to 0.2 to 0.3. A given one counts.
+        - With "planes", ``score_threshold`` does not count: scores were learned from objects in images. With "stitch"
+          it counts for sections.
+
+        "stitch" links sections in neighboring planes one to one, with an IoU of at least 0.1. Sections that end and
+        begin on both sides of one plane, with an IoU of at least 0.5, are one object: their common pixels are filled in
+        between. A volume of one plane is segmented as that image.
+
+        Besides the volume and the masks, "planes" holds 16 bytes per voxel (three classes: 12) of outputs, and 10 more
+        while flows are followed. "stitch" holds the outputs of one plane.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from flowseg import FlowSegmenter
+        >>> z, y, x = np.mgrid[:24, :48, :48]
+        >>> cells = sum(np.exp(-((z - 12) ** 2 + (y - a) ** 2 + (x - b) ** 2) / 60) for a in (14, 34) for b in (14, 34))
+        >>> masks = FlowSegmenter.from_pretrained("nuclei").predict_volume(cells, diameters=15)
+        >>> masks.shape, int(masks.max())
+        ((24, 48, 48), 4)
+        """
+        return segment_volume(pipeline_of(self), volume, spacing=spacing, mode=mode, diameters=diameters)[0]

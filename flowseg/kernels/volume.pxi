@@ -32,7 +32,9 @@ cdef bint _find_segment(const Frame *frame, const unsigned char *inside, Segment
     while first < stop and not inside[stop - 1]:
         stop -= 1
     segment.first = <int> (first // BLOCK_COLUMNS * BLOCK_COLUMNS)
-    segment.stop = <int> ((stop + BLOCK_COLUMNS - 1) // BLOCK_COLUMNS * BLOCK_COLUMNS) if first < stop else segment.first
+    segment.stop = segment.first
+    if first < stop:
+        segment.stop = <int> ((stop + BLOCK_COLUMNS - 1) // BLOCK_COLUMNS * BLOCK_COLUMNS)
     return first < stop
 
 

@@ -20,7 +20,9 @@ from flowseg import blockwise
 from flowseg.blockwise._runs.job import open_job, work_folder_of
 from flowseg.blockwise._stages.decode import table_of
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*(probably false positives|was trained at spacing|spacing is not given):UserWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.*(probably false positives|was trained at spacing|spacing is not given):UserWarning"
+)
 SPACING = (2.0, 1.0, 1.0)
 SMALL = {
     "ndim": 3,

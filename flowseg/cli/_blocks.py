@@ -10,10 +10,10 @@ import typer
 
 from flowseg._segmenters.inputs import ESTIMATE
 from flowseg.cli import _predict_options as options
-from flowseg.cli._shared.image_reading import make_reading
-from flowseg.cli._shared.models import find_model, load_model
+from flowseg.cli._shared.image_reading import Reading, make_reading
+from flowseg.cli._shared.models import find_model, load_model, model_ndim, model_spacing
 from flowseg.cli._shared.option_values import parse_number, parse_part
-from flowseg.cli._shared.options import RUN, WRITE, AsJson, Axes, Channel, Model, Normalize, Plane, Scene, Time
+from flowseg.cli._shared.options import RUN, WRITE, AsJson, Axes, Channel, Model, Normalize, Plane, Scene, Spacing, Time
 from flowseg.cli._shared.progress import advising
 from flowseg.cli._shared.terminal import print_json, print_lines
 
@@ -44,8 +44,8 @@ PlannedOutput = Annotated[
 BlockSize = Annotated[
     int | None,
     typer.Option(
-        help="Height and width of a block in pixels, at least 64. Larger blocks take more memory; the result is the "
-        "same.  [default: 2048]",
+        help="Side of a block in pixels, at least 64, of volumes 40. Larger blocks take more memory; the result is the "
+        "same.  [default: 2048; for volumes 160]",
         rich_help_panel=RUN,
     ),
 ]
@@ -78,6 +78,7 @@ def plan(
     t: Time = None,
     scene: Scene = None,
     axes: Axes = None,
+    spacing: Spacing = None,
     diameter: options.Diameter = None,
     estimate_diameters: options.EstimateDiameters = None,
     cellprob_threshold: options.CellprobThreshold = None,
@@ -88,7 +89,7 @@ def plan(
     normalize: Normalize = None,
     as_json: AsJson = False,
 ) -> None:
-    """Plan the segmentation of a large image, without doing any of it.
+    """Plan the segmentation of a large image or volume, without doing any of it.
 
     The model, the options and the state of the image are written to OUTPUT.blocks, where flowseg blocks run finds them.
     Example:
@@ -101,10 +102,18 @@ def plan(
     thresholds = options.parse_thresholds(cellprob_threshold, flow_threshold, min_size, score_threshold)
     running = options.parse_running(test_time_augmentation, estimate_diameters, normalize)
     parameters = [*thresholds, *running]
-    reading = make_reading(axes, channel, z, t, scene)
-    segmenter = load_model(find_model(model), parameters)
+    reading = make_reading(axes, channel, z, t, scene, spacing)
+    file = find_model(model)
+    reading = reading.of_ndim(model_ndim(file))
+    segmenter = load_model(file, parameters)
     planned = blockwise.plan(
-        segmenter, image, output, block_size=block_size, diameters=size, **dataclasses.asdict(reading.selection)
+        segmenter,
+        image,
+        output,
+        block_size=block_size,
+        diameters=size,
+        spacing=_choose_spacing(image, reading, file),
+        **dataclasses.asdict(reading.selection),
     )
     sentence = (
         f"{planned.n_blocks} blocks planned; next: flowseg blocks run {output} --part 1/N, for all parts 1 to N, at "
@@ -147,6 +156,13 @@ def finish(output: PlannedOutput, keep: Keep = False, as_json: AsJson = False) -
     _find_work_folder(output)
     planned = blockwise.finish(output, keep=keep)
     _report(planned, "finish", output, f"{planned.n_blocks} blocks done, written to {output}", as_json=as_json)
+
+
+def _choose_spacing(image: str, reading: Reading, model: Path) -> tuple[float, ...] | None:
+    """Return the spacing that is given, or of a volume in a file what the file holds, for a model that takes one."""
+    if reading.spacing is not None or model_spacing(model) is None or not Path(image).exists():
+        return reading.spacing
+    return reading.read_spacing(Path(image))
 
 
 def _find_work_folder(output: Path) -> Path:

@@ -22,7 +22,7 @@ from flowseg.cli._shared.errors import FAULTS, sentence_of
 from flowseg.cli._shared.find_inputs import find_masks_with_masks, find_partners
 from flowseg.cli._shared.image_reading import Reading, make_reading
 from flowseg.cli._shared.label_stacks import look_at_labels, volume_reading
-from flowseg.cli._shared.large_images import LARGE_PIXELS, MEGAPIXEL, check_extra, has_large_labels
+from flowseg.cli._shared.large_images import LARGE_PIXELS, LARGE_VOXELS, MEGAPIXEL, check_extra, has_large_labels
 from flowseg.cli._shared.options import READ, WRITE, AsJson, Axes, Channel, Plane, Scene, Spacing, Time
 from flowseg.cli._shared.output_file import check_output_file
 from flowseg.cli._shared.terminal import print_json, print_lines, print_message
@@ -61,10 +61,10 @@ def evaluate(
 
     Average precision is TP / (TP + FP + FN) at an overlap (IoU) of 0.5 to 0.9: over all objects together (pooled), and
     as the mean over the images. Intervals are from a bootstrap over images. The report is one page, which any browser
-    opens without a network connection. Images of more than 64 megapixels are compared block by block, to the same
-    scores, but not shown in a report. **--channel**, **--z** and the like select what it shows of the images. Volumes
-    are shown by three planes that are perpendicular to each other, in the proportions of the files or of **--spacing**.
-    Example:
+    opens without a network connection. Images of more than 64 megapixels, and volumes of more than 40 megavoxels, are
+    compared block by block, to the same scores, but not shown in a report. **--channel**, **--z** and the like select
+    what it shows of the images. Volumes are shown by three planes that are perpendicular to each other, in the
+    proportions of the files or of **--spacing**. Example:
 
     flowseg evaluate masks results --images images --report report.html
     """
@@ -137,11 +137,11 @@ def _compare_one(reading: Reading, files: Files) -> Compared:
     """Return an image for the report."""
     if has_large_labels(files.true):
         raise ValueError(
-            f"--report is for images of up to {LARGE_PIXELS // MEGAPIXEL} megapixels, which a browser can show; "
-            f"{files.true} has more."
+            f"--report is for images of up to {LARGE_PIXELS // MEGAPIXEL} megapixels and volumes of up to "
+            f"{LARGE_VOXELS // MEGAPIXEL} megavoxels, which a browser can show; {files.true} has more."
         )
     true, predicted = _read_masks(files)
-    stack = look_at_labels(files.true, true, reading, files.image)
+    stack = look_at_labels(files.true, true.ndim, reading, files.image)
     image = None if files.image is None else _read(files.image, volume_reading(reading, true.ndim).read)
     if image is not None and image.shape[: true.ndim] != true.shape:
         axes = "rows and columns" if true.ndim == 2 else "planes, rows and columns"

@@ -70,7 +70,7 @@ def measure(
     file holds the size of its pixels, in micrometers as well (area_um2, perimeter_um, ...). Volumes, whose planes are
     named Z by the file or by **--axes ZYX**, get volume, surface and sphericity, and with the distance between planes
     (**--spacing**) volume_um3 and the like. Label images of more than
-    64 megapixels are read block by block; the numbers are the same. Example:
+    64 megapixels, and volumes of more than 40 megavoxels, are read block by block; the numbers are the same. Example:
 
     flowseg measure results images --output objects.csv
     """
@@ -137,7 +137,7 @@ class Measurement:
             check_extra(masks)
             return pair
         labels = io.read_masks(masks, axes=self.reading.axes_of_labels(masks))
-        stack = look_at_labels(masks, labels, self.reading, image)
+        stack = look_at_labels(masks, labels.ndim, self.reading, image)
         stack.check_volume("to be measured")
         # A picture without color keeps three channels, for the columns of the pictures in color.
         reading = volume_reading(self.reading, labels.ndim)
@@ -156,11 +156,11 @@ class Measurement:
         from flowseg.blockwise._stores.open_source import open_source
 
         masks, image = pair
-        source = None if image is None else open_source(image, self.reading, keep_color=True)
-        size = io.read_pixel_size(masks) if self.reading.spacing is None else None
-        if size is None and (image is not None or self.reading.spacing is not None):
-            size = self.reading.read_height_and_width(masks if image is None else image)
-        return measure_blocks(open_label_image(masks), source, spacing=size)
+        labels = open_label_image(masks)
+        stack = look_at_labels(masks, len(labels.shape), self.reading, image)
+        reading = volume_reading(self.reading, stack.ndim)
+        source = None if image is None else open_source(image, reading.selection, ndim=reading.ndim, keep_color=True)
+        return measure_blocks(labels, source, spacing=stack.spacing)
 
     def keep(self, pair: Pair, table: Table) -> int:
         """Keep the table; return the number of objects."""

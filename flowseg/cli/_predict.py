@@ -83,8 +83,9 @@ def predict(
     which joins what the network sees along all three axes, or **--volume stitch**, which joins objects of neighboring
     planes that overlap.
 
-    Images of more than 64 megapixels are segmented block by block, to the same masks (**--blocks** for any image): the
-    results are NAME_masks.ome.zarr, NAME_objects.csv and a small NAME_overlay.png, with geojson and parquet on request.
+    Images of more than 64 megapixels, and volumes of more than 40 megavoxels, are segmented block by block, to the same
+    masks (**--blocks** for any): the results are NAME_masks.ome.zarr, NAME_objects.csv and a small NAME_overlay.png,
+    with geojson (of images) and parquet on request.
 
     If a file fails, the others are still segmented, and the command names it at the end. The file flowseg-run.jsonl in
     the output folder records model, options and inputs.
@@ -103,7 +104,8 @@ def predict(
     reading = choose_reading(reading, model_ndim(file), volume, stack_axis, kinds)
     recorded = [*parameters, *reading.recorded, ("volume", volume), ("diameter", size), ("also", ",".join(kinds))]
     run = describe_run("predict", snapshot, [*recorded, *((axis, ALL) for axis in stack_axis.lower())])
-    large = find_large_images(files, reading, kinds, stack_axis, blocks)
+    all_planes = f"--{stack_axis.lower()} all" if stack_axis else f"--volume {volume}" if volume else ""
+    large = find_large_images(files, reading, kinds, all_planes, blocks)
     tasks = plan_large(make_tasks(files, output, kinds), output, kinds, large)
     batch = plan_batch(output, run, tasks, resume=resume, overwrite=overwrite, workers=workers)
     segmenter = load_model(file, [*parameters, ("workers", workers)])

@@ -12,8 +12,9 @@ from flowseg._segmenters.inputs import Diameter
 from flowseg._system.invalid_file import InvalidFileError
 from flowseg.cli._batch.output_folder import remove_result
 from flowseg.cli._batch.plan import Task
-from flowseg.cli._shared.image_reading import Reading
-from flowseg.cli._shared.large_images import LARGE_PIXELS, MEGAPIXEL, check_extra, find_large
+from flowseg.cli._predict_volumes import Spacings
+from flowseg.cli._shared.image_reading import VOLUME, Reading
+from flowseg.cli._shared.large_images import check_extra, find_large, large_size
 from flowseg.cli._shared.terminal import print_message
 from flowseg.io._results import COCO, result_file, result_files
 
@@ -37,12 +38,15 @@ class LargeImage:
 
 
 def find_large_images(
-    files: Sequence[Path], reading: Reading, kinds: Sequence[str], stack_axis: str, choice: bool | None
+    files: Sequence[Path], reading: Reading, kinds: Sequence[str], all_planes: str, choice: bool | None
 ) -> set[Path]:
-    """Return the files that are segmented block by block, and print a note; refuse results that these cannot have."""
-    if stack_axis:
+    """Return the files that are segmented block by block, and print a note; refuse results that these cannot have.
+
+    ``all_planes`` is the option by which a model of images segments all planes of a stack, or empty.
+    """
+    if all_planes:
         if choice:
-            raise ValueError(f"--blocks is for single images; got --{stack_axis.lower()} all, which makes stacks.")
+            raise ValueError(f"--blocks is for single images; got {all_planes}, which makes stacks.")
         return set()
     large = find_large(files, reading, choice)
     if not large:
@@ -51,12 +55,13 @@ def find_large_images(
     refused = [kind for kind in kinds if kind not in (*KINDS, "tif")]
     if refused:
         whole = "holds all images" if refused[0] == COCO else "is written in one piece"
+        kind, tables = ("volumes", "csv, parquet") if reading.ndim == VOLUME else ("images", "geojson, csv, parquet")
         raise ValueError(
-            "--also must be one or more of geojson, csv, parquet for images that are segmented block by block, such "
-            f"as {first}; got {refused[0]}, which {whole}. Leave it out{AT_ONCE}."
+            f"--also must be one or more of {tables} for {kind} that are segmented block by block, such as {first}; "
+            f"got {refused[0]}, which {whole}. Leave it out{AT_ONCE}."
         )
-    check_extra(first, AT_ONCE)
-    reason = "" if choice else f" (more than {LARGE_PIXELS // MEGAPIXEL} megapixels; --no-blocks: at once)"
+    check_extra(first, AT_ONCE, reading.ndim)
+    reason = "" if choice else f" ({large_size(reading.ndim)}; --no-blocks: at once)"
     print_message(f"note: {first}{several} is segmented block by block{reason}")
     return large
 
@@ -88,6 +93,8 @@ class LargePrediction:
         Output folder.
     workers : int, optional
         Number of processes.
+    spacings : Spacings
+        The spacing of each file.
     """
 
     segmenter: FlowSegmenter | BoundarySegmenter
@@ -96,6 +103,7 @@ class LargePrediction:
     kinds: tuple[str, ...]
     folder: Path
     workers: int | None
+    spacings: Spacings
 
     def segment(self, image: LargeImage) -> LargeImage:
         """Write the label image and the table of objects; continue where a run was interrupted."""
@@ -112,6 +120,7 @@ class LargePrediction:
                 self._open(image),
                 output,
                 diameters=self.diameter,
+                spacing=self.spacings.of(image.file),
                 workers=self.workers,
                 resume=resume,
             )
@@ -142,14 +151,24 @@ class LargePrediction:
 
     def _open(self, image: LargeImage) -> Source:
         from flowseg.blockwise._stores.open_source import open_source
+        from flowseg.blockwise._stores.source import PixelSize
 
-        return open_source(image.file, self.reading, n_channels=self.segmenter.n_channels)
+        given = self.reading.spacing
+        return open_source(
+            image.file,
+            self.reading.selection,
+            ndim=self.reading.ndim,
+            n_channels=self.segmenter.n_channels,
+            pixel_size=None if given is None else PixelSize.of(given),
+        )
 
     def _write_tables(self, image: LargeImage, labels: LabelImage, source: Source, described: Table) -> None:
         """Write tables of all measurements, as those of other images; the CSV replaces the table without them."""
         from flowseg.blockwise._results.measure_blocks import measure_blocks
 
-        table = measure_blocks(labels, source, described, spacing=self.reading.read_height_and_width(image.file))
+        size = self.reading.read_pixel_size(image.file)
+        spacing = size if size is not None and len(size) == self.reading.ndim else None
+        table = measure_blocks(labels, source, described, spacing=spacing)
         for kind in ("parquet", "csv"):
             if kind in self.kinds:
                 io.write_table(result_file(self.folder, image.name, kind), table)
@@ -165,5 +184,5 @@ class LargePrediction:
         from flowseg.blockwise._results.thumbnail import make_thumbnail
 
         store = result_file(self.folder, image.name, "zarr")
-        picture, reduced = make_thumbnail(source, store, self.reading)
+        picture, reduced = make_thumbnail(source, store, self.reading.selection)
         io.write_picture(result_file(self.folder, image.name, "overlay"), plot.outlines(picture, reduced))

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from flowseg.cli._shared.large_images import LARGE_PIXELS, MEGAPIXEL
+from flowseg.cli._shared.image_reading import IMAGE, VOLUME
+from flowseg.cli._shared.large_images import large_size
 from flowseg.cli._shared.option_values import NONE, parse_normalize, parse_number
 from flowseg.cli._shared.options import READ, RUN, SEGMENT, WRITE
 from flowseg.io._results import COCO, complete_kinds
@@ -93,7 +94,7 @@ Blocks = Annotated[
     typer.Option(
         "--blocks/--no-blocks",
         help="Segment block by block, with memory for a block at a time, or the whole image at once; the masks are the "
-        f"same.  [default: blocks for images of more than {LARGE_PIXELS // MEGAPIXEL} megapixels]",
+        f"same.  [default: blocks for images of {large_size(IMAGE)}, and volumes of {large_size(VOLUME)}]",
         rich_help_panel=RUN,
     ),
 ]

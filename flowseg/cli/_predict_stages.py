@@ -81,7 +81,9 @@ class Prediction:
 
     @cached_property
     def _block_wise(self) -> LargePrediction:
-        return LargePrediction(self.segmenter, self.reading, self.diameter, self.kinds, self.folder, self.workers)
+        return LargePrediction(
+            self.segmenter, self.reading, self.diameter, self.kinds, self.folder, self.workers, self.spacings
+        )
 
     def read(self, task: Task) -> Loaded | Stack | LargeImage:
         """Read an image, or open a stack."""

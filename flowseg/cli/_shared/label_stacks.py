@@ -5,9 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from flowseg import _checks, io
 from flowseg._image_files.reading import UNNAMED
 from flowseg._image_files.selection import Selection
@@ -59,16 +56,15 @@ class LabelStack:
         )
 
 
-def look_at_labels(
-    file: Path, masks: NDArray[np.generic], reading: Reading | None = None, image: Path | None = None
-) -> LabelStack:
-    """Return what the file of masks says of them; of other annotations than label images nothing is known.
+def look_at_labels(file: Path, ndim: int, reading: Reading | None = None, image: Path | None = None) -> LabelStack:
+    """Return what the file of masks with ``ndim`` axes says of them.
 
-    What ``reading`` gives comes first, and what their image says last.
+    Of other annotations than label images nothing is known. What ``reading`` gives comes first, and what their image
+    says last.
     """
     chosen = Reading() if reading is None else reading
     stack = stack_of(file, Selection(_axes_of_labels(file, chosen)))
-    if not stack and masks.ndim == VOLUME and len(masks) == 1:
+    if ndim == VOLUME and not stack:  # one plane, whose axis has no name
         stack = UNNAMED
     _checks.as_spacing(chosen.spacing, VOLUME if stack else IMAGE, "--spacing")
     if stack not in ("", PLANES, TIMES) and image is not None and stack_of(image, chosen) == PLANES:

@@ -16,7 +16,7 @@ from safetensors.numpy import load_file, save_file
 from flowseg import BoundarySegmenter, FlowSegmenter, plot
 from flowseg._napari.image_kinds import NAMES
 from flowseg._napari.job_messages import DecodeJob, Message, SegmentJob
-from flowseg._napari.worker_volumes import decode_planes, flows_of_planes, run_planes
+from flowseg._napari.worker_volumes import decode_planes, flows_of_planes, look_for_noise, run_planes
 from flowseg._nets.lattice import PixelShape, Spacing
 from flowseg._segmenters.codecs.codec import Outputs
 from flowseg._segmenters.pipeline import Pipeline, pipeline_of
@@ -55,7 +55,10 @@ def segment(job: SegmentJob, models: Models, send: Send) -> str:
         found = _decode(segmenter, outputs, job)
         if job.with_flows and pipeline.has_flows:
             found["flows"] = _flow_colors(pipeline, outputs, job.mode)
-        noise.look(image, found["masks"], outputs.unpadded, outputs.ratios)
+        if job.mode:
+            look_for_noise(pipeline, image, job, found["masks"])
+        else:
+            noise.look(image, found["masks"], outputs.unpadded, outputs.ratios)
         n_objects += _write(found, job.result(k))
     noise.warn(job.images.__getitem__, stacklevel=1)
     pipeline.warn_of_spacing([_spacing_of_images(pipeline, job)], stacklevel=1)

@@ -14,7 +14,7 @@ import time
 
 import numpy as np
 
-from flowseg.blockwise._objects.block_graph import RIM, BlockGraph
+from flowseg.blockwise._objects.block_graph import BlockGraph
 from flowseg.blockwise._objects.merge import merge_blocks
 from flowseg.blockwise._regions import BlockGrid
 
@@ -67,7 +67,6 @@ def simulate(grid: BlockGrid, index: int, cells: Cells) -> BlockGraph:
     if block.stop[2] < side:
         same = column[-1] == cells.cut(block.stop[2], block.stop[2] + 1)[0][0]
         add(number[:, -1], -1 - (top * side + block.stop[2]), heights[:, -1], 1 << 24 if same else APART)
-    rim_pixels, rim_fragments = simulate_rim(block, side, number, bottom, right)
     boxes = np.empty((number.size, 6), dtype=np.int64)
     boxes[:, 0], boxes[:, 3] = 0, 1
     for k, (a, b) in enumerate(((top, bottom), (left, right)), 1):
@@ -81,20 +80,21 @@ def simulate(grid: BlockGrid, index: int, cells: Cells) -> BlockGraph:
         firsts=boxes[:, 1] * side + boxes[:, 2], boxes=boxes, face_first=np.concatenate(firsts),
         face_second=np.concatenate(seconds), n_faces=faces, agreement=np.concatenate(sums),
         convergence=np.concatenate(sums), corner_first=np.zeros(0, np.int32), corner_second=np.zeros(0, np.int64),
-        rim_pixels=rim_pixels, rim_fragments=rim_fragments,
     )  # fmt: skip
 
 
-def simulate_rim(
-    block: object, side: int, number: np.ndarray, bottom: np.ndarray, right: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return all pixels of the rim of a block, and their fragments."""
-    rows, columns = (np.arange(block.start[k], block.stop[k]) for k in (1, 2))
-    inner = np.zeros((rows.size, columns.size), dtype=bool)
-    inner[RIM:-RIM, RIM:-RIM] = True
-    r, c = np.nonzero(~inner)
-    cell = np.searchsorted(bottom, rows, "right")[r], np.searchsorted(right, columns, "right")[c]
-    return rows[r] * side + columns[c], number[cell]
+class Fragments:
+    """The label image of the fragments of a block, as far as it is looked at: what a memory map is in a run."""
+
+    def __init__(self, grid: BlockGrid, index: int, cells: Cells) -> None:
+        block = grid[index]
+        self.start = block.start
+        (_, _, self.bottom), (_, _, self.right) = (cells.cut(block.start[k], block.stop[k]) for k in (1, 2))
+
+    def __getitem__(self, at: tuple[np.ndarray, np.ndarray, np.ndarray]) -> np.ndarray:
+        rows, columns = (inside + self.start[k] for k, inside in enumerate(at) if k)
+        cell = np.searchsorted(self.bottom, rows, "right"), np.searchsorted(self.right, columns, "right")
+        return (cell[0] * self.right.size + cell[1] + 1).astype(np.int32)
 
 
 def main(side: int = 100_000, n_objects: int = 10_000_000, block_size: int = 4096) -> None:
@@ -110,7 +110,7 @@ def main(side: int = 100_000, n_objects: int = 10_000_000, block_size: int = 409
     print(f"graphs of all blocks: {n_bytes / 1e9:.2f} GB; simulated in {time.perf_counter() - started:.0f} s")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     started = time.perf_counter()
-    objects = merge_blocks(graphs, grid, min_size=15)
+    objects = merge_blocks(graphs, grid, 15, lambda index: Fragments(grid, index, cells))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(f"merged in {time.perf_counter() - started:.0f} s; peak memory {before:.2f} GiB before, {peak:.2f} GiB after")
     print(f"objects: {objects.n:,} (expected {cells.n**2:,}); pixels {int(objects.sizes.sum()):,}")

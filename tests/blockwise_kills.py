@@ -1,8 +1,8 @@
 """Kill runs of `flowseg.blockwise` at random moments, and compare what they write with an undisturbed run.
 
-    python tests/blockwise_kills.py --kills 20 --workers-lost 10
+    python tests/blockwise_kills.py --kills 20 --workers-lost 10 --ndim 2 3
 
-Prints one line per attack. Exit status 1 if a byte of the labels differs, or if a block that was done was done again.
+Prints one line per attack, of an image and of a volume. Exit status 1 if a byte of the labels differs, or if a block that was done was done again.
 """
 
 import argparse
@@ -25,10 +25,14 @@ from cli_tools import start
 from flowseg import FlowSegmenter, synthetic
 from flowseg.blockwise._runs.job import work_folder_of
 
-BLOCK_SIZE = 100
+# Sides of blocks of an image, and of a volume.
+BLOCK_SIZES = {2: 100, 3: 40}
+# The volume that is attacked, and its cells.
+VOLUME, N_CELLS = (52, 130, 110), 120
 # Seconds in which a cluster replaces a worker.
 REPLACEMENT = 20
-# A whole run; the work folder is kept, to look at its records. Arguments: paths, the folder, the number of workers.
+# A whole run; the work folder is kept, to look at its records. Arguments: paths, the folder, the number of workers, the
+# side of blocks.
 SEGMENT = """
 import json, sys
 sys.path[:] = json.loads(sys.argv[1])
@@ -40,7 +44,8 @@ _segment.remove_work_folder = lambda folder: None
 folder = Path(sys.argv[2])
 model = FlowSegmenter.load(folder / "model.safetensors")
 image = np.load(folder / "image.npy", mmap_mode="r")
-blockwise.segment(model, image, folder / "out.zarr", block_size=100, workers=int(sys.argv[3]), resume=True)
+workers, size = map(int, sys.argv[3:])
+blockwise.segment(model, image, folder / "out.zarr", block_size=size, workers=workers, resume=True)
 """
 # One part of a run that is planned. Arguments: paths, the folder, the part, the number of parts.
 PART = """
@@ -52,13 +57,27 @@ blockwise.run_part(sys.argv[2] + "/out.zarr", int(sys.argv[3]), int(sys.argv[4])
 
 
 def prepare(folder, shape, n_cells):
-    """Write a model and an image."""
-    pairs = [synthetic.cells((96, 96), 10, rng=seed) for seed in range(4)]
-    model = FlowSegmenter(
-        filters=(4, 8), crop_size=64, batch_size=4, epochs=2, steps_per_epoch=20, random_state=3, flow_threshold=None
-    ).fit(*zip(*pairs))
+    """Write a model and an image, or a volume."""
+    common = {"epochs": 2, "random_state": 3, "flow_threshold": None}
+    if len(shape) == 2:
+        pairs = [synthetic.cells((96, 96), 10, rng=seed) for seed in range(4)]
+        model = FlowSegmenter(filters=(4, 8), crop_size=64, batch_size=4, steps_per_epoch=20, **common)
+        model.fit(*zip(*pairs))
+        image, _ = synthetic.cells(shape, n_cells, rng=9)
+    else:
+        drawn = {"diameter": 10, "spacing": (2, 1, 1)}
+        pairs = [synthetic.cells((12, 30, 30), 6, rng=seed, **drawn) for seed in range(3)]
+        training = {"crop_size": 24, "batch_size": 2, "steps_per_epoch": 30, "learning_rate": 0.01}
+        model = FlowSegmenter(ndim=3, filters=(8, 16), diameter=10, **training, **common)
+        model.fit(*zip(*pairs), spacing=(2, 1, 1))
+        image, _ = synthetic.cells(shape, n_cells, rng=9, **drawn)
     model.save(folder / "model.safetensors")
-    np.save(folder / "image.npy", synthetic.cells(shape, n_cells, rng=9)[0])
+    np.save(folder / "image.npy", image)
+
+
+def block_size_of(folder):
+    """Side of blocks of what `prepare` has written."""
+    return BLOCK_SIZES[np.load(folder / "image.npy", mmap_mode="r").ndim]
 
 
 def launch(code, *arguments):
@@ -100,7 +119,7 @@ def undisturbed(folder):
     """Bytes of the output of a run that nothing disturbs, and the seconds that it takes."""
     clear(folder)
     began = time.monotonic()
-    finish(launch(SEGMENT, folder, 1))
+    finish(launch(SEGMENT, folder, 1, block_size_of(folder)))
     return output_of(folder), time.monotonic() - began
 
 
@@ -112,7 +131,7 @@ def kill_run(folder, expected, moments):
     clear(folder)
     n_kills, wrong, done = 0, [], {}
     for moment in [*moments, None]:
-        process = launch(SEGMENT, folder, 1)
+        process = launch(SEGMENT, folder, 1, block_size_of(folder))
         try:
             process.communicate(timeout=moment)
         except subprocess.TimeoutExpired:
@@ -140,7 +159,7 @@ def run_parts(folder, n_parts):
     clear(folder)
     model = FlowSegmenter.load(folder / "model.safetensors")
     image = np.load(folder / "image.npy", mmap_mode="r")
-    blockwise.plan(model, image, folder / "out.zarr", block_size=BLOCK_SIZE)
+    blockwise.plan(model, image, folder / "out.zarr", block_size=block_size_of(folder))
     for process in [launch(PART, folder, part, n_parts) for part in range(1, n_parts + 1)]:
         finish(process)
     blockwise.finish(folder / "out.zarr")
@@ -167,7 +186,7 @@ def run_on_cluster(folder, client, kill_after=None, rng=random):
     if kill_after is not None:
         thread.start()
     try:
-        blockwise.segment(model, image, folder / "out.zarr", block_size=BLOCK_SIZE, client=client)
+        blockwise.segment(model, image, folder / "out.zarr", block_size=block_size_of(folder), client=client)
     finally:
         over.set()
         if kill_after is not None:
@@ -208,32 +227,41 @@ def cluster_of(n_workers):
         yield client
 
 
+def attack(folder, given, rng):
+    """Attack runs in a folder that is prepared; return what was wrong."""
+    expected, seconds = undisturbed(folder)
+    n_records = len(records_of(folder))
+    print(f"undisturbed: {n_records} records, {len(expected)} files, {seconds:.1f} s", flush=True)
+    n_kills, wrong, moments = 0, [], 0
+    while n_kills < given.kills:
+        # As many kills in one run as hit before it ends: the later ones find more done.
+        n, found = kill_run(folder, expected, [rng.uniform(0, seconds) for _ in range(3)])
+        n_kills, wrong, moments = n_kills + n, wrong + found, moments + 3
+    print(f"{n_kills} kills of {moments} tries", flush=True)
+    if run_parts(folder, 2) != expected:
+        wrong.append("two parts: the output differs")
+    print("two parts at once", flush=True)
+    n_killed, found = attack_clusters(folder, expected, given.workers_lost, rng)
+    print(f"clusters of 1, 2 and 4 workers; {n_killed} workers lost", flush=True)
+    return wrong + found
+
+
 def main():
     """Attack runs as often as the arguments state."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--workers-lost", type=int, default=10)
-    parser.add_argument("--size", type=int, default=600)
+    parser.add_argument("--size", type=int, default=600, help="side of the image")
+    parser.add_argument("--ndim", type=int, nargs="*", default=[2, 3])
     given = parser.parse_args()
-    rng = random.Random(1)
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        prepare(folder, (given.size, given.size - 40), given.size**2 // 1500)
-        expected, seconds = undisturbed(folder)
-        n_records = len(records_of(folder))
-        print(f"undisturbed: {n_records} records, {len(expected)} files, {seconds:.1f} s", flush=True)
-        n_kills, wrong, moments = 0, [], 0
-        while n_kills < given.kills:
-            # As many kills in one run as hit before it ends: the later ones find more done.
-            n, found = kill_run(folder, expected, [rng.uniform(0, seconds) for _ in range(3)])
-            n_kills, wrong, moments = n_kills + n, wrong + found, moments + 3
-        print(f"{n_kills} kills of {moments} tries", flush=True)
-        if run_parts(folder, 2) != expected:
-            wrong.append("two parts: the output differs")
-        print("two parts at once", flush=True)
-        n_killed, found = attack_clusters(folder, expected, given.workers_lost, rng)
-        print(f"clusters of 1, 2 and 4 workers; {n_killed} workers lost", flush=True)
-        wrong += found
+    rng, wrong = random.Random(1), []
+    for ndim in given.ndim:
+        shape = (given.size, given.size - 40) if ndim == 2 else VOLUME
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            prepare(folder, shape, given.size**2 // 1500 if ndim == 2 else N_CELLS)
+            print(f"shape {shape}", flush=True)
+            wrong += attack(folder, given, rng)
     print("\n".join(wrong) or "nothing was lost, nothing was done again")
     return bool(wrong)
 

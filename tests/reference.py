@@ -82,7 +82,17 @@ def whole_object_flow(inside):
 
 
 def whole_flows(masks):
-    """Flows of all steps of a label image, where they depend on the order of pixels, and the objects by number."""
+    """Flows of all steps of a label image, where they depend on the order of pixels, and the objects by number.
+
+    A volume of one plane, row or column is a 2-D image.
+    """
+    if masks.ndim == 3 and 1 in masks.shape:
+        axis = masks.shape.index(1)
+        flows, *others = whole_flows(masks.squeeze(axis))
+        return (
+            np.insert(flows.reshape(2, *masks.shape), axis, 0, axis=0),
+            *(image.reshape(masks.shape) for image in others),
+        )
     flows = np.zeros((masks.ndim, *masks.shape))
     tied = np.zeros(masks.shape, dtype=bool)
     objects = np.zeros(masks.shape, dtype=int)

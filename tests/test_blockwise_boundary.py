@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
+from flowseg._nets.lattice import PixelShape
 from flowseg._segmenters.codecs.boundary_codec import BACKGROUND, BOUNDARY, INTERIOR, BoundaryCodec, expansion_distances
 from flowseg._segmenters.codecs.codec import Outputs
 from flowseg._segmenters.learned_decoding.find_objects import Decoding
@@ -32,7 +33,8 @@ def check(outputs, sizes, *, factor=1.0, min_size=15, rng=None, pixel=None):
 
 def random_outputs(shape, smooth, seed):
     rng = np.random.default_rng(seed)
-    return ndimage.gaussian_filter(rng.standard_normal((*shape, 3)), (smooth, smooth, 0)).astype(np.float32)
+    sigmas = (*[smooth] * len(shape), 0)
+    return ndimage.gaussian_filter(rng.standard_normal((*shape, 3)), sigmas).astype(np.float32)
 
 
 @pytest.mark.parametrize("factor", [0.1, 0.4, 1.0, 3.0])
@@ -103,6 +105,27 @@ def test_one_class(shape, value):
 def test_any_outputs_and_blocks(shape, size, factor, smooth, min_size, seed):
     outputs = random_outputs(shape, smooth, seed).round(2)  # equal outputs, too
     check(outputs, [size], factor=factor, min_size=min_size, rng=np.random.default_rng(seed))
+
+
+@pytest.mark.parametrize("ratios", [(1.0, 1.0, 1.0), (2.3, 1.0, 1.0), (1.0, 1.5, 4.0)])
+@pytest.mark.parametrize("factor", [0.3, 1.0])
+def test_volumes(ratios, factor):
+    """Objects are expanded by another distance along each axis."""
+    pixel = PixelShape(ratios, 1.0, tuple(int(ratio > 1.4) for ratio in ratios))
+    outputs = random_outputs((40, 50, 60), 1.5, 0)
+    assert check(outputs, (13, 20, 40), factor=factor, pixel=pixel).max() > 20
+
+
+def test_touching_cells_of_a_volume(voronoi):
+    masks = voronoi((50, 60, 70), 60)
+    outputs = classes(BoundaryCodec(ndim=3).encode(masks, workers=1)[..., 1:].argmax(axis=-1))
+    assert check(outputs, (16, 45)).max() > 40
+
+
+@pytest.mark.parametrize("ratios", [(2.0, 1.0), (1.0, 3.0)])
+def test_images_with_spacing(ratios):
+    pixel = PixelShape(ratios, 1.0, (0, 0))
+    assert check(random_outputs((120, 130), 2, 0), (20, 64), factor=0.4, pixel=pixel).max() > 5
 
 
 def test_components_of_volumes():

@@ -13,10 +13,10 @@ pytest.importorskip("zarr", reason="the extra `large` is not installed")
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of this kind are POSIX")
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+@pytest.fixture(scope="module", params=[((240, 290), 45), ((26, 90, 70), 40)], ids=["image", "volume"])
+def folder(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("kills")
-    attacks.prepare(folder, (240, 290), 45)
+    attacks.prepare(folder, *request.param)
     return folder
 
 

@@ -19,7 +19,7 @@ from zarr_files import numbers, write_ome_zarr  # noqa: E402
 from flowseg.blockwise._stores import create_labels as creation  # noqa: E402
 from flowseg.blockwise._stores.create_labels import choose_chunk  # noqa: E402
 from flowseg.blockwise._stores.labels import open_labels  # noqa: E402
-from flowseg.blockwise._stores.levels import choose_steps, level_factors, level_shapes  # noqa: E402
+from flowseg.blockwise._stores.levels import choose_steps, level_shapes  # noqa: E402
 from flowseg.blockwise._stores.open_source import open_source  # noqa: E402
 from flowseg.blockwise._stores.source import PixelSize  # noqa: E402
 

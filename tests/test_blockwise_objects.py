@@ -137,6 +137,42 @@ def test_volumes(voronoi, level, size):
     check(noisy(masks, level), logits_of(masks > 3), [size])
 
 
+@pytest.mark.parametrize("level", NOISES)
+def test_a_confluent_volume(voronoi, level):
+    masks = voronoi((50, 60, 60), 80)
+    found = check(noisy(masks, level), np.full(masks.shape, 5.0), (40, 17))
+    assert found.max() > (60 if level < 1 else 5)  # so much noise joins nearly all
+
+
+def coil(shape, turns, radius, width):
+    """One object that winds through a volume like a spring."""
+    planes, rows, columns = shape
+    t = np.linspace(0, 1, 4000)
+    angle = 2 * np.pi * turns * t
+    path = np.stack([
+        width + t * (planes - 1 - 2 * width),
+        rows / 2 + radius * np.sin(angle),
+        columns / 2 + radius * np.cos(angle),
+    ])  # fmt: skip
+    mask = np.zeros(shape, bool)
+    mask[tuple(np.rint(path).astype(int))] = True
+    return ndimage.distance_transform_edt(~mask) <= width
+
+
+@pytest.mark.parametrize("level", [0, 0.3])
+def test_a_coil_through_many_blocks(level):
+    mask = coil((90, 70, 70), 2.5, 26, 4).astype(np.int32)
+    found = check(noisy(mask, level), logits_of(mask > 0), (20, 40, 64))
+    if level == 0:
+        assert n_blocks_of_largest(found, 20) > 20
+
+
+@pytest.mark.parametrize("shape", [(3, 90, 100), (150, 12, 14), (60, 1, 70)])
+def test_flat_and_long_volumes(voronoi, shape):
+    masks = voronoi(shape, 30)
+    check(noisy(masks, 0.3), logits_of(masks > 3), (16, 40))
+
+
 @pytest.mark.parametrize("axis", [0, 1])
 @pytest.mark.parametrize("direction", [1, -1])
 def test_a_path_over_a_gap_goes_four_pixels_far(axis, direction):

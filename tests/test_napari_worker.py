@@ -1,39 +1,23 @@
 """What the napari plugin's process does, without napari."""
 
 from dataclasses import asdict, replace
+from functools import partial
 
 import numpy as np
 import pytest
+from napari_jobs import do_job, segment_job
 from safetensors.numpy import load_file
 
 from flowseg import FlowSegmenter, plot, synthetic
-from flowseg._napari.job_messages import DecodeJob, Message, SegmentJob, TrainJob, read_job, read_message, write_job
+from flowseg._napari.job_messages import DecodeJob, Message, TrainJob
 from flowseg._napari.model_info import read_model
-from flowseg._napari.worker_main import work
 from flowseg._segmenters.learned_decoding.thresholds import Thresholds
 
 
 @pytest.fixture
 def do():
     """Do a job and return the messages about it."""
-    models = {}
-
-    def do(job):
-        messages = []
-        work(read_job(write_job(job)), models, lambda m: messages.append(read_message(m.line())))
-        return messages
-
-    return do
-
-
-def segment_job(folder, images, model, **given):
-    names = tuple(f"plane {k}" for k in range(len(images)))
-    choices = {"ndim": 2, "mode": "", "diameter": None, "spacing": None, "with_flows": False} | given
-    choices = {"thresholds": Thresholds()} | choices
-    job = SegmentJob(folder=str(folder), images=names, model=str(model), outputs_folder=str(folder), **choices)
-    for k, image in enumerate(images):
-        np.save(job.image(k), image)
-    return job
+    return partial(do_job, models={})
 
 
 def save(segmenter, folder):

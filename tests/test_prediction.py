@@ -4,7 +4,6 @@ import pytest
 import flowseg
 from flowseg._intensities import find_limits
 from flowseg._nets import tiles as tiles_module
-from flowseg._nets.directions import straighten
 from flowseg._nets.encoder import FLOW_SCALE
 from flowseg._nets.inference import NetworkRunner, network_grid, predict_outputs, view_image
 from flowseg._nets.scaled_view import ScaledView
@@ -153,7 +152,7 @@ def volume_network():
 
 @pytest.mark.parametrize("factors", [(1.0, 1.0, 1.0), (0.8, 0.5, 0.5), (1.3, 0.7, 0.7), (1.0, 0.6, 0.6)])
 def test_outputs_of_a_region_of_a_volume(factors, volume_network, monkeypatch):
-    # Cut into tiles, scaled back band by band and straightened, or window by window from stored outputs.
+    # Cut into tiles, scaled back band by band, or window by window from stored outputs.
     network, grid = volume_network
     image = np.random.default_rng(6).normal(size=(37, 64, 50, 1))
     runner, limits = NetworkRunner(network, FlowCodec(ndim=3), grid), find_limits(image)
@@ -169,36 +168,7 @@ def test_outputs_of_a_region_of_a_volume(factors, volume_network, monkeypatch):
         stored[core_of(tile)] = run_tile(runner.run, view, tile)
     window = [(11, 23), (0, 40), (33, 50)]
     found = ScaledView(stored, image.shape[:3]).read(window)
-    straighten(found, slice(0, 3), factors)
     assert np.array_equal(found, expected[tuple(slice(*bounds) for bounds in window)])
-
-
-def test_vectors_are_straightened():
-    # Seen half as long along the planes: a step of one voxel seen is one of two voxels there.
-    outputs = np.moveaxis(np.array([[3.0, 0.0, -2.0, 0.0], [4.0, 5.0, 0.0, 0.0], [9.0, 9, 9, 9]], np.float32), 0, -1)
-    outputs = np.stack([outputs] * 3)
-    straightened = outputs.copy()
-    straighten(straightened, slice(0, 2), (0.5, 1.0))
-    along = np.array([6.0, 4.0]) * 5 / np.hypot(6, 4)
-    expected = np.array([[*along, 9], [0, 5, 9], [-2, 0, 9], [0, 0, 9]])
-    assert np.allclose(straightened, expected[None], rtol=1e-6)
-    for vectors, factors in ((None, (0.5, 1.0)), (slice(0, 2), (0.5, 0.5))):
-        same = outputs.copy()
-        straighten(same, vectors, factors)
-        assert np.array_equal(same, outputs)
-
-
-@pytest.mark.parametrize("layout", ["C", "outputs"])
-def test_vectors_that_lead_to_a_point_still_do(layout):
-    # In the volume that the network sees, and in the image that is longer along the planes.
-    factors = np.array([0.25, 1.0, 0.8])
-    away = np.moveaxis(np.indices((9, 300, 400)), 0, -1) - np.array([4.5, 100.5, 200.5])
-    seen = -(away * factors).astype(np.float32)
-    flows = seen / np.linalg.norm(seen, axis=-1, keepdims=True)
-    if layout == "outputs":
-        flows = np.moveaxis(np.moveaxis(flows, -1, 0).copy(), 0, -1)
-    straighten(flows, slice(0, 3), factors)
-    assert np.allclose(flows, -away / np.linalg.norm(away, axis=-1, keepdims=True), atol=1e-5)
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])

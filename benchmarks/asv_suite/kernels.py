@@ -62,6 +62,27 @@ class Small:
         flowseg.flows_to_masks(self.flows, self.cellprob)
 
 
+class Box:
+    """Labels to flows and back, on one box of a volume."""
+
+    params = ([20, 40, 80, 160],)
+    param_names = ("side",)
+
+    def setup(self, side: int) -> None:
+        """Prepare the box, with a margin of 4 voxels."""
+        self.masks = np.pad(np.ones((side,) * 3, dtype=np.int32), 4)
+        self.flows = flowseg.masks_to_flows(self.masks)
+        self.cellprob = np.where(self.masks > 0, 5, -5).astype(np.float32)
+
+    def time_masks_to_flows(self, side: int) -> None:  # noqa: ARG002
+        """Labels to flows."""
+        flowseg.masks_to_flows(self.masks, workers=1)
+
+    def time_flows_to_masks(self, side: int) -> None:  # noqa: ARG002
+        """Flows to masks without the flow check."""
+        flowseg.flows_to_masks(self.flows, self.cellprob, flow_threshold=None, workers=1)
+
+
 class Volume:
     """A volume of touching objects."""
 

@@ -1,15 +1,18 @@
 """Train StarDist 3D as its example notebook does and segment; `process` says how to call this.
 
-KIND and WAY are "default". Rays, grid, patch size, augmentation and normalization are those of examples/3D of StarDist
+KIND is default, or scaled: rows and columns are shrunk until its network sees a whole object, where they are too large.
+WAY is "". Rays, grid, patch size, augmentation and normalization are those of examples/3D of StarDist
 0.9; anisotropy is that of the training objects' extents, not of the voxels.
 """
 
+import json
 import time
 
 import numpy as np
 import process
 import tensorflow as tf
 from csbdeep.utils import normalize
+from scipy import ndimage
 from stardist import Rays_GoldenSpiral, calculate_extents, fill_label_holes
 from stardist.models import Config3D, StarDist3D
 
@@ -19,6 +22,10 @@ BATCH_SIZE = 2
 # Poolings of the default U-Net; patches must be divisible by 2 to this power, times the grid.
 DEPTH = 2
 MODEL = "stardist"
+# File with the factor by which rows and columns are scaled.
+SCALE = "scale.json"
+# Pixels that "scaled" gives to the longer side in the plane of a typical object, if it has more.
+EXTENT = 30.0
 
 
 def augment(x, y):
@@ -49,6 +56,15 @@ def stretch(volumes):
     return [normalize(volume, 1, 99.8, axis=(0, 1, 2)) for volume in volumes]
 
 
+def resize(volume, factors, order):
+    return ndimage.zoom(volume, factors, order=order, mode="nearest", grid_mode=True)
+
+
+def choose_factor(masks, kind):
+    extent = np.max(calculate_extents([np.maximum(m, 0) for m in masks])[1:])
+    return min(1.0, EXTENT / float(extent)) if kind == "scaled" else 1.0
+
+
 def choose_patch(masks, grid):
     """The notebook's patch size, as far as all training volumes hold it; square, as planes are turned."""
     smallest = np.min([m.shape for m in masks], axis=0)
@@ -70,6 +86,11 @@ def train(data, folder, kind, seconds, seed):
     (x, y), (xv, yv) = process.read(data, "train"), process.read(data, "validation")
     x, xv = stretch(x), stretch(xv)
     y, yv = [fill_label_holes(m) for m in y], [fill_label_holes(m) for m in yv]
+    factor = choose_factor(y, kind)
+    if factor < 1:
+        x, xv = ([resize(v, (1, factor, factor), 1) for v in volumes] for volumes in (x, xv))
+        y, yv = ([resize(m, (1, factor, factor), 0) for m in masks] for masks in (y, yv))
+    (folder / SCALE).write_text(json.dumps(factor))
     extents = calculate_extents([np.maximum(m, 0) for m in y])
     anisotropy = tuple(float(a) for a in np.max(extents) / extents)
     grid = tuple(1 if a > 1.5 else 2 for a in anisotropy)
@@ -92,7 +113,7 @@ def train(data, folder, kind, seconds, seed):
     model.optimize_thresholds(xv, [np.maximum(m, 0) for m in yv])
     done = time.perf_counter()
     settings = {name: float(value) for name, value in model.thresholds._asdict().items()}
-    settings |= {"anisotropy": [round(a, 2) for a in anisotropy], "grid": grid, "patch": patch}
+    settings |= {"anisotropy": [round(a, 2) for a in anisotropy], "grid": grid, "patch": patch, "factor": factor}
     settings["field_of_view"] = [int(n) for n in model._axes_tile_overlap("ZYX")]
     settings["extents"] = [round(float(e), 1) for e in extents]
     times = {"train_seconds": round(stop.finished - start), "choose_seconds": round(done - stop.finished)}
@@ -103,9 +124,13 @@ def train(data, folder, kind, seconds, seed):
 def load(folder, way, spacing):
     model = StarDist3D(None, name=MODEL, basedir=str(folder))
 
+    factor = json.loads((folder / SCALE).read_text())
+
     def segment(volume):
         (x,) = stretch([volume])
-        return model.predict_instances(x, n_tiles=model._guess_n_tiles(x))[0]
+        x = x if factor == 1 else resize(x, (1, factor, factor), 1)
+        masks = model.predict_instances(x, n_tiles=model._guess_n_tiles(x))[0]
+        return masks if factor == 1 else resize(masks, np.divide(volume.shape, masks.shape), 0)
 
     return segment
 

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from flowseg import _checks, _diffusion
 from flowseg._flows.basins import find_basins
 from flowseg._flows.cleanup import keep_largest_components, keep_objects
-from flowseg._flows.flow_check import compare_flows
+from flowseg._flows.flow_check import compare_flows_of_image
 from flowseg._flows.joining import join_basins
 from flowseg._labels.components import Components, renumber, touches_border
 from flowseg._labels.holes import fill_holes as without_holes
@@ -142,7 +142,7 @@ def _agree(
 ) -> NDArray[np.bool_]:
     """Return which objects pass the flow check; those not in ``keep`` and those at the border do."""
     chosen = np.flatnonzero(keep & ~touches_border(objects))
-    errors = compare_flows(objects, chosen, flows, workers)
+    errors = compare_flows_of_image(objects, chosen, flows, workers)
     passed = np.ones(objects.n, dtype=bool)
     passed[chosen] = errors[chosen] <= max_error
     return passed

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from flowseg import _checks, _diffusion
-from flowseg._flows.targets import PIXELS_PER_SECOND, split_objects
+from flowseg._flows.targets import PIXELS_PER_SECOND, split_axes, split_objects
 from flowseg._labels.components import Components, find_components
 from flowseg._system.parallel import run_parts
 from flowseg._system.threads import interruptibly, size_of
@@ -23,6 +23,23 @@ def compare_flows(
 
     parts, seconds = split_objects(objects, chosen, None)
     run_parts(work, parts, workers, seconds=seconds)
+    return errors
+
+
+def compare_flows_of_image(
+    objects: Components, chosen: NDArray[np.intp], flows: NDArray[np.float32], workers: int
+) -> NDArray[np.float64]:
+    """Do the same for all of an image: a volume of one plane has the flows of a 2-D image."""
+    axes, others = split_axes(objects.image.shape) if len(flows) == objects.image.ndim else ([], [])
+    if not others:
+        return compare_flows(objects, chosen, flows, workers)
+    order = np.array(others + axes)
+    image = objects.image.reshape([objects.image.shape[axis] for axis in order])
+    boxes = np.ascontiguousarray(objects.boxes[:, np.append(order, order + 3)])
+    plane = Components(image, boxes, objects.sizes, objects.first)
+    errors = compare_flows(plane, chosen, flows[axes].reshape(len(axes), *image.shape), workers)
+    across = np.bincount(objects.image.ravel(), (flows[others].astype(np.float64) ** 2).ravel(), objects.n + 1)[1:]
+    errors[chosen] += (across / objects.sizes)[chosen]
     return errors
 
 
@@ -68,7 +85,8 @@ def _flow_errors(masks: ArrayLike, flows: ArrayLike, workers: int) -> NDArray[np
     components = find_components(labels)
     if components.n == 0:
         return np.zeros(0)
-    errors = compare_flows(components, np.arange(components.n), array.reshape(-1, *components.image.shape), workers)
+    volume = array.reshape(-1, *components.image.shape)
+    errors = compare_flows_of_image(components, np.arange(components.n), volume, workers)
     # The error of a label in several components is the mean over all its pixels.
     _, index = np.unique(labels.ravel()[components.first], return_inverse=True)
     return np.bincount(index, errors * components.sizes) / np.bincount(index, components.sizes)

@@ -73,6 +73,8 @@ def masks_to_flows(
     over the box of 3 pixels along each axis, kept on the object's pixels only. The flow is the central difference of
     log(1 + heat), with 0 outside the object, divided by its norm [1]_. Objects never exchange heat.
 
+    A volume of one plane, row or column has the flows of the 2-D image that it is, and 0 along the axis of one pixel.
+
     Heat may not reach all of an object that is long and thin or curled. There the flow is the mean direction of the
     shortest paths inside the object; where they cancel, the first of them in raster order. Apart from this and from the
     choice of the center, flows do not depend on whether the image is flipped or transposed.
@@ -102,15 +104,32 @@ def masks_to_flows(
 
     def work() -> NDArray[np.float32]:
         array = _checks.as_masks(masks)
-        distances = _checks.as_spacing(spacing, array.ndim)
-        return _diffuse(find_components(array), array.ndim, iterations, distances, threads)
+        return _compute_flows(array, iterations, _checks.as_spacing(spacing, array.ndim), threads)
 
     return interruptibly(work, seconds=size_of(masks) / PIXELS_PER_SECOND)
 
 
 def masks_to_flows_unchecked(masks: NDArray[Any], workers: int) -> NDArray[np.float32]:
     """Compute the flows of checked masks; a part of an image may look binary, which `masks_to_flows` refuses."""
-    return _diffuse(find_components(masks), masks.ndim, None, np.ones(masks.ndim), workers)
+    return _compute_flows(masks, None, np.ones(masks.ndim), workers)
+
+
+def split_axes(shape: tuple[int, ...]) -> tuple[list[int], list[int]]:
+    """Return the axes of an image that count and the others: a volume of one plane is a 2-D image."""
+    others = [axis for axis, n in enumerate(shape) if n == 1][: len(shape) - 2]
+    return [axis for axis in range(len(shape)) if axis not in others], others
+
+
+def _compute_flows(
+    masks: NDArray[Any], n_iter: int | None, spacing: NDArray[np.float64], workers: int
+) -> NDArray[np.float32]:
+    axes, others = split_axes(masks.shape)
+    found = _diffuse(find_components(masks.squeeze(tuple(others))), len(axes), n_iter, spacing[axes], workers)
+    if not others:
+        return found
+    flows = np.zeros((masks.ndim, *masks.shape), dtype=np.float32)
+    flows[axes] = found.reshape(len(axes), *masks.shape)
+    return flows
 
 
 def _diffuse(

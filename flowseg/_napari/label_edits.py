@@ -12,6 +12,8 @@ from scipy import ndimage
 from skimage.draw import line
 from skimage.measure import label as find_components
 
+from flowseg._napari.image_kinds import VOLUME
+
 # Index of pixels: one array per axis.
 Index = tuple[NDArray[Any], ...]
 
@@ -78,24 +80,35 @@ def erase(layer: Labels, path: Index) -> str:
     return ""
 
 
-def split(layer: Labels, path: Index, axes: tuple[int, int]) -> str:
-    """Split the object under most of a line; the largest part keeps the label, the others get new ones."""
+def split(layer: Labels, path: Index, axes: tuple[int, int], *, through: bool = False) -> str:
+    """Split the object under most of a line; the largest part keeps the label, the others get new ones.
+
+    The line cuts the object in the plane of the two axes, or, like a knife, ``through`` all planes of a volume.
+    """
     check_editable(layer)
     labels, counts = np.unique(layer.data[path][layer.data[path] > 0], return_counts=True)
     if labels.size == 0:
         raise ValueError("The line must cross an object to split it; it lies on the background.")
     target = int(labels[np.argmax(counts)])
-    plane = tuple(slice(None) if axis in axes else int(path[axis][0]) for axis in range(layer.ndim))
-    part = _cut(layer.data[plane] == target, path[axes[0]], path[axes[1]])
+    cut_axes = range(max(layer.ndim - VOLUME, 0), layer.ndim) if through else axes
+    plane = tuple(slice(None) if axis in cut_axes else slice(int(k[0]), int(k[0]) + 1) for axis, k in enumerate(path))
+    wall = np.zeros(layer.data[plane].shape, dtype=bool)
+    wall[tuple(k if axis in axes else slice(None) for axis, k in enumerate(path))] = True
+    own = layer.data[plane] == target
+    box = ndimage.find_objects(own.astype(np.uint8))[0]
+    part = _cut(own[box], wall[box])
     n_parts = int(part.max())
     if n_parts < 2:
         raise ValueError(f"The line must cross object {target} from border to border to split it; it does not.")
     first = next_label(layer)
     _check_room(layer, first + n_parts - 2)
     where = np.nonzero(part > 1)
-    index = [np.full(where[0].size, path[axis][0]) for axis in range(layer.ndim)]
-    index[axes[0]], index[axes[1]] = where
-    _set(layer, tuple(index), (part[where] - 2 + first).astype(layer.data.dtype))
+    starts = [(outer.start or 0) + inner.start for outer, inner in zip(plane, box, strict=True)]
+    _set(
+        layer,
+        tuple(k + start for k, start in zip(where, starts, strict=True)),
+        (part[where] - 2 + first).astype(layer.data.dtype),
+    )
     return ""
 
 
@@ -105,12 +118,11 @@ def _set(layer: Labels, index: Index, labels: int | NDArray[Any]) -> None:
         layer.data_setitem(index, labels)
 
 
-def _cut(own: NDArray[np.bool_], rows: NDArray[Any], columns: NDArray[Any]) -> NDArray[np.intp]:
-    """Number the parts of an object on the sides of a line 1, 2, ..., the largest first; 0 outside the object."""
+def _cut(own: NDArray[np.bool_], wall: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Number the parts of an object on the sides of a wall 1, 2, ..., the largest first; 0 outside the object."""
     before = find_components(own, connectivity=1)
-    on_line = before[rows, columns]
-    body = before == np.bincount(on_line[on_line > 0]).argmax()
-    body[rows, columns] = False
+    body = before == np.bincount(before[wall & own]).argmax()
+    body &= ~wall
     part = find_components(body, connectivity=1)
     sizes = np.bincount(part.ravel())[1:]
     order = np.argsort(-sizes, kind="stable")

@@ -55,11 +55,11 @@ class ResultLayer:
         self._table = pd.DataFrame()
         self.n_objects = 0  # in the images that were written last
         self._flows: Image | None = None
-        self.layer: Labels = viewer.add_labels(
-            np.zeros_like(self._found), name=f"{image.name} masks", metadata={layers.NDIM_MARK: ndim}
-        )
+        empty, name = np.zeros_like(self._found), f"{image.name} masks"
+        self.layer = Labels(empty, name=name, metadata={layers.NDIM_MARK: ndim})
         self.layer.contour = contour
         _lay_over(self.layer, image)
+        viewer.add_layer(self.layer)
         self.layer.events.paint.connect(self._keep_rows)
 
     @property
@@ -137,4 +137,4 @@ class ResultLayer:
 def _lay_over(new: Any, layer: Image) -> None:
     """Place a layer where another lies."""
     new.scale, new.translate, new.rotate, new.shear = layer.scale, layer.translate, layer.rotate, layer.shear
-    new.affine, new.units = layer.affine, layer.units
+    new.affine, new.units, new.axis_labels = layer.affine, layer.units, layer.axis_labels

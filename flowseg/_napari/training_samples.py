@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,3 +59,10 @@ def leave_out_empty(masks: NDArray[Any], axis: int) -> NDArray[np.int64]:
     others = tuple(other for other in range(masks.ndim) if other != axis)
     is_empty = ~(masks > 0).any(axis=others, keepdims=True)
     return np.where(is_empty, NOT_ANNOTATED, masks.astype(np.int64))
+
+
+def check_spacings(pairs: Sequence[Pair]) -> None:
+    """Refuse spacings of some images and not of others."""
+    missing = [pair.image.name for pair in pairs if pair.spacing is None]
+    if 0 < len(missing) < len(pairs):
+        raise ValueError(f"Spacing must be given for all volumes or for none; '{missing[0]}' has none.")

@@ -16,10 +16,10 @@ from safetensors.numpy import load_file, save_file
 from flowseg import BoundarySegmenter, FlowSegmenter, plot
 from flowseg._napari.image_kinds import NAMES
 from flowseg._napari.job_messages import DecodeJob, Message, SegmentJob
-from flowseg._nets.lattice import PixelShape
+from flowseg._napari.worker_volumes import decode_planes, flows_of_planes, look_for_noise, run_planes
+from flowseg._nets.lattice import PixelShape, Spacing
 from flowseg._segmenters.codecs.codec import Outputs
-from flowseg._segmenters.learned_decoding.thresholds import Thresholds
-from flowseg._segmenters.pipeline import pipeline_of
+from flowseg._segmenters.pipeline import Pipeline, pipeline_of
 
 # Most constant images that are named.
 MOST_NAMED = 5
@@ -36,8 +36,9 @@ def segment(job: SegmentJob, models: Models, send: Send) -> str:
     """Run the network image by image, keep its outputs, and decode them; return the number of objects in words."""
     segmenter = _load(job.model, models)
     progress = Progress(job, "segmenting", send)
-    pipeline = pipeline_of(segmenter, on_tile=progress.count_tiles)
-    pipeline.check_spacings([job.spacing])
+    pipeline = pipeline_of(segmenter, on_tile=None if job.mode else progress.count_tiles)
+    if not job.mode:
+        pipeline.check_spacings([job.spacing])
     n_objects, constant = 0, []
     noise = pipeline.noise_check()
     for k, name in enumerate(job.images):
@@ -45,17 +46,28 @@ def segment(job: SegmentJob, models: Models, send: Send) -> str:
         image = np.load(job.image(k), allow_pickle=False)
         if image.min() == image.max():
             constant.append(name)
-        outputs = pipeline.run(image, job.diameter, job.spacing)
+        if job.mode:
+            outputs = run_planes(pipeline, image, job, progress.count_planes)
+        else:
+            outputs = pipeline.run(image, job.diameter, job.spacing)
         progress.follow()
         _keep(outputs, job.outputs(k))
-        found = _decode(segmenter, outputs, job.thresholds)
+        found = _decode(segmenter, outputs, job)
         if job.with_flows and pipeline.has_flows:
-            found["flows"] = plot.flow_colors(pipeline.flows(outputs)[0])
-        noise.look(image, found["masks"], outputs.unpadded, outputs.ratios)
+            found["flows"] = _flow_colors(pipeline, outputs, job.mode)
+        if job.mode:
+            look_for_noise(pipeline, image, job, found["masks"])
+        else:
+            noise.look(image, found["masks"], outputs.unpadded, outputs.ratios)
         n_objects += _write(found, job.result(k))
     noise.warn(job.images.__getitem__, stacklevel=1)
-    pipeline.warn_of_spacing([job.spacing], stacklevel=1)
+    pipeline.warn_of_spacing([_spacing_of_images(pipeline, job)], stacklevel=1)
     return _count(n_objects, job, constant)
+
+
+def _spacing_of_images(pipeline: Pipeline, job: SegmentJob) -> Spacing | None:
+    """Return the spacing that the network's images have: volumes, or their planes of rows and columns."""
+    return None if job.spacing is None else job.spacing[-pipeline.ndim :]
 
 
 def decode(job: DecodeJob, models: Models, send: Send) -> str:
@@ -65,7 +77,7 @@ def decode(job: DecodeJob, models: Models, send: Send) -> str:
     n_objects = 0
     for k in range(len(job.images)):
         progress.begin(k)
-        n_objects += _write(_decode(segmenter, _kept(job.outputs(k)), job.thresholds), job.result(k))
+        n_objects += _write(_decode(segmenter, _kept(job.outputs(k)), job), job.result(k))
     return _count(n_objects, job, [])
 
 
@@ -94,8 +106,15 @@ class Progress:
 
     def count_tiles(self, n_done: int, n_all: int) -> None:
         """Count the tiles of a single image."""
+        self._count("tile", n_done, n_all)
+
+    def count_planes(self, n_done: int, n_all: int) -> None:
+        """Count the planes of a single volume, of all orientations."""
+        self._count("plane", n_done, n_all)
+
+    def _count(self, name: str, n_done: int, n_all: int) -> None:
         if self._n == 1 and n_all > 1:
-            self._send(Message("progress", f"{self._text}, tile {n_done} of {n_all}", n_done, n_all))
+            self._send(Message("progress", f"{self._text}, {name} {n_done} of {n_all}", n_done, n_all))
 
     def follow(self) -> None:
         """Say that the network is done with a single image, and its flows are followed."""
@@ -135,13 +154,26 @@ def _load(path: str, models: Models) -> Segmenter:
     return models[key]
 
 
-def _decode(segmenter: Segmenter, outputs: Outputs, thresholds: Thresholds) -> ImageArrays:
+def _decode(segmenter: Segmenter, outputs: Outputs, job: DecodeJob) -> ImageArrays:
     """Return masks and, for a model with flows, one array per column about the objects."""
-    # The segmenter keeps the model's own thresholds, with which diameters are estimated.
+    # The segmenter keeps the model's own thresholds, with which diameters are estimated. Those that the user has not
+    # moved stay the model's choice, which in volumes is not always what it is in planes.
     other, known = copy.copy(segmenter), segmenter.get_params()
-    other.set_params(**{name: value for name, value in asdict(thresholds).items() if name in known})
-    masks, objects = pipeline_of(other).decode_objects(outputs)
+    own = pipeline_of(segmenter).thresholds
+    as_they_are = {} if own is None else asdict(own)
+    wanted = {name: value for name, value in asdict(job.thresholds).items() if name in known}
+    other.set_params(**{k: value for k, value in wanted.items() if k not in as_they_are or as_they_are[k] != value})
+    pipeline = pipeline_of(other)
+    masks, objects = decode_planes(pipeline, outputs, job.mode) if job.mode else pipeline.decode_objects(outputs)
     return {"masks": masks, **{f"object_{name}": column for name, column in (objects or {}).items()}}
+
+
+def _flow_colors(pipeline: Pipeline, outputs: Outputs, mode: str) -> NDArray[np.uint8]:
+    """Return flows as colors, also those of the planes of a volume."""
+    if not mode:
+        return plot.flow_colors(pipeline.flows(outputs)[0])
+    colors = [plot.flow_colors(flows) for flows in flows_of_planes(pipeline, outputs, mode)]
+    return colors[0] if colors[0].shape[:-1] == outputs.array.shape[:-1] else np.stack(colors)
 
 
 def _write(found: ImageArrays, path: Path) -> int:

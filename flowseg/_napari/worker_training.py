@@ -35,7 +35,7 @@ def train(job: TrainJob, send: Send) -> Message:
     segmenter.set_params(epochs=job.epochs, random_state=0)
     images = [np.load(job.image(k), allow_pickle=False) for k in range(job.n_pairs)]
     masks = [np.load(job.masks(k), allow_pickle=False) for k in range(job.n_pairs)]
-    spacing = None if all(one is None for one in job.spacings) else job.spacings
+    spacing = [one for one in job.spacings if one is not None] or None
     n_steps = job.epochs * segmenter.steps_per_epoch
     times: list[float] = []
 

@@ -6,7 +6,6 @@ The steps can be taken one by one, for a region of an image that does not fit in
     list_tiles(view.shape, runner.grid, window)        the tiles that touch a region of it
     run_tile(runner.run, view, tile)                   outputs of one tile's core, to be stored
     ScaledView(stored, shape).read(window)             stored outputs of a region, in the size of the image
-    straighten(outputs, codec.vectors, factors)        their vectors as directions in the image
 
 `predict_outputs` takes the same steps for a whole image: the values are the same, bit for bit.
 """
@@ -25,7 +24,6 @@ from numpy.typing import NDArray
 from flowseg._images import scaled_shape
 from flowseg._intensities import Limits
 from flowseg._nets.custom_networks import measure_receptive_radii
-from flowseg._nets.directions import straighten
 from flowseg._nets.encoder import FLOW_SCALE, Encoder
 from flowseg._nets.networks import pooling_steps, receptive_radii
 from flowseg._nets.scaled_view import ScaledView, Sliceable
@@ -149,7 +147,9 @@ def predict_outputs(
 ) -> NDArray[np.float32]:
     """Return the network's outputs, shape (rows, columns, n_outputs), in the size of ``image``.
 
-    Flows and logits are scaled back, not labels, so that outlines come out smooth. Flows are directions in the image.
+    Flows and logits are scaled back, not labels, so that outlines come out smooth. Flows keep their components where
+    axes are scaled by different factors: so they agree better with the flows of objects in the image than if they were
+    stretched with it.
 
     Parameters
     ----------
@@ -169,13 +169,7 @@ def predict_outputs(
     bands = map_tiles(runner.run, view, codec.n_outputs, runner.grid, on_tile)
     if view.shape != shape:
         bands = _scale_back(bands, view.shape, shape)
-    return assemble(_straighten(bands, codec.vectors, factors), (*shape, codec.n_outputs))
-
-
-def _straighten(bands: Iterable[Band], vectors: slice | None, factors: Sequence[float]) -> Iterator[Band]:
-    for start, band in bands:
-        straighten(band, vectors, factors)
-        yield start, band
+    return assemble(bands, (*shape, codec.n_outputs))
 
 
 def _scale_back(bands: Iterable[Band], seen: tuple[int, ...], shape: tuple[int, ...]) -> Iterator[Band]:

@@ -93,9 +93,9 @@ typedef struct {
     ptrdiff_t first, stop;   /* rows */
 } Rows;
 
-/* Volumes: `n` columns of one row. Sums over three planes go into `line`, over three columns of these into `below`, and,
-   unless `out` is NULL, over three rows into the row before. Columns beside the object keep their 0, whatever the sums
-   there are. */
+/* Volumes: `n` columns of one row. Sums over three planes go into `line` and over three columns of these into `below`.
+   Unless `out` is NULL, sums over three rows give the means of the row before. Columns beside the object keep their 0,
+   whatever the sums there are. */
 FLOWSEG_INLINE void row_body(double *FLOWSEG_RESTRICT out, const double *FLOWSEG_RESTRICT in,
                              const float *FLOWSEG_RESTRICT inside, double *FLOWSEG_RESTRICT line,
                              const double *FLOWSEG_RESTRICT above, const double *FLOWSEG_RESTRICT here,

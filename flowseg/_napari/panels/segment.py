@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QCheckBox, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from flowseg._napari import layers
 from flowseg._napari.error_notifications import showing_errors
-from flowseg._napari.image_kinds import NAMES, PLANE, image_name
+from flowseg._napari.image_kinds import NAMES, image_name
 from flowseg._napari.job_messages import DecodeJob, SegmentJob
 from flowseg._napari.kept_outputs import KeptOutputs, KeptRun, Request
 from flowseg._napari.model_choice import Models
@@ -68,7 +68,7 @@ class SegmentPanel(QWidget):
 
     def _change_request(self) -> None:
         way = self.form.way
-        self.thresholds.take(self.form.model, PLANE if way is None else way.ndim)
+        self.thresholds.take(self.form.model, has_scores=way is None or way.mode != "planes")
         self._describe()
 
     def _segment(self) -> None:

@@ -145,15 +145,16 @@ class ThresholdBox(QGroupBox):
         column.addWidget(self.reset)
         column.addWidget(self.state)
 
-    def take(self, model: Model, ndim: int) -> None:
-        """Show the thresholds of a model for planes or volumes, with its values if the model has changed."""
-        self.slides["min_size"].set_high(MAX_SIZES[ndim])
-        if model == self._model:
-            return
-        self._model = model
+    def take(self, model: Model, *, has_scores: bool = True) -> None:
+        """Show the thresholds of a model, with its values if the model has changed; without scores where none are."""
+        names = [name for name in _names(model) if has_scores or name != "score_threshold"]
         for name in self.slides:
-            self._form.setRowVisible(self.slides[name], name in _names(model))
-            self.slides[name].set_value(getattr(model.thresholds, name))
+            self._form.setRowVisible(self.slides[name], name in names)
+        if model != self._model:
+            self._model = model
+            self.slides["min_size"].set_high(MAX_SIZES[model.ndim])
+            for name in self.slides:
+                self.slides[name].set_value(getattr(model.thresholds, name))
 
     @property
     def thresholds(self) -> Thresholds:

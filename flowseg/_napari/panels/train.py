@@ -27,7 +27,7 @@ from flowseg._napari.job_messages import NEW_NETWORK, NEW_NETWORKS, Message, Tra
 from flowseg._napari.model_choice import ModelRow, Models, pretrained_title
 from flowseg._napari.model_info import Model
 from flowseg._napari.panels.pair_table import PairTable
-from flowseg._napari.training_samples import EVERYTHING, find_samples
+from flowseg._napari.training_samples import EVERYTHING, check_spacings, find_samples
 from flowseg._napari.worker_process import WorkerProcess
 from flowseg._system import files
 
@@ -148,6 +148,7 @@ class TrainPanel(QWidget):
             rows = self.pairs.chosen()
             if not rows:
                 raise ValueError("Choose masks for one image at least; an image and its masks have the same shape.")
+            check_spacings(rows)
             self._worker.check_idle()
             n_channels = self._count_channels([row.image for row in rows])
             samples = [sample for row in rows for sample in find_samples(row, self.ndim, self.annotated.currentData())]

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from flowseg._images import scaled_shape
 from flowseg._intensities import Limits
-from flowseg._nets.directions import straighten
 from flowseg._nets.lattice import PixelShape
 from flowseg._nets.tiles import Grid
 from flowseg._segmenters.loading import load_decoder, load_segmenter
@@ -179,8 +178,6 @@ class RunData:
 
         def read(box: Block) -> NDArray[np.float32]:
             window = [(part.start, part.stop) for part in self.place_of(box)]
-            outputs = self.tiles(number).read(self.shape, window)
-            straighten(outputs, self.pipeline.settings.codec.vectors, self.factors(number))
-            return outputs
+            return self.tiles(number).read(self.shape, window)
 
         return read

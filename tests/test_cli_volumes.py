@@ -99,6 +99,21 @@ def test_train_on_stacks_that_are_said_to_be_volumes(given, folders, tmp_path):
     assert "spacing: none, pixels count as equally long" in run_here("info", file).stdout
 
 
+def test_images_have_a_spacing_only_if_it_is_given(tmp_path):
+    for seed, name in enumerate("ab"):
+        image, masks = synthetic.cells((64, 64), 6, rng=seed)
+        for folder, array in (("i", image), ("m", masks)):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            io.write_masks(tmp_path / folder / f"{name}.tif", (60 * array).astype(np.uint16), pixel_size=(0.5, 0.5))
+    for given, expected in (((), None), (("--spacing", "2,1"), (2, 1))):
+        said = run_here("train", "i", "m", "-o", "m.safetensors", *TINY, *given, cwd=tmp_path).stdout
+        assert said.startswith("2 images, 12 objects\n")
+        assert FlowSegmenter.load(tmp_path / "m.safetensors").spacing_ == expected
+    assert "--spacing must be 2 numbers" in refused(
+        "train", "i", "m", "-o", "n.safetensors", "--spacing", "1,1,1", cwd=tmp_path
+    )
+
+
 def decide(tmp_path, names, masks_names, shape=SHAPE, ndim=None, **chosen):
     """How an image of these axes, and masks of others, are read; and the sentence if they are refused."""
     masks_shape = SHAPE[-2:] if masks_names == "YX" else SHAPE

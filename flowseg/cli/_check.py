@@ -137,7 +137,7 @@ def _check_file(checks: Checks, file: Path) -> MasksReport:
     partner, target = checks.partners.get(file), checks.targets.get(file)
     try:
         array = read_raw_masks(file)
-        stack = look_at_labels(file, array.ndim, checks.reading, partner)
+        stack = look_at_labels(file, array.shape, checks.reading, partner)
         reading = volume_reading(checks.reading, stack.ndim)
         image = None if partner is None else reading.read_unchecked(partner)
         spacing = stack.spacing if stack.ndim == VOLUME else None

@@ -220,7 +220,7 @@ class Conversion:
 
     def write(self, task: Task, masks: NDArray[Any]) -> int:
         """Write all files; return the number of objects."""
-        stack = look_at_labels(task.sources[0], masks.ndim, self.reading, self.images.get(task.sources[0]))
+        stack = look_at_labels(task.sources[0], masks.shape, self.reading, self.images.get(task.sources[0]))
         if masks.ndim == VOLUME:
             _check_kinds(task.sources[0], self.kinds)
             if {"csv", "parquet"} & {*self.kinds}:

@@ -20,7 +20,7 @@ from flowseg._system.bars import bar
 from flowseg.cli._batch.result_names import name_results
 from flowseg.cli._shared.errors import FAULTS, sentence_of
 from flowseg.cli._shared.find_inputs import find_masks_with_masks, find_partners
-from flowseg.cli._shared.image_reading import Reading, make_reading
+from flowseg.cli._shared.image_reading import IMAGE, Reading, make_reading
 from flowseg.cli._shared.label_stacks import look_at_labels, open_large_labels, volume_reading
 from flowseg.cli._shared.large_images import LARGE_PIXELS, LARGE_VOXELS, MEGAPIXEL, check_extra, has_large_labels
 from flowseg.cli._shared.options import READ, WRITE, AsJson, Axes, Channel, Plane, Scene, Spacing, Time
@@ -141,7 +141,6 @@ def _compare_one(reading: Reading, files: Files) -> Compared:
             f"{LARGE_VOXELS // MEGAPIXEL} megavoxels, which a browser can show; {files.true} has more."
         )
     true, predicted = _read_masks(files)
-    stack = look_at_labels(files.true, true.ndim, reading, files.image)
     image = None if files.image is None else _read(files.image, volume_reading(reading, true.ndim).read)
     if image is not None and image.shape[: true.ndim] != true.shape:
         axes = "rows and columns" if true.ndim == 2 else "planes, rows and columns"
@@ -150,7 +149,14 @@ def _compare_one(reading: Reading, files: Files) -> Compared:
         )
     predicted = leave_out_ignored(true, predicted)
     overlaps = find_overlaps(true, predicted)
-    return Compared(score_image(files.name, overlaps), true, predicted, overlaps, image, stack.spacing)
+    spacing = None if true.ndim == IMAGE else _find_spacing(files, true.shape, reading)
+    return Compared(score_image(files.name, overlaps), true, predicted, overlaps, image, spacing)
+
+
+def _find_spacing(files: Files, shape: tuple[int, ...], reading: Reading) -> tuple[float, ...] | None:
+    """Return the spacing of a volume that is given, or that one of its files holds."""
+    found = (look_at_labels(file, shape, reading, files.image).spacing for file in (files.true, files.predicted))
+    return next((spacing for spacing in found if spacing is not None), None)
 
 
 def _read(file: Path, reader: Callable[[Path], NDArray[Any]]) -> NDArray[Any]:

@@ -44,7 +44,7 @@ def flows(
 
     def read(task: Task) -> NDArray[Any]:
         labels = io.read_masks(task.sources[0])
-        look_at_labels(task.sources[0], labels.ndim).check_no_film()
+        look_at_labels(task.sources[0], labels.shape).check_no_film()
         return labels
 
     def make(_: Task, labels: NDArray[Any]) -> Result:

@@ -137,7 +137,7 @@ class Measurement:
             check_extra(masks)
             return pair
         labels = io.read_masks(masks, axes=self.reading.axes_of_labels(masks))
-        stack = look_at_labels(masks, labels.ndim, self.reading, image)
+        stack = look_at_labels(masks, labels.shape, self.reading, image)
         stack.check_volume("to be measured")
         # A picture without color keeps three channels, for the columns of the pictures in color.
         reading = volume_reading(self.reading, labels.ndim)
@@ -156,7 +156,7 @@ class Measurement:
 
         masks, image = pair
         labels = open_large_labels(masks, self.reading)
-        stack = look_at_labels(masks, len(labels.shape), self.reading, image)
+        stack = look_at_labels(masks, labels.shape, self.reading, image)
         reading = volume_reading(self.reading, stack.ndim)
         source = None if image is None else open_source(image, reading.selection, ndim=reading.ndim, keep_color=True)
         return measure_blocks(labels, source, spacing=stack.spacing)

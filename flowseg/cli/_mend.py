@@ -52,7 +52,7 @@ def mend(
         return mend_masks(array, min_size=min_size)
 
     def write(task: Task, mended: Mended) -> int:
-        stack = look_at_labels(task.sources[0], mended.masks.ndim)
+        stack = look_at_labels(task.sources[0], mended.masks.shape)
         result = Result(mended.masks, pixel_size=stack.pixel_size, axes=stack.axes)
         write_results(output, task.name, ("tif",), result)
         repairs[task.name] = mended.done

@@ -70,7 +70,7 @@ def predict(
 
     **--also** writes files for other programs: ImageJ (roi: NAME_rois.zip), QuPath (NAME.geojson), COCO (coco.json, all
     images in one), label images as PNG (NAME_masks.png), tables of measurements (NAME_objects.csv or .parquet), and
-    the outputs of the network (NAME_flows.tif: cellprob, row flow, column flow). Example:
+    the outputs of the network (NAME_flows.tif: cellprob, of volumes plane flow, row flow, column flow). Example:
 
     flowseg predict 'new/*.tif' --model model.safetensors --output results --also roi,csv
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,15 @@ class LabelStack:
 
     file: Path
     stack: str  # names of the axes beside rows and columns: "" of an image, Z, T, or another letter of one without name
-    pixel_size: Spacing | None  # height and width, of a volume after the distance of planes where it is known
+    reading: Reading
+    image: Path | None
+
+    @cached_property
+    def pixel_size(self) -> Spacing | None:
+        """Height and width of a pixel, of a volume after the distance of planes where it is known."""
+        sizes = [self.reading.spacing, _read_size(self.file, Reading(), self.stack)]
+        sizes += [] if self.image is None else [_read_size(self.image, self.reading, self.stack)]
+        return max((size for size in sizes if size is not None), key=len, default=None)
 
     @property
     def spacing(self) -> Spacing | None:
@@ -60,23 +69,22 @@ class LabelStack:
         )
 
 
-def look_at_labels(file: Path, ndim: int, reading: Reading | None = None, image: Path | None = None) -> LabelStack:
-    """Return what the file of masks with ``ndim`` axes says of them.
+def look_at_labels(
+    file: Path, shape: tuple[int, ...], reading: Reading | None = None, image: Path | None = None
+) -> LabelStack:
+    """Return what the file of masks of this shape says of them.
 
     Of other annotations than label images nothing is known. What ``reading`` gives comes first, and what their image
     says last.
     """
     chosen = Reading() if reading is None else reading
     stack = stack_of(file, Selection(_axes_of_labels(file, chosen)))
-    if ndim == VOLUME and not stack:  # one plane, whose axis has no name
+    if not stack and len(shape) == VOLUME and shape[0] == 1:  # one plane, whose axis has no name
         stack = UNNAMED
     _checks.as_spacing(chosen.spacing, VOLUME if stack else IMAGE, "--spacing")
     if stack not in ("", PLANES, TIMES) and image is not None and stack_of(image, chosen) == PLANES:
         stack = PLANES  # labels without a name, of an image that has one
-    sizes = [chosen.spacing, _read_size(file, Reading(), stack)]
-    sizes += [] if image is None else [_read_size(image, chosen, stack)]
-    known = [size for size in sizes if size is not None]
-    return LabelStack(file, stack, max(known, key=len, default=None))
+    return LabelStack(file, stack, chosen, image)
 
 
 def _axes_of_labels(file: Path, reading: Reading) -> str | None:

@@ -120,8 +120,8 @@ Axes = Annotated[
 Spacing = Annotated[
     str | None,
     typer.Option(
-        help="Distance between planes, rows and columns in micrometers, such as 0.28,0.13,0.13.  [default: as the "
-        "files hold it]",
+        help="Distance between planes, rows and columns of volumes in micrometers, such as 0.28,0.13,0.13; of images "
+        "between rows and columns.  [default: as the files hold it]",
         rich_help_panel=READ,
     ),
 ]

@@ -58,12 +58,13 @@ def test_every_parameter_has_an_option(folders, tmp_path):
     left = set(parameters) - set(expected)
     assert left == {
         "network",
+        "ndim",
         "n_channels",
         "diameter",
         "warm_start",
         "workers",
         "verbose",
-    }  # the first three: test_cli
+    }  # the first four: test_cli, test_cli_volumes
     again = tmp_path / "again.safetensors"
     run_here("train", folders[0] / "[0-3].tif", folders[1] / "[0-3].tif", "-o", again, "--from", file, "--epochs", 1)
     parameters |= {"learning_rate": "auto", "warm_start": True, "random_state": 0}

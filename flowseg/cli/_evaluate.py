@@ -21,7 +21,7 @@ from flowseg.cli._batch.result_names import name_results
 from flowseg.cli._shared.errors import FAULTS, sentence_of
 from flowseg.cli._shared.find_inputs import find_masks_with_masks, find_partners
 from flowseg.cli._shared.image_reading import Reading, make_reading
-from flowseg.cli._shared.label_stacks import look_at_labels, volume_reading
+from flowseg.cli._shared.label_stacks import look_at_labels, open_large_labels, volume_reading
 from flowseg.cli._shared.large_images import LARGE_PIXELS, LARGE_VOXELS, MEGAPIXEL, check_extra, has_large_labels
 from flowseg.cli._shared.options import READ, WRITE, AsJson, Axes, Channel, Plane, Scene, Spacing, Time
 from flowseg.cli._shared.output_file import check_output_file
@@ -121,9 +121,9 @@ def _score_one(files: Files) -> ImageScores:
         return score_image(files.name, find_overlaps(*_read_masks(files)))
     check_extra(files.true)
     from flowseg.blockwise._results.compare_blocks import overlaps_of_blocks
-    from flowseg.blockwise._results.label_image import open_label_image
 
-    return score_image(files.name, overlaps_of_blocks(open_label_image(files.true), open_label_image(files.predicted)))
+    true, predicted = open_large_labels(files.true), open_large_labels(files.predicted)
+    return score_image(files.name, overlaps_of_blocks(true, predicted))
 
 
 def _read_masks(files: Files) -> tuple[NDArray[Any], NDArray[Any]]:

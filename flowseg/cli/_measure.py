@@ -22,7 +22,7 @@ from flowseg.cli._batch.report import report_failures
 from flowseg.cli._batch.result_names import name_results
 from flowseg.cli._shared.find_inputs import find_masks, find_masks_with_images
 from flowseg.cli._shared.image_reading import Reading, make_reading
-from flowseg.cli._shared.label_stacks import look_at_labels, volume_reading
+from flowseg.cli._shared.label_stacks import look_at_labels, open_large_labels, volume_reading
 from flowseg.cli._shared.large_images import check_extra, has_large_labels
 from flowseg.cli._shared.options import (
     WRITE,
@@ -151,12 +151,11 @@ class Measurement:
         return self._measure_blocks(loaded)
 
     def _measure_blocks(self, pair: Pair) -> Table:
-        from flowseg.blockwise._results.label_image import open_label_image
         from flowseg.blockwise._results.measure_blocks import measure_blocks
         from flowseg.blockwise._stores.open_source import open_source
 
         masks, image = pair
-        labels = open_label_image(masks)
+        labels = open_large_labels(masks, self.reading)
         stack = look_at_labels(masks, len(labels.shape), self.reading, image)
         reading = volume_reading(self.reading, stack.ndim)
         source = None if image is None else open_source(image, reading.selection, ndim=reading.ndim, keep_color=True)

@@ -15,6 +15,7 @@ from flowseg._segmenters.codecs.codec import Outputs
 from flowseg._segmenters.inputs import Diameter, is_constant
 from flowseg._segmenters.noise_check import NoiseCheck
 from flowseg._segmenters.pipeline import Pipeline, pipeline_of
+from flowseg._segmenters.volumes.segment import PLANES, segment_volume
 from flowseg.cli._batch.plan import Task
 from flowseg.cli._predict_large import LargeImage, LargePrediction
 from flowseg.cli._predict_stacks import Stack, StackMasks, open_stack, segment_stack, write_stack
@@ -95,7 +96,7 @@ class Prediction:
         if self.reading.ndim == IMAGE:
             check_is_image(file, self.reading)
         image = self._read(file, self.reading)
-        return Loaded(image, self.reading.read_pixel_size(file), self.spacings.of(file))
+        return Loaded(image, self.reading.read_pixel_size(file), self.spacings.of(file, by_planes=bool(self.volume)))
 
     def _read(self, file: Path, reading: Reading) -> NDArray[Any]:
         reading.check_memory(file)
@@ -103,15 +104,30 @@ class Prediction:
         check_channels(file, image, reading.ndim, self.segmenter)
         return image
 
-    def run_network(self, loaded: Loaded | Stack | LargeImage) -> Predicted | StackMasks | LargeImage:
-        """Return the outputs of the network; of a stack the masks, as outputs of all planes do not fit in memory."""
+    def run_network(self, loaded: Loaded | Stack | LargeImage) -> Predicted | Result | StackMasks | LargeImage:
+        """Return the outputs of the network; of a stack the masks, as outputs of all planes do not fit in memory.
+
+        Of a volume that a model of images segments the result, whose outputs are those of many planes.
+        """
         if isinstance(loaded, LargeImage):
             return self._block_wise.segment(loaded)
         if isinstance(loaded, Stack):
             noise = self.pipeline.noise_check()
             masks = segment_stack(loaded, partial(self._segment_plane, noise))
             return replace(masks, note=noise.sentence("plane {}".format))
-        return self._predict(loaded)
+        return self._predict_volume(loaded) if self.volume else self._predict(loaded)
+
+    def _predict_volume(self, loaded: Loaded) -> Result:
+        """Return the masks of a volume by a model of images."""
+        found = segment_volume(
+            self.pipeline,
+            loaded.image,
+            spacing=loaded.spacing,
+            mode=self.volume or PLANES,
+            diameters=self.diameter,
+            on_plane=TileBar("planes of this volume", "plane"),
+        )
+        return Result(found[0], loaded.image, found[1], None, loaded.pixel_size, "ZYX")
 
     def _predict(self, loaded: Loaded) -> Predicted:
         self.constant.append(is_constant(with_channels(loaded.image, self.reading.ndim)))
@@ -126,10 +142,10 @@ class Prediction:
         return result.masks, measure(result.masks, image, result.objects) if TABLES & {*self.kinds} else None
 
     def make_results(
-        self, task: Task, predicted: Predicted | StackMasks | LargeImage
+        self, task: Task, predicted: Predicted | Result | StackMasks | LargeImage
     ) -> Result | StackMasks | LargeImage:
         """Decode the outputs, and note what is suspicious about the results."""
-        if isinstance(predicted, LargeImage):
+        if isinstance(predicted, LargeImage | Result):
             return predicted
         if isinstance(predicted, StackMasks):
             self._add_note(task, predicted.note)

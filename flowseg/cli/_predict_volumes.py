@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from flowseg._checks import check_choice
 from flowseg._segmenters.pipeline import Pipeline
+from flowseg._segmenters.volumes.segment import PLANES, STITCH
 from flowseg.cli._shared.find_ndim import stack_of
 from flowseg.cli._shared.image_reading import IMAGE, VOLUME, Reading, Spacing, format_spacing
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from flowseg._nets.lattice import Spacing as LatticeSpacing
 
 # Ways of a model of images to segment a volume.
-MODES = ("planes", "stitch")
+MODES = (PLANES, STITCH)
 # Kinds of results of volumes; the others hold objects of one plane. Flows are those of a model of volumes.
 KINDS = ("tif", "overlay", "roi", "csv", "parquet", "flows")
 
@@ -86,9 +87,16 @@ class Spacings:
         self._seen: dict[Path, Spacing | None] = {}
         self._lock = threading.Lock()
 
-    def of(self, file: Path) -> LatticeSpacing | None:
-        """Return the spacing of a file; None where it has none, or the model was trained without."""
+    def of(self, file: Path, *, by_planes: bool = False) -> LatticeSpacing | None:
+        """Return the spacing of a file; None where it has none, or the model was trained without.
+
+        ``by_planes`` is whether a model of images segments a volume: it takes any spacing, and the library warns of it.
+        """
         spacing = self._reading.read_spacing(file)
+        if by_planes:
+            if spacing is None:
+                warnings.warn(f"{file} holds no spacing: voxels count as equally long (--spacing).", stacklevel=2)
+            return spacing
         with self._lock:
             self._seen[file] = spacing
         return None if self._pipeline.fitted.lattice.spacing is None else spacing

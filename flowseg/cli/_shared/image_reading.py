@@ -18,8 +18,9 @@ from flowseg._image_files.volumes import check_volume_memory
 from flowseg.cli._shared.option_values import parse_channel, parse_spacing
 
 # Bytes per pixel that segmenting an image takes beside the image itself, at least: outputs of the network (three
-# float32, of volumes four), masks from flows (24, see the page on speed), the masks (int32).
-BYTES_PER_PIXEL = {2: 40, 3: 44}
+# float32), masks from flows (24, see the page on speed), the masks (int32). Per voxel: measured, 42 for the outputs and
+# 70 until the masks are done, of which a part does not grow with the volume.
+BYTES_PER_PIXEL = {2: 40, 3: 60}
 # Axes of images and of volumes, without channels.
 IMAGE, VOLUME = 2, 3
 

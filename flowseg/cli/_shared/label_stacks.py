@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flowseg import _checks, io
 from flowseg._image_files.reading import UNNAMED
@@ -11,6 +12,9 @@ from flowseg._image_files.selection import Selection
 from flowseg.cli._shared.errors import FAULTS
 from flowseg.cli._shared.find_ndim import stack_of
 from flowseg.cli._shared.image_reading import IMAGE, VOLUME, Reading, Spacing
+
+if TYPE_CHECKING:
+    from flowseg.blockwise._results.label_image import LabelImage
 
 PLANES, TIMES = "Z", "T"
 # Axes of stacks that are written, by the name of the axis of the stack.
@@ -88,6 +92,15 @@ def _read_size(file: Path, reading: Reading, stack: str) -> Spacing | None:
     if stack == PLANES:
         return volume_reading(reading, VOLUME).read_pixel_size(file)
     return io.read_pixel_size(file, scene=reading.scene)
+
+
+def open_large_labels(file: Path, reading: Reading | None = None) -> LabelImage:
+    """Open a label image, or a label volume, to be worked on block by block; planes need no name."""
+    from flowseg.blockwise._results.label_image import open_label_image
+
+    chosen = Reading() if reading is None else reading
+    axes = chosen.axes_of_labels(file) or Reading(unnamed_are_planes=True).axes_of(file)
+    return open_label_image(file, Selection(axes))
 
 
 def volume_reading(reading: Reading, ndim: int) -> Reading:

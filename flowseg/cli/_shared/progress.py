@@ -31,9 +31,17 @@ def advising(advice: str) -> Iterator[None]:
 
 
 class TileBar:
-    """On a terminal, a bar over the tiles of an image that has many of them; called after each tile."""
+    """On a terminal, a bar over the tiles of an image that has many of them; called after each tile.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    title, unit : str
+        What the bar counts.
+    """
+
+    def __init__(self, title: str = "tiles of this image", unit: str = "tile") -> None:
+        self._title = title
+        self._unit = unit
         self._bar: Any = None
 
     def __call__(self, n_done: int, n_tiles: int) -> None:
@@ -41,7 +49,7 @@ class TileBar:
         if n_tiles <= FEW_TILES:
             return
         if n_done == 1:
-            self._bar = bar(None, "tiles of this image", total=n_tiles, unit="tile")
+            self._bar = bar(None, self._title, total=n_tiles, unit=self._unit)
         self._bar.update()
         if n_done == n_tiles:
             self._bar.close()

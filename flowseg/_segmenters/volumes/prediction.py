@@ -35,8 +35,8 @@ class VolumePrediction(Segmenter):
         mode : {"planes", "stitch"}
             "planes" runs the network over the planes of all three orientations, combines its outputs and decodes them
             in 3-D. "stitch" segments the planes of rows and columns as `predict` does and joins sections that overlap.
-            It takes a third of the time, and is for volumes of few planes, or blurred so much along their axis that
-            planes across others do not look like training images.
+            It takes a third of the time, and is for volumes whose planes across the others do not look like training
+            images: coarse, blurred or noisy along the planes' axis.
         diameters : float, "estimate" or None
             Typical diameter of the objects as planes show them, in pixels of the finest axis; else as for `predict`. An
             estimate is made in at most 16 of the planes of rows and columns.

@@ -28,11 +28,11 @@ COMPARED = 4000
 
 
 class Watch:
-    """Peak memory of this process and its children, and peak size of a folder, while a block of code runs."""
+    """Peak memory of this process and its children, and of one of them, and peak size of a folder, while code runs."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.memory = self.disk = 0
+        self.memory = self.largest = self.disk = 0
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -48,7 +48,8 @@ class Watch:
 
     def _run(self) -> None:
         while not self._over.wait(1.0):
-            self.memory = max(self.memory, sum(map(pss_of, family(os.getpid()))))
+            sizes = [pss_of(pid) for pid in family(os.getpid())]
+            self.memory, self.largest = max(self.memory, sum(sizes)), max(self.largest, *sizes)
             self.disk = max(self.disk, size_of(self.folder))
 
 

@@ -33,6 +33,7 @@ def draw_all(folder: Path) -> None:
     _draw_lightness(folder)
     _draw_losses(folder)
     _draw_seams(folder)
+    _draw_volume(folder)
 
 
 def _show(folder: Path, name: str, panels: list[tuple[str, np.ndarray]]) -> None:
@@ -57,6 +58,15 @@ def _draw_idea(folder: Path, image: np.ndarray, masks: np.ndarray) -> None:
         ("masks again", plot.mask_colors(found)),
     ]
     _show(folder, "idea", panels)
+
+
+def _draw_volume(folder: Path) -> None:
+    """Draw three planes through a volume with the outlines of its masks, and its maximum projections."""
+    spacing = (2.0, 1.0, 1.0)
+    volume, masks = synthetic.cells((24, 80, 80), 40, diameter=16, spacing=spacing, rng=0)
+    views = plot.orthogonal_views(volume, masks, spacing=spacing)
+    projections = plot.maximum_projections(volume, masks, spacing=spacing)
+    _show(folder, "volume", [("three planes", views), ("maximum projections", projections)])
 
 
 def _draw_eight_bits(folder: Path, masks: np.ndarray) -> None:

@@ -163,10 +163,12 @@ def test_a_trained_model_is_not_lost_where_the_temporary_folder_is_full(do, fitt
 
 
 def test_samples_are_drawn_cells():
-    from flowseg._napari.sample_data import cell_stack, cells
+    from flowseg._napari.sample_data import cell_stack, cell_volume, cells
 
     (image, _, kind), (masks, _, kind_of_masks) = cells()
     assert (kind, kind_of_masks) == ("image", "labels")
     assert np.array_equal(image, synthetic.cells((256, 256), 70, rng=0)[0])
     assert masks.max() == 70
     assert [data.shape for data, _, _ in cell_stack()] == [(6, 192, 192)] * 2
+    (volume, options, _), (labels, _, _) = cell_volume()
+    assert (volume.shape, labels.max(), options["scale"]) == ((24, 96, 96), 30, (2.0, 1.0, 1.0))

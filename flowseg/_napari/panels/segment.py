@@ -135,7 +135,8 @@ class SegmentPanel(QWidget):
         if kept is not None:
             waits = kept.thresholds != self.thresholds.thresholds and self._worker.is_busy
             when = "changes take effect when the current job has ended" if waits else "changes take effect at once"
-            text = f"{kept.result.n_objects} objects in '{kept.result.layer.name}'; {when}."
+            n = kept.result.n_objects
+            text = f"{n} object{'s' * (n != 1)} in '{kept.result.layer.name}'; {when}."
         self.thresholds.state.setText(text)
 
     def _decode_again(self) -> None:

@@ -63,9 +63,13 @@ def add_view(
 def finish_sums(sums: NDArray[np.float32], *, has_vectors: bool) -> None:
     """Make sums of three orientations to outputs, in place, plane by plane.
 
-    Logits become their mean. So do vectors, and then each is multiplied by its length, up to a length of 1: where views
-    agree they are unit vectors, or a fifth longer (two unit vectors in two planes are not two parts of one). Where
-    views cancel, or one is unsure, vectors are shorter than their mean, and not made longer.
+    Logits become their mean. So do vectors, and each is then multiplied by its length, up to a length of 1. Where views
+    agree it is 1: the mean of unit vectors within planes is 1 to 1.4 long. Where views cancel, or one is unsure, the
+    result is shorter than the mean, and basins are joined only over borders where it is not.
+
+    Source: measured on outputs of networks for four annotated volumes. Average precision at IoU 0.5, mean over the
+    volumes, is 0.55. With the mean alone it is 0.53, with its length to the third power 0.53, with a length of 1
+    everywhere 0.34. Weights of views by cellprob or by their own lengths give 0.52 and 0.53.
     """
     for plane in sums:
         if has_vectors:

@@ -35,8 +35,8 @@ class VolumePrediction(Segmenter):
         mode : {"planes", "stitch"}
             "planes" runs the network over the planes of all three orientations, combines its outputs and decodes them
             in 3-D. "stitch" segments the planes of rows and columns as `predict` does and joins sections that overlap.
-            It takes a third of the time, and is for volumes of few planes, or blurred so much along their axis that
-            planes across others do not look like training images.
+            It takes a third of the time, and is for volumes whose planes across the others do not look like training
+            images: coarse, blurred or noisy along the planes' axis.
         diameters : float, "estimate" or None
             Typical diameter of the objects as planes show them, in pixels of the finest axis; else as for `predict`. An
             estimate is made in at most 16 of the planes of rows and columns.
@@ -64,10 +64,10 @@ class VolumePrediction(Segmenter):
         and combined at the volume's own voxels. A constant plane has no objects.
 
         Two orientations see each component of a flow. With "planes" it is the mean of both, and then each flow is
-        multiplied by its length, up to a length of 1. So flows are about 1 long where orientations agree, and short,
-        not confident, where they cancel or one is unsure. Two basins are joined only if flows at their border are about
-        as long as inside them: flows made 1 long again, as in Cellpose, join objects that touch. Logits, those of three
-        classes too, are means over three orientations.
+        multiplied by its length, up to a length of 1. So flows are 1 long where orientations agree, and short, not
+        confident, where they cancel or one is unsure. Basins are joined only where flows at their border are about as
+        long as inside them: flows that are made 1 long again, as in Cellpose, join objects that touch. Logits, those of
+        three classes too, are means over the three orientations.
 
         Thresholds are those of images, except:
 
@@ -82,17 +82,15 @@ class VolumePrediction(Segmenter):
         begin on both sides of one plane, with an IoU of at least 0.5, are one object: their common pixels are filled in
         between. A volume of one plane is segmented as that image.
 
-        Besides the volume and the masks, "planes" holds 16 bytes per voxel (three classes: 12) of outputs, and 10 more
-        while flows are followed. "stitch" holds the outputs of one plane.
+        Besides the volume, "planes" holds 16 bytes per voxel of outputs (three classes: 12), and 6 more while flows are
+        followed. "stitch" holds the masks, and the outputs of one plane.
 
         Examples
         --------
-        >>> import numpy as np
-        >>> from flowseg import FlowSegmenter
-        >>> z, y, x = np.mgrid[:24, :48, :48]
-        >>> cells = sum(np.exp(-((z - 12) ** 2 + (y - a) ** 2 + (x - b) ** 2) / 60) for a in (14, 34) for b in (14, 34))
-        >>> masks = FlowSegmenter.from_pretrained("nuclei").predict_volume(cells, diameters=15)
-        >>> masks.shape, int(masks.max())
-        ((24, 48, 48), 4)
+        >>> from flowseg import FlowSegmenter, metrics, synthetic
+        >>> volume, masks = synthetic.cells((24, 64, 64), 8, diameter=20, rng=0)
+        >>> found = FlowSegmenter.from_pretrained("nuclei").predict_volume(volume, diameters=20)
+        >>> found.shape, metrics.match(masks, found).average_precision
+        ((24, 64, 64), 1.0)
         """
         return segment_volume(pipeline_of(self), volume, spacing=spacing, mode=mode, diameters=diameters)[0]

@@ -4,6 +4,7 @@ from functools import partial
 
 import numpy as np
 
+from flowseg._nets.lattice import Lattice
 from flowseg.blockwise._objects.block_graph import MARGIN, graph_of_block
 from flowseg.blockwise._objects.boundary_graph import (
     boundary_graph_of_block,
@@ -76,7 +77,8 @@ class FlowBlocks:
         """Final label of each object, and the table."""
         at_border = self.objects.touches_border(self.grid.shape)
         errors = self.errors(np.ones(self.objects.n, bool) if every_error else ~at_border)
-        return final_numbers(self.objects, errors, at_border, decoding)
+        pixel = Lattice(None, (0,) * self.ndim).pixel(None)
+        return final_numbers(self.objects, errors, at_border, decoding, pixel)
 
     def filled(self, labels):
         """Label image with holes filled."""

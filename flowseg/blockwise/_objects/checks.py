@@ -16,6 +16,8 @@ from scipy import ndimage
 from flowseg._flows.flow_check import compare_flows
 from flowseg._flows.logit_sums import mean_logits
 from flowseg._labels.components import Components, renumber
+from flowseg._labels.diameters import diameters_of_sizes
+from flowseg._nets.lattice import PixelShape
 from flowseg._segmenters.learned_decoding.find_objects import Decoding, score_objects
 from flowseg._segmenters.learned_decoding.object_table import Table
 from flowseg.blockwise._objects.decoder import ReadFlows
@@ -92,7 +94,11 @@ def _objects_within(windows: ObjectWindows, index: int, numbers: NDArray[np.int6
 
 
 def final_numbers(
-    objects: Objects, errors: NDArray[np.float64], touches_border: NDArray[np.bool_], decoding: Decoding
+    objects: Objects,
+    errors: NDArray[np.float64],
+    touches_border: NDArray[np.bool_],
+    decoding: Decoding,
+    pixel: PixelShape | None = None,
 ) -> tuple[NDArray[np.int32], Table]:
     """Return the final label of every object, 0 for none, and the table of those that have one.
 
@@ -107,6 +113,8 @@ def final_numbers(
         Which objects touch the border of the image.
     decoding : Decoding
         The thresholds, and the calibration of scores.
+    pixel : PixelShape, optional
+        The shape of the pixels; of a volume it is needed. By default that of square ones.
 
     Returns
     -------
@@ -121,12 +129,12 @@ def final_numbers(
     table: Table = {
         "label": np.arange(1, passed.size + 1),
         "area": areas,
-        "diameter": 2.0 * np.sqrt(areas / np.pi),
+        "diameter": diameters_of_sizes(areas, (1.0, 1.0) if pixel is None else pixel.ratios),
         "flow_error": errors[passed] * areas / areas,  # rounded as in `flow_errors`
         "cellprob": mean_logits(objects.logits[passed], areas),
         "touches_border": touches_border[passed],
     }
-    number, table = score_objects(table, decoding)
+    number, table = score_objects(table, decoding, pixel)
     labels = np.zeros(objects.n + 1, dtype=np.int32)
     labels[passed + 1] = number[1:]
     return labels, table

@@ -56,11 +56,11 @@ def test_a_file_that_is_replaced_during_the_run(workers, when, how, keep_time, o
         monkeypatch.setattr(input_snapshots, "SAME_TIME", -1e12)
     read, write = io.read_masks, _convert.write_results
 
-    def read_masks(path):
+    def read_masks(path, **options):
         now = path == file and left and left.pop()
         if now and when == "before it is read":
             how(file, NEW, keep_time)
-        array = read(path)
+        array = read(path, **options)
         if now and when == "after it was read":
             how(file, NEW, keep_time)
         elif now:
@@ -86,7 +86,7 @@ def test_a_file_that_is_replaced_during_the_run(workers, when, how, keep_time, o
 def test_a_file_that_is_only_touched(source, tmp_path, monkeypatch):
     read = io.read_masks
 
-    def read_masks(path):
+    def read_masks(path, **options):
         path.touch()
         os.link(path, path.with_suffix(".link"))
         return read(path)
@@ -98,8 +98,8 @@ def test_a_file_that_is_only_touched(source, tmp_path, monkeypatch):
 def test_a_file_that_vanishes(source, tmp_path, monkeypatch):
     read = io.read_masks
 
-    def read_masks(path):
-        array = read(path)
+    def read_masks(path, **options):
+        array = read(path, **options)
         path.unlink()
         return array
 

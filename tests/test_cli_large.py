@@ -30,9 +30,9 @@ def write_store(path, labels):
     create_labels(store)
     for index in np.ndindex(*(-(-n // 64) for n in labels.shape)):
         window = tuple(slice(64 * k, min(64 * k + 64, n)) for k, n in zip(index, labels.shape, strict=True))
-        store.write_block(0, *window, labels[window])
+        store.write_block(0, window, labels[window])
     for level in range(1, len(store.level_shapes)):
-        store.fill_block(level, *(slice(0, n) for n in store.level_shapes[level]))
+        store.fill_block(level, tuple(slice(0, n) for n in store.level_shapes[level]))
     store.finish(int(labels.max()))
 
 

@@ -16,9 +16,12 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-# Modules of the command line with several commands, and functions that take all options of a command.
+# Modules of the command line with several commands, and functions that take all options of a command or a network.
 SUBCOMMANDS = {"cli/_blocks.py": ("plan", "run", "finish")}
-ALL_OPTIONS = {"blockwise/_segment.py": ("segment", "plan")}
+ALL_OPTIONS = {
+    "blockwise/_segment.py": ("segment", "plan"),
+    "_nets/networks.py": ("build_unet", "build_resunet"),
+}
 HERE = Path(__file__).parents[1]
 SOURCE = (".py", ".pyi", ".pyx", ".pxi", ".h")
 # Lines of code that count as a duplicate when they stand in two places.
@@ -131,7 +134,7 @@ def parameters_of(function: Function) -> list[ast.arg]:
 
 
 def lists_options(place: str, function: Function) -> bool:
-    """Return whether it is a constructor, a command of a module of the command line, or takes the options of one."""
+    """Return whether it is a constructor, a command of a module of the command line, or takes all its options."""
     is_command = bool(re.match(rf"(cli/|_cli)_{function.name}\.py:", place))
     listed = (SUBCOMMANDS | ALL_OPTIONS).get(place.partition(":")[0], ())
     return function.name == "__init__" or is_command or function.name in listed

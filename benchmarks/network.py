@@ -18,6 +18,7 @@ from flowseg import FlowSegmenter, build_unet, synthetic
 from flowseg._images import scaled_shape
 from flowseg._nets import losses
 from flowseg._nets.tiles import list_tiles
+from flowseg._segmenters.auto_values import as_crop_and_batch, as_filters
 
 SIDES = (200, 256, 300, 360, 520, 700, 1024)
 N_IMAGES = 100
@@ -53,8 +54,8 @@ def training() -> None:
     """A step of fit beside a bare step on one batch."""
     images, masks = zip(*[synthetic.cells((512, 512), 200, rng=seed) for seed in range(8)], strict=True)
     segmenter = FlowSegmenter(epochs=EPOCHS + 1, steps_per_epoch=STEPS, validation_fraction=0.0, random_state=0)
-    size, n = segmenter.crop_size, segmenter.batch_size
-    network = build_unet(filters=segmenter.filters, seed=0)
+    size, n = as_crop_and_batch(segmenter)
+    network = build_unet(filters=as_filters(segmenter), seed=0)
     network.compile(keras.optimizers.AdamW(1e-3), loss=losses.flow_loss, jit_compile=False)
     rng = np.random.default_rng(0)
     x, y = (rng.random((n, size, size, channels), dtype=np.float32) for channels in (1, 4))

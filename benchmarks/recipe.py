@@ -125,6 +125,7 @@ def relative_price(changed: Any, base: Any) -> float:
     import keras
 
     from flowseg._nets import losses
+    from flowseg._segmenters.auto_values import as_crop_and_batch
     from flowseg._segmenters.fitting.new_network import new_network
 
     parts = ("network", "filters", "crop_size", "batch_size")
@@ -134,7 +135,8 @@ def relative_price(changed: Any, base: Any) -> float:
     for segmenter in (changed, base):
         network = new_network(segmenter, seed=0)
         network.compile(keras.optimizers.AdamW(1e-3), loss=losses.flow_loss, jit_compile=False)
-        shape = (segmenter.batch_size, segmenter.crop_size, segmenter.crop_size)
+        size, n = as_crop_and_batch(segmenter)
+        shape = (n, size, size)
         steps.append(
             partial(network.train_on_batch, np.zeros((*shape, 1), np.float32), np.zeros((*shape, 4), np.float32))
         )

@@ -98,9 +98,10 @@ def turned_flows() -> AbstractContextManager[Any]:
         scale = self.jitter ** rng.uniform(-1, 1)
         turn = crop_batches.random_rotation(rng) if self.augment else np.eye(2)
         state = rng.bit_generator.state
-        image, masks = crop_batches.cut_crop(sample, turn, scale, self.crop_size, rng)
+        cut_out = crop_batches.cut_crop(sample, turn, scale, self.crop_shape, rng)
+        image, masks = cut_out.image, cut_out.masks
         rng.bit_generator.state = state  # draw the same center again
-        shape, size = np.array(sample.image.shape[:2]), self.crop_size
+        shape, size = np.array(sample.image.shape[:2]), self.crop_shape[0]
         half = np.minimum(0.5 * size / scale, 0.5 * shape)
         center = rng.uniform(half, shape - half) - 0.5
         matrix = turn / scale
@@ -170,7 +171,7 @@ def stretched(largest: float) -> AbstractContextManager[Any]:
 
     turn = crop_batches.random_rotation
 
-    def turn_stretched(rng: np.random.Generator) -> np.ndarray:
+    def turn_stretched(rng: np.random.Generator, _turns: tuple[int, ...]) -> np.ndarray:
         factor = largest ** rng.uniform(-0.5, 0.5)
         return turn(rng) @ np.diag([factor, 1 / factor]) @ turn(rng)
 
@@ -181,7 +182,7 @@ def turned_by_quarters() -> AbstractContextManager[Any]:
     """Crops turned by multiples of 90 degrees and flipped."""
     from flowseg._nets.training import batches as crop_batches
 
-    def turn(rng: np.random.Generator) -> np.ndarray:
+    def turn(rng: np.random.Generator, _turns: tuple[int, ...]) -> np.ndarray:
         quarter = np.linalg.matrix_power(np.array([[0.0, -1.0], [1.0, 0.0]]), int(rng.integers(4)))
         return quarter @ np.diag([1.0, rng.choice([-1.0, 1.0])])
 

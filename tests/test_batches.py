@@ -78,7 +78,8 @@ def test_masks_rotate_with_the_image(angle, flip):
             return np.array([50.5, 50.5])
 
     sample = Sample(masks[..., None].astype(np.float32), masks)
-    image, cut, _ = cut_crop(sample, rotation, 1.0, (81, 81), Middle())
+    crop = cut_crop(sample, rotation, 1.0, (81, 81), Middle())
+    image, cut = crop.image, crop.masks
     assert 0.95 < (cut > 0).sum() / masks.sum() < 1.05
     assert np.mean((image[..., 0] > 0.5) == (cut > 0)) > 0.98
 
@@ -179,7 +180,8 @@ def test_a_crop_as_large_as_the_image_is_the_image(shape):
 def test_an_image_of_one_row(axis):
     masks = np.arange(1, 10, dtype=np.int32).reshape((1, 9) if axis == 0 else (9, 1))
     sample = Sample(masks[..., None].astype(np.float32), masks)
-    image, cut, _ = cut_crop(sample, np.eye(2), 1.0, (9, 9), np.random.default_rng(0))
+    crop = cut_crop(sample, np.eye(2), 1.0, (9, 9), np.random.default_rng(0))
+    image, cut = crop.image, crop.masks
     assert np.array_equal(np.take(cut, 4, axis), np.arange(1, 10))
     assert np.count_nonzero(cut >= 0) == 9
     assert np.allclose(image[..., 0], np.broadcast_to(masks, (9, 9)))
@@ -190,7 +192,8 @@ def test_a_scaled_crop_has_the_same_middle(scale):
     masks = np.arange(24 * 24).reshape(24, 24).astype(np.int32)
     sample = Sample(masks[..., None].astype(np.float32), masks)
     size = int(24 * scale)
-    image, cut, _ = cut_crop(sample, np.eye(2), scale, (size, size), np.random.default_rng(0))
+    crop = cut_crop(sample, np.eye(2), scale, (size, size), np.random.default_rng(0))
+    image, cut = crop.image, crop.masks
     if scale == 2:  # but for the outer halves of the outermost pixels, which lie beyond all pixels' middles
         expected = np.full((size, size), -1)
         expected[1:-1, 1:-1] = np.kron(masks, np.ones((2, 2), int))[1:-1, 1:-1]
@@ -205,7 +208,7 @@ def test_crops_come_from_everywhere():
     masks = np.broadcast_to(np.arange(1, 201)[:, None], (200, 60)).astype(np.int32)
     sample = Sample(masks[..., None].astype(np.float32), masks)
     rng = np.random.default_rng(0)
-    first = np.array([cut_crop(sample, np.eye(2), 1.0, (40, 40), rng)[0][0, 0, 0] for _ in range(400)])
+    first = np.array([cut_crop(sample, np.eye(2), 1.0, (40, 40), rng).image[0, 0, 0] for _ in range(400)])
     assert 1 <= first.min() < 4
     assert 158 < first.max() <= 161
     assert np.median(first) == pytest.approx(81, abs=12)

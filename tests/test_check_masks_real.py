@@ -168,6 +168,7 @@ def test_shifted(nuclei, embryo, shift):
 def test_every_kind_is_demonstrated_here():
     documented = set(re.findall(r"``([a-z ]+)``", check_masks.__doc__.split("Notes\n")[1].split("Examples\n")[0]))
     shown = {*ONE_WAY, "cut", "overflow", "color", "shape", "picture", "labels as image", "shifted", "image"}
+    shown |= {"stack", "empty plane", "shifted plane", "flat"}  # in test_check_volumes.py
     assert documented == shown
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from flowseg._nets.sizes import Sizes
 from flowseg._nets.tiles import Grid
-from flowseg._nets.training.annotation import Annotation
+from flowseg._nets.training.known_objects import KnownObjects
 from flowseg._segmenters.codecs.codec import Codec, Outputs
 from flowseg._segmenters.fitted import Fitted, FixedParameters
 from flowseg._segmenters.fitting import choose_decoding as choices
@@ -172,7 +172,7 @@ def settings(codec=None, estimate="auto"):
 
 
 def pairs_of(images, masks):
-    return Pairs(images, [Annotation(m) for m in masks], [None] * len(masks))
+    return Pairs(images, masks, [KnownObjects(m) for m in masks], [None] * len(masks))
 
 
 def many(n):

@@ -5,7 +5,6 @@ import pytest
 
 import flowseg
 from flowseg._nets.encoder import FLOW_SCALE
-from flowseg._nets.training.annotation import Annotation
 from flowseg._segmenters.codecs.boundary_codec import BACKGROUND, BOUNDARY, BOUNDARY_WIDTH, INTERIOR, BoundaryCodec
 from flowseg._segmenters.codecs.codec import Outputs
 from flowseg._segmenters.codecs.flow_codec import FlowCodec
@@ -96,7 +95,7 @@ class TestGivenThresholds:
         learned = Decoding(Thresholds(1.0, 0.1, 7, 0.1), scores)
         monkeypatch.setattr("flowseg._segmenters.codecs.flow_codec.learn_decoding", lambda *_, **__: learned)
         before = Decoding(Thresholds(-1.0, 0.2, 30, 0.5), self.SCORES)
-        found = FlowCodec(GivenThresholds(min_size=7)).learn([], [Annotation(MASKS)] * n, before, diameter=20.0)
+        found = FlowCodec(GivenThresholds(min_size=7)).learn([], [MASKS] * n, before, diameter=20.0)
         assert found == Decoding(Thresholds(1.0, 0.1, 30, score_threshold), scores)
 
 

@@ -47,7 +47,7 @@ def test_broad_shape():
 def change_from_beyond(network, image, axis, pixels, distance):
     """The largest change of an output at each pixel along an axis, by noise ``distance`` away from it and further."""
     rng = np.random.default_rng(0)
-    others = image + 10 * rng.standard_normal((len(pixels), *image.shape)).astype(np.float32)
+    others = image + 100 * rng.standard_normal((len(pixels), *image.shape)).astype(np.float32)
     for other, pixel in zip(others, pixels):
         near = (*[slice(None)] * axis, slice(max(pixel - distance + 1, 0), pixel + distance))
         other[near] = image[near]

@@ -151,18 +151,12 @@ def volume_network():
     return model, grid
 
 
-class VolumeCodec(FlowCodec):
-    """That of flows in volumes."""
-
-    ndim, n_outputs, vectors = 3, 4, slice(0, 3)
-
-
 @pytest.mark.parametrize("factors", [(1.0, 1.0, 1.0), (0.8, 0.5, 0.5), (1.3, 0.7, 0.7), (1.0, 0.6, 0.6)])
 def test_outputs_of_a_region_of_a_volume(factors, volume_network, monkeypatch):
     # Cut into tiles, scaled back band by band and straightened, or window by window from stored outputs.
     network, grid = volume_network
     image = np.random.default_rng(6).normal(size=(37, 64, 50, 1))
-    runner, limits = NetworkRunner(network, VolumeCodec(), grid), find_limits(image)
+    runner, limits = NetworkRunner(network, FlowCodec(ndim=3), grid), find_limits(image)
     monkeypatch.setattr(tiles_module, "TILE_VOXELS", 20_000)
     expected = predict_outputs(runner, image, limits, factors)
     assert expected.shape == (37, 64, 50, 4)
@@ -211,7 +205,7 @@ def test_vectors_that_lead_to_a_point_still_do(layout):
 def test_outputs_with_test_time_augmentation_flip_with_the_volume(axis, volume_network):
     network, grid = volume_network
     image = np.random.default_rng(3).normal(size=(7, 16, 12, 1))
-    runner = NetworkRunner(network, VolumeCodec(), grid, True)
+    runner = NetworkRunner(network, FlowCodec(ndim=3), grid, True)
 
     def run(array):
         return predict_outputs(runner, array, find_limits(array), (1.0, 1.0, 1.0))
@@ -219,5 +213,5 @@ def test_outputs_with_test_time_augmentation_flip_with_the_volume(axis, volume_n
     sign = np.where(np.arange(4) == axis, -1, 1)
     outputs = run(image)
     assert np.allclose(np.flip(run(np.flip(image, axis)), axis) * sign, outputs, atol=1e-5)
-    plain = predict_outputs(NetworkRunner(network, VolumeCodec(), grid), image, find_limits(image), (1.0, 1.0, 1.0))
+    plain = predict_outputs(NetworkRunner(network, FlowCodec(ndim=3), grid), image, find_limits(image), (1.0, 1.0, 1.0))
     assert np.abs(outputs - plain).max() > 1e-3

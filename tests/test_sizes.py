@@ -7,7 +7,7 @@ import pytest
 import flowseg
 from flowseg import BoundarySegmenter, FlowSegmenter
 from flowseg._nets.sizes import Sizes, bounds_of, choose_working, image_diameters, is_same_size, read_sizes
-from flowseg._nets.training.annotation import Annotation
+from flowseg._nets.training.known_objects import KnownObjects
 from flowseg._segmenters import size_estimate
 from flowseg._segmenters.codecs.codec import Outputs
 from flowseg._segmenters.fitting.choose_decoding import choose_decoding
@@ -55,7 +55,7 @@ def set_sizes(model, sizes, **changes):
 def choose(model, images, masks):
     """Let a model choose as in a first training."""
     model.fitted_ = replace(model.fitted_, decoding=Decoding())
-    pairs = Pairs(images, [Annotation(m) for m in masks], [None] * len(masks))
+    pairs = Pairs(images, masks, [KnownObjects(m) for m in masks], [None] * len(masks))
     model.fitted_ = choose_decoding(pipeline_of(model), pairs)
 
 

@@ -7,7 +7,7 @@ from sklearn.base import clone
 
 import flowseg
 from flowseg import BoundarySegmenter, FlowSegmenter
-from flowseg._nets.training.annotation import Annotation
+from flowseg._nets.training.known_objects import KnownObjects
 from flowseg._segmenters.fitting.pairs import Pairs, hold_out
 
 BOTH = [FlowSegmenter, BoundarySegmenter]
@@ -131,7 +131,7 @@ def test_a_stray_pixel_does_not_blow_the_image_up(pairs):
     stray[5, 5] = 1
     samples = make_samples(
         [pairs[0][0][..., None]] * 2,
-        [Annotation(pairs[0][1]), Annotation(stray)],
+        [KnownObjects(pairs[0][1]), KnownObjects(stray)],
         [Lattice(None, (0, 0)).pixel(None)] * 2,
         typical=24.0,
         working=24.0,
@@ -168,10 +168,11 @@ def test_held_out_images_without_annotations(pairs, small):
     images, masks = zip(*pairs)
     blank = [np.full_like(m, -1) for m in masks]
     # They are the last to be held out ...
-    known = [Annotation(m) for m in (*blank[:4], *masks[4:])]
-    _, held_out = hold_out(Pairs(list(images), known, [None] * len(known)), fraction=0.25, seed=0)
+    known = [*blank[:4], *masks[4:]]
+    every = Pairs(list(images), known, list(map(KnownObjects, known)), [None] * len(known))
+    _, held_out = hold_out(every, fraction=0.25, seed=0)
     assert len(held_out) == 2
-    assert all((a.completed >= 0).any() for a in held_out.annotations)
+    assert all((m >= 0).any() for m in held_out.masks)
     # ... and where nothing else is, no weights are preferred for a loss of nothing.
     corner = blank[0].copy()
     corner[:3, :3] = masks[0].max() + 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from types import EllipsisType
 from typing import Any
 
@@ -12,9 +11,19 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from flowseg import _checks
-from flowseg._labels.component_properties import SPECK_PIXELS, ComponentProperties, holds_integers, is_color
+from flowseg._labels.component_properties import (
+    SPECK_PIXELS,
+    ComponentProperties,
+    complete_objects,
+    holds_integers,
+    is_color,
+)
+from flowseg._labels.faults.annotated import check_annotation
+from flowseg._labels.faults.findings import Finding as Finding
+from flowseg._labels.faults.findings import MasksReport as MasksReport
+from flowseg._labels.faults.planes import check_planes, find_empty_planes, find_flat_objects
+from flowseg._labels.faults.shift import find_shift
 from flowseg._labels.holes import fill_holes
-from flowseg._labels.shift import find_shift
 
 # An array is an image, not labels, if a larger share of neighboring object pixels have different labels. Source:
 # objects of four pixels that fill an array have half.
@@ -33,55 +42,9 @@ MAX_LABELS = (255, 65535)
 MAX_NAMED = 5
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One fault of a label image, or a note on it.
-
-    Attributes
-    ----------
-    kind : str
-        The kind of fault, see `check_masks`.
-    message : str
-        One sentence.
-    labels : tuple of int
-        Labels of the objects concerned; empty if the finding is about the whole image.
-    wrong : bool
-        False for a note, which is no fault.
-    """
-
-    kind: str
-    message: str
-    labels: tuple[int, ...] = ()
-    wrong: bool = True
-
-
-@dataclass(frozen=True)
-class MasksReport:
-    """Findings of `check_masks`.
-
-    Attributes
-    ----------
-    n_objects : int
-        Number of labels above 0; 0 if the array is no label image at all.
-    findings : tuple of Finding
-        The most important first.
-    """
-
-    n_objects: int
-    findings: tuple[Finding, ...]
-
-    @property
-    def ok(self) -> bool:
-        """Whether nothing is wrong."""
-        return not any(finding.wrong for finding in self.findings)
-
-    def __str__(self) -> str:
-        lines = [f"{self.n_objects} objects"]
-        lines += [f"{'wrong' if f.wrong else 'note'}: {f.kind}: {f.message}" for f in self.findings]
-        return "\n".join(lines)
-
-
-def check_masks(masks: ArrayLike, image: ArrayLike | None = None, *, min_size: int = 5) -> MasksReport:
+def check_masks(
+    masks: ArrayLike, image: ArrayLike | None = None, *, min_size: int = 5, spacing: ArrayLike | None = None
+) -> MasksReport:
     """Check a label image, and its image, for common faults.
 
     Parameters
@@ -93,6 +56,8 @@ def check_masks(masks: ArrayLike, image: ArrayLike | None = None, *, min_size: i
         The image of the masks, of the same shape or with channels last.
     min_size : int
         Objects of fewer pixels are reported.
+    spacing : sequence of float, optional
+        Distance between pixels along each axis, in any unit, with which distances are measured; 1 by default.
 
     Returns
     -------
@@ -104,7 +69,8 @@ def check_masks(masks: ArrayLike, image: ArrayLike | None = None, *, min_size: i
     Raises
     ------
     TypeError, ValueError
-        If ``min_size`` is no integer of at least 0. Faults of masks and image are reported, not raised.
+        If ``min_size`` is no integer of at least 0, or ``spacing`` is not one positive number per axis. Faults of masks
+        and image are reported, not raised.
 
     See Also
     --------
@@ -118,7 +84,11 @@ def check_masks(masks: ArrayLike, image: ArrayLike | None = None, *, min_size: i
     one connected component), ``specks`` (small components apart from the object), ``holes`` and ``small``. Of the
     image: ``image`` (values that are not finite numbers), ``labels as image`` and ``shifted`` (outlines have far more
     contrast elsewhere). Kinds of notes: ``empty``, ``ignored`` (negative pixels) and ``cut`` (in components that the
-    image's border separates).
+    image's border separates). Masks of which no pixel is annotated are ``empty`` as well, and that is a fault.
+
+    Faults of volumes: ``stack`` (labels start again, or change from plane to plane: a stack of 2-D label images), and
+    ``empty plane`` and ``shifted plane`` (between planes that fit together). A note: ``flat`` (objects in one plane
+    only). If only some planes are annotated, objects are first completed between them, as in training.
 
     Holes of up to three pixels are no fault, nor are clefts that open at a corner only. `mend_masks` fills them.
 
@@ -134,16 +104,34 @@ def check_masks(masks: ArrayLike, image: ArrayLike | None = None, *, min_size: i
     """
     smallest = _checks.as_integer(min_size, "min_size", minimum=0)
     array = np.asarray(masks)
+    steps = _checks.as_spacing(spacing, array.ndim) if spacing is not None else None
     unfit = list(_check_form(array))
     if unfit and not holds_integers(array):
         return MasksReport(0, tuple(unfit))
-    props = ComponentProperties(array)
-    findings = [*unfit, *_check_labels(props)]
-    if not {finding.kind for finding in findings} & {"binary", "picture"}:  # these have no objects to look at
-        findings += _check_objects(props, smallest)
+    props = ComponentProperties(array, steps)
+    whole = _complete(props, steps)
+    labels = list(_check_labels(whole))
+    findings = [*unfit, *check_annotation(props.array)]
+    if {finding.kind for finding in labels + unfit} & {"binary", "picture"}:  # these have no objects to look at
+        findings += labels
+    else:
+        planes = list(check_planes(props.array)) if array.ndim == 3 else []
+        findings += planes
+        if not {finding.kind for finding in planes} & {"stack", "color"}:  # objects have no label of their own
+            findings += [*labels, *_check_objects(whole, smallest)]
     if image is not None:
         findings += _check_image(props, np.asarray(image))
     return MasksReport(props.n_objects, tuple(findings))
+
+
+def _complete(props: ComponentProperties, spacing: NDArray[np.float64] | None) -> ComponentProperties:
+    """Return the properties of a volume's objects completed between annotated planes, without its empty planes."""
+    if props.array.ndim == 2:
+        return props
+    if np.any(props.array < 0):
+        return complete_objects(props.array, spacing)
+    empty = find_empty_planes(props.array)
+    return ComponentProperties(np.delete(props.array, empty, axis=0), spacing) if empty.size else props
 
 
 def _check_form(array: NDArray[Any]) -> Iterator[Finding]:
@@ -161,15 +149,14 @@ def _check_form(array: NDArray[Any]) -> Iterator[Finding]:
         yield Finding("dtype", f"dtype {array.dtype} {rest}.")
 
 
+def _pixels(props: ComponentProperties) -> str:
+    """Return what the elements of an image are called."""
+    return "pixels" if props.array.ndim == 2 else "voxels"
+
+
 def _check_labels(props: ComponentProperties) -> Iterator[Finding]:
     """Find faults of the labels."""
     n_components = props.count(~props.is_speck)
-    if props.n_objects == 0:
-        yield Finding("empty", "no object.", wrong=False)
-    if np.any(props.array < 0):
-        yield Finding(
-            "ignored", f"{np.mean(props.array < 0):.1%} of the pixels are negative: ignored by training.", wrong=False
-        )
     if props.n_objects == 1 and n_components[0] > 2:
         what = f"one label only, {props.labels[0]}, in {n_components[0]} components"
         yield Finding("binary", f"{what}: a mask of foreground, not of objects.")
@@ -196,22 +183,32 @@ def _check_labels(props: ComponentProperties) -> Iterator[Finding]:
 
 def _check_objects(props: ComponentProperties, min_size: int) -> Iterator[Finding]:
     """Find faults of the objects' shapes."""
-    near = (props.count(~props.is_speck) > 1) & (props.count(props.is_far) == 0)
+    sparse = props.reach > 0  # what lies between planes is a guess
+    near = (props.count(~props.is_speck) > 1) & (props.count(props.is_far) == 0) & ~sparse
     cut = near & (props.count(~props.is_speck & ~props.touches_border) == 0)
     area = np.bincount(props.label_index, weights=props.sizes, minlength=props.n_objects)
     hole = _count_hole_pixels(props)
     cases = (
         ("disconnected", near & ~cut, "in more than one connected component"),
-        ("specks", props.count(props.is_speck) > 0, "with specks apart from the object"),
-        ("holes", hole > SPECK_PIXELS, "with holes"),
-        ("small", area < min_size, f"of fewer than {min_size} pixels"),
+        ("specks", (props.count(props.is_speck) > 0) & ~sparse, "with specks apart from the object"),
+        ("holes", (hole > SPECK_PIXELS) & ~sparse, "with holes"),
+        ("small", area < min_size, f"of fewer than {min_size} {_pixels(props)}"),
         ("cut", cut, "in components that the image's border separates"),
+        ("flat", _count_flat(props) & (area >= min_size), "in one plane only"),
     )
     for kind, chosen, what in cases:
         found = np.flatnonzero(chosen)
         if found.size:
             message = f"{_list_labels(props, found)} {what}."
-            yield Finding(kind, message, tuple(props.labels[found].tolist()), kind != "cut")
+            yield Finding(kind, message, tuple(props.labels[found].tolist()), kind not in ("cut", "flat"))
+
+
+def _count_flat(props: ComponentProperties) -> NDArray[np.bool_]:
+    """Return which labels are in one plane only of a volume that is annotated everywhere."""
+    if props.array.ndim == 2 or np.any(props.array < 0):
+        return np.zeros(props.n_objects, dtype=bool)
+    flat = find_flat_objects(props.components.boxes, len(props.array))
+    return np.asarray((props.count(flat) == props.count(np.ones_like(flat))) & (props.count(flat) == 1))
 
 
 def _count_hole_pixels(props: ComponentProperties) -> NDArray[np.intp]:
@@ -247,7 +244,8 @@ def _check_image(props: ComponentProperties, image: NDArray[Any]) -> Iterator[Fi
     shift = find_shift(image[plane], props.array[plane])
     if shift is not None and shift.ratio < MAX_SHIFTED_RATIO and np.hypot(shift.rows, shift.columns) >= MIN_SHIFT:
         best = f"{-shift.rows:+d} rows and {-shift.columns:+d} columns away"
-        what = f"outlines have {shift.ratio:.0%} of the contrast that they have {best}"
+        where = "" if ndim == 2 else f" in plane {plane}"
+        what = f"outlines{where} have {shift.ratio:.0%} of the contrast that they have {best}"
         yield Finding("shifted", f"{what}: shifted, or the masks of another image?")
 
 

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from flowseg._labels.annotation import find_annotation
 from flowseg._labels.components import Components, find_components, touches_border
+from flowseg._labels.sparse import complete_sparse
 
 # A component is a speck if it has at most this many pixels, or this share of its label's largest component. Source:
 # chosen.
@@ -33,9 +35,17 @@ class ComponentProperties:
     ----------
     array : ndarray of numbers, shape (rows, columns) or (planes, rows, columns)
         Label image; floats must be integers, see `holds_integers`.
+    spacing : ndarray of float, shape (ndim,), optional
+        Distance between pixels along each axis; 1 by default.
+    reach : float
+        Distance up to which components of one label are not far apart, whatever their size.
     """
 
-    def __init__(self, array: NDArray[Any]) -> None:
+    def __init__(self, array: NDArray[Any], spacing: NDArray[np.float64] | None = None, reach: float = 0) -> None:
+        self.reach = reach
+        self.spacing = np.ones(3)
+        if spacing is not None:
+            self.spacing[3 - array.ndim :] = spacing
         self.array = array.astype(np.int64) if array.dtype.kind in "fb" else array
         self.components: Components = find_components(self.array)
         self.image = self.components.image.reshape(array.shape)  # number of each pixel's component; 0 is background
@@ -63,18 +73,18 @@ class ComponentProperties:
 
     @cached_property
     def gap(self) -> NDArray[np.float64]:
-        """Pixels between the boxes of each component and of its label's largest component."""
+        """Distance between the boxes of each component and of its label's largest component."""
         boxes = self.components.boxes
         main = boxes[self.largest][self.label_index]
         apart = np.maximum(boxes[:, :3] - main[:, 3:], main[:, :3] - boxes[:, 3:]).clip(min=0)
-        return np.asarray(np.linalg.norm(apart, axis=1))
+        return np.asarray(np.linalg.norm(apart * self.spacing, axis=1))
 
     @cached_property
     def is_far(self) -> NDArray[np.bool_]:
         """Whether each component is too far from its label's largest component to be part of the same object."""
-        size = self.sizes[self.largest]
+        size = self.sizes[self.largest] * self.spacing.prod()
         diameter = 2 * np.sqrt(size / np.pi) if self.array.ndim == 2 else 2 * np.cbrt(0.75 * size / np.pi)
-        return ~self.is_speck & (self.gap > FAR * diameter[self.label_index])
+        return np.asarray(~self.is_speck & (self.gap > np.maximum(FAR * diameter[self.label_index], self.reach)))
 
     @cached_property
     def touches_border(self) -> NDArray[np.bool_]:
@@ -84,6 +94,13 @@ class ComponentProperties:
     def count(self, chosen: NDArray[np.bool_]) -> NDArray[np.intp]:
         """Return the number of chosen components of each label."""
         return np.bincount(self.label_index[chosen], minlength=self.n_objects)
+
+
+def complete_objects(array: NDArray[Any], spacing: NDArray[np.float64] | None = None) -> ComponentProperties:
+    """Return the properties of a partially annotated volume's objects, completed between annotated planes."""
+    annotation = find_annotation(array)
+    reach = annotation.gap * (1.0 if spacing is None else float(spacing.max())) if annotation is not None else 0.0
+    return ComponentProperties(complete_sparse(array, spacing=spacing).labels, spacing, reach)
 
 
 def is_color(array: NDArray[Any]) -> bool:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from flowseg import _checks
-from flowseg._labels.component_properties import ComponentProperties, holds_integers
+from flowseg._labels.component_properties import ComponentProperties, complete_objects, holds_integers
 from flowseg._labels.holes import fill_holes
 
 
@@ -44,7 +44,8 @@ def mend_masks(masks: ArrayLike, *, min_size: int = 5) -> Mended:
     Notes
     -----
     Every connected component of a label becomes an object of its own, except specks: components of up to three pixels
-    or 2 % of the largest one, which are dropped.
+    or 2 % of the largest one, which are dropped. In a volume of which only some planes are annotated, components are
+    those of the objects completed between them, as in training; only annotated voxels change.
 
     Examples
     --------
@@ -63,21 +64,9 @@ def mend_masks(masks: ArrayLike, *, min_size: int = 5) -> Mended:
     array = np.asarray(masks)
     if not holds_integers(array):
         raise TypeError(f"masks must be a label image of integers; got dtype {array.dtype}, shape {array.shape}.")
-    props = ComponentProperties(array)
-    done = []
-    speck = props.is_speck
-    split = np.flatnonzero(np.bincount(props.label_index[~speck], minlength=props.n_objects) > 1)
-    if split.size:
-        n_new = np.count_nonzero(np.isin(props.label_index[~speck], split))
-        done.append(f"{_plural(split.size, 'label')} in several components became {n_new} objects.")
-    if speck.any():
-        done.append(f"{_plural(int(np.sum(speck)), 'speck')} of {props.sizes[speck].sum()} pixels dropped.")
-    small = ~speck & (props.sizes < smallest)
-    if small.any():
-        done.append(f"{_plural(int(np.sum(small)), 'object')} of fewer than {smallest} pixels dropped.")
-    number = np.zeros(props.components.n + 1, dtype=np.int32)
-    keep = np.flatnonzero(~speck & ~small)
-    number[keep + 1] = np.arange(1, keep.size + 1)
+    sparse = array.ndim == 3 and bool(np.any(array < 0))
+    props = complete_objects(array.astype(np.int64)) if sparse else ComponentProperties(array)
+    number, done = _choose_objects(props, smallest)
     mended = fill_holes(number[props.image])
     with_holes = np.unique(mended[(mended > 0) & (number[props.image] == 0) & (array == 0)])
     mended[array < 0] = -1
@@ -88,6 +77,33 @@ def mend_masks(masks: ArrayLike, *, min_size: int = 5) -> Mended:
     if not done and not np.array_equal(mended, array):
         done.append("Objects were renumbered.")
     return Mended(mended, done)
+
+
+def _choose_objects(props: ComponentProperties, min_size: int) -> tuple[NDArray[np.int32], list[str]]:
+    """Return the new number of every component, 0 first for the background, and one sentence per kind of repair."""
+    pixels = "pixels" if props.array.ndim == 2 else "voxels"
+    n, done = props.components.n, []
+    owner = np.arange(n)  # component that gives each one its number
+    speck = props.is_speck
+    if props.reach:  # between annotated planes nobody knows whether components are connected
+        owner = np.where(props.is_far, owner, props.largest[props.label_index])
+        speck = np.zeros_like(speck)
+    owners = np.unique(owner[~speck])
+    split = np.flatnonzero(np.bincount(props.label_index[owners], minlength=props.n_objects) > 1)
+    if split.size:
+        n_new = np.count_nonzero(np.isin(props.label_index[owners], split))
+        done.append(f"{_plural(split.size, 'label')} in several components became {n_new} objects.")
+    if speck.any():
+        done.append(f"{_plural(int(np.sum(speck)), 'speck')} of {props.sizes[speck].sum()} {pixels} dropped.")
+    sizes = np.bincount(owner, weights=props.sizes, minlength=n)
+    small = owners[sizes[owners] < min_size]
+    if small.size:
+        done.append(f"{_plural(small.size, 'object')} of fewer than {min_size} {pixels} dropped.")
+    dropped = speck | np.isin(owner, small)
+    kept, first = np.unique(owner[~dropped], return_index=True)
+    number_of = np.zeros(n, dtype=np.int32)
+    number_of[kept[np.argsort(first)]] = np.arange(1, kept.size + 1)  # in raster order
+    return np.append(0, np.where(dropped, 0, number_of[owner])).astype(np.int32), done
 
 
 def _plural(n: int, noun: str) -> str:

@@ -11,6 +11,7 @@ from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import connected_components, min_weight_full_bipartite_matching
 
 from flowseg import _checks
+from flowseg._labels.annotation import find_annotated_region
 from flowseg._labels.numbering import number_values, parts_of, sum_by_key, values_of
 from flowseg._system.threads import interruptibly, size_of
 
@@ -74,11 +75,15 @@ def _find_overlaps(true: ArrayLike, predicted: ArrayLike, names: tuple[str, str]
 def leave_out_ignored(true: NDArray[Any], predicted: NDArray[Any]) -> NDArray[Any]:
     """Return predicted masks without ignored pixels, where ``true`` is negative, and without objects mostly there.
 
-    So pixels that nobody annotated have no effect on scores, as in Kirillov et al., CVPR 2019 ("void").
+    So pixels that nobody annotated have no effect on scores, as in Kirillov et al., CVPR 2019 ("void"). Of a volume of
+    which whole planes or a box are annotated, only these count: most of every object is elsewhere.
     """
     ignored = true < 0
     if not ignored.any():
         return predicted
+    region = find_annotated_region(true) if true.ndim == 3 else None
+    if region is not None:
+        predicted = np.where(region, predicted, 0)
     _, index, areas = number_values(predicted)
     index = index.reshape(true.shape)
     hidden = np.bincount(index[ignored], minlength=areas.size)

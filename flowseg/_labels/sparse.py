@@ -11,12 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from flowseg import _checks
+from flowseg._labels.annotation import across, bounding_box, find_planes
 from flowseg._labels.overlaps import number_objects
 from flowseg._system.threads import check_canceled
-
-# A plane, or a box, is annotated if at least this share of it is: the rest was left out on purpose. Of objects that
-# were painted one by one less is. Source: chosen.
-MIN_ANNOTATED_SHARE = 0.5
 
 # Beyond the last plane that shows an object its depth falls with this power of the way to the next plane. Source:
 # measured on eight annotated volumes; 3 gave a higher IoU than 1 and 2 with one plane in eight, as objects are blunt.
@@ -25,7 +22,6 @@ CAP_POWER = 3
 # Planes of several orientations count with this power of 1 / distance. Source: measured as above; better than 1.
 NEARNESS_POWER = 2
 
-Box = tuple[slice, ...]
 Distances = list[NDArray[np.float32] | None]
 Steps = Iterator[tuple[int, NDArray[np.float32] | np.float32, int]]
 
@@ -80,42 +76,19 @@ def complete_sparse(masks: NDArray[Any], *, spacing: ArrayLike | None = None) ->
     then about as close to the true ones as those of all others.
     """
     sizes = _checks.as_spacing(spacing, masks.ndim)
-    box = _bounding_box(masks >= 0)
-    planes = None if box is None else _find_planes(masks[box] >= 0)
+    box = bounding_box(masks >= 0)
+    planes = None if box is None else find_planes(masks[box] >= 0)
     if box is None or planes is None:
         return Completed(masks, np.zeros(0, dtype=masks.dtype))
     labels = masks.copy()
     covered = np.zeros(masks.shape, dtype=bool)
     for axis, chosen in enumerate(planes):
         if chosen.size:
-            covered[box][_across(masks.ndim, axis, slice(chosen[0], chosen[-1] + 1))] = True
+            covered[box][across(masks.ndim, axis, slice(chosen[0], chosen[-1] + 1))] = True
     labels[box] = _fill(masks[box], covered[box], planes, sizes)
     for axis, chosen in enumerate(planes):
         _repeat_up_to_ends(np.moveaxis(labels, axis, 0), np.moveaxis(covered, axis, 0), chosen + box[axis].start)
     return Completed(labels, _labels_beside(labels, covered))
-
-
-def _bounding_box(annotated: NDArray[np.bool_]) -> Box | None:
-    """Return the box of all annotated pixels; None if there is none."""
-    boxes: list[Box | None] = ndimage.find_objects(annotated.view(np.uint8), 1)
-    return boxes[0]
-
-
-def _find_planes(annotated: NDArray[np.bool_]) -> list[NDArray[np.intp]] | None:
-    """Return the indices of annotated planes across each axis of a bounding box; None if it has no such structure."""
-    shape = annotated.shape
-    shares = [
-        annotated.mean(axis=tuple(other for other in range(len(shape)) if other != axis)) for axis in range(len(shape))
-    ]
-    is_sparse = [bool(np.any(s == 0) and np.all((s == 0) | (s >= MIN_ANNOTATED_SHARE))) for s in shares]
-    if sum(is_sparse) == 1:  # planes of one orientation
-        return [np.flatnonzero(share * sparse) for share, sparse in zip(shares, is_sparse, strict=True)]
-    planes = [np.flatnonzero(share == 1) for share in shares]
-    rest = [np.delete(np.arange(n), chosen) for n, chosen in zip(shape, planes, strict=True)]
-    if not annotated[np.ix_(*rest)].any():
-        return planes
-    is_box = annotated.mean() >= MIN_ANNOTATED_SHARE
-    return [np.arange(n) for n in shape] if is_box else None
 
 
 def _fill(
@@ -124,7 +97,7 @@ def _fill(
     """Return a bounding box of masks with the pixels between planes filled."""
     between = covered & (masks < 0)
     for axis, chosen in enumerate(planes):
-        between[_across(masks.ndim, axis, chosen)] = False
+        between[across(masks.ndim, axis, chosen)] = False
     if not between.any():
         return masks
     values, number, _ = number_objects(masks)
@@ -224,12 +197,7 @@ def _labels_beside(labels: NDArray[Any], covered: NDArray[np.bool_]) -> NDArray[
     """Return the sorted labels of covered pixels that share a face with a pixel that is not covered."""
     found = []
     for axis in range(labels.ndim):
-        low, high = (_across(labels.ndim, axis, part) for part in (slice(None, -1), slice(1, None)))
+        low, high = (across(labels.ndim, axis, part) for part in (slice(None, -1), slice(1, None)))
         found += [labels[low][covered[low] & ~covered[high]], labels[high][covered[high] & ~covered[low]]]
     values = np.unique(np.concatenate(found))
     return values[values > 0]
-
-
-def _across(ndim: int, axis: int, place: slice | NDArray[np.intp]) -> tuple[slice | NDArray[np.intp], ...]:
-    """Return the indices of planes across an axis."""
-    return tuple(place if k == axis else slice(None) for k in range(ndim))

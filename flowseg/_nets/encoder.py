@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,19 @@ from numpy.typing import NDArray
 # Networks learn flows times this, as in Cellpose, so that both terms of the loss are of the same order.
 # Applied once in the loss, and divided out once in `NetworkRunner.run`.
 FLOW_SCALE = 5.0
+
+
+class Sparse(NamedTuple):
+    """What is annotated of a label image that was completed between annotated planes."""
+
+    annotated: NDArray[np.bool_]  # the pixels that have a weight
+    n_whole: int  # objects with larger numbers may go on where nothing is annotated: their flows are not known
+
+
+def weigh(masks: NDArray[Any], sparse: Sparse | None) -> NDArray[np.bool_]:
+    """Return the pixels of a label image that have a weight in training."""
+    known: NDArray[np.bool_] = masks >= 0
+    return known if sparse is None else known & sparse.annotated
 
 
 class Encoder(ABC):
@@ -34,16 +47,5 @@ class Encoder(ABC):
         """Output channels that form a vector, in the order of the axes."""
 
     @abstractmethod
-    def encode(
-        self,
-        masks: NDArray[Any],
-        *,
-        workers: int,
-        annotated: NDArray[np.bool_] | None = None,
-        n_whole: int | None = None,
-    ) -> NDArray[np.float32]:
-        """Return the target of one label image; negative pixels have no weight.
-
-        Of sparsely annotated volumes ``annotated`` are the pixels that have a weight, and objects with numbers above
-        ``n_whole`` may go on where nothing is annotated.
-        """
+    def encode(self, masks: NDArray[Any], *, workers: int, sparse: Sparse | None = None) -> NDArray[np.float32]:
+        """Return the target of one label image; negative pixels have no weight."""

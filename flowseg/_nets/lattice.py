@@ -20,6 +20,10 @@ from flowseg import _checks
 # Spacings that differ by less than this share count as equal: files hold rounded ones. Source: chosen.
 SAME_SPACING = 0.01
 
+# Crops that are narrower than this share of their length are not rotated: they would show little of a narrow image.
+# Source: chosen.
+NARROW = 0.5
+
 Spacing = tuple[float, ...]
 
 
@@ -84,22 +88,26 @@ def learn_lattice(spacings: Sequence[Spacing | None], ndim: int, n_poolings: int
 def find_turns(lattice: Lattice, crop_shape: tuple[int, ...]) -> tuple[int, ...]:
     """Return a number for each axis: crops may be turned between axes of the same number, by quarter turns.
 
-    Between the last two any angle is possible. Other axes have the same number if their spacing is known to be equal,
-    and crops have as many pixels along both: microscopes blur along the planes' axis more than in a plane, and a turned
-    crop of a thin volume would show little of it.
+    Between the last two any angle is possible, unless crops are narrow. Other axes have the same number if their
+    spacing is known to be equal, and crops have as many pixels along both: microscopes blur along the planes' axis more
+    than in a plane, and a turned crop of a thin volume would show little of it.
     """
     numbers = list(range(lattice.ndim))
     for axis, other in combinations(reversed(range(lattice.ndim)), 2):
-        if _can_turn(lattice, other, axis) and crop_shape[axis] == crop_shape[other]:
+        if _can_turn(lattice, crop_shape, other, axis):
             numbers[other] = numbers[axis]
     return tuple(numbers)
 
 
-def _can_turn(lattice: Lattice, first: int, second: int) -> bool:
-    spacing, levels = lattice.spacing, lattice.coarse_levels
-    in_plane = (first, second) == (lattice.ndim - 2, lattice.ndim - 1)
+def _can_turn(lattice: Lattice, crop_shape: tuple[int, ...], first: int, second: int) -> bool:
+    if lattice.coarse_levels[first] != lattice.coarse_levels[second]:
+        return False
+    lengths = sorted((crop_shape[first], crop_shape[second]))
+    if (first, second) == (lattice.ndim - 2, lattice.ndim - 1):
+        return lengths[0] >= NARROW * lengths[1]
+    spacing = lattice.spacing
     is_same = spacing is not None and is_same_spacing((spacing[first],), (spacing[second],))
-    return levels[first] == levels[second] and (in_plane or is_same)
+    return is_same and lengths[0] == lengths[1]
 
 
 def find_crop_shape(

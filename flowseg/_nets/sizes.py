@@ -18,7 +18,7 @@ from flowseg._nets.lattice import PixelShape
 # no finer than the pixels that the network sees; larger ones cost time and gain nothing (docs/explanation/recipe.rst).
 MIN_WORKING, MAX_WORKING = 24.0, 40.0
 # The same for volumes, where time grows with the cube of the diameter.
-MIN_WORKING_3D, MAX_WORKING_3D = 16.0, 24.0
+MIN_WORKING_3D, MAX_WORKING_3D = 12.0, 16.0
 
 # No image is reduced by a smaller factor than this: little would be left of it.
 EXTREME_SCALE = 1 / 32

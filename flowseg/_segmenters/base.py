@@ -10,7 +10,7 @@ from typing import Any, Self, overload
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from flowseg import _checks
+from flowseg import _checks, metrics
 from flowseg._segmenters.attributes import SegmenterAttributes
 from flowseg._segmenters.codecs.codec import Masks, Outputs
 from flowseg._segmenters.fitted import FixedParameters, check_fitted
@@ -102,16 +102,15 @@ class Segmenter(SegmenterAttributes):
             check_can_take_spacing(start.lattice)
         began = time.monotonic()
         settings = check_training_settings(self, warm_start=warm_start)
-        shape = {"n_channels": self.n_channels, "ndim": self.ndim}
-        pairs = make_pairs(images, masks, spacing, **shape)
-        check_to_learn_from(pairs.images, pairs.annotations, masks)
-        warn_of_components([a.completed for a in pairs.annotations], stacklevel=3)
+        pairs = make_pairs(images, masks, spacing, n_channels=self.n_channels, ndim=self.ndim)
+        check_to_learn_from(pairs.images, pairs.masks, masks)
+        warn_of_components([known.masks for known in pairs.known], stacklevel=3)
         check_callbacks(callbacks)
         seeds, file = find_seeds(self.random_state, checkpoint)
         if validation is None:
             pairs, held_out = hold_out(pairs, fraction=self.validation_fraction, seed=seeds[0])
         else:
-            held_out = as_validation(validation, spacing, **shape)
+            held_out = as_validation(validation, spacing, n_channels=self.n_channels, ndim=self.ndim)
         warn_of_patience(self.patience, len(held_out))
         warn_of_no_comparison(warm_start, len(held_out))
         prediction = prediction_settings(self)
@@ -249,9 +248,9 @@ class Segmenter(SegmenterAttributes):
         """
         check_fitted(self)
         pairs = make_pairs(images, masks, spacing, n_channels=self.n_channels, ndim=self.ndim)
-        check_not_binary([a.completed for a in pairs.annotations], "masks")
-        found = self.predict(pairs.images, spacing=None if spacing is None else pairs.spacings)
-        return float(pairs.precision_per_image(found, (0.5,)).mean())
+        check_not_binary(pairs.masks, "masks")
+        found = self.predict(pairs.images, spacing=pairs.given_spacings)
+        return float(metrics.average_precision_per_image(pairs.masks, found, thresholds=(0.5,)).mean())
 
     def save(self, path: str | os.PathLike[str], *, card: Mapping[str, Any] | None = None) -> None:
         """Save the trained segmenter to one ``.safetensors`` file.

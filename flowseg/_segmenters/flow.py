@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, Self, overload
+from typing import Any, Literal, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from flowseg import _checks
 from flowseg._intensities import DEFAULT
-from flowseg._segmenters.base import Segmenter
-from flowseg._segmenters.codecs.codec import Outputs
 from flowseg._segmenters.codecs.flow_codec import FlowCodec
 from flowseg._segmenters.fitted import check_fitted
 from flowseg._segmenters.fitting import fit_thresholds
-from flowseg._segmenters.inputs import ArrayLike, Auto, Diameters, Network, Spacings
-from flowseg._segmenters.learned_decoding.object_table import Table
+from flowseg._segmenters.flow_predictions import FlowPredictions
+from flowseg._segmenters.inputs import Auto, Network, Spacings
 from flowseg._segmenters.learned_decoding.thresholds import Thresholds
-from flowseg._segmenters.pipeline import PredictionSettings, check_common_settings, map_images, pipeline_of
+from flowseg._segmenters.pipeline import PredictionSettings, check_common_settings, pipeline_of
 from flowseg._segmenters.pretrained import pretrained_file
 from flowseg._segmenters.threshold_attributes import ThresholdAttributes
 
-Flows = tuple[NDArray[np.float32], NDArray[np.float32]]  # flows and cellprob of an image
-Objects = tuple[NDArray[np.int32], Table]  # masks of an image and the table of their objects
 
-
-class FlowSegmenter(ThresholdAttributes, Segmenter):
+class FlowSegmenter(ThresholdAttributes, FlowPredictions):
     """Segment touching objects with learned flows.
 
     Parameters
@@ -218,112 +212,6 @@ class FlowSegmenter(ThresholdAttributes, Segmenter):
         segmenter = cls.load(pretrained_file(name))
         segmenter.set_params(warm_start=True, learning_rate=_checks.AUTO)
         return segmenter
-
-    @overload
-    def predict_flows(
-        self, images: NDArray[Any], *, diameters: Diameters = None, spacing: Spacings = None
-    ) -> Flows: ...
-    @overload
-    def predict_flows(
-        self, images: Sequence[Any], *, diameters: Diameters = None, spacing: Spacings = None
-    ) -> list[Flows]: ...
-    @overload
-    def predict_flows(
-        self, images: ArrayLike, *, diameters: Diameters = None, spacing: Spacings = None
-    ) -> Flows | list[Flows]: ...
-    def predict_flows(self, images: Any, *, diameters: Any = None, spacing: Any = None) -> Any:
-        """Return flows and foreground, before they become masks.
-
-        Parameters
-        ----------
-        images, diameters, spacing
-            As for `predict`.
-
-        Returns
-        -------
-        flows : ndarray of float32, shape (2, rows, columns) or (3, planes, rows, columns)
-            In unit length, row before column: ready for `flows_to_masks`.
-        cellprob : ndarray of float32, shape (rows, columns)
-            Logit of "this pixel is in an object". A list or a stack of images gives a list of such pairs.
-
-        Raises
-        ------
-        NotFittedError, TypeError, ValueError
-            As `predict`.
-
-        Examples
-        --------
-        >>> from flowseg import FlowSegmenter, synthetic
-        >>> image, masks = synthetic.cells((96, 96), 8, rng=0)
-        >>> flows, cellprob = FlowSegmenter.from_pretrained("nuclei").predict_flows(image)
-        >>> flows.shape, cellprob.shape
-        ((2, 96, 96), (96, 96))
-        """
-        pipeline = pipeline_of(self)
-        return map_images(pipeline, images, diameters, spacing, lambda _, outputs: pipeline.flows(outputs))
-
-    @overload
-    def predict_objects(
-        self, images: NDArray[Any], *, diameters: Diameters = None, spacing: Spacings = None
-    ) -> Objects: ...
-    @overload
-    def predict_objects(
-        self, images: Sequence[Any], *, diameters: Diameters = None, spacing: Spacings = None
-    ) -> list[Objects]: ...
-    @overload
-    def predict_objects(
-        self, images: ArrayLike, *, diameters: Diameters = None, spacing: Spacings = None
-    ) -> Objects | list[Objects]: ...
-    def predict_objects(self, images: Any, *, diameters: Any = None, spacing: Any = None) -> Any:
-        """Segment images and return a table of their objects, with scores.
-
-        Parameters
-        ----------
-        images, diameters, spacing
-            As for `predict`.
-
-        Returns
-        -------
-        masks : ndarray of int32, shape (rows, columns)
-            As from `predict`.
-        objects : dict of ndarray, shape (n_objects,)
-            One column per name, ready for ``pandas.DataFrame``: ``label``; ``area`` in pixels (voxels); ``diameter`` of
-            the disk of this area, or the ball of this volume; ``flow_error``, see `flow_errors`; ``cellprob``, mean
-            logit; ``touches_border``; ``score``, the probability that the object matches a true one at IoU 0.5, NaN
-            where `fit` had fewer than fifty validation objects to learn it from. A list or a stack of images gives a
-            list of such pairs.
-
-        Raises
-        ------
-        NotFittedError, TypeError, ValueError
-            As `predict`.
-
-        Warns
-        -----
-        UserWarning
-            As `predict`.
-
-        Examples
-        --------
-        >>> from flowseg import FlowSegmenter, synthetic
-        >>> image, masks = synthetic.cells((96, 96), 8, rng=0)
-        >>> found, objects = FlowSegmenter.from_pretrained("nuclei").predict_objects(image)
-        >>> sorted(objects)
-        ['area', 'cellprob', 'diameter', 'flow_error', 'label', 'score', 'touches_border']
-        >>> doubtful = objects["label"][objects["score"] < 0.5]
-        """
-        pipeline = pipeline_of(self)
-        pipeline.check_learned()
-        noise = pipeline.noise_check()
-
-        def finish(image: NDArray[Any], outputs: Outputs) -> tuple[NDArray[np.int32], Table | None]:
-            found = pipeline.decode_objects(outputs)
-            noise.look(image, found[0], outputs.unpadded, outputs.ratios)
-            return found
-
-        found = map_images(pipeline, images, diameters, spacing, finish)
-        noise.warn(stacklevel=2)
-        return found
 
     def fit_thresholds(self, images: Any, masks: Any, *, spacing: Spacings = None) -> Self:
         """Choose the thresholds that are "auto" and learn the score of objects, on images that `fit` has not seen.

@@ -1,8 +1,9 @@
 """Scores of predicted masks against true ones.
 
-Objects are compared by the intersection over union (IoU) of their pixels. 0 is background. Pixels where true masks are
-negative are ignored, as are predicted objects of which more than half is there. Two empty images have a score of 1; if
-only one of them is empty, the score is 0.
+Objects of images and volumes are compared by the intersection over union (IoU) of their pixels. 0 is background. Pixels
+where true masks are negative are ignored, as are predicted objects of which more than half is there. Of a volume of
+which whole planes or a box are annotated, only these are compared. Two empty images have a score of 1; if only one of
+them is empty, the score is 0.
 """
 
 from flowseg.metrics._jaccard import aggregated_jaccard

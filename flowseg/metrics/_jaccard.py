@@ -15,7 +15,7 @@ def aggregated_jaccard(true: ArrayLike, predicted: ArrayLike) -> float:
     Parameters
     ----------
     true, predicted : array_like of int, of the same shape
-        Label images, 0 = background.
+        Label images (rows, columns) or volumes (planes, rows, columns), 0 = background.
 
     Returns
     -------

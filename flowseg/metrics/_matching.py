@@ -78,7 +78,7 @@ def match(true: ArrayLike, predicted: ArrayLike, *, threshold: float = 0.5) -> M
     Parameters
     ----------
     true, predicted : array_like of int, of the same shape
-        Label images, 0 = background. Any integers, gaps allowed.
+        Label images (rows, columns) or volumes (planes, rows, columns), 0 = background. Any integers, gaps allowed.
     threshold : float
         IoU from which two objects match, above 0 and at most 1.
 

@@ -41,7 +41,7 @@ def average_precision(
     Parameters
     ----------
     true, predicted : list of array_like of int
-        Label images. Those of a pair have the same shape.
+        Label images or volumes. Those of a pair have the same shape.
     thresholds : sequence of float
         IoU from which two objects match.
 
@@ -84,7 +84,7 @@ def average_precision_per_image(
     Parameters
     ----------
     true, predicted : list of array_like of int
-        Label images. Those of a pair have the same shape.
+        Label images or volumes. Those of a pair have the same shape.
     thresholds : sequence of float
         IoU from which two objects match.
 

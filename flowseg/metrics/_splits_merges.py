@@ -27,7 +27,7 @@ def splits_merges(true: ArrayLike, predicted: ArrayLike, *, overlap: float = PAR
     Parameters
     ----------
     true, predicted : array_like of int, of the same shape
-        Label images, 0 = background.
+        Label images (rows, columns) or volumes (planes, rows, columns), 0 = background.
     overlap : float
         IoU above which an object counts as a partner.
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from itertools import product
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from flowseg._nets.encoder import Sparse
 from flowseg._nets.training.samples import IGNORE, Sample
 
 # Ranges of the random changes of intensity, on images whose 1st and 99th percentiles are 0 and 1.
@@ -19,14 +20,6 @@ NOISE = (0.0, 0.06)
 
 # Probability of a flip.
 HALF = 0.5
-
-
-class Crop(NamedTuple):
-    """A part of a sample, as its fields."""
-
-    image: NDArray[np.float32]
-    masks: NDArray[np.int32]
-    annotated: NDArray[np.bool_] | None
 
 
 def random_rotation(rng: np.random.Generator, turns: tuple[int, ...] = (0, 0)) -> NDArray[np.float64]:
@@ -61,33 +54,36 @@ def cut_crop(
     scale: float,
     shape: tuple[int, ...],
     rng: np.random.Generator,
-) -> Crop:
+) -> Sample:
     """Cut one crop at a random place: pixel o shows the image at ``center + rotation @ (o - middle) / scale``.
 
-    Beyond the image the crop shows its mirror image, where masks are ignored.
+    Beyond the image the crop shows its mirror image, where masks are ignored. A volume that is thinner than the crop is
+    anywhere in it: `predict` shows it at the beginning of a tile.
     """
     ndim, size = len(shape), np.array(shape)
     full = np.array(sample.image.shape[:ndim])
-    half = np.minimum(0.5 * size / scale, 0.5 * full)
-    center = rng.uniform(half, full - half) - 0.5
+    half = 0.5 * size / scale
+    beyond = "grid-constant"  # each pixel is as long as the others: of a single plane there would be nothing left
+    if ndim == 2:
+        half = np.minimum(half, 0.5 * full)  # an image that is smaller than the crop is in its middle
+        beyond = "constant"
+    center = rng.uniform(np.minimum(half, full - half), np.maximum(half, full - half)) - 0.5
     matrix = rotation / scale
     offset = center - matrix @ (0.5 * (size - 1))
     low, high = _window(matrix, offset, shape, full)
     window = tuple(map(slice, low, high))
     place: dict[str, Any] = {"matrix": matrix, "offset": offset - low, "output_shape": shape}
     channels = [
-        ndimage.affine_transform(sample.image[(*window, c)], order=1, mode="mirror", output=np.float32, **place)
-        for c in range(sample.image.shape[ndim])
+        ndimage.affine_transform(channel[window], order=1, mode="mirror", output=np.float32, **place)
+        for channel in np.moveaxis(sample.image, -1, 0)
     ]
-    masks = ndimage.affine_transform(
-        sample.masks[window], order=0, mode="constant", cval=IGNORE, output=np.int32, **place
-    )
-    annotated = None
-    if sample.annotated is not None:
-        annotated = ndimage.affine_transform(
-            sample.annotated[window].view(np.uint8), order=0, mode="constant", cval=0, **place
-        ).view(np.bool_)
-    return Crop(np.stack(channels, axis=-1), masks, annotated)
+    masks = ndimage.affine_transform(sample.masks[window], order=0, mode=beyond, cval=IGNORE, output=np.int32, **place)
+    sparse = None
+    if sample.sparse is not None:
+        given = sample.sparse.annotated[window].astype(np.uint8)
+        annotated = ndimage.affine_transform(given, order=0, mode=beyond, cval=0, **place)
+        sparse = Sparse(annotated > 0, sample.sparse.n_whole)
+    return Sample(np.stack(channels, axis=-1), masks, sparse)
 
 
 def _window(

@@ -82,8 +82,6 @@ class CropBatches:
         sample = self.samples[rng.integers(len(self.samples))]
         scale = self.jitter ** rng.uniform(-1, 1)
         rotation = random_rotation(rng, self.turns) if self.augment else np.eye(len(self.crop_shape))
-        image, masks, annotated = cut_crop(sample, rotation, scale, self.crop_shape, rng)
-        if self.augment:
-            image = change_intensities(image, rng)
-        target = self.codec.encode(masks, workers=1, annotated=annotated, n_whole=sample.n_whole)
-        return image, target
+        crop = cut_crop(sample, rotation, scale, self.crop_shape, rng)
+        image = change_intensities(crop.image, rng) if self.augment else crop.image
+        return image, self.codec.encode(crop.masks, workers=1, sparse=crop.sparse)

@@ -224,7 +224,7 @@ def _find_state(network: keras.Model, run: TrainingRun) -> State:
     if run.checkpoint is None:
         return State("", run.seeds)
     samples = dict.fromkeys((*run.samples, *run.validation))
-    arrays = (array for s in samples for array in (s.image, s.masks, s.annotated, s.n_whole) if array is not None)
+    arrays = (array for s in samples for array in (s.image, s.masks, *(s.sparse or ())))
     settings = replace(run.settings, verbose=0, workers=None)  # neither changes a result
     start = network.get_weights() if run.same_start else []
     structure = describe_structure(network)

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from flowseg._images import resize, resize_masks, scaled_shape
 from flowseg._intensities import find_limits, stretch
 from flowseg._labels.overlaps import number_objects
+from flowseg._nets.encoder import Sparse
 from flowseg._nets.lattice import PixelShape
 from flowseg._nets.sizes import MAX_ENLARGEMENT, image_diameter
-from flowseg._nets.training.annotation import Annotation
+from flowseg._nets.training.known_objects import KnownObjects
 
 # Label of pixels to ignore: those that are not annotated, and those of a crop beyond the image.
 IGNORE = -1
@@ -32,13 +33,12 @@ class Sample:
 
     image: NDArray[np.float32]  # (rows, columns, channels), of volumes (planes, rows, columns, channels)
     masks: NDArray[np.int32]  # (rows, columns) or (planes, rows, columns); negative = ignore
-    annotated: NDArray[np.bool_] | None = None  # pixels that count; None: all but those to ignore
-    n_whole: int | None = None  # objects with larger numbers have unknown flows; None: there are none
+    sparse: Sparse | None = None  # None: all pixels count but those to ignore
 
 
 def make_samples(
     images: Sequence[NDArray[Any]],
-    annotations: Sequence[Annotation],
+    known: Sequence[KnownObjects],
     pixels: Sequence[PixelShape],
     *,
     typical: float,
@@ -54,10 +54,10 @@ def make_samples(
     ``typical`` is in pixels of the lattice.
     """
     samples = []
-    for image, annotation, pixel in zip(images, annotations, pixels, strict=True):
-        own = image_diameter(annotation.completed, pixel.ratios)
+    for image, objects, pixel in zip(images, known, pixels, strict=True):
+        own = image_diameter(objects.masks, pixel.ratios)
         usual = typical / pixel.relative_size
-        objects = _number_compactly(annotation)
+        masks, sparse = _number_compactly(objects)
         stretched = stretch(image, find_limits(image, normalize))
         largest = float(np.abs(stretched).max())
         if largest > LARGEST_VALUE:
@@ -68,41 +68,32 @@ def make_samples(
         differs = working / own < MAX_ENLARGEMENT and max(own / usual, usual / own) > OTHER_SIZE
         made = {}
         for size in (usual, own) if every_size and differs else (usual,):
-            shape = scaled_shape(objects.masks.shape, pixel.factors(working / size))
-            made[size] = _resize(stretched, objects, shape)
+            shape = scaled_shape(masks.shape, pixel.factors(working / size))
+            made[size] = _resize(stretched, masks, sparse, shape)
         samples += [made[usual], *[made.get(own, made[usual])] * (OWN_SIZE_SHOWN if every_size else 0)]
     return samples
 
 
-@dataclass(frozen=True, eq=False)
-class _Objects:
-    """Objects as in `Sample`, at the size of the image."""
-
-    masks: NDArray[np.int32]
-    annotated: NDArray[np.bool_] | None
-    n_whole: int | None
-
-
-def _number_compactly(annotation: Annotation) -> _Objects:
+def _number_compactly(known: KnownObjects) -> tuple[NDArray[np.int32], Sparse | None]:
     """Return the same objects as 1..n, int32 for any labels, those of unknown flows last; pixels to ignore are -1."""
-    masks = annotation.completed
+    masks = known.masks
     labels, number, _ = number_objects(masks)
-    n_whole = None
-    if annotation.cut.size:
-        is_cut = np.isin(labels, annotation.cut)
-        n_whole = int(np.count_nonzero(~is_cut))
-        order = np.argsort(is_cut, kind="stable")
-        rank = np.empty(labels.size + 1, dtype=np.int64)
-        rank[0], rank[order + 1] = 0, np.arange(1, labels.size + 1)
+    sparse = None
+    if known.annotated is not None:
+        is_cut = np.isin(labels, known.cut)
+        rank = np.zeros(labels.size + 1, dtype=np.int64)
+        rank[1 + np.argsort(is_cut, kind="stable")] = np.arange(1, labels.size + 1)
         number = rank[number]
-    numbered = np.where(masks < 0, IGNORE, number.reshape(masks.shape)).astype(np.int32)
-    return _Objects(numbered, annotation.annotated, n_whole)
+        sparse = Sparse(known.annotated, int(np.count_nonzero(~is_cut)))
+    return np.where(masks < 0, IGNORE, number.reshape(masks.shape)).astype(np.int32), sparse
 
 
-def _resize(image: NDArray[np.float32], objects: _Objects, shape: tuple[int, ...]) -> Sample:
+def _resize(
+    image: NDArray[np.float32], masks: NDArray[np.int32], sparse: Sparse | None, shape: tuple[int, ...]
+) -> Sample:
     """Return the image and its objects at another size."""
-    annotated = None if objects.annotated is None else resize_annotated(objects.annotated, shape)
-    return Sample(resize(image, shape), resize_masks(objects.masks, shape), annotated, objects.n_whole)
+    scaled = None if sparse is None else Sparse(resize_annotated(sparse.annotated, shape), sparse.n_whole)
+    return Sample(resize(image, shape), resize_masks(masks, shape), scaled)
 
 
 def resize_annotated(annotated: NDArray[np.bool_], shape: tuple[int, ...]) -> NDArray[np.bool_]:

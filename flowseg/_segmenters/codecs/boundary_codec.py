@@ -15,8 +15,9 @@ from skimage.segmentation import find_boundaries
 from flowseg import _checks
 from flowseg._labels.expansion import expand_objects
 from flowseg._labels.overlaps import number_objects
+from flowseg._nets.encoder import Sparse, weigh
 from flowseg._segmenters.auto_values import as_ndim
-from flowseg._segmenters.codecs.codec import NO_OBJECT, Codec, Masks, Outputs, fill_outputs, weigh
+from flowseg._segmenters.codecs.codec import NO_OBJECT, Codec, Masks, Outputs, fill_outputs
 from flowseg._segmenters.learned_decoding.find_objects import Decoding
 
 if TYPE_CHECKING:
@@ -53,20 +54,13 @@ class BoundaryCodec(Codec):
         """Return the codec with a segmenter's parameters, checked."""
         return cls(_checks.as_integer(segmenter.min_size, "min_size", minimum=0), as_ndim(segmenter.ndim))
 
-    def encode(
-        self,
-        masks: NDArray[Any],
-        *,
-        workers: int,  # noqa: ARG002
-        annotated: NDArray[np.bool_] | None = None,
-        n_whole: int | None = None,  # noqa: ARG002
-    ) -> NDArray[np.float32]:
+    def encode(self, masks: NDArray[Any], *, workers: int, sparse: Sparse | None = None) -> NDArray[np.float32]:  # noqa: ARG002
         """Return the target of one label image; the boundary is a pixel wide inside each object and one outside."""
         _, number, _ = number_objects(masks)
         objects = number.reshape(masks.shape)
         boundary = find_boundaries(_extend(objects, masks < 0), mode="thick")
         inside = objects > 0
-        target = np.stack([weigh(masks, annotated), ~inside & ~boundary, inside & ~boundary, boundary], axis=-1)
+        target = np.stack([weigh(masks, sparse), ~inside & ~boundary, inside & ~boundary, boundary], axis=-1)
         return np.ascontiguousarray(target, dtype=np.float32)
 
     def no_objects(self, shape: tuple[int, ...]) -> NDArray[np.float32]:

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from flowseg._nets.encoder import Encoder
 from flowseg._nets.lattice import PixelShape
-from flowseg._nets.training.annotation import Annotation
 from flowseg._padding import Unpadded
 from flowseg._segmenters.learned_decoding.find_objects import Decoding
 from flowseg._segmenters.learned_decoding.object_table import Table
@@ -80,7 +79,7 @@ class Codec(Encoder):
     def learn(
         self,
         outputs: Iterable[Outputs],  # noqa: ARG002
-        annotations: Sequence[Annotation],  # noqa: ARG002
+        masks: Sequence[NDArray[Any]],  # noqa: ARG002
         before: Decoding,
         *,
         diameter: float,  # noqa: ARG002
@@ -95,12 +94,6 @@ class Codec(Encoder):
     def read_document(self, document: dict[str, Any]) -> Decoding:  # noqa: ARG002
         """Return what was learned from a model file's JSON, checked."""
         return Decoding()
-
-
-def weigh(masks: NDArray[Any], annotated: NDArray[np.bool_] | None) -> NDArray[np.bool_]:
-    """Return the pixels that have a weight in training."""
-    known: NDArray[np.bool_] = masks >= 0
-    return known if annotated is None else known & annotated
 
 
 def fill_outputs(shape: tuple[int, ...], values: tuple[float, ...]) -> NDArray[np.float32]:

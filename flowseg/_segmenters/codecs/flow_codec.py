@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from flowseg import _checks
 from flowseg._flows.targets import masks_to_flows_unchecked
-from flowseg._nets.training.annotation import Annotation
+from flowseg._nets.encoder import Sparse, weigh
 from flowseg._segmenters.auto_values import as_ndim
-from flowseg._segmenters.codecs.codec import NO_OBJECT, Codec, Masks, Outputs, fill_outputs, weigh
+from flowseg._segmenters.codecs.codec import NO_OBJECT, Codec, Masks, Outputs, fill_outputs
 from flowseg._segmenters.learned_decoding.candidates import Seen
 from flowseg._segmenters.learned_decoding.choose_thresholds import SCORE_FOLDS
 from flowseg._segmenters.learned_decoding.find_objects import Decoding, find_masks, find_objects, read_decoding
@@ -54,19 +54,12 @@ class FlowCodec(Codec):
         n_iter = _checks.as_integer(segmenter.n_iter, "n_iter", minimum=0, none="until all points have settled")
         return cls(given, n_iter, segmenter.workers, as_ndim(segmenter.ndim))
 
-    def encode(
-        self,
-        masks: NDArray[Any],
-        *,
-        workers: int,
-        annotated: NDArray[np.bool_] | None = None,
-        n_whole: int | None = None,
-    ) -> NDArray[np.float32]:
+    def encode(self, masks: NDArray[Any], *, workers: int, sparse: Sparse | None = None) -> NDArray[np.float32]:
         """Return the target of one label image; where flows are unknown they are 0, which has no weight in the loss."""
         flows = masks_to_flows_unchecked(masks, workers)
-        if n_whole is not None:
-            flows[:, masks > n_whole] = 0
-        target = np.concatenate([[weigh(masks, annotated), masks > 0], flows])
+        if sparse is not None:
+            flows[:, masks > sparse.n_whole] = 0
+        target = np.concatenate([[weigh(masks, sparse), masks > 0], flows])
         return np.ascontiguousarray(np.moveaxis(target, 0, -1), dtype=np.float32)
 
     def no_objects(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
@@ -123,15 +116,13 @@ class FlowCodec(Codec):
             )
 
     def learn(
-        self, outputs: Iterable[Outputs], annotations: Sequence[Annotation], before: Decoding, *, diameter: float
+        self, outputs: Iterable[Outputs], masks: Sequence[NDArray[Any]], before: Decoding, *, diameter: float
     ) -> Decoding:
         """Return thresholds, chosen where they are not given, and the calibration of scores."""
         # One by one: the outputs of all images can be more than fits into memory.
-        pairs = zip(outputs, annotations, strict=True)
-        seen = (Seen(*self.split(found.array), found.pixel, known.annotated) for found, known in pairs)
-        masks = [known.to_compare for known in annotations]
+        seen = (Seen(*self.split(found.array), found.pixel) for found in outputs)
         learned = learn_decoding(seen, masks, self.given, diameter=diameter, n_iter=self.n_iter, workers=self.workers)
-        unchanged = self.given.names | ({"score_threshold"} if len(annotations) < SCORE_FOLDS else set())
+        unchanged = self.given.names | ({"score_threshold"} if len(masks) < SCORE_FOLDS else set())
         kept = {name: getattr(before.thresholds, name) for name in unchanged}
         if learned.calibration is None:
             kept["score_threshold"] = None

@@ -13,7 +13,6 @@ from scipy import ndimage
 
 from flowseg import _checks
 from flowseg._labels.component_properties import ComponentProperties
-from flowseg._nets.training.annotation import Annotation
 from flowseg._segmenters.inputs import PLANE_AXES, is_constant
 
 # Connected components that one object may have before its image looks like a binary mask of several objects.
@@ -25,12 +24,11 @@ SAME_LABELS = 0.75
 
 def check_to_learn_from(
     images: Sequence[NDArray[Any]],
-    annotations: Sequence[Annotation],
+    masks: Sequence[NDArray[Any]],
     given: Any,
     names: tuple[str, str] = ("images", "masks"),
 ) -> None:
     """Raise ValueError for pairs that nothing can be learned from; ``given`` are the masks before conversion."""
-    masks = [annotation.completed for annotation in annotations]
     if masks[0].ndim == PLANE_AXES:
         check_no_volume(given, names)
     check_has_objects(masks, names[1])

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from flowseg._labels.overlaps import count_objects
 from flowseg._nets.lattice import Spacing
-from flowseg._nets.training.annotation import Annotation
 from flowseg._segmenters.codecs.codec import Outputs
 from flowseg._segmenters.fitted import Fitted
 from flowseg._segmenters.fitting.pairs import Pairs
@@ -41,20 +40,20 @@ def learn_from(pipeline: Pipeline, pairs: Pairs) -> Decoding:
     """Return the decoding learned from images with known masks; what they do not determine stays as it is."""
     fitted = pipeline.fitted
     outputs = map(pipeline.run, pairs.images, repeat(None), pairs.spacings)
-    return pipeline.settings.codec.learn(outputs, pairs.annotations, fitted.decoding, diameter=fitted.diameter)
+    return pipeline.settings.codec.learn(outputs, pairs.masks, fitted.decoding, diameter=fitted.diameter)
 
 
 def gain_of_estimates(pipeline: Pipeline, pairs: Pairs) -> Score:
     """Return the score with estimated diameters minus the score without, both with default thresholds."""
     plain = replace(pipeline, fitted=replace(pipeline.fitted, decoding=Decoding()))
-    found = [_score_passes(plain, *one) for one in zip(pairs.images, pairs.annotations, pairs.spacings, strict=True)]
+    found = [_score_passes(plain, *one) for one in zip(pairs.images, pairs.masks, pairs.spacings, strict=True)]
     typical, estimated = zip(*found, strict=True)
-    n_true = np.array([count_objects(a.to_compare) for a in pairs.annotations])
+    n_true = np.array([count_objects(m) for m in pairs.masks])
     return score_found(estimated, n_true) - score_found(typical, n_true)
 
 
 def _score_passes(
-    pipeline: Pipeline, image: NDArray[Any], true: Annotation, spacing: Spacing | None
+    pipeline: Pipeline, image: NDArray[Any], true: NDArray[Any], spacing: Spacing | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the best IoU of objects of the first pass over an image, and of the pass for the estimated diameter."""
     found: list[NDArray[np.float64]] = []
@@ -62,7 +61,7 @@ def _score_passes(
 
     def score(outputs: Outputs) -> None:
         factors.append(outputs.factor)
-        found.append(best_iou(true.to_compare, true.on_annotated(pipeline.decode(outputs))))
+        found.append(best_iou(true, pipeline.decode(outputs)))
 
     outputs = estimate_outputs(pipeline, pipeline.prepare(image, spacing), bounded=True, on_first=score)
     if outputs.factor != factors[0]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from flowseg import metrics
 from flowseg._segmenters.fitted import Fitted, Precision
 from flowseg._segmenters.fitting.fit_summary import IOU_NAMES
 from flowseg._segmenters.fitting.pairs import Pairs
@@ -36,7 +37,8 @@ def measure_precision(pipeline: Pipeline, pairs: Pairs) -> Precision | None:
         return None
     seen = zip(pairs.images, pairs.spacings, strict=True)
     found = [pipeline.decode(pipeline.run(image, None, spacing)) for image, spacing in seen]
-    return tuple(float(value) for value in pairs.precision(found, REPORTED_THRESHOLDS))
+    values = metrics.average_precision(pairs.masks, found, thresholds=REPORTED_THRESHOLDS)
+    return tuple(float(value) for value in values)
 
 
 def keep_the_better(start: Fitted, start_ap: Precision, end: Fitted) -> Fitted:

@@ -18,9 +18,8 @@ def fit_thresholds(pipeline: Pipeline, images: Any, masks: Any, spacing: Any, *,
     """Return the fitted model with the decoding learned from images and masks; warn where that is nothing."""
     pairs = make_pairs(images, masks, spacing, n_channels=pipeline.n_channels, ndim=pipeline.ndim)
     pipeline.check_spacings(pairs.spacings)
-    known = [annotation.completed for annotation in pairs.annotations]
-    check_has_objects(known, "masks")
-    check_not_binary(known, "masks")
+    check_has_objects(pairs.masks, "masks")
+    check_not_binary(pairs.masks, "masks")
     learned = learn_from(pipeline, pairs)
     n_constant = sum(map(inputs.is_constant, pairs.images))
     inputs.warn_of_constant(n_constant, len(pairs), stacklevel=stacklevel + 1)

@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from flowseg import metrics
 from flowseg._labels.overlaps import count_objects
 from flowseg._nets.lattice import Spacing
-from flowseg._nets.training.annotation import Annotation, annotate
+from flowseg._nets.training.known_objects import KnownObjects, find_known_objects
 from flowseg._segmenters.fitting.annotation_checks import check_to_learn_from
 from flowseg._segmenters.inputs import Images, as_pairs, as_spacings, is_one_per_image
 
@@ -25,7 +23,8 @@ class Pairs:
     """Images with what is known of their objects."""
 
     images: Images
-    annotations: list[Annotation]
+    masks: Images
+    known: list[KnownObjects]  # from the masks
     spacings: list[Spacing | None]
 
     def __len__(self) -> int:
@@ -35,27 +34,22 @@ class Pairs:
     @property
     def n_objects(self) -> int:
         """Number of annotated objects."""
-        return sum(count_objects(a.to_compare) for a in self.annotations)
+        return sum(map(count_objects, self.masks))
+
+    @property
+    def given_spacings(self) -> list[Spacing] | None:
+        """The spacing of each image; None where there are none."""
+        known = [spacing for spacing in self.spacings if spacing is not None]
+        return known or None
 
     def take(self, chosen: Sequence[int]) -> Pairs:
         """Return some of the pairs."""
         return Pairs(
             [self.images[i] for i in chosen],
-            [self.annotations[i] for i in chosen],
+            [self.masks[i] for i in chosen],
+            [self.known[i] for i in chosen],
             [self.spacings[i] for i in chosen],
         )
-
-    def precision(self, found: Images, thresholds: tuple[float, ...]) -> NDArray[np.float64]:
-        """Return the average precision of masks that were found in the images."""
-        return metrics.average_precision(*self._compared(found), thresholds=thresholds)
-
-    def precision_per_image(self, found: Images, thresholds: tuple[float, ...]) -> NDArray[np.float64]:
-        """Return the average precision image by image, shape (n_images, n_thresholds)."""
-        return metrics.average_precision_per_image(*self._compared(found), thresholds=thresholds)
-
-    def _compared(self, found: Images) -> tuple[Images, Images]:
-        shown = [a.on_annotated(masks) for a, masks in zip(self.annotations, found, strict=True)]
-        return [a.to_compare for a in self.annotations], shown
 
 
 def make_pairs(
@@ -70,7 +64,7 @@ def make_pairs(
     """Return images, masks and spacing as pairs, checked."""
     checked, labels = as_pairs(images, masks, n_channels=n_channels, ndim=ndim, names=names[:2])
     spacings = as_spacings(spacing, len(checked), ndim, names[2])
-    return Pairs(checked, [annotate(m) for m in labels], spacings)
+    return Pairs(checked, labels, list(map(find_known_objects, labels, spacings)), spacings)
 
 
 def as_validation(validation: Any, spacing: Any, *, n_channels: int, ndim: int) -> Pairs:
@@ -91,7 +85,7 @@ def as_validation(validation: Any, spacing: Any, *, n_channels: int, ndim: int) 
     names = ("validation images", "validation masks", "validation spacing")
     chosen = own[0] if own else spacing
     pairs = make_pairs(images, masks, chosen, n_channels=n_channels, ndim=ndim, names=names)
-    check_to_learn_from(pairs.images, pairs.annotations, masks, names[:2])
+    check_to_learn_from(pairs.images, pairs.masks, masks, names[:2])
     return pairs
 
 
@@ -100,7 +94,7 @@ def hold_out(pairs: Pairs, *, fraction: float, seed: int) -> tuple[Pairs, Pairs]
 
     One image with objects is always kept for training. Images without any annotated pixel are held out last.
     """
-    n, masks = len(pairs), [a.completed for a in pairs.annotations]
+    n, masks = len(pairs), pairs.masks
     n_held_out = min(round(fraction * n), n - 1)
     shuffled = np.random.default_rng(seed).permutation(n).tolist()
     first = next(i for i in shuffled if (masks[i] > 0).any())

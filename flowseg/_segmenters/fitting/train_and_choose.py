@@ -56,14 +56,14 @@ def train(plan: Plan, pairs: Pairs, held_out: Pairs, start: Fitted | None) -> Fi
 
     fixed, lattice = plan.fixed, _choose_lattice(plan.fixed, pairs, start)
     pixels = [lattice.pixel(spacing) for spacing in pairs.spacings]
-    diameters = image_diameters([a.completed for a in pairs.annotations], pixels)
+    diameters = image_diameters([objects.masks for objects in pairs.known], pixels)
     typical = float(np.median(diameters))
     working = start.sizes.working if start else choose_working(fixed.diameter, typical, fixed.ndim)
     scale_factor(working, typical, "the typical diameter of objects in masks")
     network, history = _train_network(plan, pairs, held_out, start, Scales(lattice, typical, working))
     forget_training(network)
     sizes = Sizes(working, False, *bounds_of(diameters, working))
-    least_sharpness = learn_least_sharpness(pairs.images, [a.to_compare for a in pairs.annotations], pixels)
+    least_sharpness = learn_least_sharpness(pairs.images, pairs.masks, pixels)
     end = Fitted(
         network=network,
         grid=find_grid(fixed, network, lattice),
@@ -128,7 +128,7 @@ def _make_samples(plan: Plan, pairs: Pairs, scales: Scales, *, every_size: bool)
 
     return make_samples(
         pairs.images,
-        pairs.annotations,
+        pairs.known,
         [scales.lattice.pixel(spacing) for spacing in pairs.spacings],
         typical=scales.typical,
         working=scales.working,

@@ -16,12 +16,11 @@ from flowseg._segmenters.learned_decoding.object_table import Table, as_learned,
 
 
 class Seen(NamedTuple):
-    """What a network says of a validation image, and where masks are compared with the annotation."""
+    """What a network says of a validation image."""
 
     flows: NDArray[np.float32]
     cellprob: NDArray[np.float32]
     pixel: PixelShape | None = None  # None: as long along every axis
-    annotated: NDArray[np.bool_] | None = None  # None: everywhere
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ def find_candidates(
     """
     found = [Candidates() for _ in cellprob_thresholds]
     for seen, true in zip(outputs, masks, strict=True):
-        flows, cellprob, pixel, annotated = Seen(*seen)
+        flows, cellprob, pixel = Seen(*seen)
         for threshold, candidates in zip(cellprob_thresholds, found, strict=True):
             predicted = flows_to_masks(
                 flows,
@@ -73,8 +72,7 @@ def find_candidates(
                 workers=workers,
             )
             table = as_learned(describe_objects(predicted, flows, cellprob, pixel=pixel, workers=workers), pixel)
-            shown = predicted if annotated is None else np.where(annotated, predicted, 0)
-            judged = is_judged(true, shown, int(predicted.max()))
+            judged = is_judged(true, predicted)
             candidates.tables.append({name: column[judged] for name, column in table.items()})
-            candidates.iou.append(best_iou(true, shown))
+            candidates.iou.append(best_iou(true, predicted))
     return found

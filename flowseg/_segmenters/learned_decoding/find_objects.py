@@ -15,6 +15,7 @@ from flowseg._segmenters.learned_decoding.object_table import Table, as_learned,
 from flowseg._segmenters.learned_decoding.thresholds import Thresholds, read_thresholds
 
 Floats = NDArray[np.float32]
+Pixel = PixelShape | None  # None: as long along every axis
 
 
 @dataclass(frozen=True)
@@ -39,13 +40,7 @@ def read_decoding(document: dict[str, Any]) -> Decoding:
 
 
 def find_masks(
-    flows: Floats,
-    cellprob: Floats,
-    decoding: Decoding,
-    *,
-    pixel: PixelShape | None = None,
-    n_iter: int | None,
-    workers: int | None,
+    flows: Floats, cellprob: Floats, decoding: Decoding, pixel: Pixel = None, *, n_iter: int | None, workers: int | None
 ) -> NDArray[np.int32]:
     """Return the label image, 1..n."""
     thresholds = decoding.thresholds
@@ -64,17 +59,11 @@ def find_masks(
 
 
 def find_objects(
-    flows: Floats,
-    cellprob: Floats,
-    decoding: Decoding,
-    *,
-    pixel: PixelShape | None = None,
-    n_iter: int | None,
-    workers: int | None,
+    flows: Floats, cellprob: Floats, decoding: Decoding, pixel: Pixel = None, *, n_iter: int | None, workers: int | None
 ) -> tuple[NDArray[np.int32], Table]:
     """Return the label image, and the table of `describe_objects` with a column of scores; NaN without calibration."""
     unscored = Decoding(replace(decoding.thresholds, score_threshold=None))
-    masks = find_masks(flows, cellprob, unscored, pixel=pixel, n_iter=n_iter, workers=workers)
+    masks = find_masks(flows, cellprob, unscored, pixel, n_iter=n_iter, workers=workers)
     return _score_objects(masks, (flows, cellprob), decoding, pixel, workers)
 
 
@@ -82,7 +71,7 @@ def _score_objects(
     masks: NDArray[np.int32],
     outputs: tuple[Floats, Floats],
     decoding: Decoding,
-    pixel: PixelShape | None,
+    pixel: Pixel,
     workers: int | None,
 ) -> tuple[NDArray[np.int32], Table]:
     """Return the objects whose score reaches the threshold, if there is one, numbered again, and their table."""
@@ -91,9 +80,7 @@ def _score_objects(
     return (masks if kept["label"].size == objects["label"].size else number[masks]), kept
 
 
-def score_objects(
-    objects: Table, decoding: Decoding, pixel: PixelShape | None = None
-) -> tuple[NDArray[np.int32], Table]:
+def score_objects(objects: Table, decoding: Decoding, pixel: Pixel = None) -> tuple[NDArray[np.int32], Table]:
     """Return new numbers of the objects 0..n, 0 for scores below the threshold, and the table of the others."""
     n = objects["label"].size
     if decoding.calibration is None:

@@ -19,9 +19,9 @@ IOU_THRESHOLDS = (MATCH, 0.75, 0.9)
 Score = NDArray[np.float64]  # one of all images, then one without each of them
 
 
-def is_judged(true: NDArray[np.integer], predicted: NDArray[np.integer], n: int) -> NDArray[np.bool_]:
+def is_judged(true: NDArray[np.integer], predicted: NDArray[np.integer]) -> NDArray[np.bool_]:
     """Return whether each predicted object, 1..n, counts: not if more than half of it lies on pixels to ignore."""
-    return np.isin(np.arange(1, n + 1), leave_out_ignored(true, predicted))
+    return np.isin(np.arange(1, int(predicted.max()) + 1), leave_out_ignored(true, predicted))
 
 
 def best_iou(true: NDArray[np.integer], predicted: NDArray[np.integer]) -> NDArray[np.float64]:

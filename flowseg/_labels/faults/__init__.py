@@ -1,0 +1,1 @@
+"""Faults of label images: what `check_masks` looks for."""

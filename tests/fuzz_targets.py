@@ -93,14 +93,14 @@ def tiffs():
     import tifffile
 
     stack = np.stack([IMAGE, IMAGE])
-    ome = {"axes": "ZYX", "PhysicalSizeX": 0.5, "PhysicalSizeY": 0.5}
+    ome = {"axes": "ZYX", "PhysicalSizeX": 0.5, "PhysicalSizeY": 0.5, "PhysicalSizeZ": 2}
     kinds = [
         (IMAGE, {}),
         (MASKS, {"compression": "zlib", "predictor": True}),
         (MASKS, {"byteorder": ">", "bigtiff": True}),
         (np.stack([IMAGE] * 3, -1), {"photometric": "rgb", "compression": "lzw"}),
         (IMAGE, {"tile": (16, 16), "compression": "packbits"}),
-        (stack, {"imagej": True, "resolution": (2, 2), "metadata": {"unit": "um"}}),
+        (stack, {"imagej": True, "resolution": (2, 2), "metadata": {"axes": "ZYX", "unit": "um", "spacing": 2.0}}),
         (stack, {"ome": True, "metadata": ome}),
         (IMAGE.astype(np.float32), {"rowsperstrip": 2, "compression": "deflate"}),
         (stack, {}),
@@ -267,7 +267,13 @@ def records():
 def read_images(path):
     """Everything that is asked of an image."""
     faults = []
-    for read in (flowseg.io.read_image, flowseg.io.read_masks, flowseg.io.read_pixel_size):
+    for read in (
+        flowseg.io.read_image,
+        flowseg.io.read_masks,
+        flowseg.io.read_volume,
+        flowseg.io.read_pixel_size,
+        flowseg.io.read_spacing,
+    ):
         try:
             read(path)
         except (ValueError, MemoryError) as error:

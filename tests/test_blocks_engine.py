@@ -81,8 +81,8 @@ def test_a_plan_is_read_as_it_was_written(folder):
 @pytest.mark.parametrize(
     ("before", "after", "sentence"),
     [
-        ('"schema": 1', '"schema": 2', "must be a plan of schema 1, .* got schema 2"),
-        ('"schema": 1', '"schemas": 1', "got schema None"),
+        ('"schema": 2', '"schema": 1', "must be a plan of schema 2, .* got schema 1"),
+        ('"schema": 2', '"schemas": 2', "got schema None"),
         ('"block_size": 10', '"block_size": 0', "got: 0 as block_size"),
         ('"block_size": 10', '"block_size": true', "got: True as block_size"),
         ('"block_size": 10', '"block_size": 10, "block_size": 10', "'block_size' more than once"),
@@ -255,11 +255,11 @@ def test_every_cut_and_every_changed_byte_is_noticed(job):
 
 
 def test_records_of_another_schema_or_run_are_refused(job, monkeypatch):
-    about = _records.About(PLAN.digest, "numbers", 0, schema=2)
+    about = _records.About(PLAN.digest, "numbers", 0, schema=1)
     (job.folder / "numbers").mkdir()
     _records.write_arrays(job.record_path("numbers", 0), about, {})
-    _records.write_arrays(job.record_path("numbers", 1), replace(about, schema=1, plan="other", index=1), {})
-    for index, sentence in enumerate(("record of schema 1, .* got schema 2", "record of this run; it is one of task")):
+    _records.write_arrays(job.record_path("numbers", 1), replace(about, schema=2, plan="other", index=1), {})
+    for index, sentence in enumerate(("record of schema 2, .* got schema 1", "record of this run; it is one of task")):
         for look in (job.is_done, job.read_record):
             with pytest.raises(ValueError, match=sentence) as caught:
                 look("numbers", index)

@@ -290,7 +290,7 @@ def test_a_changed_array_is_not_resumed(model, output):
 def test_a_kill_at_the_start(model, path, output, place, when, beside, monkeypatch):
     """A new run and one that is resumed can go on; what is in the place of the output is not removed."""
     target = path if beside else output
-    module = jobs if place == "write_plan" else _segment
+    module = {"write_plan": jobs, "place_labels": _segment}.get(place, _preparation)
     with monkeypatch.context() as patch:
         real = getattr(module, place)
 
@@ -344,12 +344,12 @@ def test_no_space_left_for_labels(model, path, output, monkeypatch):
     blockwise.plan(model, path, output, block_size=64)
     write, n_writes = LabelsStore.write_block, [0]
 
-    def full(store, level, rows, columns, labels):
+    def full(store, level, window, labels):
         n_writes[0] += 1
         if n_writes[0] == 3:
-            write(store, level, rows, columns, labels // 2)  # which is not what belongs there
+            write(store, level, window, labels // 2)  # which is not what belongs there
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), store.location)
-        write(store, level, rows, columns, labels)
+        write(store, level, window, labels)
 
     with monkeypatch.context() as patch:
         patch.setattr(LabelsStore, "write_block", full)

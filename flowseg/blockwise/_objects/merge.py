@@ -20,7 +20,7 @@ KEY_BITS = 32
 KEY_MASK = (1 << KEY_BITS) - 1
 
 # Label images of fragments, memory maps, that are held at a time. Source: chosen; each is an open file.
-MAX_HELD = 64
+MAX_HELD = 32
 
 
 @dataclass(frozen=True)

@@ -62,13 +62,13 @@ def main() -> None:
     parser.add_argument("--json", help="where to keep the counts")
     options = parser.parse_args()
     results = {}
-    for file in sorted(options.folder.glob("*/*/labels/*.tif")):
+    for file in sorted(options.folder.glob("**/labels/*.tif")):
         with tifffile.TiffFile(file) as tiff:
             if tiff.series[0].ndim < 3 or "timelapse" in str(file):
                 continue
             masks = tiff.asarray()
-        name = str(file.relative_to(options.folder))
-        results[name] = test_volume(masks, SMALLEST.get(file.parts[-4], SMALLEST_OF_OTHERS))
+        name = file.relative_to(options.folder).as_posix()
+        results[name] = test_volume(masks, SMALLEST.get(name.split("/")[0], SMALLEST_OF_OTHERS))
         print(name, results[name], flush=True)
     if options.json:
         Path(options.json).write_text(json.dumps(results, indent=1) + "\n")

@@ -189,15 +189,18 @@ def test_the_plugin_names_planes(nuclei, drawn, tmp_path):
     planes = [drawn[0], smooth_noise(4)]
     job = SegmentJob(
         folder=str(tmp_path),
-        planes=("plane 3", "plane 4"),
+        images=("plane 3", "plane 4"),
+        ndim=2,
+        mode="",
         model=str(tmp_path / "model.safetensors"),
         thresholds=Thresholds(0.0, 0.4, 15, None),
         outputs_folder=str(tmp_path),
         diameter=None,
+        spacing=None,
         with_flows=False,
     )
     for k, plane in enumerate(planes):
-        np.save(job.plane(k), plane)
+        np.save(job.image(k), plane)
     messages = []
     work(job, {}, messages.append)
     (warning,) = [each.text for each in messages if each.kind == "warning"]

@@ -178,7 +178,7 @@ def _segment_exactly(flows: np.ndarray, cellprob: np.ndarray) -> np.ndarray:
         )
         graphs.append(graph)
         fragments.append(of_block)
-    objects = merge_blocks(graphs, grid, min_size=15)
+    objects = merge_blocks(graphs, grid, 15, fragments.__getitem__)
     found = np.zeros(grid.shape, dtype=np.int32)
     for index in range(grid.n):
         found[grid[index].slices] = objects.of_block(index)[fragments[index]]

@@ -86,7 +86,7 @@ def test_a_volume_becomes_a_layer_at_its_place(viewer, widget, qtbot, said, mode
     assert viewer.layers["volume flows"].data.shape == (*image.shape, 3)
     sizes = np.bincount(masks.data.ravel())[1:]
     assert masks.features["index"].tolist() == list(range(1, sizes.size + 1))
-    assert masks.features["area"].tolist() == sizes.tolist()
+    assert masks.features["volume"].tolist() == sizes.tolist()
     assert sizes.max() > 40 * 40 / 8  # objects extend over planes
 
     # Other thresholds, from the outputs that are kept.
@@ -190,12 +190,12 @@ def test_sliders_choose_among_volumes(viewer, widget, said, add_model, jobs):
 
     found = np.zeros((5, 16, 16), dtype=np.int32)
     found[1:4, 2:9, 2:9] = 1
-    save_file({"masks": found, "object_label": np.array([1]), "object_area": np.array([147])}, job.result(0))
+    save_file({"masks": found, "object_label": np.array([1]), "object_volume": np.array([147])}, job.result(0))
     done(replace_text("1 object"))
     masks = viewer.layers["many masks"]
     assert np.array_equal(masks.data[1, 2], found)
     assert masks.data.sum() == 147
-    assert masks.features.iloc[0].to_dict() == {"index": 1, "area": 147, "volume_0": 1, "volume_1": 2}
+    assert masks.features.iloc[0].to_dict() == {"index": 1, "volume": 147, "volume_0": 1, "volume_1": 2}
     assert said()[-1] == (
         "info", "many: 1 object in volume 1, 2 only; to segment the others, choose all volumes",
     )  # fmt: skip

@@ -250,7 +250,7 @@ def test_table_of_objects_and_flow_check(nuclei):
     volume += np.random.default_rng(0).normal(0, 0.02, volume.shape)
     found, objects = segment_volume(pipeline_of(nuclei), volume, diameters=18)
     assert metrics.match(masks, found, threshold=0.7).average_precision == 1
-    assert np.array_equal(objects["area"], np.bincount(found.ravel())[1:])
+    assert np.array_equal(objects["volume"], np.bincount(found.ravel())[1:])
     assert np.array_equal(objects["label"], [1, 2])
     assert objects["flow_error"].max() < 0.3
     assert np.isfinite(objects["score"]).all()

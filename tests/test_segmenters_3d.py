@@ -172,7 +172,7 @@ class TestCodecs:
         flows, cellprob = np.zeros((3, 2, 4, 4), np.float32), np.ones((2, 4, 4), np.float32)
         pixel = PixelShape((2.0, 1.0, 1.0), 3.0, (1, 0, 0))
         table = describe_objects(masks, flows, cellprob, pixel=pixel, workers=1)
-        assert table["area"] == [32]
+        assert table["volume"] == [32]
         assert table["diameter"] == pytest.approx(2 * np.cbrt(3 * 64 / (4 * np.pi)))
         assert as_learned(table, pixel)["diameter"] == pytest.approx(3 * table["diameter"])
 

@@ -27,10 +27,17 @@ def compare_flows(
 
 
 def compare_flows_of_image(
-    objects: Components, chosen: NDArray[np.intp], flows: NDArray[np.float32], workers: int
+    objects: Components,
+    chosen: NDArray[np.intp],
+    flows: NDArray[np.float32],
+    workers: int,
+    shape: tuple[int, ...] | None = None,
 ) -> NDArray[np.float64]:
-    """Do the same for all of an image: a volume of one plane has the flows of a 2-D image."""
-    axes, others = split_axes(objects.image.shape) if len(flows) == objects.image.ndim else ([], [])
+    """Do the same where a volume may have one plane: it has the flows of a 2-D image.
+
+    ``shape`` is that of the whole image, if ``objects`` are in a part of it.
+    """
+    axes, others = split_axes(shape or objects.image.shape) if len(flows) == objects.image.ndim else ([], [])
     if not others:
         return compare_flows(objects, chosen, flows, workers)
     order = np.array(others + axes)

@@ -47,6 +47,11 @@ def diameters(masks: ArrayLike, *, spacing: ArrayLike | None = None) -> NDArray[
     return diameters_of_sizes(sizes, distances / distances.min())
 
 
+def size_column(ndim: int) -> str:
+    """Return the name of the column of tables that counts the pixels of objects."""
+    return "area" if ndim == 2 else "volume"
+
+
 def diameters_of_sizes(sizes: NDArray[np.int64], ratios: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the diameters of objects of this many pixels, in pixels of the finest axis.
 

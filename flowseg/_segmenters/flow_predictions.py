@@ -89,8 +89,8 @@ class FlowPredictions(VolumePrediction):
         masks : ndarray of int32, shape (rows, columns)
             As from `predict`.
         objects : dict of ndarray, shape (n_objects,)
-            One column per name, ready for ``pandas.DataFrame``: ``label``; ``area`` in pixels (voxels); ``diameter`` of
-            the disk of this area, or the ball of this volume; ``flow_error``, see `flow_errors`; ``cellprob``, mean
+            One column per name, ready for ``pandas.DataFrame``: ``label``; ``area`` in pixels, or ``volume`` in voxels;
+            ``diameter`` of the disk or ball of this size; ``flow_error``, see `flow_errors`; ``cellprob``, mean
             logit; ``touches_border``; ``score``, the probability that the object matches a true one at IoU 0.5, NaN
             where `fit` had fewer than fifty validation objects to learn it from. A list or a stack of images gives a
             list of such pairs.

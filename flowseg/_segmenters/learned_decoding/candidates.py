@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from flowseg._flows.decoding import flows_to_masks
 from flowseg._nets.lattice import PixelShape
 from flowseg._segmenters.learned_decoding.jackknife_scores import best_iou, is_judged
-from flowseg._segmenters.learned_decoding.object_table import Table, as_learned, describe_objects
+from flowseg._segmenters.learned_decoding.object_table import Table, as_learned, describe_objects, sizes_in
 
 
 class Seen(NamedTuple):
@@ -42,7 +42,8 @@ class Candidates:
 
     def _keep(self, flow_threshold: float, min_size: int) -> list[NDArray[np.bool_]]:
         return [
-            ((t["flow_error"] <= flow_threshold) | t["touches_border"]) & (t["area"] >= min_size) for t in self.tables
+            ((t["flow_error"] <= flow_threshold) | t["touches_border"]) & (sizes_in(t) >= min_size)
+            for t in self.tables
         ]
 
 

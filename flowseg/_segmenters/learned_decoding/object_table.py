@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from flowseg._flows.flow_check import flow_errors
 from flowseg._flows.logit_sums import as_logit_units, mean_logits
-from flowseg._labels.diameters import diameters_of_sizes
+from flowseg._labels.diameters import diameters_of_sizes, size_column
 from flowseg._nets.lattice import PixelShape
 
 # Pixels that are counted at a time: `np.bincount` makes 64-bit copies of its arguments.
@@ -25,6 +25,11 @@ def as_learned(objects: Table, pixel: PixelShape | None) -> Table:
     return objects | {"diameter": objects["diameter"] * pixel.relative_size}
 
 
+def sizes_in(objects: Table) -> NDArray[np.int64]:
+    """Return the column of a table that counts the pixels of objects."""
+    return objects["area"] if "area" in objects else objects["volume"]
+
+
 def describe_objects(
     masks: NDArray[Any],
     flows: NDArray[np.float32],
@@ -35,8 +40,8 @@ def describe_objects(
 ) -> Table:
     """Return a table with one entry per object 1..n: label, area, diameter, flow_error, cellprob, touches_border.
 
-    ``masks`` must hold every number from 1 to n, as `flows_to_masks` returns them. The area of an object in a volume is
-    its number of voxels; ``pixel`` is the shape of these, by default the same along every axis.
+    ``masks`` must hold every number from 1 to n, as `flows_to_masks` returns them. Objects of a volume have ``volume``,
+    their number of voxels, instead of area. ``pixel`` is the shape of pixels, by default the same along every axis.
     """
     number, logits = masks.ravel(), cellprob.ravel()
     n = int(masks.max())
@@ -52,7 +57,7 @@ def describe_objects(
             at_border[masks.take([0, -1], axis)] = True
     return {
         "label": np.arange(1, n + 1),
-        "area": areas,
+        size_column(masks.ndim): areas,
         "diameter": diameters_of_sizes(areas, (1.0,) * masks.ndim if pixel is None else pixel.ratios),
         "flow_error": flow_errors(masks, flows, workers=workers),
         "cellprob": mean_logits(sums, areas),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from flowseg._labels.diameters import diameters_of_sizes
+from flowseg._labels.diameters import diameters_of_sizes, size_column
 from flowseg._nets.lattice import PixelShape
 from flowseg._segmenters.learned_decoding.object_table import Table
 from flowseg.blockwise._objects.boundary_graph import (
@@ -78,7 +78,7 @@ class BoundaryDecoder:
         kept = areas[labels > 0]
         table: Table = {
             "label": np.arange(1, kept.size + 1),
-            "area": kept,
+            size_column(len(self.pixel.ratios)): kept,
             "diameter": diameters_of_sizes(kept, self.pixel.ratios),
         }
         return {"labels": labels}, table

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from flowseg._flows.flow_check import compare_flows
+from flowseg._flows.flow_check import compare_flows_of_image
 from flowseg._flows.logit_sums import mean_logits
 from flowseg._labels.components import Components, renumber
-from flowseg._labels.diameters import diameters_of_sizes
+from flowseg._labels.diameters import diameters_of_sizes, size_column
 from flowseg._nets.lattice import PixelShape
 from flowseg._segmenters.learned_decoding.find_objects import Decoding, score_objects
 from flowseg._segmenters.learned_decoding.object_table import Table
@@ -60,7 +60,8 @@ def errors_of_block(
     errors = np.zeros(numbers.size)
     for box, part, components in _label_images(objects, windows, index, numbers):
         flows = np.ascontiguousarray(read_flows(box), dtype=np.float32)
-        errors[part] = compare_flows(components, np.arange(components.n), flows, 1)
+        chosen_here = np.arange(components.n)
+        errors[part] = compare_flows_of_image(components, chosen_here, flows, 1, windows.grid.shape)
     return numbers, errors
 
 
@@ -128,7 +129,7 @@ def final_numbers(
     areas = objects.sizes[passed]
     table: Table = {
         "label": np.arange(1, passed.size + 1),
-        "area": areas,
+        size_column(len(pixel.ratios)): areas,
         "diameter": diameters_of_sizes(areas, pixel.ratios),
         "flow_error": errors[passed] * areas / areas,  # rounded as in `flow_errors`
         "cellprob": mean_logits(objects.logits[passed], areas),

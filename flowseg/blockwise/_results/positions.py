@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from flowseg._labels.diameters import size_column
 from flowseg._labels.measure import LENGTH_SUFFIX, SUFFIXES, Table
 from flowseg._labels.overlaps import number_objects
 
@@ -60,7 +61,7 @@ class Positions:
 
         ``pixel_size`` is the length of a pixel along each axis in micrometers, for columns in micrometers.
         """
-        size = "area" if self.ndim == 2 else "volume"
+        size = size_column(self.ndim)
         table: Table = {"label": self.labels, size: self.areas}
         table |= {f"bbox-{k}": self.boxes[:, k] for k in range(2 * self.ndim)}
         table |= {f"centroid-{k}": self.centroids[:, k] for k in range(self.ndim)}

@@ -296,6 +296,37 @@ def test_overlaps_are_those_of_the_whole_volume(cells, size):
     assert metrics._matching.match_overlaps(found, 0.5).f1 == metrics.match(true, predicted).f1
 
 
+def annotate(true, kind):
+    """Keep the annotation of some planes, of a box, of both, of scattered objects, or of nothing."""
+    sparse = np.full_like(true, -1)
+    places = {
+        "planes": [np.s_[::5]],
+        "columns": [np.s_[:, :, 3:50:7]],
+        "box": [np.s_[4:20, 10:40, 30:60]],
+        "crossing planes": [np.s_[10], np.s_[:, 33], np.s_[:, :, 50]],
+        "box without a corner": [np.s_[4:20, 10:30, 30:60], np.s_[4:15, 10:40, 30:60]],
+        "scattered": [np.s_[3:6, 4:9, 5:9], np.s_[20:25, 30:35, 50:55]],
+        "nothing": [],
+    }
+    for place in places[kind]:
+        sparse[place] = true[place]
+    return sparse
+
+
+ANNOTATIONS = ["planes", "columns", "box", "crossing planes", "box without a corner", "scattered", "nothing"]
+
+
+@pytest.mark.parametrize("size", [16, 37])
+@pytest.mark.parametrize("kind", ANNOTATIONS)
+def test_overlaps_with_sparse_annotation_are_those_of_the_whole_volume(cells, kind, size):
+    true = annotate(cells[1], kind)
+    predicted = np.roll(cells[1], 2, axis=1)
+    whole, found = find_overlaps(true, predicted), overlaps_of_blocks(in_blocks(true, size), in_blocks(predicted, size))
+    for name in whole._fields:
+        np.testing.assert_array_equal(getattr(found, name), getattr(whole, name), err_msg=name)
+    assert bool(whole.true_labels.size) == (kind != "nothing")
+
+
 def test_label_volumes_are_told_from_images_by_their_axes(cells, tmp_path):
     labels = cells[1].astype(np.uint16)
     tifffile.imwrite(tmp_path / "z.ome.tif", labels, metadata={"axes": "ZYX"})

@@ -1,7 +1,11 @@
-"""Which planes of a label image are annotated."""
+"""Which planes of a label image are annotated.
+
+All that is asked of the image is how many pixels are annotated in each plane, so it may be read in blocks.
+"""
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +17,7 @@ from scipy import ndimage
 MIN_ANNOTATED_SHARE = 0.5
 
 Box = tuple[slice, ...]
+Counts = list[NDArray[np.int64]]  # of annotated pixels, for each plane across each axis
 
 
 class Annotation(NamedTuple):
@@ -37,16 +42,46 @@ def find_annotation(masks: NDArray[Any]) -> Annotation | None:
     return Annotation(tuple(int(chosen.size) for chosen in planes), gap)
 
 
+class Region(NamedTuple):
+    """Planes, or a box, of an image."""
+
+    box: Box  # of all that is annotated
+    planes: list[NDArray[np.intp]]  # across each axis, counted from the box
+
+    def within(self, window: Box) -> NDArray[np.bool_]:
+        """Return which pixels of a window of the image are in the region."""
+        inside = np.zeros([part.stop - part.start for part in window], dtype=bool)
+        for axis, chosen in enumerate(self.planes):
+            indices = chosen + self.box[axis].start - window[axis].start
+            indices = indices[(indices >= 0) & (indices < inside.shape[axis])]
+            inside[across(inside.ndim, axis, indices)] = True
+        for axis, (part, of_window) in enumerate(zip(self.box, window, strict=True)):
+            before, after = max(part.start - of_window.start, 0), max(part.stop - of_window.start, 0)
+            inside[across(inside.ndim, axis, slice(0, before))] = False
+            inside[across(inside.ndim, axis, slice(after, None))] = False
+        return inside
+
+
 def find_annotated_region(masks: NDArray[Any]) -> NDArray[np.bool_] | None:
     """Return which pixels are in annotated planes, or in the annotated box; None if neither planes nor a box is."""
-    box = bounding_box(masks >= 0)
-    planes = None if box is None else find_planes(masks[box] >= 0)
-    if box is None or planes is None:
+    region = find_region(count_annotated(masks >= 0))
+    return None if region is None else region.within(tuple(slice(0, n) for n in masks.shape))
+
+
+def count_annotated(annotated: NDArray[np.bool_]) -> Counts:
+    """Return the number of annotated pixels in each plane across each axis."""
+    axes = range(annotated.ndim)
+    return [np.count_nonzero(annotated, axis=tuple(other for other in axes if other != axis)) for axis in axes]
+
+
+def find_region(counts: Counts) -> Region | None:
+    """Return the annotated planes or box of an image; None if neither planes nor a box is."""
+    places = [np.flatnonzero(of_axis) for of_axis in counts]
+    if not all(place.size for place in places):
         return None
-    region = np.zeros(masks.shape, dtype=bool)
-    for axis, chosen in enumerate(planes):
-        region[box][across(masks.ndim, axis, chosen)] = True
-    return region
+    box = tuple(slice(int(place[0]), int(place[-1]) + 1) for place in places)
+    planes = _find_planes([of_axis[part] for of_axis, part in zip(counts, box, strict=True)])
+    return None if planes is None else Region(box, planes)
 
 
 def bounding_box(annotated: NDArray[np.bool_]) -> Box | None:
@@ -57,19 +92,21 @@ def bounding_box(annotated: NDArray[np.bool_]) -> Box | None:
 
 def find_planes(annotated: NDArray[np.bool_]) -> list[NDArray[np.intp]] | None:
     """Return the indices of annotated planes across each axis of a bounding box; None if it has no such structure."""
-    shape = annotated.shape
-    shares = [
-        annotated.mean(axis=tuple(other for other in range(len(shape)) if other != axis)) for axis in range(len(shape))
-    ]
+    return _find_planes(count_annotated(annotated))
+
+
+def _find_planes(counts: Counts) -> list[NDArray[np.intp]] | None:
+    shape = [of_axis.size for of_axis in counts]
+    n_pixels, n_annotated = prod(shape), int(counts[0].sum())
+    shares = [of_axis / (n_pixels // of_axis.size) for of_axis in counts]
     is_sparse = [bool(np.any(s == 0) and np.all((s == 0) | (s >= MIN_ANNOTATED_SHARE))) for s in shares]
     if sum(is_sparse) == 1:  # planes of one orientation
         return [np.flatnonzero(share * sparse) for share, sparse in zip(shares, is_sparse, strict=True)]
     planes = [np.flatnonzero(share == 1) for share in shares]
-    rest = [np.delete(np.arange(n), chosen) for n, chosen in zip(shape, planes, strict=True)]
-    if not annotated[np.ix_(*rest)].any():
+    n_elsewhere = prod(n - chosen.size for n, chosen in zip(shape, planes, strict=True))
+    if n_annotated == n_pixels - n_elsewhere:  # no more than whole planes
         return planes
-    is_box = annotated.mean() >= MIN_ANNOTATED_SHARE
-    return [np.arange(n) for n in shape] if is_box else None
+    return [np.arange(n) for n in shape] if n_annotated >= MIN_ANNOTATED_SHARE * n_pixels else None
 
 
 def across(ndim: int, axis: int, place: slice | NDArray[np.intp]) -> tuple[slice | NDArray[np.intp], ...]:

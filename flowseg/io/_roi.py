@@ -165,7 +165,8 @@ def write_roi(path: StrPath, masks: ArrayLike) -> None:
     with pixels that touch at corners only, becomes a composite region.
 
     ImageJ has no regions in 3-D: an object of a volume becomes one region in each of its planes, which lies there and
-    is named by label and plane, as in ``0012-z0003`` (the first plane is 1, as ImageJ counts).
+    is named by label and plane, as in ``0012-z0003`` (the first plane is 1, as ImageJ counts). `read_roi` reads such a
+    file plane by plane, with ``z``; what belongs together over planes is in the names only.
 
     Examples
     --------

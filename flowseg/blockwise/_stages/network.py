@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from flowseg._labels.diameters import size_column
 from flowseg._nets.sizes import MAX_PASSES, diameter_of_sizes
 from flowseg._nets.tiles import run_tile
 from flowseg.blockwise._runs.job import Job
@@ -72,7 +73,8 @@ class SizeStage:
         sizes = data.pipeline.fitted.sizes.for_pixels(data.pixel.relative_size)
         seen = data.seen_size(self.pass_number)
         labels = job.read_record(self.decoding.objects, 0)
-        found = diameter_of_sizes(np.asarray(labels["table-area"], dtype=np.int64), data.pixel.ratios)
+        ratios = data.pixel.ratios
+        found = diameter_of_sizes(np.asarray(labels[f"table-{size_column(len(ratios))}"], dtype=np.int64), ratios)
         first = self.pass_number == 0
         size = None
         if self.pass_number + 1 < MAX_PASSES and not data.is_reduced(self.pass_number):

@@ -198,6 +198,11 @@ def test_an_unfitted_estimator_does_not_load_keras():
     assert run(code).strip() == "False"
 
 
+def test_the_command_starts_without_what_it_may_not_need():
+    slow = ("keras", "sklearn", "pandas", "matplotlib", "scipy.signal", "scipy.stats", "scipy.optimize", "zarr", "dask")
+    assert run(f"import sys, flowseg.cli; print([name for name in {slow} if name in sys.modules])").strip() == "[]"
+
+
 def test_public_names():
     assert set(flowseg.__all__) <= set(dir(flowseg))
     for name in flowseg.__all__:

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import linear_sum_assignment
 from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import connected_components, min_weight_full_bipartite_matching
 
@@ -135,6 +134,8 @@ def assign(overlaps: Overlaps, threshold: float) -> NDArray[np.intp]:
 
 def _assign_group(i: NDArray[np.intp], j: NDArray[np.intp], iou: NDArray[np.float64]) -> NDArray[np.intp]:
     """Return the indices of the pairs that match in one group, from the numbers of their objects."""
+    from scipy.optimize import linear_sum_assignment  # takes a quarter of a second
+
     rows, r = np.unique(i, return_inverse=True)
     columns, c = np.unique(j, return_inverse=True)
     if min(rows.size, columns.size) == 1:

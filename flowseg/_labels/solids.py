@@ -7,7 +7,6 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from scipy.optimize import nnls
 from scipy.spatial import ConvexHull
 from scipy.spatial.distance import pdist
 
@@ -54,6 +53,8 @@ def surface_areas(objects: NDArray[np.integer], n: int, spacing: NDArray[np.floa
 
 def _weights(spacing: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return weights of the directions, of sum 1, with which surfaces of any normal have about the right area."""
+    from scipy.optimize import nnls  # takes a quarter of a second
+
     k = np.arange(N_NORMALS) + 0.5
     height, angle = 1 - k / N_NORMALS, np.pi * (1 + np.sqrt(5)) * k  # even on the upper half of the sphere
     radius = np.sqrt(1 - height**2)

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from sklearn.exceptions import NotFittedError
 
 from flowseg._nets.lattice import Lattice
 from flowseg._nets.sizes import Sizes
@@ -86,6 +85,8 @@ def get_fitted(segmenter: SegmenterAttributes) -> Fitted:
     """Return what a segmenter has learned; raise if it is not fitted."""
     fitted: Fitted | None = vars(segmenter).get("fitted_")
     if fitted is None:
+        from sklearn.exceptions import NotFittedError  # takes half a second
+
         raise NotFittedError(
             f"This {type(segmenter).__name__} is not trained yet: call fit with images and masks, or load a model file."
         )

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import signal
 
 from flowseg._labels.faults.findings import Finding
 from flowseg._labels.numbering import number_values
@@ -118,6 +117,8 @@ def _suspects(array: NDArray[Any], n_both: NDArray[np.intp]) -> list[int]:
 
 def _shift_of_plane(array: NDArray[Any], k: int) -> tuple[int, int] | None:
     """Return by how many rows and columns a plane is shifted against its neighbors; None if it is not."""
+    from scipy import signal  # takes half a second
+
     around = array[k - 1 : k + 2]
     _, number, _ = number_values(np.maximum(around, 0))
     signs = np.random.default_rng(0).choice([-1.0, 1.0], int(number.max()) + 1)  # so that different labels cancel

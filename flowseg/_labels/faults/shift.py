@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage, signal
+from scipy import ndimage
 from skimage.segmentation import find_boundaries
 
 # Largest shift along each axis, in pixels. Source: chosen.
@@ -56,6 +56,8 @@ def find_shift(image: NDArray[Any], masks: NDArray[Any]) -> Shift | None:
 
 def _sum_over_outlines(contrast: NDArray[Any], outlines: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Return the sum of the contrast less its mean over outlines, for every shift."""
+    from scipy import signal  # takes half a second
+
     contrast = np.minimum(contrast, np.percentile(contrast, MAX_PERCENTILE))
     around = np.pad(contrast - contrast.mean(), MAX_SHIFT)
     sums: NDArray[np.float64] = signal.fftconvolve(around, outlines[::-1, ::-1].astype(np.float64), mode="valid")

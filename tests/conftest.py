@@ -9,6 +9,16 @@ import pytest
 from flowseg import synthetic
 
 
+def pytest_addoption(parser):
+    parser.addoption("--every-image", action="store_true", help="test on every real image, not on a sample of each set")
+
+
+def pytest_configure(config):
+    import real_data
+
+    real_data.every_image = config.getoption("--every-image")
+
+
 @pytest.fixture(scope="session")
 def shared():
     """Folder of real data and expected results that lies beside a checkout, where there is one."""

@@ -1,4 +1,7 @@
-"""The annotated images that lie beside a checkout, one by one."""
+"""The annotated images that lie beside a checkout, one by one.
+
+Of a large set tests take a sample, so that they end in minutes; ``pytest --every-image`` takes all.
+"""
 
 import csv
 
@@ -17,6 +20,16 @@ SETS = (
     "stardist_examples",
 )
 
+# Images of a set that are looked at, unless all are.
+SAMPLE = 16
+every_image = False
+
+
+def sample(items):
+    """About `SAMPLE` of the items, evenly spaced, or all."""
+    step = 1 if every_image else max(1, len(items) // SAMPLE)
+    return items[::step]
+
 
 def rows_of(shared, name):
     """Rows of a set's table, with the set's folder."""
@@ -33,7 +46,7 @@ def read_pair(folder, row):
 
 
 def label_images(shared, name):
-    """Name and masks of every annotated image of a set."""
+    """Name and masks of the annotated images of a set."""
     folder, rows = rows_of(shared, name)
-    for row in rows:
+    for row in sample(rows):
         yield row["id"], tifffile.imread(folder / row["label"])

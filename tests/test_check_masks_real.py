@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 import tifffile
-from real_data import SETS, read_pair, rows_of
+from real_data import SETS, read_pair, rows_of, sample
 from scipy import ndimage
 from skimage.io import imsave
 from typer.testing import CliRunner
@@ -194,6 +194,7 @@ ODDITIES = {
 def test_clean_labels_have_no_finding(shared, name):
     folder, rows = rows_of(shared, name)
     found, digests = {}, []
+    rows = [row for row in rows if row in sample(rows) or row["id"] in ODDITIES]
     for row in rows:
         image, masks = read_pair(folder, row)
         findings = {(finding.kind, finding.labels) for finding in check_masks(masks, image).findings}

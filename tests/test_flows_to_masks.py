@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import real_data
 import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -142,15 +143,15 @@ def test_round_trip_on_every_real_label_image(shared):
     import tifffile
 
     counts = np.zeros(2, int)
-    for file in sorted((shared / "data").glob("**/labels/*.tif")):
-        if "neurites_em3d" in file.parts:  # they wind and fork: four in five come back
-            continue
+    files = sorted((shared / "data").glob("**/labels/*.tif"))
+    sets = {file.relative_to(shared / "data").parts[0] for file in files} - {"neurites_em3d"}  # they wind and fork
+    for file in (file for name in sorted(sets) for file in real_data.sample([file for file in files if name in file.parts])):
         masks = tifffile.imread(file)
         components = find_components(masks)
         true = components.image.reshape(masks.shape)
         iou = metrics.match(true, round_trip(masks), threshold=0.9).iou[components.sizes >= 10]
         counts += (np.sum(iou >= 0.9), iou.size)
-    assert counts[1] > 25_000
+    assert counts[1] > (25_000 if real_data.every_image else 5_000)
     assert counts[0] / counts[1] >= 0.999
 
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from real_data import read_pair, rows_of
+from real_data import read_pair, rows_of, sample
 from safetensors import safe_open
 from skimage.transform import resize
 
@@ -40,11 +40,11 @@ def test_real_nuclei(nuclei, shared):
     from skimage.io import imread
 
     folder = shared / "data" / "dsb2018" / "test_open"
-    labels = sorted((folder / "labels").iterdir())
+    labels = sample(sorted((folder / "labels").iterdir()))
     images = [imread(folder / "images" / f"{file.stem}.png") for file in labels]
     masks = [tifffile.imread(file) for file in labels]
     precision = metrics.average_precision(masks, nuclei.predict(images), thresholds=[0.5, 0.75])
-    assert precision[0] >= 0.79  # what its card says, less rounding on other machines
+    assert precision[0] >= 0.79  # what its card says, less rounding on other machines; the sample has as much
     assert precision[1] >= 0.59
 
 

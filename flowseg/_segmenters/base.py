@@ -21,7 +21,6 @@ from flowseg._segmenters.fitting.pairs import as_validation, hold_out, make_pair
 from flowseg._segmenters.fitting.settings import check_callbacks, check_training_settings, find_seeds, warn_of_patience
 from flowseg._segmenters.fitting.train_and_choose import Plan, train
 from flowseg._segmenters.inputs import ArrayLike, Diameter, Diameters, Spacings
-from flowseg._segmenters.learned_decoding.find_objects import Decoding
 from flowseg._segmenters.pipeline import (
     PredictionSettings,
     check_can_take_spacing,
@@ -114,7 +113,7 @@ class Segmenter(SegmenterAttributes):
         warn_of_patience(self.patience, len(held_out))
         warn_of_no_comparison(warm_start, len(held_out))
         prediction = prediction_settings(self)
-        known = Decoding() if start is None else start.decoding
+        known = prediction.codec.default_decoding() if start is None else start.decoding
         prediction.codec.check_can_learn(held_out.n_objects, known)
         fills_crops = isinstance(self.crop_size, str)
         plan = Plan(FixedParameters.of(self), prediction, settings, seeds, callbacks, file, fills_crops)

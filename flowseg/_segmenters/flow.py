@@ -65,7 +65,7 @@ class FlowSegmenter(ThresholdAttributes, FlowPredictions):
         Pixels with a larger logit are foreground. "auto": chosen by `fit` on the validation set, or else 0.0.
     flow_threshold : float, None or "auto"
         Objects with a larger flow error are dropped, unless they touch the image's border; None: no check. "auto":
-        chosen by `fit`, or else 0.4.
+        chosen by `fit`, or else 0.4, for volumes 0.8.
     min_size : int or "auto"
         Objects of fewer pixels are dropped. "auto": chosen by `fit`, or else 15.
     score_threshold : float, None or "auto"

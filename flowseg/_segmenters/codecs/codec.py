@@ -64,7 +64,11 @@ class Codec(Encoder):
 
     def decode_for_size(self, outputs: Outputs) -> Masks:
         """Return the label image that sizes are estimated from: by nothing that `fit` chooses on such images."""
-        return self.decode(outputs, Decoding())
+        return self.decode(outputs, self.default_decoding())
+
+    def default_decoding(self) -> Decoding:
+        """Return how outputs are decoded where `fit` has learned nothing."""
+        return Decoding()
 
     def thresholds(self, learned: Decoding) -> Thresholds | None:  # noqa: ARG002
         """Return the thresholds in effect, if the codec has thresholds."""

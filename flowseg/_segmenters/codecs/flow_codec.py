@@ -19,7 +19,7 @@ from flowseg._segmenters.learned_decoding.choose_thresholds import SCORE_FOLDS
 from flowseg._segmenters.learned_decoding.find_objects import Decoding, find_masks, find_objects, read_decoding
 from flowseg._segmenters.learned_decoding.learn_decoding import LEAST_OBJECTS, learn_decoding
 from flowseg._segmenters.learned_decoding.object_table import Table
-from flowseg._segmenters.learned_decoding.thresholds import GivenThresholds, Thresholds
+from flowseg._segmenters.learned_decoding.thresholds import GivenThresholds, Thresholds, default_thresholds
 
 if TYPE_CHECKING:
     from flowseg._segmenters.flow import FlowSegmenter
@@ -82,8 +82,15 @@ class FlowCodec(Codec):
 
     def decode_for_size(self, outputs: Outputs) -> Masks:
         """Return masks by the given thresholds, or else the default ones; no score."""
-        decoding = Decoding(replace(self.given.resolve(Thresholds()), score_threshold=None))
-        return self._find_masks(outputs, decoding)
+        return self._find_masks(outputs, self.decoding_for_size())
+
+    def default_decoding(self) -> Decoding:
+        """Return how outputs are decoded where `fit` has learned nothing."""
+        return Decoding(default_thresholds(self.ndim))
+
+    def decoding_for_size(self) -> Decoding:
+        """Return the given thresholds, or else the default ones; no score."""
+        return Decoding(replace(self.given.resolve(default_thresholds(self.ndim)), score_threshold=None))
 
     def _find_masks(self, outputs: Outputs, decoding: Decoding) -> Masks:
         flows, cellprob = self.split(outputs.array)

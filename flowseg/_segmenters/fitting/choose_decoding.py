@@ -45,7 +45,8 @@ def learn_from(pipeline: Pipeline, pairs: Pairs) -> Decoding:
 
 def gain_of_estimates(pipeline: Pipeline, pairs: Pairs) -> Score:
     """Return the score with estimated diameters minus the score without, both with default thresholds."""
-    plain = replace(pipeline, fitted=replace(pipeline.fitted, decoding=Decoding()))
+    default = pipeline.settings.codec.default_decoding()
+    plain = replace(pipeline, fitted=replace(pipeline.fitted, decoding=default))
     found = [_score_passes(plain, *one) for one in zip(pairs.images, pairs.masks, pairs.spacings, strict=True)]
     typical, estimated = zip(*found, strict=True)
     n_true = np.array([count_objects(m) for m in pairs.masks])

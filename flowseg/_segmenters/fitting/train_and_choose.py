@@ -16,7 +16,6 @@ from flowseg._segmenters.fitting.choose_decoding import choose_decoding
 from flowseg._segmenters.fitting.compare_models import keep_the_better, measure_precision
 from flowseg._segmenters.fitting.new_network import find_grid, make_start
 from flowseg._segmenters.fitting.pairs import Pairs
-from flowseg._segmenters.learned_decoding.find_objects import Decoding
 from flowseg._segmenters.noise_check import learn_least_sharpness
 from flowseg._segmenters.pipeline import Pipeline, PredictionSettings
 
@@ -72,7 +71,7 @@ def train(plan: Plan, pairs: Pairs, held_out: Pairs, start: Fitted | None) -> Fi
         history=history,
         least_sharpness=min(start.least_sharpness, least_sharpness) if start else least_sharpness,
         fixed=fixed,
-        decoding=start.decoding if start else Decoding(),
+        decoding=start.decoding if start else plan.prediction.codec.default_decoding(),
         trained_with=describe_machine(),
         lattice=lattice,
     )

@@ -42,8 +42,7 @@ class Candidates:
 
     def _keep(self, flow_threshold: float, min_size: int) -> list[NDArray[np.bool_]]:
         return [
-            ((t["flow_error"] <= flow_threshold) | t["touches_border"]) & (sizes_in(t) >= min_size)
-            for t in self.tables
+            ((t["flow_error"] <= flow_threshold) | t["touches_border"]) & (sizes_in(t) >= min_size) for t in self.tables
         ]
 
 

@@ -15,7 +15,7 @@ from flowseg._segmenters.learned_decoding.candidates import Candidates, Seen, fi
 from flowseg._segmenters.learned_decoding.jackknife_scores import MATCH, score_found, standard_error
 from flowseg._segmenters.learned_decoding.object_scores import calibrate
 from flowseg._segmenters.learned_decoding.object_table import Table
-from flowseg._segmenters.learned_decoding.thresholds import GivenThresholds, Thresholds
+from flowseg._segmenters.learned_decoding.thresholds import GivenThresholds, Thresholds, default_thresholds
 
 # Values that are tried: logits of the foreground; flow errors (infinite: no check); shares of the true objects' median
 # area. Above a tenth, a few images of large objects would drop small true ones.
@@ -53,7 +53,7 @@ def choose_thresholds(
     areas = [number_objects(m)[2] for m in masks]
     median = float(np.median(np.concatenate(areas)))
     n_true = np.array([a.size for a in areas])
-    default = Thresholds()
+    default = default_thresholds(masks[0].ndim)
     shares = {default.min_size, *(int(share * median) for share in SIZE_SHARES)}
     levels = _choices(given.cellprob_threshold, CELLPROB_THRESHOLDS, default.cellprob_threshold)
     errors = _choices(given.flow_threshold, FLOW_THRESHOLDS, default.flow_threshold)

@@ -30,6 +30,16 @@ class Thresholds:
         return np.inf if self.flow_threshold is None else self.flow_threshold
 
 
+# Where `fit` has too few objects to choose it. Source: flow errors of the objects that are right (IoU 0.5) in two real
+# volumes after minutes of training. Nine in ten are below 0.32 (nuclei) and below 0.70 (chloroplasts).
+FLOW_THRESHOLD_OF_VOLUMES = 0.8
+
+
+def default_thresholds(ndim: int) -> Thresholds:
+    """Return the thresholds for images of two or three axes where none are given or chosen."""
+    return Thresholds() if ndim == 2 else Thresholds(flow_threshold=FLOW_THRESHOLD_OF_VOLUMES)
+
+
 @dataclass(frozen=True)
 class GivenThresholds:
     """The thresholds as a segmenter's parameters: values that stand, or "auto", which leaves them to `fit`."""

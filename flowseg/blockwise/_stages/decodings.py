@@ -7,8 +7,6 @@ from dataclasses import replace
 
 from flowseg._segmenters.codecs.boundary_codec import BoundaryCodec, expansion_distances
 from flowseg._segmenters.codecs.flow_codec import FlowCodec
-from flowseg._segmenters.learned_decoding.find_objects import Decoding as LearnedDecoding
-from flowseg._segmenters.learned_decoding.thresholds import Thresholds
 from flowseg.blockwise._objects.boundary_decoder import BoundaryDecoder
 from flowseg.blockwise._objects.decoder import BlockDecoder
 from flowseg.blockwise._objects.flow_decoder import FlowDecoder
@@ -50,8 +48,7 @@ def decoding_for_size(number: int) -> Decoding:
     def decoder(data: RunData) -> BlockDecoder:
         codec = data.pipeline.settings.codec
         if isinstance(codec, FlowCodec):
-            plain = replace(codec.given.resolve(Thresholds()), score_threshold=None)
-            return FlowDecoder(data.grid, LearnedDecoding(plain), data.pixel, _is_scaled(data, number))
+            return FlowDecoder(data.grid, codec.decoding_for_size(), data.pixel, _is_scaled(data, number))
         return _boundary_decoder(data, number)
 
     return Decoding(f"-{string.ascii_lowercase[number]}", decoder, find_pass)

@@ -14,8 +14,8 @@ from flowseg import FlowSegmenter, metrics, plot, synthetic
 # Volumes and their spacing
 # -------------------------
 #
-# The drawn volumes have planes that are twice as far apart as rows and columns, as in many microscopes. Diameters are
-# in pixels of the finest axis.
+# The drawn volumes have planes that are twice as far apart as rows and columns, as in many confocal stacks. Diameters
+# are in pixels of the finest axis.
 spacing = (2.0, 1.0, 1.0)
 pairs = [synthetic.cells((24, 80, 80), 40, diameter=16, spacing=spacing, rng=seed) for seed in range(3)]
 volumes, labels = zip(*pairs, strict=True)
@@ -35,7 +35,8 @@ sparse[::4] = labels[1][::4]
 # Train
 # -----
 #
-# Leave out ``epochs`` and ``steps_per_epoch`` for your own volumes: a training takes minutes.
+# Leave out ``epochs`` and ``steps_per_epoch`` for your own volumes: a training then takes minutes. Two volumes are too
+# few to hold one out for validation, so the last weights are kept.
 segmenter = FlowSegmenter(ndim=3, filters=(8, 16, 32), epochs=6, steps_per_epoch=25, random_state=0)
 segmenter.fit([volumes[0], volumes[1]], [labels[0], sparse], spacing=spacing)
 
@@ -57,4 +58,4 @@ plot.show_volume(volumes[2], found, spacing=spacing, ax=figure.add_subplot())
 # `~FlowSegmenter.predict_volume` uses a network that was trained on images.
 nuclei = FlowSegmenter.from_pretrained("nuclei")
 by_planes = nuclei.predict_volume(volumes[2], spacing=spacing, diameters=16)
-print(by_planes.max(), "objects in three orientations")
+print(by_planes.max(), "objects, from planes of three orientations")

@@ -37,7 +37,8 @@ def fill_holes(masks: ArrayLike) -> NDArray[Any]:
     Notes
     -----
     A hole is background that is not connected with the background around the object across pixel faces, see
-    `scipy.ndimage.binary_fill_holes`. Background that reaches the image's border is no hole.
+    `scipy.ndimage.binary_fill_holes`. Background that reaches the image's border is no hole: a
+    volume of one plane has none.
 
     Examples
     --------

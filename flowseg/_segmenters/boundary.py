@@ -39,7 +39,8 @@ class BoundarySegmenter(VolumePrediction):
         ``("limits", (low, high), ...)`` per channel; None for unchanged values. It is kept in the model file, and
         can be set after `fit`, too.
     diameter : float or "auto"
-        Working diameter in pixels; "auto": that of typical objects, but at least 24 and at most 40.
+        Working diameter in pixels; "auto": that of typical objects, but at least 24 and at most 40; in volumes
+        12 and 16.
     estimate_diameters : bool or "auto"
         Whether `predict` estimates diameters that are not given; "auto": `fit` chooses on the validation set.
     crop_size, batch_size : int or "auto"

@@ -43,7 +43,7 @@ class FlowSegmenter(ThresholdAttributes, FlowPredictions):
         can be set after `fit`, too.
     diameter : float or "auto"
         Working diameter in pixels: images are scaled so that typical objects have it when the network sees them.
-        "auto": the typical diameter itself, but at least 24 and at most 40.
+        "auto": the typical diameter itself, but at least 24 and at most 40; in volumes 12 and 16.
     estimate_diameters : bool or "auto"
         Whether `predict` estimates diameters that are not given from a first pass over each image. "auto": if that
         makes the masks of the validation set better by more than a standard error.
@@ -74,7 +74,8 @@ class FlowSegmenter(ThresholdAttributes, FlowPredictions):
     n_iter : int, optional
         Steps along the flows; by default until all points have settled.
     test_time_augmentation : bool
-        Whether outputs are means over the eight rotations and flips of the image: better, but eight times slower.
+        Whether outputs are means over the eight rotations and flips of the image, or the eight flips of a volume:
+        better, but eight times slower.
     warm_start : bool
         Whether `fit` starts from the weights of a fitted segmenter instead of new ones. They are kept unless the result
         is better on the validation set.

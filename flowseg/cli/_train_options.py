@@ -78,7 +78,8 @@ Filters = Annotated[
 Diameter = Annotated[
     float | None,
     typer.Option(
-        help="Diameter in pixels that objects are scaled to for the network.  [default: their own, within 24 to 40]",
+        help="Diameter in pixels that objects are scaled to for the network.  [default: their own, within 24 to 40; of "
+        "volumes 12 to 16]",
         rich_help_panel=NETWORK,
     ),
 ]

@@ -67,11 +67,11 @@ def measure(
     Returns
     -------
     table : dict of ndarray, shape (n_objects,)
-        One column per name, ready for ``pandas.DataFrame``: of images those of `skimage.measure.regionprops_table`, then
-        those of `objects`. Lengths and areas are in pixels, orientation in radians. With `spacing` also ``area_um2`` and
-        ``equivalent_diameter_area_um``, ``perimeter_um``, ``major_axis_length_um``, ``minor_axis_length_um``,
-        ``feret_diameter_max_um``, ``centroid_um-0`` and ``centroid_um-1``. ``perimeter_um`` is NaN for pixels that are
-        not square.
+        One column per name, ready for ``pandas.DataFrame``: of images those of `skimage.measure.regionprops_table`,
+        then those of `objects`. Lengths and areas are in pixels, orientation in radians. With `spacing` also
+        ``area_um2`` and ``equivalent_diameter_area_um``, ``perimeter_um``, ``major_axis_length_um``,
+        ``minor_axis_length_um``, ``feret_diameter_max_um``, ``centroid_um-0`` and ``centroid_um-1``. ``perimeter_um``
+        is NaN for pixels that are not square.
 
         Objects of a volume have ``volume``, ``equivalent_diameter``, ``surface`` and ``sphericity`` instead of area,
         equivalent_diameter_area, perimeter, orientation and eccentricity. With `spacing` also ``volume_um3``,

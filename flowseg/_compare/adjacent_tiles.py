@@ -32,7 +32,7 @@ def warn_of_tiles(images: list[NDArray[Any]], names: list[str], stacklevel: int)
         first, second = (names[i] for i in found[0])
         warnings.warn(
             f"{first} and {second} look like tiles of one field of view ({len(found)} such pair"
-            f"{'s' * (len(found) > 1)}). Give one group per field, or the scores are too high.",
+            f"{'s' * (len(found) > 1)}); without groups, one per field, the scores are too high.",
             stacklevel=stacklevel + 1,
         )
 
@@ -57,7 +57,7 @@ def find_adjacent(images: list[NDArray[Any]]) -> list[tuple[int, int]]:
 
 def _as_plane(image: NDArray[Any]) -> NDArray[np.float64]:
     plane = image if image.ndim == 3 else image[len(image) // 2]
-    return plane.mean(axis=-1, dtype=np.float64)
+    return np.asarray(plane.mean(axis=-1, dtype=np.float64))
 
 
 def _find_continued(before: Lines, last: Lines, first: Lines) -> list[tuple[int, int]]:

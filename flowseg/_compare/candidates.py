@@ -46,14 +46,13 @@ class Candidate:
         """Training steps of one fold."""
         return 0 if self.way == AS_IS else self.segmenter.epochs * self.segmenter.steps_per_epoch
 
-    def copy_to_fit(self, **parameters: Any) -> Segmenter:
+    def copy_to_fit(self) -> Segmenter:
         """Return a segmenter that can be fitted without a change of the one that was given."""
         if self.way == TRAINED:
             copied: Segmenter = clone(self.segmenter)
         else:  # `fit` copies the network before it trains it
             copied = copy.copy(self.segmenter)
             copied.set_params(random_state=copy.deepcopy(self.segmenter.random_state))
-        copied.set_params(**parameters)
         return copied
 
 

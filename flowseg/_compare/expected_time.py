@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import time
+import warnings
 from contextlib import suppress
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from flowseg._compare.candidates import AS_IS
 from flowseg._compare.plan import Plan
+from flowseg._segmenters.base import Segmenter
 
 # Steps that are measured. The first ones build and compile the network, and do not count.
 N_STEPS, N_FIRST = 6, 2
@@ -23,12 +27,18 @@ def measure_fold(plan: Plan, candidate: int) -> float:
     one, n_test = plan.candidates[candidate], len(plan.images) / len(plan.folds)
     if one.way == AS_IS:
         smallest = min(plan.images, key=np.size)
-        one.segmenter.predict([smallest])  # the first pass compiles the network
-        began = time.monotonic()
-        one.segmenter.predict([smallest])
-        pixels = sum(image.size for image in plan.images) / len(plan.images)
-        return n_test * (time.monotonic() - began) * pixels / smallest.size
+        n_times = sum(image.size for image in plan.images) / len(plan.images) / smallest.size
+        return n_test * n_times * _measure_prediction(one.segmenter, smallest)
     return one.n_steps * _measure_step(plan, candidate)
+
+
+def _measure_prediction(segmenter: Segmenter, image: NDArray[Any]) -> float:
+    """Return the seconds that an image takes."""
+    with warnings.catch_warnings(action="ignore", category=UserWarning):
+        segmenter.predict([image])  # the first pass compiles the network
+        began = time.monotonic()
+        segmenter.predict([image])
+    return time.monotonic() - began
 
 
 def _measure_step(plan: Plan, candidate: int) -> float:
@@ -42,9 +52,8 @@ def _measure_step(plan: Plan, candidate: int) -> float:
         if n_done == N_STEPS:
             raise _MeasuredError
 
-    segmenter = plan.candidates[candidate].copy_to_fit(
-        epochs=1, steps_per_epoch=N_STEPS, validation_fraction=0.0, patience=None, verbose=0
-    )
+    segmenter = plan.candidates[candidate].copy_to_fit()
+    segmenter.set_params(epochs=1, steps_per_epoch=N_STEPS, validation_fraction=0.0, patience=None, verbose=0)
     chosen = max(range(len(plan.images)), key=lambda i: int(np.unique(plan.masks[i]).size))
     with suppress(_MeasuredError):
         segmenter.fit([plan.images[chosen]], [plan.masks[chosen]], callbacks=[StepProgress(note)])

@@ -31,7 +31,8 @@ def as_groups(groups: Any, n_images: int) -> NDArray[np.intp]:
         raise TypeError("groups must be texts or numbers; got a value that cannot be compared.") from None
     if len(numbers) < 2:
         raise ValueError(
-            f"groups must be at least 2, to train on some and to test on others; got {values[0]!r} for all images."
+            "groups must name at least 2 fields of view, to train on some and to test on others; got "
+            f"{values[0]!r} for all images."
         )
     return found
 

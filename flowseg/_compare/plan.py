@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,7 +47,11 @@ def _describe_candidate(candidate: Candidate) -> str:
     segmenter = candidate.segmenter
     parameters = segmenter.get_params(deep=False)
     chosen = sorted(name for name in parameters if name not in WITHOUT_EFFECT)
-    parts = [type(segmenter).__name__, candidate.way, *((name, _as_plain(parameters[name])) for name in chosen)]
+    parts: list[Any] = [
+        type(segmenter).__name__,
+        candidate.way,
+        *((name, _as_plain(parameters[name])) for name in chosen),
+    ]
     if candidate.way != TRAINED:
         fitted = segmenter.fitted_
         parts += [fitted.diameter, fitted.sizes, fitted.lattice, fitted.decoding, *segmenter.network_.get_weights()]
@@ -67,11 +70,6 @@ def _as_plain(value: Any) -> Any:
 
 
 def _digest(*parts: Any) -> str:
-    digest = hashlib.sha256()
-    for part in parts:
-        if isinstance(part, np.ndarray):
-            digest.update(f"{part.dtype} {part.shape}".encode())
-            digest.update(np.ascontiguousarray(part).data)
-        else:
-            digest.update(f"{part!r};".encode())
-    return digest.hexdigest()
+    from flowseg._nets.training.fingerprint import fingerprint  # loads Keras
+
+    return fingerprint(*parts)

@@ -38,7 +38,9 @@ def compare_two(pair: Difference) -> str:
             f"images; over all objects, the difference is {_range(pair)}."
         )
     if max(-low, high) <= EQUAL:
-        return f"{pair.first} and {pair.second} are equally good: the difference in average precision is {_range(pair)}."
+        return (
+            f"{pair.first} and {pair.second} are equally good: the difference in average precision is {_range(pair)}."
+        )
     return (
         f"The data are too few to tell {pair.first} and {pair.second} apart: the difference in average precision is "
         f"{_range(pair)}."
@@ -64,8 +66,8 @@ def remarks(found: Estimates, n_groups: int, n_steps: dict[str, int], used: list
         lines = [compare_two(pair) for pair in found.pairs[1:MOST_PAIRS]] + lines
     if len(set(n_steps.values())) > 1:
         lines.append(
-            f"The segmenters were trained for different numbers of steps ({_list(n_steps)}), which may be the reason of "
-            "a difference."
+            f"The segmenters were trained for different numbers of steps ({_list(n_steps)}), which may be the "
+            "reason of a difference."
         )
     if used:
         lines.append(

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flowseg._report.score_table import as_document
-from flowseg._segmenters.pretrained import pretrained_file
 from flowseg._system.files import write_atomically
 from flowseg.cli import _train_options as options
 from flowseg.cli._batch.output_folder import check_output_folder
-from flowseg.cli._shared.find_inputs import Pairs, find_pairs
+from flowseg.cli._comparison.inputs import find_groups, make_segmenters
+from flowseg.cli._comparison.report import as_lines, describe_comparison
+from flowseg.cli._shared.find_inputs import find_pairs
 from flowseg.cli._shared.image_reading import IMAGE, make_reading
 from flowseg.cli._shared.models import find_model
 from flowseg.cli._shared.option_values import parse_filters
@@ -35,7 +34,7 @@ from flowseg.cli._shared.options import (
 from flowseg.cli._shared.progress import advising
 from flowseg.cli._shared.read_pairs import count_channels, read_pairs
 from flowseg.cli._shared.terminal import print_json, print_lines
-from flowseg.cli._train_segmenter import parse_parameters
+from flowseg.cli._shared.train_segmenter import parse_parameters
 
 if TYPE_CHECKING:
     from flowseg import Comparison
@@ -123,50 +122,6 @@ def compare(
     _report(result, output, as_json=as_json)
 
 
-def find_groups(files: Sequence[Path], pattern: str) -> list[str]:
-    """Return the field of view of each file: what a regular expression finds in its name."""
-    try:
-        compiled = re.compile(pattern)
-    except re.error as error:
-        raise ValueError(f"--group-by must be a regular expression; got {pattern!r}: {error}.") from None
-    groups = []
-    for file in files:
-        found = compiled.search(file.name)
-        if found is None:
-            raise ValueError(f"--group-by must match the name of every image; {pattern!r} is not in {file.name}.")
-        groups.append("/".join(part or "" for part in found.groups()) if compiled.groups else found[0])
-    return groups
-
-
-def make_segmenters(
-    parameters: dict[str, Any], models: Sequence[Path], n_channels: int, *, further: bool, resunet: bool
-) -> dict[str, Any]:
-    """Return the segmenters by name."""
-    from flowseg import BoundarySegmenter, FlowSegmenter
-
-    if further and n_channels > 1:
-        raise ValueError(f"--further must come with images of one channel, as nuclei takes them; got {n_channels}.")
-    segmenters: dict[str, Any] = {
-        "flows": FlowSegmenter(**parameters, n_channels=n_channels),
-        "three classes": BoundarySegmenter(**parameters, n_channels=n_channels),
-    }
-    if resunet:
-        segmenters["flows with resunet"] = FlowSegmenter(**parameters, n_channels=n_channels, network="resunet")
-    if n_channels == 1:
-        segmenters["nuclei"] = pretrained_file("nuclei")
-    if further:
-        trained = FlowSegmenter.from_pretrained("nuclei")
-        fixed = ("filters", "crop_size", "batch_size")  # the model has its own
-        segmenters["nuclei trained further"] = trained.set_params(
-            **{name: value for name, value in parameters.items() if name not in fixed}
-        )
-    for file in models:
-        if str(file) in segmenters:
-            raise ValueError(f"--model must name different models; got {file} twice.")
-        segmenters[str(file)] = file
-    return segmenters
-
-
 def _run(
     segmenters: dict[str, Any],
     arrays: tuple[list[Any], list[Any]],
@@ -188,8 +143,9 @@ def _run(
 def _report(result: Comparison, output: Path, *, as_json: bool) -> None:
     document = describe_comparison(result)
     result.save_report(output / PAGE)
-    write_atomically(output / DOCUMENT, lambda beside: beside.write_text(_as_text(document), encoding="ascii"))
+    text = json.dumps(document, indent=1) + "\n"
+    write_atomically(output / DOCUMENT, lambda beside: beside.write_text(text, encoding="ascii"))
     if as_json:
         print_json(document)
     else:
-        print_lines(result.sentence, *result.remarks, "", *_tabulate(result), "", f"page: {output / PAGE}")
+        print_lines(*as_lines(result), "", f"page: {output / PAGE}")

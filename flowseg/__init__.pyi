@@ -1,4 +1,6 @@
 from . import blockwise, datasets, io, metrics, plot, synthetic
+from ._compare.compare import compare
+from ._compare.comparison import Comparison
 from ._flows.decoding import flows_to_masks
 from ._flows.flow_check import flow_errors
 from ._flows.following import follow_flows
@@ -21,12 +23,14 @@ from .io._flow_stacks import labels_to_flows
 __version__: str
 __all__ = [
     "BoundarySegmenter",
+    "Comparison",
     "FlowSegmenter",
     "blockwise",
     "boundary_loss",
     "build_resunet",
     "build_unet",
     "check_masks",
+    "compare",
     "datasets",
     "diameters",
     "fill_holes",

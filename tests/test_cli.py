@@ -166,6 +166,7 @@ def test_help_teaches():
         "tune",
         "predict",
         "evaluate",
+        "compare",
         "measure",
         "flows",
         "info",

@@ -86,7 +86,7 @@ def _assemble(page: IO[bytes], data: dict[str, Any], blocks: IO[bytes]) -> None:
     style = read_part("style.css")
     script = "".join(read_part(name) for name in SCRIPTS)
     policy = (
-        f"default-src 'none'; img-src data:; style-src {_digest(style)}; script-src {_digest(script)}; "
+        f"default-src 'none'; img-src data:; style-src {digest(style)}; script-src {digest(script)}; "
         "base-uri 'none'; form-action 'none'"
     )
     parts = {"policy": policy, "style": style, "script": script, "data": as_safe_json(data)}
@@ -110,5 +110,6 @@ def as_safe_json(values: Any) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def _digest(text: str) -> str:
+def digest(text: str) -> str:
+    """Return the hash of a style or script by which a policy allows it."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"

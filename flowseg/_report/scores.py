@@ -131,21 +131,21 @@ def _weigh(images: Sequence[ImageScores], weights: NDArray[np.float64]) -> Array
     """Return the scores of sets of images; ``weights`` (n_sets, n_images) is how often each set holds each image."""
     counts = np.array([image.counts for image in images], dtype=np.float64)
     tp, fp, fn = np.moveaxis(np.tensordot(weights, counts, axes=1), -1, 0)
-    single = _ratio(counts[..., 0], counts.sum(axis=-1))
+    single = ratio(counts[..., 0], counts.sum(axis=-1))
     n_images = weights.sum(axis=1)
     tp_half, fp_half, fn_half = tp[:, 0], fp[:, 0], fn[:, 0]
     return {
-        "average_precision_pooled": _ratio(tp, tp + fp + fn),
+        "average_precision_pooled": ratio(tp, tp + fp + fn),
         "average_precision_mean": weights @ single / n_images[:, None],
-        "precision": _ratio(tp_half, tp_half + fp_half, fn_half),
-        "recall": _ratio(tp_half, tp_half + fn_half, fp_half),
-        "f1": _ratio(2 * tp_half, 2 * tp_half + fp_half + fn_half),
-        "panoptic_quality": _ratio(weights @ [i.iou_sum for i in images], tp_half + 0.5 * (fp_half + fn_half)),
+        "precision": ratio(tp_half, tp_half + fp_half, fn_half),
+        "recall": ratio(tp_half, tp_half + fn_half, fp_half),
+        "f1": ratio(2 * tp_half, 2 * tp_half + fp_half + fn_half),
+        "panoptic_quality": ratio(weights @ [i.iou_sum for i in images], tp_half + 0.5 * (fp_half + fn_half)),
         "aggregated_jaccard_mean": weights @ [i.jaccard for i in images] / n_images,
     }
 
 
-def _ratio(part: NDArray[Any], whole: NDArray[Any], others: NDArray[Any] | float = 0.0) -> NDArray[np.float64]:
+def ratio(part: NDArray[Any], whole: NDArray[Any], others: NDArray[Any] | float = 0.0) -> NDArray[np.float64]:
     """Return ``part / whole``; where the whole is 0, 1 if ``others`` is 0 as well, else 0, as in `metrics`."""
     empty = np.where(np.asarray(others) == 0, 1.0, 0.0)
     return np.where(whole > 0, part / np.where(whole > 0, whole, 1), empty)

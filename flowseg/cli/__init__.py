@@ -25,6 +25,7 @@ from flowseg._nets.startup_messages import suppress_startup_messages
 from flowseg._system.printable import one_line
 from flowseg.cli._blocks import finish, plan, run
 from flowseg.cli._check import check
+from flowseg.cli._compare import compare
 from flowseg.cli._convert import convert
 from flowseg.cli._demo import demo
 from flowseg.cli._evaluate import evaluate
@@ -103,7 +104,7 @@ def _options(
     pass
 
 
-for command in (check, mend, convert, train, tune, predict, evaluate, measure, flows, info, demo):
+for command in (check, mend, convert, train, tune, predict, evaluate, compare, measure, flows, info, demo):
     app.command(cls=Command)(command)
 
 blocks = typer.Typer(

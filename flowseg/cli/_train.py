@@ -36,7 +36,7 @@ from flowseg.cli._shared.progress import advising, make_progress
 from flowseg.cli._shared.read_pairs import Arrays, count_channels, read_pairs
 from flowseg.cli._shared.rescue_model import save_or_rescue
 from flowseg.cli._shared.terminal import print_json, print_lines
-from flowseg.cli._train_segmenter import make_segmenter, parse_parameters, set_channels
+from flowseg.cli._shared.train_segmenter import make_segmenter, parse_parameters, set_channels
 
 if TYPE_CHECKING:
     from flowseg import BoundarySegmenter, FlowSegmenter

@@ -20,20 +20,22 @@ NO_MEMORY = "the file and its results must fit into memory; they do not."
 OTHER_NAMES = {
     "diameters": "diameter",
     "estimate_diameters": "estimate",
+    "groups": "group-by",
     "random_state": "seed",
     "test_time_augmentation": "tta",
 }
 # Parameters of the library that are options.
 PARAMETERS = (
     *OTHER_NAMES, "augment", "axes", "batch_size", "block_size", "cellprob_threshold", "channel", "checkpoint",
-    "crop_size", "diameter", "epochs", "filters", "flow_threshold", "learning_rate", "min_size", "n_iter", "ndim",
+    "crop_size", "cv", "diameter", "epochs", "filters", "flow_threshold", "learning_rate", "min_size", "n_iter", "ndim",
     "network", "normalize", "patience", "scene", "score_threshold", "spacing", "steps_per_epoch", "t", "timeout",
     "validation_fraction", "workers", "z",
 )  # fmt: skip
 NAMES = "|".join(PARAMETERS)
 # Where a sentence mentions a parameter: "z must be", "choose a plane with z, ...", "z=3".
 MENTION = re.compile(
-    rf"((?:^|[:;] )(?=(?:{NAMES})(?:\[\d+\])? must\b)|\b(?:with|give|set) (?=(?:{NAMES})(?:[,.:;=]|$| or\b| and\b))"
+    rf"((?:^|[:;] )(?=(?:{NAMES})(?:\[\d+\])? must\b)|\b(?:with|without|give|set) "
+    rf"(?=(?:{NAMES})(?:[,.:;=]|$| or\b| and\b))"
     rf"|(?<![\w'\"/.])(?=(?:{NAMES})=[\w'\"(\[]))({NAMES})(?!\w)(=?)"
 )
 

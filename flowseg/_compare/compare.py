@@ -1,0 +1,134 @@
+"""The public function of the comparison."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+from tqdm import tqdm
+
+from flowseg import _checks
+from flowseg._compare.adjacent_tiles import warn_of_tiles
+from flowseg._compare.candidates import as_candidates
+from flowseg._compare.comparison import Comparison, make_comparison
+from flowseg._compare.folds import as_groups, check_objects, split
+from flowseg._compare.plan import Plan
+from flowseg._compare.run import run
+from flowseg._compare.store import Store
+from flowseg._segmenters.fitting.annotation_checks import check_not_binary
+from flowseg._segmenters.inputs import as_pairs
+from flowseg._system.locks import holding_folder
+from flowseg._system.printable import shown
+
+
+def compare(
+    segmenters: Mapping[str, Any],
+    images: Any,
+    masks: Any,
+    *,
+    groups: Sequence[Any] | None = None,
+    cv: int = 5,
+    names: Sequence[str] | None = None,
+    folder: str | os.PathLike[str] | None = None,
+    verbose: int = 0,
+) -> Comparison:
+    """Return how good segmenters are on images that they have not seen, and how sure their difference is.
+
+    Each fold trains every segmenter on the same images and tests it on the others. All scores are of test images.
+
+    Parameters
+    ----------
+    segmenters : dict of FlowSegmenter, BoundarySegmenter, str or path
+        What to compare, by name. One that is not fitted is trained on each fold. A fitted one is used as it is, or with
+        ``warm_start`` trained further on each fold. "nuclei", the pretrained model, and a model file are used as they
+        are. None of them is changed.
+    images, masks : list of array_like
+        As for `FlowSegmenter.fit`.
+    groups : sequence, optional
+        The field of view, specimen or patient of each image. No group is in training and test at once. By default every
+        image is its own group.
+    cv : int
+        Number of folds.
+    names : sequence of str, optional
+        Names of the images, for the tables; by default "image 0", "image 1", ...
+    folder : path, optional
+        Folder for the result of each fold; it is made if it does not exist. If it holds results, the same comparison
+        continues after them.
+    verbose : int
+        0 is silent; 1 writes the expected time and the progress to standard error.
+
+    Returns
+    -------
+    result : Comparison
+        The answer in one sentence, scores, differences and a table of the images; ``save_report`` writes a page.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is invalid, if there are fewer groups than folds or a fold without objects, or if the folder
+        holds another comparison.
+
+    Warns
+    -----
+    UserWarning
+        If no groups are given and images look like tiles of one field of view.
+
+    See Also
+    --------
+    metrics.average_precision : The score.
+
+    Examples
+    --------
+    >>> import flowseg
+    >>> images, masks = zip(*[flowseg.synthetic.cells((64, 64), 5, rng=seed) for seed in range(4)])
+    >>> small = {"filters": (4, 8), "crop_size": 32, "batch_size": 1, "epochs": 1, "steps_per_epoch": 2}
+    >>> segmenters = {"flows": flowseg.FlowSegmenter(**small, random_state=0), "nuclei as it is": "nuclei"}
+    >>> result = flowseg.compare(segmenters, images, masks, cv=2)
+    >>> result.sentence
+    'The data are too few to know: 4 independent images or fields of view, and an answer takes at least 6.'
+    >>> result.pairs[0].first, len(result.per_image["image"])
+    ('nuclei as it is', 8)
+    """
+    report = _write_line if _checks.as_integer(verbose, "verbose", minimum=0) else None
+    plan = make_plan(segmenters, images, masks, groups, cv, names)
+    if folder is None:
+        return make_comparison(plan, run(plan, None, report))
+    place = _checks.as_path(folder, "folder")
+    if place.exists() and not place.is_dir():
+        raise ValueError(f"folder must be a folder or not exist; {place} is a file.")
+    place.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        stack.enter_context(holding_folder(place, "flowseg compare", f"folder {place}"))
+        return make_comparison(plan, run(plan, Store(place, plan.describe()), report))
+
+
+def make_plan(segmenters: Any, images: Any, masks: Any, groups: Any, cv: Any, names: Any) -> Plan:
+    """Return the plan of a comparison, with everything checked."""
+    candidates = as_candidates(segmenters)
+    first = candidates[0].segmenter
+    pictures, labels = as_pairs(images, masks, n_channels=first.n_channels, ndim=first.ndim)
+    check_not_binary(labels, "masks")
+    titles = _as_names(names, len(pictures))
+    numbers = as_groups(groups, len(pictures))
+    folds = split(numbers, cv)
+    check_objects(folds, labels, titles)
+    if groups is None:
+        warn_of_tiles(pictures, titles, stacklevel=3)
+    return Plan(candidates, pictures, labels, titles, numbers, folds)
+
+
+def _as_names(names: Any, n_images: int) -> list[str]:
+    if names is None:
+        return [f"image {i}" for i in range(n_images)]
+    if isinstance(names, str) or not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
+        raise TypeError(f"names must be a sequence of texts, one per image; got {names!r}.")
+    if len(names) != n_images:
+        raise ValueError(f"names must be one per image, {n_images}; got {len(names)}.")
+    return list(names)
+
+
+def _write_line(line: str) -> None:
+    tqdm.write(shown(line), file=sys.stderr)

@@ -1,0 +1,139 @@
+"""The report of a comparison: one HTML page without scripts."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flowseg import __version__
+from flowseg._compare.differences import THRESHOLDS, Difference
+from flowseg._compare.panels import as_picture, choose_plane, draw_found, draw_true
+from flowseg._nets.durations import format_duration
+from flowseg._report.html_page import digest, read_part
+from flowseg._system.files import write_atomically
+from flowseg._system.printable import shown
+
+if TYPE_CHECKING:
+    from flowseg._compare.comparison import Comparison, SegmenterScore
+
+# Images that the page shows: more are not looked at.
+N_SHOWN = 6
+
+
+def write_page(path: Path, result: Comparison) -> None:
+    """Write the page atomically."""
+    text = make_page(result)
+    write_atomically(path, lambda beside: beside.write_text(text, encoding="utf-8"))
+
+
+def make_page(result: Comparison) -> str:
+    """Return the page."""
+    style = read_part("style.css") + read_part("comparison.css")
+    parts = {
+        "policy": f"default-src 'none'; img-src data:; style-src {digest(style)}; base-uri 'none'; form-action 'none'",
+        "style": style,
+        "answer": escape(result.sentence),
+        "remarks": "".join(f"<p>{escape(remark)}</p>\n" for remark in result.remarks),
+        "scores": _table(("segmenter", *map(_at, THRESHOLDS), "training", "prediction"), map(_row, result.summary)),
+        "differences": _describe_pairs(result.pairs),
+        "images": _show_images(result),
+        "table": _table(tuple(result.per_image), _rows_per_image(result.per_image)),
+        "version": __version__,
+    }
+    page = read_part("comparison.html")
+    for name, part in parts.items():
+        page = page.replace("{{" + name + "}}", part)
+    return page
+
+
+def escape(text: str) -> str:
+    """Return text that is safe in a page."""
+    return html.escape(shown(text), quote=True)
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table; the first cell of a row is its name."""
+    top = "".join(f'<th scope="col">{escape(name)}</th>' for name in head)
+    lines = [
+        f'<tr><th scope="row">{escape(name)}</th>' + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>"
+        for name, *cells in rows
+    ]
+    return f"<table><thead><tr>{top}</tr></thead>\n<tbody>" + "\n".join(lines) + "</tbody></table>"
+
+
+def _at(threshold: float) -> str:
+    return f"IoU {threshold:g}"
+
+
+def _row(score: SegmenterScore) -> list[str]:
+    training = format_duration(score.training_seconds) if score.training_seconds else "-"
+    values = [_with_interval(*values) for values in zip(score.precision, score.interval, strict=True)]
+    return [f"{score.name} ({score.way})", *values, training, format_duration(score.prediction_seconds)]
+
+
+def _with_interval(value: float, interval: NDArray[np.float64], sign: str = "") -> str:
+    low, high = interval
+    return f"{value:{sign}.3f} ({low:{sign}.3f} to {high:{sign}.3f})"
+
+
+def _describe_pairs(pairs: Sequence[Difference]) -> str:
+    if not pairs:
+        return ""
+    rows = []
+    for pair in pairs:
+        values = [_with_interval(*found, "+") for found in zip(pair.difference, pair.interval, strict=True)]
+        wins = (f"{number}" for number in (pair.wins, pair.losses, pair.ties))
+        rows.append([f"{pair.first} less {pair.second}", *values, *wins])
+    head = ("difference", *map(_at, THRESHOLDS), "images better", "worse", "equal")
+    return "<h2>Differences</h2>\n" + _table(head, rows)
+
+
+def _rows_per_image(table: dict[str, list[Any]]) -> list[list[str]]:
+    return [
+        [f"{value:.3f}" if isinstance(value, float) else str(value) for value in row]
+        for row in zip(*table.values(), strict=True)
+    ]
+
+
+def choose_images(result: Comparison) -> list[int]:
+    """Return the images on which the average precision of the two best differs most, the largest difference first."""
+    names = [score.name for score in result.summary[:2]]
+    values = {name: _column(result, name, "ap_0.5") for name in names}
+    differences = np.abs(values[names[0]] - values[names[-1]])
+    return [int(i) for i in np.argsort(-differences, kind="stable") if differences[i] > 0][:N_SHOWN]
+
+
+def _column(result: Comparison, segmenter: str, column: str) -> NDArray[np.float64]:
+    """Return a column of the table for one segmenter, image by image."""
+    table = result.per_image
+    chosen = [k for k, name in enumerate(table["segmenter"]) if name == segmenter]
+    return np.array([table[column][k] for k in chosen])
+
+
+def _show_images(result: Comparison) -> str:
+    chosen = choose_images(result)
+    if not chosen:
+        return ""
+    legend = (
+        '<p class="legend"><span class="match">found</span> <span class="extra">no true object</span> '
+        '<span class="missed">missed</span></p>'
+    )
+    shown_images = "\n".join(_show_image(result, i, len(chosen)) for i in chosen)
+    return f"<h2>Where the two best differ most</h2>\n{legend}\n{shown_images}"
+
+
+def _show_image(result: Comparison, number: int, n_images: int) -> str:
+    names = [score.name for score in result.summary[:2]]
+    title, image, masks = result.images_and_masks(number, names)
+    image, (true, *found) = choose_plane(image, masks)
+    picture = as_picture(image, n_images)
+    panels = [draw_true(picture, true)]
+    for name, labels in zip(names, found, strict=True):
+        precision = _column(result, name, "ap_0.5")[number]
+        panels.append(draw_found(picture, true, labels, f"{shown(name)}: average precision {precision:.2f}"))
+    return f'<h3>{escape(title)}</h3>\n<div class="panels">{"".join(panels)}</div>'

@@ -1,0 +1,151 @@
+"""``flowseg compare``: compare segmenters on the folds of annotated images."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from flowseg._system.files import write_atomically
+from flowseg.cli import _train_options as options
+from flowseg.cli._batch.output_folder import check_output_folder
+from flowseg.cli._comparison.inputs import find_groups, make_segmenters
+from flowseg.cli._comparison.report import as_lines, describe_comparison
+from flowseg.cli._shared.find_inputs import find_pairs
+from flowseg.cli._shared.image_reading import IMAGE, make_reading
+from flowseg.cli._shared.models import find_model
+from flowseg.cli._shared.option_values import parse_filters
+from flowseg.cli._shared.options import (
+    READ,
+    RUN,
+    WRITE,
+    AsJson,
+    Axes,
+    Channel,
+    ImagesArgument,
+    MasksArgument,
+    Plane,
+    Scene,
+    Time,
+    complete_model,
+)
+from flowseg.cli._shared.progress import advising
+from flowseg.cli._shared.read_pairs import count_channels, read_pairs
+from flowseg.cli._shared.terminal import print_json, print_lines
+from flowseg.cli._shared.train_segmenter import parse_parameters
+
+if TYPE_CHECKING:
+    from flowseg import Comparison
+
+PAGE, DOCUMENT = "comparison.html", "comparison.json"
+COMPARED = "What to compare"
+
+
+def compare(
+    images: ImagesArgument,
+    masks: MasksArgument,
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Folder for the page, the scores, and the results of each fold; created if it does not exist.",
+            rich_help_panel=WRITE,
+        ),
+    ],
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Compare this model file, too, as it is; may be given several times.",
+            autocompletion=complete_model,
+            rich_help_panel=COMPARED,
+        ),
+    ] = None,
+    further: Annotated[
+        bool, typer.Option("--further", help="Compare nuclei trained further, too.", rich_help_panel=COMPARED)
+    ] = False,
+    resunet: Annotated[
+        bool, typer.Option("--resunet", help="Compare flows with the network resunet, too.", rich_help_panel=COMPARED)
+    ] = False,
+    group_by: Annotated[
+        str | None,
+        typer.Option(
+            help="Regular expression that finds the field of view in the names of the images, such as '^field[0-9]+'; "
+            "with parentheses, what they enclose.  [default: every image is a field of its own]",
+            rich_help_panel=READ,
+        ),
+    ] = None,
+    cv: Annotated[int, typer.Option(help="Number of folds.", rich_help_panel=RUN)] = 5,
+    epochs: options.Epochs = 40,
+    steps_per_epoch: options.StepsPerEpoch = None,
+    filters: options.Filters = None,
+    batch_size: options.BatchSize = None,
+    crop_size: options.CropSize = None,
+    seed: options.Seed = 0,
+    channel: Channel = None,
+    z: Plane = None,
+    t: Time = None,
+    scene: Scene = None,
+    axes: Axes = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare flows, three classes and the pretrained model on your own annotated images.
+
+    Each fold trains on some fields of view and tests on the others, with the same steps for all. The page
+    comparison.html in the output folder says in its first sentence which is better, or that the data are too few to
+    know. The pretrained model, nuclei, is compared if the images have one channel. After an interruption, the same
+    command continues with the first fold that is not finished. Example:
+
+    flowseg compare images masks --group-by '^field[0-9]+' --output comparison
+    """
+    given = {
+        "epochs": epochs,
+        "steps_per_epoch": steps_per_epoch,
+        "filters": parse_filters(filters),
+        "batch_size": batch_size,
+        "crop_size": crop_size,
+        "random_state": seed,
+    }
+    parameters = parse_parameters(given)
+    reading = make_reading(axes, channel, z, t, scene, None).of_ndim(IMAGE)
+    models = [find_model(name) for name in model or ()]
+    files = find_pairs(images, masks)
+    groups = None if group_by is None else find_groups([image for image, _ in files], group_by)
+    check_output_folder(output, [(PAGE, [*models, *(file for pair in files for file in pair)])])
+    arrays = read_pairs(files, reading)
+    segmenters = make_segmenters(parameters, models, count_channels(arrays[0], IMAGE), further=further, resunet=resunet)
+    names = [image.name for image, _ in files]
+    with advising(f"the same command continues after the last finished training in {output}"):
+        result = _run(segmenters, arrays, (names, groups), cv, output, verbose=not as_json)
+    _report(result, output, as_json=as_json)
+
+
+def _run(
+    segmenters: dict[str, Any],
+    arrays: tuple[list[Any], list[Any]],
+    known: tuple[list[str], list[str] | None],
+    cv: int,
+    output: Path,
+    *,
+    verbose: bool,
+) -> Comparison:
+    """Return the comparison; ``known`` are the names of the images and their groups."""
+    from flowseg import compare as compare_segmenters
+
+    names, groups = known
+    return compare_segmenters(
+        segmenters, *arrays, groups=groups, cv=cv, names=names, folder=output, verbose=int(verbose)
+    )
+
+
+def _report(result: Comparison, output: Path, *, as_json: bool) -> None:
+    document = describe_comparison(result)
+    result.save_report(output / PAGE)
+    text = json.dumps(document, indent=1) + "\n"
+    write_atomically(output / DOCUMENT, lambda beside: beside.write_text(text, encoding="ascii"))
+    if as_json:
+        print_json(document)
+    else:
+        print_lines(*as_lines(result), "", f"page: {output / PAGE}")

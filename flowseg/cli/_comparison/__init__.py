@@ -1,0 +1,1 @@
+"""What `flowseg compare` compares, and how it reports the result."""

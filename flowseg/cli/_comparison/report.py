@@ -1,0 +1,60 @@
+"""A comparison as lines to read and as a document."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flowseg._nets.durations import format_duration
+from flowseg._report.score_table import as_document
+
+if TYPE_CHECKING:
+    from flowseg import Comparison
+
+# IoU of the scores, as the keys of a document.
+IOU_NAMES = ("0.5", "0.75", "0.9")
+
+
+def describe_comparison(result: Comparison) -> dict[str, Any]:
+    """Return the document of ``--json``."""
+    segmenters = [
+        {
+            "name": one.name,
+            "way": one.way,
+            "average_precision": _by_iou(one.precision),
+            "interval": _by_iou(one.interval),
+            "training_seconds": one.training_seconds,
+            "prediction_seconds": one.prediction_seconds,
+        }
+        for one in result.summary
+    ]
+    pairs = [
+        {
+            "first": pair.first,
+            "second": pair.second,
+            "difference": _by_iou(pair.difference),
+            "interval": _by_iou(pair.interval),
+            "wins": pair.wins,
+            "losses": pair.losses,
+            "ties": pair.ties,
+        }
+        for pair in result.pairs
+    ]
+    columns = result.per_image
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    document: dict[str, Any] = as_document({"segmenters": segmenters, "pairs": pairs, "per_image": rows})
+    return {"command": "compare", "answer": result.sentence, "remarks": list(result.remarks)} | document
+
+
+def _by_iou(values: Any) -> dict[str, Any]:
+    return dict(zip(IOU_NAMES, values.tolist(), strict=True))
+
+
+def as_lines(result: Comparison) -> list[str]:
+    """Return the answer, and a table of the segmenters with 95 % intervals at IoU 0.5."""
+    width = max(len(one.name) for one in result.summary)
+    lines = [result.sentence, *result.remarks, "", f"{'':{width}}  " + "".join(f"IoU {t:<6}" for t in IOU_NAMES)]
+    for one in result.summary:
+        values = "".join(f"{value:<10.3f}" for value in one.precision)
+        trained = f"training {format_duration(one.training_seconds)}, " if one.training_seconds else ""
+        lines.append(f"{one.name:{width}}  {values}{trained}prediction {format_duration(one.prediction_seconds)}")
+    return lines

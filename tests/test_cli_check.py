@@ -96,7 +96,7 @@ def test_mended_masks_replace_nothing(data):
 
 
 def test_an_error_of_memory_names_the_file(data, monkeypatch):
-    def fail(file):
+    def fail(file, axes):
         raise MemoryError
 
     monkeypatch.setattr("flowseg.cli._check.read_raw_masks", fail)

@@ -43,7 +43,7 @@ def read_table(file):
     return {name: [float(row[name]) for row in rows] for name in rows[0] if name != "file"}
 
 
-def refused(*arguments, cwd):
+def refused(*arguments, cwd="."):
     return run_here(*arguments, status=1, cwd=cwd).stderr.splitlines()[0]
 
 
@@ -93,13 +93,59 @@ def test_convert(drawn, folder):
 
 
 def test_mend_and_flows_keep_what_a_stack_is(drawn, folder):
-    for name, axes in (("named", "ZYX"), ("times", "TYX")):
-        run_here("mend", name, "-o", f"mended-{name}", cwd=folder)
-        assert axes_of(folder / f"mended-{name}" / "a_masks.tif") == axes
+    run_here("mend", "named", "-o", "mended-named", cwd=folder)
+    assert axes_of(folder / "mended-named" / "a_masks.tif") == "ZYX"
     assert io.read_spacing(folder / "mended-named" / "a_masks.tif") == SPACING
     run_here("flows", "named", "-o", "flows", cwd=folder)
     assert tifffile.imread(folder / "flows" / "a_flows.tif").shape == (5, *SHAPE)
-    assert "it is a series of times (T)" in refused("flows", "times", "-o", "flows-t", cwd=folder)
+    for command in (("flows", "times", "-o", "t"), ("mend", "times", "-o", "t"), ("evaluate", "times", "named")):
+        assert "it is a series of times (T)" in refused(*command, cwd=folder)
+
+
+def test_series_of_times_are_checked_time_by_time(folder, tmp_path):
+    masks = np.zeros((3, 40, 50), np.uint16)
+    for t in range(3):
+        masks[t, 5 + t : 15 + t, 5 + 9 * t : 15 + 9 * t] = t + 1  # no object in two planes
+    tifffile.imwrite(tmp_path / "film.ome.tif", masks, metadata={"axes": "TYX"})
+    assert "with errors" in run_here("check", tmp_path / "film.ome.tif").stdout
+    masks[1, 30:35, 40:45] = 2
+    masks[1, 0:5, 40:45] = 2
+    tifffile.imwrite(tmp_path / "film.ome.tif", masks, metadata={"axes": "TYX"})
+    assert "time 1: one label only" in run_here("check", tmp_path / "film.ome.tif", status=None).stdout
+
+
+def test_check_and_mend_by_given_axes(tmp_path):
+    volume, masks = synthetic.cells((12, 40, 48), 8, diameter=12, rng=0)
+    masks[:, :3] = masks[:, :, :3] = 0
+    for kind, array in (("images", volume), ("masks", masks.astype(np.uint16))):
+        (tmp_path / kind).mkdir()
+        tifffile.imwrite(tmp_path / kind / "a.tif", np.moveaxis(array, 0, -1))
+    words = ("check", tmp_path / "masks", tmp_path / "images", "--axes", "YXZ", "--spacing", "2,1,1")
+    said = run_here(*words, "--mend", tmp_path / "mended", status=None).stdout
+    assert "shape:" not in said
+    assert np.array_equal(io.read_masks(tmp_path / "mended" / "a.tif", ndim=3) > 0, masks > 0)
+    assert io.read_spacing(tmp_path / "mended" / "a.tif") == SPACING
+
+
+def test_contradictory_spacings_are_refused(tmp_path):
+    volume, masks = synthetic.cells((12, 40, 48), 8, diameter=12, rng=0)
+    physical = {f"PhysicalSize{axis}": 1.0 for axis in "ZYX"}
+    tifffile.imwrite(tmp_path / "a.ome.tif", volume.astype(np.float32), metadata={"axes": "ZYX", **physical})
+    io.write_masks(tmp_path / "m.tif", masks, spacing=(9, 1, 1))
+    said = refused("measure", tmp_path / "m.tif", tmp_path / "a.ome.tif", "-o", tmp_path / "o.csv")
+    assert "--spacing must be given where image and masks hold different ones" in said
+    assert "a.ome.tif holds 1,1,1" in said
+    words = ("measure", tmp_path / "m.tif", tmp_path / "a.ome.tif", "-o", tmp_path / "o.csv", "--spacing", "2,1,1")
+    run_here(*words)
+
+
+def test_nothing_annotated_is_not_a_perfect_score(tmp_path):
+    masks = np.zeros((8, 40, 48), np.int32)
+    masks[2:5, 3:9, 4:12] = 1
+    tifffile.imwrite(tmp_path / "found.tif", masks)
+    tifffile.imwrite(tmp_path / "true.tif", np.full_like(masks, -1))
+    said = refused("evaluate", tmp_path / "true.tif", tmp_path / "found.tif")
+    assert "true.tif must hold annotated pixels" in said
 
 
 def test_check(folder):

@@ -9,7 +9,8 @@ import tifffile
 from cli_tools import run_here
 
 from flowseg import FlowSegmenter, io, synthetic
-from flowseg.cli._shared.find_ndim import find_ndim, find_spacings
+from flowseg.cli._shared.find_ndim import find_ndim
+from flowseg.cli._shared.find_spacings import find_spacings
 from flowseg.cli._shared.image_reading import Reading
 
 SPACING = (2.0, 1.0, 1.0)
@@ -169,12 +170,16 @@ def test_spacing_of_a_wrong_form(spacing, folders, models):
 
 
 def test_spacing_of_some_files_only(folders, tmp_path):
-    files = [folders / "images" / "a.ome.tif", tmp_path / "b.ome.tif"]
-    write(files[1], draw(1)[0], "ZYX", None)
+    files = [(folders / "images" / "a.ome.tif", tmp_path / "m.tif"), (tmp_path / "b.ome.tif", tmp_path / "m.tif")]
+    write(files[1][0], draw(1)[0], "ZYX", None)
+    write(files[1][1], draw(1)[1].astype(np.uint16), "ZYX", None)
     with pytest.raises(ValueError, match="must be given where only some files hold one: .*a.ome.tif holds 2,1,1"):
         find_spacings(files, Reading(ndim=3))
     assert find_spacings(files, Reading(ndim=3, spacing=(3.0, 1.0, 1.0))) == [(3.0, 1.0, 1.0)] * 2
     assert find_spacings(files[1:], Reading(ndim=3)) is None
+    io.write_masks(tmp_path / "m.tif", draw(1)[1], spacing=(2, 1, 1))
+    with pytest.raises(ValueError, match="must be given where only masks hold one: .*m.tif holds 2,1,1, .*b.ome.tif"):
+        find_spacings(files[1:], Reading(ndim=3))
 
 
 def test_tune_on_volumes(folders, models, tmp_path):

@@ -93,7 +93,13 @@ def as_spacing(spacing: ArrayLike | None, ndim: int, name: str = "spacing") -> N
     if spacing is None:
         return np.ones(ndim)
     array = as_array(spacing, name)
-    if array.shape != (ndim,) or array.dtype.kind not in "iuf" or not np.all(np.isfinite(array)) or np.any(array <= 0):
+    if (
+        any(isinstance(length, bool | np.bool_) for length in np.asarray(spacing, dtype=object).ravel())
+        or (array.shape != (ndim,))
+        or array.dtype.kind not in "iuf"
+        or not np.all(np.isfinite(array))
+        or np.any(array <= 0)
+    ):
         raise ValueError(f"{name} must be {ndim} numbers above 0, one per axis; got {spacing!r}.")
     array = array.astype(np.float64)
     if array.max() > MAX_SPACING_RATIO * array.min():

@@ -32,6 +32,8 @@ def advise_on_volume(names: str) -> str:
         return "Choose a channel with channel."
     if "C" in names:
         return "C is channels: if these are planes, name the axes with axes, such as ZYX."
+    if "S" in names:
+        return "S is color: if these are planes, name the axes with axes, such as ZYX."
     return "It is one plane: a volume is one file with all its planes."
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -82,6 +83,11 @@ def measure(
     TypeError, ValueError
         If masks, image and objects do not have the same shape and labels.
 
+    Warns
+    -----
+    UserWarning
+        If a volume has pixels to ignore (-1): only the annotated part of an object is measured.
+
     Notes
     -----
     The surface of an object in a volume is estimated by Crofton's formula with 13 directions, and includes where the
@@ -109,6 +115,7 @@ def measure(
     (32.0, 64.0, 3.0)
     """
     array = _checks.as_countable(masks, "masks")
+    _warn_of_partial(array)
     steps = None if spacing is None else _checks.as_spacing(spacing, array.ndim)
     labels, number, _ = number_objects(array)
     numbered = number.reshape(array.shape)  # scikit-image allocates memory for every number up to the largest
@@ -129,6 +136,14 @@ def measure(
         return table
     scaled = _scale_shapes(numbered, steps, table) if array.ndim == 2 else _measure_sizes(numbered, labels.size, steps)
     return table | {_name_in_micrometers(name): values for name, values in scaled.items()}
+
+
+def _warn_of_partial(masks: NDArray[Any]) -> None:
+    if masks.ndim == 3 and masks.dtype.kind == "i" and masks.size and masks.min() < 0:
+        warnings.warn(
+            "masks hold voxels that are not annotated (-1): of each object only the annotated part is measured.",
+            stacklevel=3,
+        )
 
 
 def _measure_intensities(numbered: NDArray[Any], image: ArrayLike) -> Table:

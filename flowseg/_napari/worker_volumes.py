@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowseg._napari.job_messages import SegmentJob
+from flowseg._nets.sizes import check_scales
 from flowseg._segmenters.codecs.codec import Masks, Outputs
 from flowseg._segmenters.codecs.flow_codec import FlowCodec
 from flowseg._segmenters.learned_decoding.object_table import Table
@@ -16,7 +17,7 @@ from flowseg._segmenters.pipeline import Pipeline
 from flowseg._segmenters.volumes.combine import combine_orientations
 from flowseg._segmenters.volumes.segment import PLANES
 from flowseg._segmenters.volumes.stitch import stitch_planes
-from flowseg._segmenters.volumes.volume import OnPlane, check_scales, prepare_volume, run_plane
+from flowseg._segmenters.volumes.volume import OnPlane, prepare_volume, run_plane
 from flowseg._segmenters.volumes.volume_codec import codec_of_planes, codec_of_volume, min_size_of
 from flowseg._segmenters.volumes.volume_noise import warn_of_noise
 from flowseg._segmenters.volumes.volume_size import find_size
@@ -27,7 +28,7 @@ def run_planes(pipeline: Pipeline, volume: NDArray[Any], job: SegmentJob, on_pla
     prepared = prepare_volume(pipeline, volume, job.spacing)
     pipeline.check(job.diameter)
     size = find_size(pipeline, prepared, job.diameter)
-    check_scales(pipeline.scale_factor(size), prepared.pixel)
+    check_scales(prepared.pixel.factors(pipeline.scale_factor(size)), prepared.pixel.ratios)
     if is_combined(job.mode, len(volume)):
         array = combine_orientations(pipeline, prepared, size, on_plane)
     else:

@@ -136,13 +136,28 @@ def bounds_of(diameters: NDArray[np.float64], working: float) -> tuple[float, fl
 def scale_factor(working: float, size: float, name: str) -> float:
     """Return the factor that gives objects of diameter ``size`` the working diameter; an error calls it ``name``."""
     factor = working / size
-    if not EXTREME_SCALE <= factor <= MAX_SCALE:
+    if not is_possible_scale(factor):
         change = f"enlarge the image {factor:.3g} times" if factor > 1 else f"reduce the image {1 / factor:.3g} times"
         raise ValueError(
             f"{name} must be from {working / MAX_SCALE:.3g} to {working / EXTREME_SCALE:.3g} pixels for a working "
             f"diameter of {working:.3g} pixels; got {size:.3g}, which would {change}."
         )
     return float(factor)
+
+
+def is_possible_scale(factor: float) -> bool:
+    """Return whether images may be scaled by a factor."""
+    return EXTREME_SCALE <= factor <= MAX_SCALE
+
+
+def check_scales(scales: Sequence[float], ratios: Sequence[float]) -> None:
+    """Raise where an image would be enlarged along an axis more than any image is."""
+    if max(scales) > MAX_SCALE:
+        raise ValueError(
+            f"spacing must be such that no axis is enlarged more than {MAX_SCALE:g} times for the network; got lengths "
+            f"of a pixel of ({', '.join(f'{ratio:.3g}' for ratio in ratios)}) times the shortest, which would enlarge "
+            f"one {max(scales):.3g} times."
+        )
 
 
 def is_same_size(a: float, b: float) -> bool:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from flowseg import _checks
 from flowseg._intensities import Limits, as_rule, find_limits_and_unpadded
 from flowseg._nets.lattice import Lattice, PixelShape, Spacing
-from flowseg._nets.sizes import check_sizes, scale_factor
+from flowseg._nets.sizes import check_scales, check_sizes, is_possible_scale, scale_factor
 from flowseg._nets.tiles import OnTile
 from flowseg._padding import Unpadded
 from flowseg._segmenters import inputs
@@ -132,7 +132,14 @@ class Pipeline:
 
     def typical_diameter(self, pixel: PixelShape) -> float:
         """Return the typical diameter of objects in pixels of an image, along its finest axis."""
-        return self.fitted.diameter / pixel.relative_size
+        size = self.fitted.diameter / pixel.relative_size
+        if not is_possible_scale(self.fitted.sizes.working / size):
+            raise ValueError(
+                f"spacing must be in the unit of the training images, {_format(self.fitted.lattice.spacing)}; got one "
+                f"whose finest axis is {pixel.relative_size:.3g} times as coarse, where typical objects are {size:.3g} "
+                "pixels across."
+            )
+        return size
 
     def prepare(self, image: NDArray[Any], spacing: Spacing | None = None) -> PreparedImage:
         """Check an image of shape (rows, columns[, channels]), and find its limits and its padding."""
@@ -156,6 +163,7 @@ class Pipeline:
         The error of a size that is too small or too large calls it ``name``.
         """
         factor = self.scale_factor(size, name)
+        check_scales(image.pixel.factors(factor), image.pixel.ratios)
         array = image.array
         if image.limits is None:
             return Outputs(self.settings.codec.no_objects(array.shape), factor, None, image.pixel)

@@ -17,6 +17,7 @@ from flowseg import _checks
 from flowseg._image_files.ome_zarr.nodes import is_url
 from flowseg._image_files.selection import Selection
 from flowseg._nets.lattice import Spacing, is_same_spacing, ratios_of
+from flowseg._nets.sizes import check_scales
 from flowseg._segmenters.boundary import BoundarySegmenter
 from flowseg._segmenters.flow import FlowSegmenter
 from flowseg._segmenters.inputs import Diameter, as_diameters
@@ -185,7 +186,8 @@ def _check_supported(pipeline: Pipeline, diameter: Diameter, spacing: Spacing | 
     pipeline.check(diameter)
     pipeline.check_spacings([spacing])
     if diameter is None or isinstance(diameter, str):
-        pipeline.scale_factor(pipeline.typical_diameter(pipeline.fitted.lattice.pixel(spacing)))
+        pixel = pipeline.fitted.lattice.pixel(spacing)
+        check_scales(pixel.factors(pipeline.scale_factor(pipeline.typical_diameter(pixel))), pixel.ratios)
     n_iter = getattr(pipeline.settings.codec, "n_iter", None)
     if n_iter is not None:
         raise ValueError(

@@ -6,12 +6,13 @@ import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import typer
+from numpy.typing import NDArray
 
 from flowseg import io
 from flowseg._image_files.find_and_pair import identity, list_files
@@ -27,7 +28,7 @@ from flowseg.cli._shared.errors import FAULTS, name_file, sentence_of
 from flowseg.cli._shared.find_inputs import find_masks, find_masks_with_images
 from flowseg.cli._shared.find_ndim import stack_of
 from flowseg.cli._shared.image_reading import VOLUME, Reading, make_reading
-from flowseg.cli._shared.label_stacks import look_at_labels, volume_reading
+from flowseg.cli._shared.label_stacks import TIMES, axes_of_labels, look_at_labels, volume_reading
 from flowseg.cli._shared.options import READ, RUN, WRITE, AsJson, Axes, Spacing
 from flowseg.cli._shared.terminal import print_json, print_lines
 from flowseg.io._results import write_labels
@@ -136,11 +137,14 @@ def _run_checks(checks: Checks, files: list[Path], *, as_json: bool) -> dict[str
 def _check_file(checks: Checks, file: Path) -> MasksReport:
     partner, target = checks.partners.get(file), checks.targets.get(file)
     try:
-        array = read_raw_masks(file)
+        array = read_raw_masks(file, axes_of_labels(file, checks.reading))
         stack = look_at_labels(file, array.shape, checks.reading, partner)
         reading = volume_reading(checks.reading, stack.ndim)
         image = None if partner is None else reading.read_unchecked(partner)
         spacing = stack.spacing if stack.ndim == VOLUME else None
+        if stack.stack == TIMES and target is None and partner is None:
+            return _check_film(array, checks.min_size)
+        stack.check_no_film()
         report = check_masks(array, image, min_size=checks.min_size, spacing=spacing)
         if target is not None:
             mended = mend_masks(array, min_size=checks.min_size).masks
@@ -148,6 +152,17 @@ def _check_file(checks: Checks, file: Path) -> MasksReport:
     except FAULTS as error:
         return MasksReport(0, (Finding("unreadable", sentence_of(error)),))
     return report
+
+
+def _check_film(array: NDArray[Any], min_size: int) -> MasksReport:
+    """Return the findings of every time of a series by itself; an object may come back with its label."""
+    reports = [check_masks(plane, min_size=min_size) for plane in array]
+    findings = [
+        replace(finding, message=f"time {t}: {finding.message}")
+        for t, report in enumerate(reports)
+        for finding in report.findings
+    ]
+    return MasksReport(np.unique(array[array > 0]).size, tuple(findings))
 
 
 def _check_number(reports: dict[str, MasksReport]) -> Iterator[Finding]:

@@ -130,6 +130,10 @@ def _read_masks(files: Files) -> tuple[NDArray[Any], NDArray[Any]]:
     true, predicted = _read(files.true, io.read_masks), _read(files.predicted, io.read_masks)
     if predicted.shape != true.shape:
         raise ValueError(f"{files.predicted} must have the shape of {files.true}, {true.shape}; got {predicted.shape}.")
+    if true.size and true.max() < 0:
+        raise ValueError(f"{files.true} must hold annotated pixels; all of its labels are below 0, to be ignored.")
+    for file in (files.true, files.predicted):
+        look_at_labels(file, true.shape).check_no_film()
     return true, predicted
 
 

@@ -46,7 +46,9 @@ def mend(
     repairs: dict[str, list[str]] = {}
 
     def read(task: Task) -> NDArray[Any]:
-        return read_raw_masks(task.sources[0])
+        array = read_raw_masks(task.sources[0])
+        look_at_labels(task.sources[0], array.shape).check_no_film()
+        return array
 
     def make(_: Task, array: NDArray[Any]) -> Mended:
         return mend_masks(array, min_size=min_size)

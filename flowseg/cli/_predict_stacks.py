@@ -17,7 +17,7 @@ from flowseg._image_files.opening import open_image
 from flowseg._image_files.selection import name_axes
 from flowseg._labels.measure import Table
 from flowseg._system import files
-from flowseg.cli._shared.image_reading import Reading
+from flowseg.cli._shared.image_reading import VOLUME, Reading
 from flowseg.io._results import result_file
 
 # The word for every plane.
@@ -40,6 +40,7 @@ class Stack:
     axis: str
     n: int
     pixel_size: tuple[float, float] | None
+    distance: float | None  # of planes, in micrometers
 
     def reading_of(self, number: int) -> Reading:
         """Return how one plane is read."""
@@ -99,7 +100,9 @@ def open_stack(file: Path, reading: Reading, axis: str) -> Stack:
             f"{file} must have an axis {axis} for --{axis.lower()} all; it has axes {names} of shape {shape}. "
             f"Name them with --axes, such as {axis}YX."
         )
-    return Stack(file, reading, axis, shape[names.index(axis)], reading.read_height_and_width(file))
+    spacing = reading.of_ndim(VOLUME).read_spacing(file) if axis == "Z" and "T" not in names else None
+    distance = None if spacing is None else spacing[0]
+    return Stack(file, reading, axis, shape[names.index(axis)], reading.read_height_and_width(file), distance)
 
 
 def segment_stack(stack: Stack, segment: Segment) -> StackMasks:
@@ -142,6 +145,8 @@ def _write_masks(path: Path, masks: StackMasks) -> None:
     if masks.stack.pixel_size is not None:
         height, width = masks.stack.pixel_size
         metadata |= {"PhysicalSizeY": height, "PhysicalSizeX": width}
+    if masks.stack.distance is not None:
+        metadata["PhysicalSizeZ"] = masks.stack.distance
 
     def write(beside: Path) -> None:
         tifffile.imwrite(

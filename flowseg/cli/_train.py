@@ -14,7 +14,8 @@ from flowseg._segmenters.inputs import is_constant
 from flowseg._system.locks import holding_file
 from flowseg.cli import _train_options as options
 from flowseg.cli._shared.find_inputs import Pairs, find_pairs
-from flowseg.cli._shared.find_ndim import Spacings, describe_spacings, find_ndim, find_spacings
+from flowseg.cli._shared.find_ndim import find_ndim
+from flowseg.cli._shared.find_spacings import Spacings, describe_spacings, find_spacings
 from flowseg.cli._shared.image_reading import VOLUME, Reading, make_reading, with_channels
 from flowseg.cli._shared.models import find_model, model_channels, model_ndim, model_spacing
 from flowseg.cli._shared.option_values import NONE, parse_filters, parse_normalize
@@ -169,7 +170,7 @@ def _read(
 ) -> tuple[TrainingSet, TrainingSet | None]:
     """Read the images and masks to train on, and those of the validation set if files are given for it."""
     is_without = start is not None and model_spacing(start) is None and reading.spacing is None
-    spacings = None if is_without else find_spacings([image for image, _ in files + validation_files], reading)
+    spacings = None if is_without else find_spacings(files + validation_files, reading)
     n_channels = None if start is None else model_channels(start)
     pairs = _read_set(files, reading, n_channels, None if spacings is None else spacings[: len(files)])
     if not validation_files:

@@ -12,7 +12,7 @@ from flowseg._segmenters.fitting.fit_summary import IOU_NAMES, format_precision,
 from flowseg._system.bars import bar
 from flowseg.cli._batch.input_snapshots import take_snapshot
 from flowseg.cli._shared.find_inputs import find_pairs
-from flowseg.cli._shared.find_ndim import Spacings, find_spacings
+from flowseg.cli._shared.find_spacings import Spacings, find_spacings
 from flowseg.cli._shared.image_reading import make_reading
 from flowseg.cli._shared.models import find_model, model_channels, model_ndim, model_spacing
 from flowseg.cli._shared.options import (
@@ -63,7 +63,8 @@ def tune(
     check_model_output(output, [file, *(each for pair in files for each in pair)])
     reading = reading.of_ndim(model_ndim(file))
     pairs = read_pairs(files, reading, model_channels(file))
-    spacings = None if model_spacing(file) is None else find_spacings([image for image, _ in files], reading)
+    is_without = model_spacing(file) is None and reading.spacing is None
+    spacings = None if is_without else find_spacings(files, reading)
     segmenter, card = _load(file)
     before, after = _run_tuning(segmenter, pairs, spacings, workers)
     save_or_rescue(partial(segmenter.save, card=card), output)

@@ -14,7 +14,7 @@ from flowseg._intensities import find_limits, stretch
 from flowseg._labels.overlaps import number_objects
 from flowseg._nets.encoder import Sparse
 from flowseg._nets.lattice import PixelShape
-from flowseg._nets.sizes import MAX_ENLARGEMENT, image_diameter
+from flowseg._nets.sizes import MAX_ENLARGEMENT, check_scales, image_diameter
 from flowseg._nets.training.known_objects import KnownObjects
 
 # Label of pixels to ignore: those that are not annotated, and those of a crop beyond the image.
@@ -68,7 +68,9 @@ def make_samples(
         differs = working / own < MAX_ENLARGEMENT and max(own / usual, usual / own) > OTHER_SIZE
         made = {}
         for size in (usual, own) if every_size and differs else (usual,):
-            shape = scaled_shape(masks.shape, pixel.factors(working / size))
+            factors = pixel.factors(working / size)
+            check_scales(factors, pixel.ratios)
+            shape = scaled_shape(masks.shape, factors)
             made[size] = _resize(stretched, masks, sparse, shape)
         samples += [made[usual], *[made.get(own, made[usual])] * (OWN_SIZE_SHOWN if every_size else 0)]
     return samples

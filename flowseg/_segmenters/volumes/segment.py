@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from flowseg import _checks
+from flowseg._nets.sizes import check_scales
 from flowseg._segmenters.codecs.codec import Masks, Outputs
 from flowseg._segmenters.inputs import as_diameters
 from flowseg._segmenters.learned_decoding.object_table import Table
 from flowseg._segmenters.pipeline import Pipeline
 from flowseg._segmenters.volumes.combine import combine_orientations
 from flowseg._segmenters.volumes.stitch import stitch_planes
-from flowseg._segmenters.volumes.volume import NDIM, OnPlane, Volume, check_scales, prepare_volume, run_plane
+from flowseg._segmenters.volumes.volume import NDIM, OnPlane, Volume, prepare_volume, run_plane
 from flowseg._segmenters.volumes.volume_codec import codec_of_planes, codec_of_volume, min_size_of
 from flowseg._segmenters.volumes.volume_noise import warn_of_noise
 from flowseg._segmenters.volumes.volume_size import find_size
@@ -58,7 +59,7 @@ def segment_volume(
         return np.zeros(prepared.shape, dtype=np.int32), None
     quiet = replace(pipeline, on_tile=None)
     size = find_size(quiet, prepared, diameter)
-    check_scales(pipeline.scale_factor(size), prepared.pixel)
+    check_scales(prepared.pixel.factors(pipeline.scale_factor(size)), prepared.pixel.ratios)
     if prepared.shape[0] == 1:
         masks, table = quiet.decode_objects(run_plane(quiet, prepared, 0, 0, size))
         masks = masks[np.newaxis]

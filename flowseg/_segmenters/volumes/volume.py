@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from flowseg import _checks
 from flowseg._intensities import Limits, find_limits_and_unpadded
 from flowseg._nets.lattice import Lattice, PixelShape, ratios_of
-from flowseg._nets.sizes import MAX_SCALE
 from flowseg._padding import Unpadded
 from flowseg._segmenters.codecs.codec import Outputs
 from flowseg._segmenters.inputs import is_constant
@@ -90,17 +89,6 @@ def find_pixel(lattice: Lattice, spacing: Any) -> PixelShape:
     lengths = tuple(_checks.as_spacing(spacing, NDIM).tolist())
     relative_size = 1.0 if spacing is None or known is None else min(lengths) / min(known)
     return PixelShape(ratios_of(lengths), relative_size, (0, *lattice.coarse_levels))
-
-
-def check_scales(factor: float, pixel: PixelShape) -> None:
-    """Raise where planes would be enlarged along an axis more than any image is."""
-    scales = pixel.factors(factor)
-    if max(scales) > MAX_SCALE:
-        raise ValueError(
-            f"spacing must be such that no axis is enlarged more than {MAX_SCALE:g} times for the network; got lengths "
-            f"of a voxel of ({', '.join(f'{ratio:.3g}' for ratio in pixel.ratios)}) times the shortest, which would "
-            f"enlarge one {max(scales):.3g} times."
-        )
 
 
 def run_plane(pipeline: Pipeline, volume: Volume, axis: int, index: int, size: float) -> Outputs:

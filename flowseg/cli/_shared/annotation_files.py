@@ -224,9 +224,9 @@ def read_foreground(file: Path) -> NDArray[np.bool_]:
     return np.asarray(colors[..., 0] != 0)
 
 
-def read_raw_masks(file: Path) -> NDArray[Any]:
+def read_raw_masks(file: Path, axes_of_file: str | None = None) -> NDArray[Any]:
     """Read a label image unchanged, errors included; an RGB annotation becomes masks."""
-    array, axes = read_labels(file)
+    array, axes = read_labels(file, Reading(axes_of_file))
     if axes.endswith("S") and array.shape[-1] in (3, 4) and np.issubdtype(array.dtype, np.integer):
         return masks_from_rgb(array)
     return array

@@ -34,8 +34,7 @@ PARAMETERS = (
 NAMES = "|".join(PARAMETERS)
 # Where a sentence mentions a parameter: "z must be", "choose a plane with z, ...", "z=3".
 MENTION = re.compile(
-    rf"((?:^|[:;] )(?=(?:{NAMES})(?:\[\d+\])? must\b)|\b(?:with|without|give|set) "
-    rf"(?=(?:{NAMES})(?:[,.:;=]|$| or\b| and\b))"
+    rf"((?:^|[:;] )(?=(?:{NAMES})(?:\[\d+\])? must\b)|\b(?:with|give|set) (?=(?:{NAMES})(?:[,.:;=]|$| or\b| and\b))"
     rf"|(?<![\w'\"/.])(?=(?:{NAMES})=[\w'\"(\[]))({NAMES})(?!\w)(=?)"
 )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 
 from flowseg._image_files.opening import open_image
@@ -11,13 +10,10 @@ from flowseg._image_files.reading import PAGES, UNNAMED
 from flowseg._image_files.selection import Selection, choose_part
 from flowseg.cli._shared.errors import FAULTS
 from flowseg.cli._shared.find_inputs import Pairs
-from flowseg.cli._shared.image_reading import IMAGE, VOLUME, Reading, format_spacing
+from flowseg.cli._shared.image_reading import IMAGE, VOLUME, Reading
 
 # Names of the axis of a label image that is a stack of planes: labels are often written without names.
 LABEL_PLANES = ("Z", UNNAMED, PAGES)
-
-# The distance between pixels along each axis, of every image; None where none has one.
-Spacings = list[tuple[float, ...]] | None
 
 
 def find_ndim(pairs: Pairs, reading: Reading, ndim: int | None) -> Reading:
@@ -76,29 +72,3 @@ def _advise(file: Path, reading: Reading, stack: str) -> str:
             f"{part.axes.replace(stack, 'Z')}, for one plane --z with these axes, for channels --axes CYX."
         )
     return f"{has}. Name them with --axes: T time, Z plane, C channel, Y row, X column, S color."
-
-
-def find_spacings(files: Sequence[Path], reading: Reading) -> Spacings:
-    """Return the spacing of each file; None where none has one, or images are read without."""
-    found = [reading.read_spacing(file) for file in files]
-    known = [spacing for spacing in found if spacing is not None]
-    if not known:
-        return None
-    if len(known) < len(found):
-        without = files[found.index(None)]
-        with_one = next(file for file, spacing in zip(files, found, strict=True) if spacing is not None)
-        raise ValueError(
-            f"--spacing must be given where only some files hold one: {with_one} holds "
-            f"{format_spacing(known[0])}, {without} none."
-        )
-    return known
-
-
-def describe_spacings(spacings: Spacings, reading: Reading) -> str:
-    """Return the spacing of the images in words."""
-    if spacings is None:
-        return "no spacing in the files: voxels count as equally long (--spacing)"
-    shown = ", ".join(f"{length:g}" for length in spacings[0])
-    if reading.spacing is not None:
-        return f"spacing {shown}"
-    return f"spacing {shown}, from the files" if len({*spacings}) == 1 else f"spacing from each file, such as {shown}"

@@ -12,6 +12,7 @@ from flowseg._image_files.reading import UNNAMED
 from flowseg._image_files.selection import Selection
 from flowseg.cli._shared.errors import FAULTS
 from flowseg.cli._shared.find_ndim import stack_of
+from flowseg.cli._shared.find_spacings import check_same_spacing
 from flowseg.cli._shared.image_reading import IMAGE, VOLUME, Reading, Spacing
 
 if TYPE_CHECKING:
@@ -35,7 +36,9 @@ class LabelStack:
     def pixel_size(self) -> Spacing | None:
         """Height and width of a pixel, of a volume after the distance of planes where it is known."""
         sizes = [self.reading.spacing, _read_size(self.file, Reading(), self.stack)]
-        sizes += [] if self.image is None else [_read_size(self.image, self.reading, self.stack)]
+        if self.image is not None:
+            sizes.append(_read_size(self.image, self.reading, self.stack))
+            check_same_spacing(self.image, self.file, self.reading)
         return max((size for size in sizes if size is not None), key=len, default=None)
 
     @property
@@ -78,7 +81,7 @@ def look_at_labels(
     says last.
     """
     chosen = Reading() if reading is None else reading
-    stack = stack_of(file, Selection(_axes_of_labels(file, chosen)))
+    stack = stack_of(file, Selection(axes_of_labels(file, chosen)))
     if not stack and len(shape) == VOLUME and shape[0] == 1:  # one plane, whose axis has no name
         stack = UNNAMED
     _checks.as_spacing(chosen.spacing, VOLUME if stack else IMAGE, "--spacing")
@@ -87,7 +90,7 @@ def look_at_labels(
     return LabelStack(file, stack, chosen, image)
 
 
-def _axes_of_labels(file: Path, reading: Reading) -> str | None:
+def axes_of_labels(file: Path, reading: Reading) -> str | None:
     """Return the axes that are given for a label image, where they fit it."""
     try:
         return reading.axes_of_labels(file)

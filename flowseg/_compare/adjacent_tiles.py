@@ -32,7 +32,7 @@ def warn_of_tiles(images: list[NDArray[Any]], names: list[str], stacklevel: int)
         first, second = (names[i] for i in found[0])
         warnings.warn(
             f"{first} and {second} look like tiles of one field of view ({len(found)} such pair"
-            f"{'s' * (len(found) > 1)}); without groups, one per field, the scores are too high.",
+            f"{'s' * (len(found) > 1)}); give groups, one per field, or the scores are too high.",
             stacklevel=stacklevel + 1,
         )
 

@@ -299,7 +299,12 @@ def test_sentences(flow, trained, tiny, volume, stored, tmp_path):
         (flow, values, {"spacing": (1, 0, 1)}, "spacing must be 3 numbers above 0"),
         (flow, values, {"spacing": (1, np.nan, 1)}, "spacing must be 3 numbers above 0"),
         (plane, values[0], {"spacing": (1, 1)}, "spacing must be None for a segmenter that was trained without"),
-        (flow, values, {"spacing": (200, 100, 100)}, r"^spacing must be in the unit of the training images, \(2, 1, 1\)"),
+        (
+            flow,
+            values,
+            {"spacing": (200, 100, 100)},
+            r"^spacing must be in the unit of the training images, \(2, 1, 1\)",
+        ),
         (flow, values, {"spacing": (200, 1, 1)}, "spacing must be such that no axis is enlarged more than 12 times"),
         (flow, values, {"diameters": 500}, r"^diameters must be from .* would reduce the image"),
     ]

@@ -79,7 +79,9 @@ def test_the_reference_lists_every_public_name():
     reference = Path(__file__).resolve().parents[1] / "docs" / "reference" / "api.rst"
     if not reference.exists():
         pytest.skip("no checkout")
-    listed = re.findall(r"^(?:   |\.\. autoclass:: )([A-Za-z_][\w.]*)$", reference.read_text(encoding="utf-8"), flags=re.M)
+    listed = re.findall(
+        r"^(?:   |\.\. autoclass:: )([A-Za-z_][\w.]*)$", reference.read_text(encoding="utf-8"), flags=re.M
+    )
     flow, boundary = own_methods(flowseg.FlowSegmenter), own_methods(flowseg.BoundarySegmenter)
     methods = {f"FlowSegmenter.{name}" for name in flow} | {f"BoundarySegmenter.{name}" for name in boundary - flow}
     assert len(listed) == len(set(listed))

@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 import real_data
@@ -145,9 +147,8 @@ def test_round_trip_on_every_real_label_image(shared):
     counts = np.zeros(2, int)
     files = sorted((shared / "data").glob("**/labels/*.tif"))
     sets = {file.relative_to(shared / "data").parts[0] for file in files} - {"neurites_em3d"}  # they wind and fork
-    for file in (
-        file for name in sorted(sets) for file in real_data.sample([file for file in files if name in file.parts])
-    ):
+    sampled = [real_data.sample([file for file in files if name in file.parts]) for name in sorted(sets)]
+    for file in itertools.chain(*sampled):
         masks = tifffile.imread(file)
         components = find_components(masks)
         true = components.image.reshape(masks.shape)

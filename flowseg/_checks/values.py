@@ -95,7 +95,7 @@ def as_spacing(spacing: ArrayLike | None, ndim: int, name: str = "spacing") -> N
     array = as_array(spacing, name)
     if (
         any(isinstance(length, bool | np.bool_) for length in np.asarray(spacing, dtype=object).ravel())
-        or (array.shape != (ndim,))
+        or array.shape != (ndim,)
         or array.dtype.kind not in "iuf"
         or not np.all(np.isfinite(array))
         or np.any(array <= 0)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from typing import Any
 
 from tqdm import tqdm
@@ -100,8 +99,7 @@ def compare(
     if place.exists() and not place.is_dir():
         raise ValueError(f"folder must be a folder or not exist; {place} is a file.")
     place.mkdir(parents=True, exist_ok=True)
-    with ExitStack() as stack:
-        stack.enter_context(holding_folder(place, "flowseg compare", f"folder {place}"))
+    with holding_folder(place, "flowseg compare", f"folder {place}"):
         return make_comparison(plan, run(plan, Store(place, plan.describe()), report))
 
 

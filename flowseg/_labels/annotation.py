@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 # A plane, or a box, is annotated if at least this share of it is: the rest was left out on purpose. Of objects that
 # were painted one by one less is. Source: chosen.
@@ -29,10 +28,10 @@ class Annotation(NamedTuple):
 
 def find_annotation(masks: NDArray[Any]) -> Annotation | None:
     """Return which planes are annotated; None if neither planes nor a box is."""
-    box = bounding_box(masks >= 0)
-    planes = None if box is None else find_planes(masks[box] >= 0)
-    if box is None or planes is None:
+    region = find_region(count_annotated(masks >= 0))
+    if region is None:
         return None
+    box, planes = region
     lengths = [part.stop - part.start for part in box]
     if 1 in lengths:  # one plane, of which all lines are annotated as well
         return Annotation(tuple(int(n == 1) for n in lengths), 1)
@@ -84,18 +83,8 @@ def find_region(counts: Counts) -> Region | None:
     return None if planes is None else Region(box, planes)
 
 
-def bounding_box(annotated: NDArray[np.bool_]) -> Box | None:
-    """Return the box of all annotated pixels; None if there is none."""
-    boxes: list[Box | None] = ndimage.find_objects(annotated.view(np.uint8), 1)
-    return boxes[0]
-
-
-def find_planes(annotated: NDArray[np.bool_]) -> list[NDArray[np.intp]] | None:
-    """Return the indices of annotated planes across each axis of a bounding box; None if it has no such structure."""
-    return _find_planes(count_annotated(annotated))
-
-
 def _find_planes(counts: Counts) -> list[NDArray[np.intp]] | None:
+    """Return the indices of annotated planes across each axis of a bounding box; None if it has no such structure."""
     shape = [of_axis.size for of_axis in counts]
     n_pixels, n_annotated = prod(shape), int(counts[0].sum())
     shares = [of_axis / (n_pixels // of_axis.size) for of_axis in counts]

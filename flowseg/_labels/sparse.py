@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from flowseg import _checks
-from flowseg._labels.annotation import across, bounding_box, find_planes
+from flowseg._labels.annotation import across, count_annotated, find_region
 from flowseg._labels.overlaps import number_objects
 from flowseg._system.threads import check_canceled
 
@@ -76,10 +76,10 @@ def complete_sparse(masks: NDArray[Any], *, spacing: ArrayLike | None = None) ->
     then about as close to the true ones as those of all others.
     """
     sizes = _checks.as_spacing(spacing, masks.ndim)
-    box = bounding_box(masks >= 0)
-    planes = None if box is None else find_planes(masks[box] >= 0)
-    if box is None or planes is None:
+    region = find_region(count_annotated(masks >= 0))
+    if region is None:
         return Completed(masks, np.zeros(0, dtype=masks.dtype))
+    box, planes = region
     labels = masks.copy()
     covered = np.zeros(masks.shape, dtype=bool)
     for axis, chosen in enumerate(planes):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from flowseg._compare.differences import THRESHOLDS
 from flowseg._nets.durations import format_duration
 from flowseg._report.score_table import as_document
 
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     from flowseg import Comparison
 
 # IoU of the scores, as the keys of a document.
-IOU_NAMES = ("0.5", "0.75", "0.9")
+IOU_NAMES = tuple(f"{threshold:g}" for threshold in THRESHOLDS)
 
 
 def describe_comparison(result: Comparison) -> dict[str, Any]:

@@ -21,7 +21,7 @@ def find_spacings(pairs: Pairs, reading: Reading) -> Spacings:
     """
     files = [image for image, _ in pairs]
     found = [reading.read_spacing(file) for file in files]
-    for image, masks in pairs:
+    for image, masks in pairs if reading.ndim == VOLUME else ():  # images have none, so no file need be opened
         check_same_spacing(image, masks, reading)
     known = [spacing for spacing in found if spacing is not None]
     if not known:

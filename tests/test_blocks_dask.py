@@ -63,6 +63,19 @@ def folder(tmp_path):
     return work_folder_of(tmp_path / "out.zarr")
 
 
+def once_begun(folder, act):
+    """Act, in a thread, when the first tasks of a run are done: how long its start takes depends on the machine."""
+
+    def wait():
+        while not (folder / "numbers" / "5.npz").exists():
+            time.sleep(0.01)
+        act()
+
+    thread = threading.Thread(target=wait, daemon=True)
+    thread.start()
+    return thread
+
+
 def do_all(folder, client, plan=PLAN, *, resume=False):
     with holding_job(folder, plan, resume=resume) as job:
         run_stages(job, stages_of, client=client)
@@ -105,13 +118,7 @@ def test_workers_that_are_killed(cluster, folder, expected):
     client = cluster(2, processes=True)
     plan = with_settings(kills_once="numbers 30", seconds=0.02)
 
-    def kill():
-        while not (folder / "numbers" / "5.npz").exists():
-            time.sleep(0.01)
-        os.kill(next(iter(client.run(os.getpid).values())), signal.SIGKILL)
-
-    thread = threading.Thread(target=kill)
-    thread.start()
+    thread = once_begun(folder, lambda: os.kill(next(iter(client.run(os.getpid).values())), signal.SIGKILL))
     made = do_all(folder, client, plan)
     thread.join()
     assert made.keys() == expected.keys()
@@ -159,7 +166,7 @@ def test_a_client_without_workers(cluster, folder):
 def test_workers_that_leave(cluster, folder, monkeypatch):
     monkeypatch.setattr(dask_client, "NO_WORKER", 0.5)
     client = cluster(1)
-    threading.Thread(target=lambda: (time.sleep(0.5), client.cluster.scale(0))).start()
+    once_begun(folder, lambda: client.cluster.scale(0))
     with pytest.raises(TimeoutError, match="client must have workers; all were lost, and none came for 0.5 seconds"):
         do_all(folder, client, with_settings(seconds=0.1))
 
@@ -182,7 +189,7 @@ def test_no_client(folder, cluster):
 
 def test_a_scheduler_that_is_restarted(cluster, folder):
     client = cluster(1)
-    threading.Thread(target=lambda: (time.sleep(0.6), client.restart(wait_for_workers=False))).start()
+    once_begun(folder, lambda: client.restart(wait_for_workers=False))
     with pytest.raises(ConnectionError, match="client must keep its tasks while a run lasts"):
         do_all(folder, client, with_settings(seconds=0.1))
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -226,6 +227,35 @@ def test_other_things_with_the_name_of_an_unfinished_file(kind, tmp_path):
     files.write_atomically(tmp_path / "a", lambda file: file.write_text("new"))
     assert (tmp_path / "a").read_text() == "new"
     assert (tmp_path / "mine").read_text() == "mine"
+
+
+@pytest.mark.parametrize("step", ["open", "flock", "unlink"])
+def test_an_interruption_while_a_file_is_made_or_removed(step, tmp_path, monkeypatch):
+    """Ctrl-C just when the system has done the step: no file stays, nor is it removed by halves."""
+    module = {"open": os, "flock": pytest.importorskip("fcntl"), "unlink": os}[step]
+    done = getattr(module, step)
+
+    def interrupted(*arguments, **options):
+        result = done(*arguments, **options)
+        signal.raise_signal(signal.SIGINT)
+        return result
+
+    def hold():
+        with locks.holding_file(tmp_path / "a", "me", "this"):
+            pass
+
+    def write():
+        files.write_atomically(tmp_path / "b", lambda file: file.write_text("new"))
+
+    for act in (hold, write) if step != "unlink" else (hold,):
+        monkeypatch.setattr(module, step, interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            act()
+        monkeypatch.undo()
+        assert not list(tmp_path.iterdir())
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        act()
+        (tmp_path / "b").unlink(missing_ok=True)
 
 
 def test_a_link_that_is_named_stays_one(tmp_path):

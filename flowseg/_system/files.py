@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from flowseg._system import locks
+from flowseg._system.interrupts import interrupts_deferred
 
 # Ending of the name of an unfinished file, before its suffix, which writers of formats go by.
 UNFINISHED = ".unfinished"
@@ -49,9 +50,10 @@ def write_atomically(
         path = Path(os.path.realpath(path))
     if through_links or not path.is_symlink():
         check_target(path)
-    with _naming(path):
-        beside, descriptor = _begin(path)
+    beside = None
     try:
+        with interrupts_deferred(), _naming(path):
+            beside, descriptor = _begin(path)
         with _naming(path, beside), _closing(descriptor) as close:
             write(beside)
             if durable:
@@ -61,8 +63,9 @@ def write_atomically(
                 close()
             os.replace(beside, path)
     except BaseException:
-        with suppress(OSError):
-            beside.unlink(missing_ok=True)
+        if beside is not None:
+            with suppress(OSError):
+                beside.unlink(missing_ok=True)
         raise
     if durable:
         with _naming(path):

@@ -20,6 +20,8 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
+from flowseg._system.interrupts import interrupts_deferred
+
 # Identifier of the boot of a Linux kernel: the same in all containers on it.
 BOOT = Path("/proc/sys/kernel/random/boot_id")
 # A link is not followed, a pipe not waited for, no child process gets the file.
@@ -121,16 +123,19 @@ def holding(file: Path, holder: str, target: str) -> Iterator[None]:
     BlockingIOError
         If another process has locked it, or one of another machine may have.
     """
-    descriptor = _acquire(file, target)
+    descriptor = None
     try:
+        with interrupts_deferred():  # a file that is made and not known here would stay
+            descriptor = _acquire(file, target)
         with suppress(OSError):  # a full disk: the lock holds without text
             os.truncate(descriptor, 0)
             os.lseek(descriptor, 0, os.SEEK_SET)
             os.write(descriptor, json.dumps(_describe(holder)).encode("ascii"))
         yield
     finally:
-        with suppress(OSError):
-            close_and_remove(descriptor, file)
+        if descriptor is not None:
+            with interrupts_deferred(), suppress(OSError):
+                close_and_remove(descriptor, file)
 
 
 def _acquire(file: Path, target: str) -> int:

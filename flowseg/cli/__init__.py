@@ -66,14 +66,16 @@ def main() -> None:
     with cleaning_up() as received:
         try:
             app(prog_name="flowseg")
+            return
         except FAULTS as error:
             print_message(sentence_of(error))
             sys.exit(1)
         except SystemExit as exit_:
             if exit_.code != INTERRUPTED:
                 raise
-            print_message(describe_interruption(received))
-            exit_process(received)
+        # Outside of the clause, so that the frames of the run are gone, and with them what they held.
+        print_message(describe_interruption(received))
+        exit_process(received)
 
 
 def _show_warning(

@@ -136,9 +136,11 @@ import json, sys
 sys.path[:] = json.loads(sys.argv[1])
 from pathlib import Path
 import blockwise_dummies as dummies
-from flowseg import blockwise
+from flowseg.blockwise._runs.job import open_job, work_folder_of
+from flowseg.blockwise._runs.runners.parts import run_stages_of_part
 part, n_parts, timeout = int(sys.argv[3]), int(sys.argv[4]), float(sys.argv[5])
-blockwise.run_part(Path(sys.argv[2]) / "out.zarr", part, n_parts, timeout=timeout, stages=dummies.stages_of)
+with open_job(work_folder_of(Path(sys.argv[2]) / "out.zarr")) as job:
+    run_stages_of_part(job, dummies.stages_of, part, n_parts, timeout=timeout)
 """
 
 

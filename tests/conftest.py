@@ -1,3 +1,4 @@
+import itertools
 import os
 from pathlib import Path
 
@@ -10,13 +11,31 @@ from flowseg import synthetic
 
 
 def pytest_addoption(parser):
-    parser.addoption("--every-image", action="store_true", help="test on every real image, not on a sample of each set")
+    parser.addoption(
+        "--thorough",
+        action="store_true",
+        help="test on every real image, not on a sample of each set, and in every combination of options",
+    )
 
 
 def pytest_configure(config):
     import real_data
 
-    real_data.every_image = config.getoption("--every-image")
+    real_data.every_image = config.getoption("--thorough")
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leave out what is for ``--thorough``: some tests, and all but one in n cases of others."""
+    if config.getoption("--thorough"):
+        return
+    kept, left_out, n_cases = [], [], {}
+    for item in items:
+        sampled = item.get_closest_marker("sampled")
+        case = n_cases.setdefault(item.nodeid.partition("[")[0], itertools.count())
+        is_left_out = next(case) % sampled.args[0] if sampled else item.get_closest_marker("thorough")
+        (left_out if is_left_out else kept).append(item)
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = kept
 
 
 @pytest.fixture(scope="session")
@@ -36,8 +55,8 @@ def pairs():
 
 @pytest.fixture(scope="session")
 def small():
-    """Parameters that make training a matter of seconds."""
-    return {"filters": (8, 16), "crop_size": 64, "batch_size": 4, "epochs": 2, "steps_per_epoch": 4, "random_state": 3}
+    """Parameters that make training a matter of a second: one level, as most of it is the compilation of layers."""
+    return {"filters": (8,), "crop_size": 64, "batch_size": 4, "epochs": 2, "steps_per_epoch": 4, "random_state": 3}
 
 
 @pytest.fixture(scope="session")
@@ -46,7 +65,8 @@ def fitted(pairs, small):
     from flowseg import BoundarySegmenter, FlowSegmenter
 
     images, masks = zip(*pairs)
-    return {cls.__name__: cls(**small).fit(images, masks) for cls in (FlowSegmenter, BoundarySegmenter)}
+    options = small | {"filters": (8, 16)}
+    return {cls.__name__: cls(**options).fit(images, masks) for cls in (FlowSegmenter, BoundarySegmenter)}
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,10 @@ import blockwise_kills as attacks
 import pytest
 
 pytest.importorskip("zarr", reason="the extra `large` is not installed")
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of this kind are POSIX")
+pytestmark = [
+    pytest.mark.skipif(os.name == "nt", reason="signals of this kind are POSIX"),
+    pytest.mark.sampled(2),
+]
 
 
 @pytest.fixture(scope="module", params=[((240, 290), 45), ((26, 90, 70), 40)], ids=["image", "volume"])

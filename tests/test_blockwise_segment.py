@@ -69,6 +69,7 @@ def check(segmenter, image, folder, n_least=5, **options):
 # Equality
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("size", [64, 100, 257, 1000])
 def test_any_block_size(segmenter, image, size, tmp_path):
     check(segmenter, image, tmp_path, block_size=size)
@@ -80,6 +81,7 @@ def test_any_dtype(flow, image, dtype, tmp_path):
     check(flow, values.astype(dtype), tmp_path)
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("diameters", [12, 40.5, "estimate"])
 def test_scaled_networks(segmenter, image, diameters, tmp_path):
     check(segmenter, image, tmp_path, diameters=diameters)
@@ -89,6 +91,7 @@ def test_sizes_estimated_by_default(segmenter, image, tmp_path):
     check(changed(segmenter, estimate_diameters=True), image, tmp_path)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     "parameters",
     [
@@ -152,11 +155,13 @@ def test_a_constant_image(segmenter, tmp_path):
     assert not labels.any()
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("shape", [(1, 290), (330, 1), (65, 3)])
 def test_thin_images(segmenter, image, shape, tmp_path):
     check(segmenter, np.ascontiguousarray(image[: shape[0], : shape[1]]), tmp_path, 0)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("value", [0, 255])
 def test_padding(segmenter, image, value, tmp_path):
     padded = np.full((400, 370), value, np.uint8)
@@ -217,6 +222,7 @@ KINDS = [
 ]
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("kind", KINDS)
 def test_any_holder(flow, stored, kind, tmp_path):
     folder, values = stored

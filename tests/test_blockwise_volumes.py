@@ -87,16 +87,19 @@ def check(segmenter, volume, folder, n_least=10, **options):
 # Equality
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("size", [40, 47, None])
 def test_any_block_size(segmenter, volume, size, tmp_path):
     check(segmenter, volume, tmp_path, block_size=size)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("diameters", [6.5, "estimate"])
 def test_scaled_networks(segmenter, volume, diameters, tmp_path):
     check(segmenter, volume, tmp_path, 5, diameters=diameters)
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize(
     ("spacing", "diameters"), [((1, 1, 1), None), ((3, 1.5, 1.2), None), ((1.9, 1.1, 1), "estimate")]
 )
@@ -109,6 +112,7 @@ def test_sizes_estimated_by_default(segmenter, volume, tmp_path):
     check(changed(segmenter, estimate_diameters=True), volume, tmp_path, spacing=(1, 0.5, 0.5))
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     "parameters",
     [
@@ -124,6 +128,7 @@ def test_options(flow, volume, parameters, tmp_path):
 SHAPES = [(3, 90, 100), (110, 18, 20), (1, 80, 90), (41, 1, 50), (26, 90, 41)]
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_flat_and_long_volumes(segmenter, shape, tmp_path):
     drawn = synthetic.cells(tuple(max(n, 30) for n in shape), 20, diameter=8, rng=1)[0]
@@ -138,6 +143,7 @@ def test_a_constant_volume(segmenter, tmp_path):
     assert (tmp_path / "out.csv").read_text().startswith("label,volume,bbox-0,bbox-1,bbox-2,bbox-3,bbox-4,bbox-5,")
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("value", [0, 255])
 def test_padding(segmenter, volume, value, tmp_path):
     padded = np.full((30, 120, 90), value, np.uint8)
@@ -199,6 +205,7 @@ def opened(folder, kind):
 KINDS = ("array", "map.npy", "dask", "array of zarr", "0.4.ome.zarr", "series.ome.zarr", "tiles.ome.tif", "pages.tif")
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("kind", KINDS)
 def test_any_holder(trained, stored, kind, tmp_path):
     folder, values = stored

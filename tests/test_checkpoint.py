@@ -80,6 +80,7 @@ def test_what_callbacks_change_is_kept(options, pairs, tmp_path):
     assert all(np.array_equal(a, b) for a, b in zip(whole.network_.get_weights(), model.network_.get_weights()))
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("chance", [None, np.random.RandomState(3)], ids=["none", "generator"])
 def test_a_random_seed_is_kept_in_the_checkpoint(chance, options, pairs, tmp_path):
     images, masks = zip(*pairs)
@@ -134,7 +135,7 @@ def test_patience_is_not_forgotten_over_a_kill(options, pairs, tmp_path, monkeyp
     monkeypatch.setattr(loop, "_validate", validate)
     whole = FlowSegmenter(**options).fit(images, masks, **known)
     assert whole.history_["val_loss"] == losses[:5]
-    for epoch in (2, 3, 4):
+    for epoch in (2, 4):
         done.clear()
         file = tmp_path / f"{epoch}.safetensors"
         model = FlowSegmenter(**options)

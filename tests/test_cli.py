@@ -70,7 +70,7 @@ def test_thresholds_switched_off(data, model, tmp_path):
 
 def test_boundary_baseline(data, tmp_path):
     model = tmp_path / "b.safetensors"
-    run_here("train", data / "images", data / "masks", "-o", model, "--boundary", *SHORT, "--filters", "4,8")
+    run_here("train", data / "images", data / "masks", "-o", model, "--boundary", *SHORT, "--filters", "8")
     assert json.loads(run_here("info", model, "--json").stdout)["estimator"] == "BoundarySegmenter"
     run_here("predict", data / "images" / "Zelle ä 1.png", "-m", model, "-o", tmp_path)
     assert tifffile.imread(tmp_path / "Zelle ä 1_masks.tif").shape == (96, 104)
@@ -148,7 +148,7 @@ def test_annotations_beside_images_are_not_overwritten(data, model, tmp_path):
 
 def test_options_of_the_other_class(data, tmp_path):
     model = tmp_path / "b.safetensors"
-    run_here("train", data / "images", data / "masks", "-o", model, "--boundary", *SHORT, "--filters", "2,4")
+    run_here("train", data / "images", data / "masks", "-o", model, "--boundary", *SHORT, "--filters", "4")
     result = run_here("predict", data / "images", "-m", model, "-o", tmp_path / "x", "--flow-threshold", 1, status=1)
     assert "--flow-threshold is not for a BoundarySegmenter" in result.stderr
     result = run_here("predict", data / "images", "-m", model, "-o", tmp_path / "x", "--diameter", "nan", status=1)

@@ -10,7 +10,7 @@ from cli_tools import run_here
 from flowseg import synthetic
 from flowseg.cli._comparison.inputs import find_groups, make_segmenters
 
-TINY = ("--epochs", 1, "--steps-per-epoch", 2, "--filters", "4,8", "--batch-size", 1, "--crop-size", 32, "--cv", 2)
+TINY = ("--epochs", 1, "--steps-per-epoch", 2, "--filters", "8", "--batch-size", 1, "--crop-size", 32, "--cv", 2)
 
 
 @pytest.fixture(scope="module")

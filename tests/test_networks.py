@@ -297,8 +297,8 @@ def test_two_trainings_side_by_side_give_the_same_bytes(tmp_path):
     code = """
 import sys
 from flowseg import FlowSegmenter, synthetic
-images, masks = zip(*[synthetic.cells((160, 160), 25, rng=seed) for seed in range(4)])
-model = FlowSegmenter(filters=(8, 16, 32), epochs=1, steps_per_epoch=8, flow_threshold=None, random_state=0)
+images, masks = zip(*[synthetic.cells((128, 128), 16, rng=seed) for seed in range(2)])
+model = FlowSegmenter(filters=(8, 16), epochs=1, steps_per_epoch=4, flow_threshold=None, random_state=0)
 model.fit(images, masks).save(sys.argv[1])
 """
     files = [tmp_path / f"{k}.safetensors" for k in range(2)]

@@ -27,7 +27,7 @@ def start(pairs, small, tmp_path_factory):
 
 
 def load(cls, start, small, **parameters):
-    return cls.load(start[cls]).set_params(warm_start=True, **(small | {"filters": (8, 16)} | parameters))
+    return cls.load(start[cls]).set_params(warm_start=True, **(small | parameters))
 
 
 def precision(segmenter, images, masks):

@@ -1,6 +1,6 @@
 """Segment images larger than memory, block by block, to the masks of the whole image."""
 
-from flowseg.blockwise._runs.job_arrays import finish, run_part
-from flowseg.blockwise._segment import plan, segment
+import lazy_loader
 
-__all__ = ["finish", "plan", "run_part", "segment"]
+# As in `flowseg`: a worker process starts without what only the process that started the run needs.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -67,7 +67,7 @@ def _estimate(plan: Plan, left: Sequence[Trial], n_trials: int, report: Report) 
     report("measuring a few steps of each segmenter ...")
     seconds = {k: measure_fold(plan, k) for k in sorted({trial.candidate for trial in left})}
     total = sum(seconds[trial.candidate] for trial in left)
-    report(f"expected time: {format_duration(total)}, without the choice of thresholds after each training")
+    report(f"expected time: {format_duration(total)}, without the choice of thresholds and the test of each training")
     return seconds
 
 

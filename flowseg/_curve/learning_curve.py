@@ -101,11 +101,11 @@ def learning_curve(
     >>> images, masks = zip(*[flowseg.synthetic.cells((64, 64), 5, rng=seed) for seed in range(4)])
     >>> small = {"filters": (4, 8), "crop_size": 32, "batch_size": 1, "epochs": 1, "steps_per_epoch": 2}
     >>> segmenters = {"flows": flowseg.FlowSegmenter(**small, random_state=0)}
-    >>> result = flowseg.learning_curve(segmenters, images, masks, cv=2)
+    >>> result = flowseg.learning_curve(segmenters, images, masks, cv=2, train_sizes=[2])
     >>> result.sentence
     'The data are too few to know: 4 independent images or fields of view, and an answer takes at least 6.'
     >>> result.curves[0].train_sizes, result.curves[0].test_scores.shape
-    (array([1, 2]), (2, 2, 3))
+    (array([2]), (1, 2, 3))
     """
     report = make_report(verbose)
     seed = _checks.as_integer(random_state, "random_state", minimum=0)

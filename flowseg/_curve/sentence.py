@@ -49,7 +49,8 @@ def describe_gain(curve: SegmenterCurve) -> str:
     now = end - curve.prediction.gain[0]
     if high <= EQUAL:
         return (
-            f"T{twice} would hardly raise {SCORE} with {curve.name}, which is about {now:.2f}: by {high:.2f} at most."
+            f"T{twice} would hardly raise {SCORE} with {curve.name}: it is about {now:.2f}, and the gain at most "
+            f"{high:.2f}."
         )
     if low >= CLEAR and high - low <= WIDEST:
         return (

@@ -47,7 +47,7 @@ def test_a_curve_and_the_same_again(data, learners, tmp_path):  # noqa: F811
     output = tmp_path / "out"
     words = ("curve", data / "images", data / "masks", "-o", output, *CURVE)
     first = run_here(*words)
-    assert learners == [({"epochs": 4, "batch_size": 4, "random_state": 0}, 1, True)]
+    assert learners == [({"epochs": 3, "batch_size": 4, "crop_size": 96, "random_state": 0}, 1, True)]
     assert "expected time: " in first.stderr
     assert "fold 2 of 2, slow, 1 image: trained in 0 s, segmented 2 images in 0 s, 0 s left" in first.stderr
     assert first.stdout.startswith("The data are too few to know: 2 independent")

@@ -18,7 +18,7 @@ from flowseg._curve.estimates import FURTHEST, Prediction, estimate_curve, measu
 from flowseg._curve.plan import extend_plan
 from flowseg._curve.power_law import fit_power_law
 from flowseg._curve.result import SegmenterCurve, make_curve
-from flowseg._curve.sentence import answer, describe_gain, expected_at, remarks
+from flowseg._curve.sentence import DEFAULT_STEPS, answer, describe_gain, expected_at, remarks
 from flowseg._curve.train_sizes import as_train_sizes, order_images
 from flowseg._segmenters.fitting.annotation_checks import warn_of_components
 from flowseg._segmenters.fitting.compare_models import warn_of_no_comparison
@@ -310,6 +310,10 @@ def test_what_to_know_beside_the_answer():
     assert "With 16 training images, flows is better than nuclei by 0.10, 0.05 to 0.15." in lines
     assert "Of the 24 images, a training had at most 16, as the others are for testing. With all of them" in lines[2]
     assert any("took 200 steps, however many images it had" in line for line in lines)
+    assert "Trainings were shorter than by default (2000 steps). Longer ones may gain more from more images." in lines
+    assert not any("shorter" in line for line in remarks([clear._replace(n_steps=2000)], [], 20, 24, 3))
+    default = FlowSegmenter()
+    assert default.epochs * default.steps_per_epoch == DEFAULT_STEPS
     assert any("nuclei is a model that was trained before." in line for line in lines)
     unclear = pair._replace(interval=np.array([[-0.05, 0.15]] * 3))
     assert "flows and nuclei are not clearly different: 0.10, -0.05" in " ".join(remarks([clear], [unclear], 20, 40, 3))

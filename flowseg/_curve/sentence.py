@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 WIDEST = 0.1
 # A gain is clear if the lower end of its interval does not round to 0.00.
 CLEAR = 0.005
+# Of a training with the default parameters of a segmenter.
+DEFAULT_STEPS = 40 * 50
 SCORE = "average precision at IoU 0.5"
 
 
@@ -128,9 +130,14 @@ def expected_at(prediction: Prediction, n_images: float) -> float:
 def _describe_trainings(trained: Sequence[SegmenterCurve], n_folds: int) -> list[str]:
     if not trained:
         return []
-    n_steps = {curve.n_steps for curve in trained}
-    steps = " or ".join(map(str, sorted(n_steps)))
-    return [
-        f"Each of {n_folds} folds drew its own training images at random. Every training took {steps} steps, however "
-        "many images it had. Longer trainings may gain more from more images."
+    n_steps = sorted({curve.n_steps for curve in trained})
+    lines = [
+        f"Each of {n_folds} folds drew its own training images at random. Every training took "
+        f"{' or '.join(map(str, n_steps))} steps, however many images it had."
     ]
+    if n_steps[0] < DEFAULT_STEPS:
+        lines.append(
+            f"Trainings were shorter than by default ({DEFAULT_STEPS} steps). Longer ones may gain more from more "
+            "images."
+        )
+    return lines

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from flowseg import LearningCurve
 
 PAGE = "curve.html"
-# Short trainings, as there are 24 by default: four sizes in three folds, from scratch and further.
-EPOCHS, BATCH_SIZE = 4, 4
+# Short trainings on small crops, as there are 24 by default: four sizes in three folds, from scratch and further.
+EPOCHS, BATCH_SIZE, CROP_SIZE = 3, 4, 96
 
 
 def curve(
@@ -64,7 +64,9 @@ def curve(
     steps_per_epoch: options.StepsPerEpoch = None,
     filters: options.Filters = None,
     batch_size: Annotated[int, typer.Option(help="Crops per step.", rich_help_panel=options.TRAINING)] = BATCH_SIZE,
-    crop_size: options.CropSize = None,
+    crop_size: Annotated[
+        int, typer.Option(help="Side of the crops in pixels.", rich_help_panel=options.TRAINING)
+    ] = CROP_SIZE,
     seed: options.Seed = 0,
     channel: Channel = None,
     z: Plane = None,

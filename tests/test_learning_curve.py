@@ -291,9 +291,9 @@ def test_the_answer_in_words():
             "The data are too few to know what twice as many annotated images (32 instead of 16) would give: average "
             f"precision at IoU 0.5 with flows is about 0.70, and the gain may be {low:.2f} to {high:.2f}."
         )
-    assert describe_gain(curve_of(0.01, 0.0, 0.02)) == (
-        "Twice as many annotated images (32 instead of 16) would hardly raise average precision at IoU 0.5 with flows: "
-        "it is about 0.70, and the gain at most 0.02."
+    assert describe_gain(curve_of(0.01, 0.0, 0.03)) == (
+        "Twice as many annotated images (32 instead of 16) would raise average precision at IoU 0.5 with flows by 0.03 "
+        "at most; it is about 0.70."
     )
     assert describe_gain(curve_of(0.05, 0.02, 0.08, sizes=[8, 16])).startswith("The data are too few to know: a curve")
     as_it_is = curve_of(0.0, 0.0, 0.0, "nuclei", "used as it is", sizes=[0])
@@ -364,6 +364,7 @@ def test_points_of_the_chart_are_where_the_scores_are():
 
 
 ONE = FlowSegmenter(**SMALL)
+ARGUMENTS = ("segmenters", "groups", "cv", "train_sizes", "random_state", "verbose", "folder")
 
 
 @pytest.mark.parametrize(
@@ -385,6 +386,8 @@ ONE = FlowSegmenter(**SMALL)
         ({"verbose": -1}, "verbose must be an integer of at least 0; got -1."),
         ({"folder": 3}, "folder must be a path; got 3."),
         ({"empty": [0, 1, 2, 3]}, "masks must hold an object in every fold; the test images of fold 1 (image "),
+        ({"constant": True, "cv": 2}, "images[2] must not be constant where masks[2] holds objects; got 1.0 in all"),
+        ({"binary": True, "cv": 2}, "masks must number the objects of each image 1, 2, 3, ...; got one label only"),
         ({"empty": [0, 3]}, "masks must hold an object in every fold; the test images of fold "),
     ],
 )  # fmt: skip
@@ -393,7 +396,11 @@ def test_bad_input(data, change, sentence):
     images, masks = (list(part[:n]) for part in data[:2])
     for k in change.get("empty", ()):
         masks[k] = np.zeros_like(masks[k])
-    arguments = {"segmenters": {"a": ONE}} | {k: v for k, v in change.items() if k not in ("n", "empty")}
+    if change.get("constant"):
+        images[2] = np.ones_like(images[2])
+    if change.get("binary"):
+        masks = [(labels > 0).astype(int) if k else labels for k, labels in enumerate(masks)]
+    arguments = {"segmenters": {"a": ONE}} | {k: v for k, v in change.items() if k in ARGUMENTS}
     with pytest.raises((TypeError, ValueError)) as error:
         flowseg.learning_curve(arguments.pop("segmenters"), images, masks, **arguments)
     assert sentence in str(error.value)

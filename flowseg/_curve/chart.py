@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from flowseg._curve.result import SegmenterCurve
 
 # Size of the drawing, and the margins for the numbers at its left and below, in units of SVG.
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BELOW = 720, 400, 48, 12, 12, 56
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BELOW = 720, 400, 48, 30, 12, 56
 # Curves that have a color and a shape of their own; more of them repeat these.
 N_STYLES = 4
 # Half the side of a point's shape.

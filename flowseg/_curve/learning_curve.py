@@ -12,6 +12,7 @@ from flowseg._compare.inputs import make_plan
 from flowseg._compare.run import make_report, run_in_folder
 from flowseg._curve.plan import extend_plan
 from flowseg._curve.result import LearningCurve, make_curve
+from flowseg._nets.training.known_objects import find_known_objects
 from flowseg._segmenters.fitting.annotation_checks import warn_of_components
 
 # Warnings of `fit` that many trainings would repeat: the masks are looked at once, and whether a further training makes
@@ -110,7 +111,7 @@ def learning_curve(
     report = make_report(verbose)
     seed = _checks.as_integer(random_state, "random_state", minimum=0)
     plan = extend_plan(make_plan(segmenters, images, masks, groups, cv, names), train_sizes, seed)
-    warn_of_components(plan.masks, stacklevel=2)
+    warn_of_components([find_known_objects(labels, None).masks for labels in plan.masks], stacklevel=2)
     with warnings.catch_warnings():
         for start in REPEATED:
             warnings.filterwarnings("ignore", start, UserWarning)

@@ -12,6 +12,7 @@ from flowseg._compare.candidates import AS_IS
 from flowseg._compare.plan import Plan, Trial, digest
 from flowseg._curve.train_sizes import as_train_sizes, order_images
 from flowseg._labels.overlaps import count_objects
+from flowseg._segmenters.fitting.annotation_checks import check_constant_are_empty, check_not_binary
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +69,10 @@ def extend_plan(plan: Plan, train_sizes: Any, seed: int) -> CurvePlan:
         order_images(part, plan.groups, has_objects, np.random.default_rng((seed, fold)))
         for fold, part in enumerate(parts)
     ]
+    check_constant_are_empty(plan.images, plan.masks, ("images", "masks"))
+    for order in orders:
+        for n_images in sizes:  # now, not when hours of trainings are done
+            check_not_binary([plan.masks[i] for i in order[:n_images]], "masks")
     return CurvePlan(
         plan.candidates, plan.images, plan.masks, plan.names, plan.groups, plan.folds, train_sizes=sizes, orders=orders
     )

@@ -9,7 +9,7 @@ import numpy as np
 
 from flowseg._compare.candidates import AS_IS, TRAINED
 from flowseg._compare.differences import Difference
-from flowseg._compare.sentence import EQUAL, FEWEST_GROUPS, MOST_PAIRS, is_clear
+from flowseg._compare.sentence import FEWEST_GROUPS, MOST_PAIRS, is_clear
 from flowseg._curve.estimates import FEWEST_SIZES, FURTHEST, Prediction
 
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 WIDEST = 0.1
 # A gain is clear if the lower end of its interval does not round to 0.00.
 CLEAR = 0.005
+# If it may be 0, and is at most this, it is stated as the most that can be gained.
+SMALL = 0.05
 # Of a training with the default parameters of a segmenter.
 DEFAULT_STEPS = 40 * 50
 SCORE = "average precision at IoU 0.5"
@@ -49,11 +51,8 @@ def describe_gain(curve: SegmenterCurve) -> str:
     twice = f"wice as many annotated images ({round(FURTHEST * n_images)} instead of {n_images})"
     end, (low, high) = curve.prediction.precision[-1, 0], curve.prediction.gain_interval[0]
     now = end - curve.prediction.gain[0]
-    if high <= EQUAL:
-        return (
-            f"T{twice} would hardly raise {SCORE} with {curve.name}: it is about {now:.2f}, and the gain at most "
-            f"{high:.2f}."
-        )
+    if low < CLEAR and high <= SMALL:
+        return f"T{twice} would raise {SCORE} with {curve.name} by {high:.2f} at most; it is about {now:.2f}."
     if low >= CLEAR and high - low <= WIDEST:
         return (
             f"T{twice} would raise {SCORE} with {curve.name} from {now:.2f} to about {end:.2f}; the gain is "

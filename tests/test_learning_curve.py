@@ -18,7 +18,7 @@ from flowseg._curve.estimates import FURTHEST, Prediction, estimate_curve, measu
 from flowseg._curve.plan import extend_plan
 from flowseg._curve.power_law import fit_power_law
 from flowseg._curve.result import SegmenterCurve, make_curve
-from flowseg._curve.sentence import DEFAULT_STEPS, answer, describe_gain, expected_at, remarks
+from flowseg._curve.sentence import DEFAULT_STEPS, FEWEST_TO_HOLD_OUT, answer, describe_gain, expected_at, remarks
 from flowseg._curve.train_sizes import as_train_sizes, order_images
 from flowseg._segmenters.fitting.annotation_checks import warn_of_components
 from flowseg._segmenters.fitting.compare_models import warn_of_no_comparison
@@ -157,7 +157,7 @@ def test_a_segmenter_that_is_used_as_it_is_has_no_sizes(data, learners):
     assert as_it_is.prediction is None
     assert as_it_is.n_steps == 0
     assert any(line.startswith("ready is a model that was trained before") for line in found.remarks)
-    assert "with slow" in found.sentence
+    assert found.sentence.startswith("No training on up to 16 images was clearly better than ready")
     assert draw_chart([as_it_is]) == ""
     assert draw_chart(found.curves).count('<line class="line ') == 1
 
@@ -281,11 +281,11 @@ def curve_of(gain, low, high, name="flows", way="trained on each fold", sizes=SI
 
 def test_the_answer_in_words():
     clear = curve_of(0.05, 0.02, 0.08)
-    assert answer([clear], 20) == (
+    assert answer([clear], [], 20) == (
         "Twice as many annotated images (32 instead of 16) would raise average precision at IoU 0.5 with flows from "
         "0.70 to about 0.75; the gain is 0.02 to 0.08."
     )
-    assert answer([clear], 5).startswith("The data are too few to know: 5 independent images or fields of view")
+    assert answer([clear], [], 5).startswith("The data are too few to know: 5 independent images or fields of view")
     for low, high in ((0.0, 0.08), (0.02, 0.15)):
         assert describe_gain(curve_of(0.05, low, high)) == (
             "The data are too few to know what twice as many annotated images (32 instead of 16) would give: average "
@@ -297,8 +297,16 @@ def test_the_answer_in_words():
     )
     assert describe_gain(curve_of(0.05, 0.02, 0.08, sizes=[8, 16])).startswith("The data are too few to know: a curve")
     as_it_is = curve_of(0.0, 0.0, 0.0, "nuclei", "used as it is", sizes=[0])
-    assert answer([as_it_is], 20) == "Nothing was trained: average precision at IoU 0.5 with nuclei is 0.40."
-    assert answer([as_it_is, clear], 20) == answer([clear], 20)
+    assert answer([as_it_is], [], 20) == "Nothing was trained: average precision at IoU 0.5 with nuclei is 0.40."
+    pair = Difference("flows", "nuclei", np.full(3, 0.3), np.array([[0.2, 0.4]] * 3), 9, 1, 0)
+    assert answer([clear, as_it_is], [pair], 20) == answer([clear], [], 20)
+    unclear, worse = pair._replace(interval=-np.array([[0.4, -0.1]] * 3)), pair._replace(first="nuclei", second="flows")
+    for other in (unclear, worse):
+        assert answer([as_it_is, clear], [other], 20) == (
+            "No training on up to 16 images was clearly better than nuclei: average precision at IoU 0.5 is 0.40, and "
+            "0.70 with flows."
+        )
+        assert describe_gain(clear) in remarks([as_it_is, clear], [other], 20, 24, 3)
     assert np.isclose(expected_at(clear.prediction, 16), 0.7)
 
 
@@ -314,7 +322,10 @@ def test_what_to_know_beside_the_answer():
     assert not any("shorter" in line for line in remarks([clear._replace(n_steps=2000)], [], 20, 24, 3))
     default = FlowSegmenter()
     assert default.epochs * default.steps_per_epoch == DEFAULT_STEPS
+    assert next(n for n in range(1, 20) if round(default.validation_fraction * n)) == FEWEST_TO_HOLD_OUT
     assert any("nuclei is a model that was trained before." in line for line in lines)
+    assert any(line.startswith("With fewer than 6 images there are no validation images") for line in lines)
+    assert not any("no validation images" in line for line in remarks([clear], [], 20, 24, 3))
     unclear = pair._replace(interval=np.array([[-0.05, 0.15]] * 3))
     assert "flows and nuclei are not clearly different: 0.10, -0.05" in " ".join(remarks([clear], [unclear], 20, 40, 3))
     assert "With all of them" not in " ".join(remarks([clear], [], 20, 40, 3))  # beyond twice the largest

@@ -126,7 +126,7 @@ def make_curve(plan: CurvePlan, results: list[TrialResult]) -> LearningCurve:
     pairs = estimate([one.name for one in plan.candidates], ends, plan.groups).pairs
     best_first = tuple(sorted(curves, key=lambda curve: -curve.precision[-1, 0]))
     return LearningCurve(
-        sentence=answer(best_first, plan.n_groups),
+        sentence=answer(best_first, pairs, plan.n_groups),
         remarks=tuple(remarks(best_first, pairs, plan.n_groups, len(plan.images), len(plan.folds))),
         curves=best_first,
         per_image=_tabulate(plan, counts),

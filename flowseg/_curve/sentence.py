@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flowseg._compare.candidates import AS_IS, TRAINED
+from flowseg._compare.candidates import AS_IS, FURTHER, TRAINED
 from flowseg._compare.differences import Difference
 from flowseg._compare.sentence import FEWEST_GROUPS, MOST_PAIRS, is_clear
 from flowseg._curve.estimates import FEWEST_SIZES, FURTHEST, Prediction
@@ -23,11 +23,16 @@ CLEAR = 0.005
 SMALL = 0.05
 # Of a training with the default parameters of a segmenter.
 DEFAULT_STEPS = 40 * 50
+# Images from which `fit` holds some out by default, and then keeps the model that it started from if that is better.
+FEWEST_TO_HOLD_OUT = 6
 SCORE = "average precision at IoU 0.5"
 
 
-def answer(curves: Sequence[SegmenterCurve], n_groups: int) -> str:
-    """Return the answer in one sentence; it is about the best segmenter that is trained."""
+def answer(curves: Sequence[SegmenterCurve], pairs: Sequence[Difference], n_groups: int) -> str:
+    """Return the answer in one sentence.
+
+    It is about the best segmenter that is trained, unless one that is used as it is is as good.
+    """
     if n_groups < FEWEST_GROUPS:
         return (
             f"The data are too few to know: {n_groups} independent images or fields of view, and an answer takes at "
@@ -36,7 +41,13 @@ def answer(curves: Sequence[SegmenterCurve], n_groups: int) -> str:
     trained = [curve for curve in curves if curve.way != AS_IS]
     if not trained:
         return f"Nothing was trained: {SCORE} with {curves[0].name} is {curves[0].precision[0, 0]:.2f}."
-    return describe_gain(trained[0])
+    best, ready = trained[0], next((curve for curve in curves if curve.way == AS_IS), None)
+    if ready is None or any(is_clear(pair) for pair in pairs if (pair.first, pair.second) == (best.name, ready.name)):
+        return describe_gain(best)
+    return (
+        f"No training on up to {best.train_sizes[-1]} images was clearly better than {ready.name}: {SCORE} is "
+        f"{ready.precision[-1, 0]:.2f}, and {best.precision[-1, 0]:.2f} with {best.name}."
+    )
 
 
 def describe_gain(curve: SegmenterCurve) -> str:
@@ -71,7 +82,8 @@ def remarks(
     trained = [curve for curve in curves if curve.way != AS_IS]
     lines = []
     if n_groups >= FEWEST_GROUPS:
-        lines += [describe_gain(curve) for curve in trained[1:]]
+        found = answer(curves, pairs, n_groups)
+        lines += [gain for gain in map(describe_gain, trained) if gain != found]
         lines += _compare_with_best(curves, pairs)
         lines += [line for curve in trained[:1] for line in _with_all_images(curve, n_images)]
     lines += _describe_trainings(trained, n_folds)
@@ -84,6 +96,11 @@ def remarks(
             "The curve is an inverse power law. It assumes that more images are of the same kind, and ends at twice "
             "the largest training set. Intervals (95 %) are from a bootstrap over independent images or fields of view "
             "and over trainings."
+        )
+    if any(curve.way == FURTHER and curve.train_sizes[0] < FEWEST_TO_HOLD_OUT for curve in trained):
+        lines.append(
+            f"With fewer than {FEWEST_TO_HOLD_OUT} images there are no validation images, and a further training can "
+            "make a model worse. Its curve may then rise only to where it began."
         )
     known = [curve.name for curve in curves if curve.way != TRAINED]
     if known:

@@ -19,6 +19,7 @@ from pathlib import Path
 # Modules of the command line with several commands, and functions that take all options of a command or a network.
 SUBCOMMANDS = {"cli/_blocks.py": ("plan", "run", "finish")}
 ALL_OPTIONS = {
+    "_curve/learning_curve.py": ("learning_curve",),
     "blockwise/_segment.py": ("segment", "plan"),
     "_nets/networks.py": ("build_unet", "build_resunet"),
 }

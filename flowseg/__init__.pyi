@@ -1,6 +1,8 @@
 from . import blockwise, datasets, io, metrics, plot, synthetic
 from ._compare.compare import compare
 from ._compare.comparison import Comparison
+from ._curve.learning_curve import learning_curve
+from ._curve.result import LearningCurve
 from ._flows.decoding import flows_to_masks
 from ._flows.flow_check import flow_errors
 from ._flows.following import follow_flows
@@ -25,6 +27,7 @@ __all__ = [
     "BoundarySegmenter",
     "Comparison",
     "FlowSegmenter",
+    "LearningCurve",
     "blockwise",
     "boundary_loss",
     "build_resunet",
@@ -40,6 +43,7 @@ __all__ = [
     "follow_flows",
     "io",
     "labels_to_flows",
+    "learning_curve",
     "load_segmenter",
     "masks_from_binary",
     "masks_from_rgb",

@@ -167,6 +167,7 @@ def test_help_teaches():
         "predict",
         "evaluate",
         "compare",
+        "curve",
         "measure",
         "flows",
         "info",

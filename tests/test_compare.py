@@ -73,7 +73,7 @@ def test_folds_never_share_a_group_and_test_every_image_once(data, thresholds):
     plan = make_plan(thresholds, images, masks, groups, 3, None)
     assert sorted(np.concatenate(plan.folds)) == list(range(12))
     for fold, test in enumerate(plan.folds):
-        trained = {id(x.base) for x in plan.train_set(fold)[0]}
+        trained = {id(plan.images[i].base) for i in plan.train_set(fold)}
         tested = {groups[i] for i in test}
         assert len(trained) == 12 - len(test)
         assert tested.isdisjoint({groups[i] for i in range(12) if id(plan.images[i].base) in trained})

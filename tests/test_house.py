@@ -49,6 +49,7 @@ MAY_IMPORT = {
     },
     "_report": {"_images", "_labels", "_system", "metrics"},
     "_compare": {"_checks", "_labels", "_nets", "_report", "_segmenters", "_system"},
+    "_curve": {"_checks", "_compare", "_labels", "_nets", "_report", "_segmenters", "_system"},
 }
 ALL = {*MAY_IMPORT, "_diffusion"}
 MAY_IMPORT |= {"cli": ALL, "_napari": ALL, "__main__": {"cli"}}
@@ -98,7 +99,9 @@ def test_keras_and_napari_stay_in_their_packages(module):
     assert not names & {"napari", "qtpy"} or package_of(module) == "_napari"
 
 
-FRONT_ENDS = [module for module in MODULES if package_of(module) in ("cli", "_compare", "_napari", "_report", "plot")]
+FRONT_ENDS = [
+    module for module in MODULES if package_of(module) in ("cli", "_compare", "_curve", "_napari", "_report", "plot")
+]
 
 
 @pytest.mark.parametrize("module", FRONT_ENDS)
@@ -136,7 +139,20 @@ def test_commands_print_in_one_place(module):
 
 
 STEPS = ("parse", "find", "plan", "run", "report")
-COMMANDS = ("check", "mend", "convert", "train", "tune", "predict", "evaluate", "compare", "measure", "flows", "info")
+COMMANDS = (
+    "check",
+    "mend",
+    "convert",
+    "train",
+    "tune",
+    "predict",
+    "evaluate",
+    "compare",
+    "curve",
+    "measure",
+    "flows",
+    "info",
+)
 BLOCKS_COMMANDS = ("blocks plan", "blocks run", "blocks finish")
 
 

@@ -3,24 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tqdm import tqdm
-
-from flowseg import _checks
-from flowseg._compare.adjacent_tiles import warn_of_tiles
-from flowseg._compare.candidates import as_candidates
 from flowseg._compare.comparison import Comparison, make_comparison
-from flowseg._compare.folds import as_groups, check_objects, split
-from flowseg._compare.plan import Plan
-from flowseg._compare.run import run
-from flowseg._compare.store import Store
-from flowseg._segmenters.fitting.annotation_checks import check_not_binary
-from flowseg._segmenters.inputs import as_pairs
-from flowseg._system.locks import holding_folder
-from flowseg._system.printable import shown
+from flowseg._compare.inputs import make_plan
+from flowseg._compare.run import make_report, run_in_folder
 
 
 def compare(
@@ -91,42 +79,6 @@ def compare(
     >>> result.pairs[0].first, len(result.per_image["image"])
     ('nuclei as it is', 8)
     """
-    report = _write_line if _checks.as_integer(verbose, "verbose", minimum=0) else None
+    report = make_report(verbose)
     plan = make_plan(segmenters, images, masks, groups, cv, names)
-    if folder is None:
-        return make_comparison(plan, run(plan, None, report))
-    place = _checks.as_path(folder, "folder")
-    if place.exists() and not place.is_dir():
-        raise ValueError(f"folder must be a folder or not exist; {place} is a file.")
-    place.mkdir(parents=True, exist_ok=True)
-    with holding_folder(place, "flowseg compare", f"folder {place}"):
-        return make_comparison(plan, run(plan, Store(place, plan.describe()), report))
-
-
-def make_plan(segmenters: Any, images: Any, masks: Any, groups: Any, cv: Any, names: Any) -> Plan:
-    """Return the plan of a comparison, with everything checked."""
-    candidates = as_candidates(segmenters)
-    first = candidates[0].segmenter
-    pictures, labels = as_pairs(images, masks, n_channels=first.n_channels, ndim=first.ndim)
-    check_not_binary(labels, "masks")
-    titles = _as_names(names, len(pictures))
-    numbers = as_groups(groups, len(pictures))
-    folds = split(numbers, cv)
-    check_objects(folds, labels, titles)
-    if groups is None:
-        warn_of_tiles(pictures, titles, stacklevel=3)
-    return Plan(candidates, pictures, labels, titles, numbers, folds)
-
-
-def _as_names(names: Any, n_images: int) -> list[str]:
-    if names is None:
-        return [f"image {i}" for i in range(n_images)]
-    if isinstance(names, str) or not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
-        raise TypeError(f"names must be a sequence of texts, one per image; got {names!r}.")
-    if len(names) != n_images:
-        raise ValueError(f"names must be one per image, {n_images}; got {len(names)}.")
-    return list(names)
-
-
-def _write_line(line: str) -> None:
-    tqdm.write(shown(line), file=sys.stderr)
+    return make_comparison(plan, run_in_folder(plan, folder, "comparison", "flowseg compare", report))

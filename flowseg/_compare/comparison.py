@@ -11,12 +11,10 @@ from numpy.typing import NDArray
 
 from flowseg import _checks
 from flowseg._compare.candidates import AS_IS
-from flowseg._compare.differences import CHOSEN, THRESHOLDS, Difference, Estimates, estimate, precision_of
+from flowseg._compare.differences import Difference, Estimates, count_matches, estimate, tabulate_counts
 from flowseg._compare.plan import Plan
 from flowseg._compare.sentence import answer, remarks
-from flowseg._compare.store import FoldResult
-from flowseg._labels.overlaps import find_overlaps
-from flowseg._report.scores import score_image
+from flowseg._compare.store import TrialResult
 
 
 class SegmenterScore(NamedTuple):
@@ -108,20 +106,20 @@ class Comparison:
         write_page(_checks.as_path(path, "path"), self)
 
 
-def make_comparison(plan: Plan, results: list[list[FoldResult]]) -> Comparison:
-    """Return the comparison of the results of each segmenter, fold by fold."""
+def make_comparison(plan: Plan, results: list[TrialResult]) -> Comparison:
+    """Return the comparison of the results of all trials."""
     names = [one.name for one in plan.candidates]
-    found = {name: _by_image(plan, folds) for name, folds in zip(names, results, strict=True)}
-    counts = np.array([_count(plan, found[name]) for name in names])
+    folds = [results[k :: len(names)] for k in range(len(names))]
+    found = {name: by_image(plan, own) for name, own in zip(names, folds, strict=True)}
+    counts = np.array([count_matches(plan.masks, found[name]) for name in names])
     estimates = estimate(names, counts, plan.groups)
     order = sorted(range(len(names)), key=lambda k: -estimates.precision[k, 0])
-    summary = tuple(_summarize(plan, estimates, results[k], k) for k in order)
-    n_groups = int(plan.groups.max()) + 1
+    summary = tuple(_summarize(plan, estimates, folds[k], k) for k in order)
     n_steps = {one.name: one.n_steps for one in plan.candidates if one.way != AS_IS}
     used = [one.name for one in plan.candidates if one.way == AS_IS]
     return Comparison(
-        sentence=answer(names, estimates, n_groups),
-        remarks=tuple(remarks(estimates, n_groups, n_steps, used)),
+        sentence=answer(names, estimates, plan.n_groups),
+        remarks=tuple(remarks(estimates, plan.n_groups, n_steps, used)),
         summary=summary,
         pairs=tuple(estimates.pairs),
         per_image=_tabulate(plan, counts),
@@ -130,8 +128,8 @@ def make_comparison(plan: Plan, results: list[list[FoldResult]]) -> Comparison:
     )
 
 
-def _by_image(plan: Plan, results: list[FoldResult]) -> list[NDArray[np.int32]]:
-    """Return the masks of every image, each from the fold that tested it."""
+def by_image(plan: Plan, results: list[TrialResult]) -> list[NDArray[np.int32]]:
+    """Return the masks of every image, each from the fold that tested it; the results are one per fold."""
     masks = {
         int(i): labels
         for test, result in zip(plan.folds, results, strict=True)
@@ -140,13 +138,7 @@ def _by_image(plan: Plan, results: list[FoldResult]) -> list[NDArray[np.int32]]:
     return [masks[i] for i in range(len(plan.images))]
 
 
-def _count(plan: Plan, found: list[NDArray[np.int32]]) -> NDArray[np.int64]:
-    """Return tp, fp and fn of every image at every threshold."""
-    overlaps = [find_overlaps(true, masks) for true, masks in zip(plan.masks, found, strict=True)]
-    return np.array([score_image("", one).counts[CHOSEN] for one in overlaps])
-
-
-def _summarize(plan: Plan, found: Estimates, results: list[FoldResult], k: int) -> SegmenterScore:
+def _summarize(plan: Plan, found: Estimates, results: list[TrialResult], k: int) -> SegmenterScore:
     return SegmenterScore(
         plan.candidates[k].name,
         plan.candidates[k].way,
@@ -159,14 +151,12 @@ def _summarize(plan: Plan, found: Estimates, results: list[FoldResult], k: int) 
 
 def _tabulate(plan: Plan, counts: NDArray[np.int64]) -> dict[str, list[Any]]:
     """Return a row for every image and segmenter, as columns."""
-    fold_of = {int(i): fold for fold, test in enumerate(plan.folds, 1) for i in test}
+    fold_of = plan.fold_of()
     rows = [(i, k) for i in range(len(plan.images)) for k in range(len(plan.candidates))]
-    precision = precision_of(counts)
     table: dict[str, list[Any]] = {
         "image": [plan.names[i] for i, _ in rows],
         "group": [int(plan.groups[i]) for i, _ in rows],
         "fold": [fold_of[i] for i, _ in rows],
         "segmenter": [plan.candidates[k].name for _, k in rows],
     }
-    table |= {name: [int(counts[k, i, 0, n]) for i, k in rows] for n, name in enumerate(("tp", "fp", "fn"))}
-    return table | {f"ap_{t:g}": [float(precision[k, i, n]) for i, k in rows] for n, t in enumerate(THRESHOLDS)}
+    return table | tabulate_counts(np.array([counts[k, i] for i, k in rows]))

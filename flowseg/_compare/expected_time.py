@@ -29,7 +29,8 @@ def measure_fold(plan: Plan, candidate: int) -> float:
         smallest = min(plan.images, key=np.size)
         n_times = sum(image.size for image in plan.images) / len(plan.images) / smallest.size
         return n_test * n_times * _measure_prediction(one.segmenter, smallest)
-    return one.n_steps * _measure_step(plan, candidate)
+    start, step = _measure_training(plan, candidate)
+    return start + one.n_steps * step
 
 
 def _measure_prediction(segmenter: Segmenter, image: NDArray[Any]) -> float:
@@ -41,8 +42,11 @@ def _measure_prediction(segmenter: Segmenter, image: NDArray[Any]) -> float:
     return time.monotonic() - began
 
 
-def _measure_step(plan: Plan, candidate: int) -> float:
-    """Return the seconds of a training step on the image with the most objects; nothing that is given changes."""
+def _measure_training(plan: Plan, candidate: int) -> tuple[float, float]:
+    """Return the seconds before the second step of a training, and of each step; nothing that is given changes.
+
+    It trains on the image with the most objects.
+    """
     from flowseg._nets.training.progress import StepProgress
 
     times: list[float] = []
@@ -55,6 +59,7 @@ def _measure_step(plan: Plan, candidate: int) -> float:
     segmenter = plan.candidates[candidate].copy_to_fit()
     segmenter.set_params(epochs=1, steps_per_epoch=N_STEPS, validation_fraction=0.0, patience=None, verbose=0)
     chosen = max(range(len(plan.images)), key=lambda i: int(np.unique(plan.masks[i]).size))
+    began = time.monotonic()
     with suppress(_MeasuredError):
         segmenter.fit([plan.images[chosen]], [plan.masks[chosen]], callbacks=[StepProgress(note)])
-    return float(np.median(np.diff(times[N_FIRST - 1 :])))
+    return times[0] - began, float(np.median(np.diff(times[N_FIRST - 1 :])))

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-import html
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from flowseg import __version__
 from flowseg._compare.differences import THRESHOLDS, Difference
 from flowseg._compare.panels import as_picture, choose_plane, draw_found, draw_true
 from flowseg._nets.durations import format_duration
-from flowseg._report.html_page import digest, read_part
+from flowseg._report.answer_page import (
+    Answer,
+    escape,
+    make_answer_page,
+    make_details,
+    make_table,
+    scroll,
+    table_of_columns,
+    with_interval,
+)
 from flowseg._system.files import write_atomically
 from flowseg._system.printable import shown
 
@@ -33,37 +40,16 @@ def write_page(path: Path, result: Comparison) -> None:
 
 def make_page(result: Comparison) -> str:
     """Return the page."""
-    style = read_part("style.css") + read_part("comparison.css")
-    parts = {
-        "policy": f"default-src 'none'; img-src data:; style-src {digest(style)}; base-uri 'none'; form-action 'none'",
-        "style": style,
-        "answer": escape(result.sentence),
-        "remarks": "".join(f"<p>{escape(remark)}</p>\n" for remark in result.remarks),
-        "scores": _table(("segmenter", *map(_at, THRESHOLDS), "training", "prediction"), map(_row, result.summary)),
-        "differences": _describe_pairs(result.pairs),
-        "images": _show_images(result),
-        "table": _table(tuple(result.per_image), _rows_per_image(result.per_image)),
-        "version": __version__,
-    }
-    page = read_part("comparison.html")
-    for name, part in parts.items():
-        page = page.replace("{{" + name + "}}", part)
-    return page
-
-
-def escape(text: str) -> str:
-    """Return text that is safe in a page."""
-    return html.escape(shown(text), quote=True)
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table; the first cell of a row is its name."""
-    top = "".join(f'<th scope="col">{escape(name)}</th>' for name in head)
-    lines = [
-        f'<tr><th scope="row">{escape(name)}</th>' + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>"
-        for name, *cells in rows
+    scores = make_table(("segmenter", *map(_at, THRESHOLDS), "training", "prediction"), map(_row, result.summary))
+    parts = [
+        "<h2>Average precision on unseen images</h2>",
+        scroll(scores),
+        scroll(_describe_pairs(result.pairs)),
+        _show_images(result),
+        make_details("Every image", table_of_columns(result.per_image)),
     ]
-    return f"<table><thead><tr>{top}</tr></thead>\n<tbody>" + "\n".join(lines) + "</tbody></table>"
+    answer = Answer("Comparison of segmenters", result.sentence, result.remarks)
+    return make_answer_page(answer, "\n".join(parts), ("comparison.css",))
 
 
 def _at(threshold: float) -> str:
@@ -72,13 +58,8 @@ def _at(threshold: float) -> str:
 
 def _row(score: SegmenterScore) -> list[str]:
     training = format_duration(score.training_seconds) if score.training_seconds else "-"
-    values = [_with_interval(*values) for values in zip(score.precision, score.interval, strict=True)]
+    values = [with_interval(*values) for values in zip(score.precision, score.interval, strict=True)]
     return [f"{score.name} ({score.way})", *values, training, format_duration(score.prediction_seconds)]
-
-
-def _with_interval(value: float, interval: NDArray[np.float64], sign: str = "") -> str:
-    low, high = interval
-    return f"{value:{sign}.3f} ({low:{sign}.3f} to {high:{sign}.3f})"
 
 
 def _describe_pairs(pairs: Sequence[Difference]) -> str:
@@ -86,18 +67,11 @@ def _describe_pairs(pairs: Sequence[Difference]) -> str:
         return ""
     rows = []
     for pair in pairs:
-        values = [_with_interval(*found, "+") for found in zip(pair.difference, pair.interval, strict=True)]
+        values = [with_interval(*found, "+") for found in zip(pair.difference, pair.interval, strict=True)]
         wins = (f"{number}" for number in (pair.wins, pair.losses, pair.ties))
         rows.append([f"{pair.first} less {pair.second}", *values, *wins])
     head = ("difference", *map(_at, THRESHOLDS), "images better", "worse", "equal")
-    return "<h2>Differences</h2>\n" + _table(head, rows)
-
-
-def _rows_per_image(table: dict[str, list[Any]]) -> list[list[str]]:
-    return [
-        [f"{value:.3f}" if isinstance(value, float) else str(value) for value in row]
-        for row in zip(*table.values(), strict=True)
-    ]
+    return "<h2>Differences</h2>\n" + make_table(head, rows)
 
 
 def choose_images(result: Comparison) -> list[int]:

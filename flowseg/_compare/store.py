@@ -1,4 +1,4 @@
-"""Results of folds in a folder, so that an interrupted comparison continues where it was."""
+"""Results of trials in a folder, so that an interrupted comparison continues where it was."""
 
 from __future__ import annotations
 
@@ -16,13 +16,12 @@ from flowseg._system.files import write_atomically, write_safetensors
 from flowseg._system.invalid_file import StoredFile
 from flowseg._system.strict_json import read_strictly
 
-PLAN_NAME = "comparison-plan.json"
 KEY = "flowseg_comparison"
 
 
 @dataclass(frozen=True, eq=False)
-class FoldResult:
-    """What a segmenter found in the test images of a fold, and how long it took."""
+class TrialResult:
+    """What a segmenter found in test images, and how long it took."""
 
     masks: list[NDArray[np.int32]]
     training_seconds: float
@@ -30,7 +29,7 @@ class FoldResult:
 
 
 class Store:
-    """The folder of a comparison.
+    """The folder of a comparison or of a learning curve.
 
     Parameters
     ----------
@@ -38,21 +37,24 @@ class Store:
         Where results are kept; it must exist.
     plan : mapping of str
         What `Plan.describe` returns.
+    kind : {"comparison", "learning curve"}
+        What it is the folder of.
 
     Raises
     ------
     ValueError
-        If the folder holds the results of another comparison.
+        If the folder holds the results of another one.
     """
 
-    def __init__(self, folder: Path, plan: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, plan: Mapping[str, str], kind: str) -> None:
         self.folder = folder
-        file = folder / PLAN_NAME
+        self.kind = kind
+        file = folder / f"{kind.replace(' ', '-')}-plan.json"
         if not file.exists():
             text = json.dumps(plan, indent=1) + "\n"
             write_atomically(file, lambda beside: beside.write_text(text, encoding="ascii"))
             return
-        stored = StoredFile(file, "plan of a comparison")
+        stored = StoredFile(file, f"plan of a {kind}")
         with stored.parsing(UnicodeDecodeError):
             known = read_strictly(stored.read_bytes().decode("utf-8"), stored.invalid)
         if not isinstance(known, dict):
@@ -60,29 +62,29 @@ class Store:
         other = next((name for name in {**plan, **known} if plan.get(name) != known.get(name)), None)
         if other is not None:
             raise ValueError(
-                f"{folder} must be a new folder or hold results of the same comparison; the {other} "
+                f"{folder} must be a new folder or hold results of the same {kind}; the {other} "
                 f"{'are' if other.endswith('s') else 'is'} not the same."
             )
 
-    def read(self, fold: int, candidate: int) -> FoldResult | None:
-        """Return the result of a segmenter in a fold; None if there is none yet."""
-        file = self._file(fold, candidate)
+    def read(self, key: str) -> TrialResult | None:
+        """Return the result of a trial; None if there is none yet."""
+        file = self._file(key)
         if not file.exists():
             return None
-        stored = StoredFile(file, "result of a comparison")
+        stored = StoredFile(file, f"result of a {self.kind}")
         with stored.parsing(), safe_open(file, framework="numpy") as opened:
             times = read_strictly(opened.metadata()[KEY], stored.invalid)
             masks = [opened.get_tensor(str(k)).astype(np.int32) for k in range(len(opened.keys()))]
-            return FoldResult(masks, float(times["training"]), float(times["prediction"]))
+            return TrialResult(masks, float(times["training"]), float(times["prediction"]))
 
-    def write(self, fold: int, candidate: int, result: FoldResult) -> None:
+    def write(self, key: str, result: TrialResult) -> None:
         """Keep a result."""
         times = json.dumps({"training": result.training_seconds, "prediction": result.prediction_seconds})
         tensors = {str(k): _narrow(labels) for k, labels in enumerate(result.masks)}
-        write_safetensors(self._file(fold, candidate), tensors, {KEY: times})
+        write_safetensors(self._file(key), tensors, {KEY: times})
 
-    def _file(self, fold: int, candidate: int) -> Path:
-        return self.folder / f"fold-{fold + 1}-segmenter-{candidate + 1}.safetensors"
+    def _file(self, key: str) -> Path:
+        return self.folder / f"{key}.safetensors"
 
 
 def _narrow(labels: NDArray[Any]) -> NDArray[Any]:

@@ -27,6 +27,7 @@ from flowseg.cli._blocks import finish, plan, run
 from flowseg.cli._check import check
 from flowseg.cli._compare import compare
 from flowseg.cli._convert import convert
+from flowseg.cli._curve import curve
 from flowseg.cli._demo import demo
 from flowseg.cli._evaluate import evaluate
 from flowseg.cli._flows import flows
@@ -106,7 +107,7 @@ def _options(
     pass
 
 
-for command in (check, mend, convert, train, tune, predict, evaluate, compare, measure, flows, info, demo):
+for command in (check, mend, convert, train, tune, predict, evaluate, compare, curve, measure, flows, info, demo):
     app.command(cls=Command)(command)
 
 blocks = typer.Typer(

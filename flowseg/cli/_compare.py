@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flowseg._system.files import write_atomically
-from flowseg.cli import _train_options as options
 from flowseg.cli._batch.output_folder import check_output_folder
-from flowseg.cli._comparison.inputs import find_groups, make_segmenters
-from flowseg.cli._comparison.report import as_lines, describe_comparison
+from flowseg.cli._comparison.inputs import find_groups, make_segmenters, training_parameters
+from flowseg.cli._comparison.options import Folds, GroupBy, ResultsFolder
+from flowseg.cli._comparison.report import as_lines, describe_comparison, report_answer
 from flowseg.cli._shared.find_inputs import find_pairs
 from flowseg.cli._shared.image_reading import IMAGE, make_reading
 from flowseg.cli._shared.models import find_model
-from flowseg.cli._shared.option_values import parse_filters
 from flowseg.cli._shared.options import (
-    READ,
-    RUN,
-    WRITE,
     AsJson,
     Axes,
     Channel,
@@ -33,28 +27,19 @@ from flowseg.cli._shared.options import (
 )
 from flowseg.cli._shared.progress import advising
 from flowseg.cli._shared.read_pairs import count_channels, read_pairs
-from flowseg.cli._shared.terminal import print_json, print_lines
-from flowseg.cli._shared.train_segmenter import parse_parameters
+from flowseg.cli._training import options
 
 if TYPE_CHECKING:
     from flowseg import Comparison
 
-PAGE, DOCUMENT = "comparison.html", "comparison.json"
+PAGE = "comparison.html"
 COMPARED = "What to compare"
 
 
 def compare(
     images: ImagesArgument,
     masks: MasksArgument,
-    output: Annotated[
-        Path,
-        typer.Option(
-            "--output",
-            "-o",
-            help="Folder for the page, the scores, and the results of each fold; created if it does not exist.",
-            rich_help_panel=WRITE,
-        ),
-    ],
+    output: ResultsFolder,
     model: Annotated[
         list[str] | None,
         typer.Option(
@@ -69,15 +54,8 @@ def compare(
     resunet: Annotated[
         bool, typer.Option("--resunet", help="Compare flows with the network resunet, too.", rich_help_panel=COMPARED)
     ] = False,
-    group_by: Annotated[
-        str | None,
-        typer.Option(
-            help="Regular expression that finds the field of view in the names of the images, such as '^field[0-9]+'; "
-            "with parentheses, what they enclose.  [default: every image is a field of its own]",
-            rich_help_panel=READ,
-        ),
-    ] = None,
-    cv: Annotated[int, typer.Option(help="Number of folds.", rich_help_panel=RUN)] = 5,
+    group_by: GroupBy = None,
+    cv: Folds = 5,
     epochs: options.Epochs = 40,
     steps_per_epoch: options.StepsPerEpoch = None,
     filters: options.Filters = None,
@@ -100,19 +78,11 @@ def compare(
 
     flowseg compare images masks --group-by '^field[0-9]+' --output comparison
     """
-    given = {
-        "epochs": epochs,
-        "steps_per_epoch": steps_per_epoch,
-        "filters": parse_filters(filters),
-        "batch_size": batch_size,
-        "crop_size": crop_size,
-        "random_state": seed,
-    }
-    parameters = parse_parameters(given)
+    parameters = training_parameters(epochs, steps_per_epoch, filters, batch_size, crop_size, seed)
     reading = make_reading(axes, channel, z, t, scene, None).of_ndim(IMAGE)
     models = [find_model(name) for name in model or ()]
     files = find_pairs(images, masks)
-    groups = None if group_by is None else find_groups([image for image, _ in files], group_by)
+    groups = find_groups([image for image, _ in files], group_by)
     check_output_folder(output, [(PAGE, [*models, *(file for pair in files for file in pair)])])
     arrays = read_pairs(files, reading)
     segmenters = make_segmenters(parameters, models, count_channels(arrays[0], IMAGE), further=further, resunet=resunet)
@@ -141,11 +111,6 @@ def _run(
 
 
 def _report(result: Comparison, output: Path, *, as_json: bool) -> None:
-    document = describe_comparison(result)
-    result.save_report(output / PAGE)
-    text = json.dumps(document, indent=1) + "\n"
-    write_atomically(output / DOCUMENT, lambda beside: beside.write_text(text, encoding="ascii"))
-    if as_json:
-        print_json(document)
-    else:
-        print_lines(*as_lines(result), "", f"page: {output / PAGE}")
+    page = output / PAGE
+    result.save_report(page)
+    report_answer(describe_comparison(result), as_lines(result), page, as_json=as_json)

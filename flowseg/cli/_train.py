@@ -12,7 +12,6 @@ from flowseg._labels.overlaps import count_objects
 from flowseg._segmenters.fitting.fit_summary import IOU_NAMES, describe_fit, is_start_kept, thresholds_of
 from flowseg._segmenters.inputs import is_constant
 from flowseg._system.locks import holding_file
-from flowseg.cli import _train_options as options
 from flowseg.cli._shared.find_inputs import Pairs, find_pairs
 from flowseg.cli._shared.find_ndim import find_ndim
 from flowseg.cli._shared.find_spacings import Spacings, describe_spacings, find_spacings
@@ -37,7 +36,8 @@ from flowseg.cli._shared.progress import advising, make_progress
 from flowseg.cli._shared.read_pairs import Arrays, count_channels, read_pairs
 from flowseg.cli._shared.rescue_model import save_or_rescue
 from flowseg.cli._shared.terminal import print_json, print_lines
-from flowseg.cli._shared.train_segmenter import make_segmenter, parse_parameters, set_channels
+from flowseg.cli._training import options
+from flowseg.cli._training.train_segmenter import make_segmenter, parse_parameters, set_channels
 
 if TYPE_CHECKING:
     from flowseg import BoundarySegmenter, FlowSegmenter

@@ -1,1 +1,1 @@
-"""What `flowseg compare` compares, and how it reports the result."""
+"""What `flowseg compare` and `flowseg curve` share: what they train, and how they report the result."""

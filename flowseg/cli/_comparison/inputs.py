@@ -1,4 +1,4 @@
-"""What ``flowseg compare`` compares: the segmenters, and the field of view of each image."""
+"""What ``flowseg compare`` and ``flowseg curve`` train: the segmenters, and the field of view of each image."""
 
 from __future__ import annotations
 
@@ -8,10 +8,34 @@ from pathlib import Path
 from typing import Any
 
 from flowseg._segmenters.pretrained import pretrained_file
+from flowseg.cli._shared.option_values import parse_filters
+from flowseg.cli._training.train_segmenter import parse_parameters
 
 
-def find_groups(files: Sequence[Path], pattern: str) -> list[str]:
-    """Return the field of view of each file: what a regular expression finds in its name."""
+def training_parameters(
+    epochs: int,
+    steps_per_epoch: int | None,
+    filters: str | None,
+    batch_size: int | None,
+    crop_size: int | None,
+    seed: int,
+) -> dict[str, Any]:
+    """Return the parameters of segmenters that options give."""
+    given = {
+        "epochs": epochs,
+        "steps_per_epoch": steps_per_epoch,
+        "filters": parse_filters(filters),
+        "batch_size": batch_size,
+        "crop_size": crop_size,
+        "random_state": seed,
+    }
+    return parse_parameters(given)
+
+
+def find_groups(files: Sequence[Path], pattern: str | None) -> list[str] | None:
+    """Return the field of view of each file: what a regular expression finds in its name; None without one."""
+    if pattern is None:
+        return None
     try:
         compiled = re.compile(pattern)
     except re.error as error:
@@ -42,13 +66,30 @@ def make_segmenters(
     if n_channels == 1:
         segmenters["nuclei"] = pretrained_file("nuclei")
     if further:
-        trained = FlowSegmenter.from_pretrained("nuclei")
         fixed = ("filters", "crop_size", "batch_size")  # the model has its own
-        segmenters["nuclei trained further"] = trained.set_params(
-            **{name: value for name, value in parameters.items() if name not in fixed}
-        )
+        segmenters["nuclei trained further"] = _make_further(parameters, fixed)
     for file in models:
         if str(file) in segmenters:
             raise ValueError(f"--model must name different models; got {file} twice.")
         segmenters[str(file)] = file
     return segmenters
+
+
+def make_curve_segmenters(parameters: dict[str, Any], n_channels: int, *, further: bool) -> dict[str, Any]:
+    """Return the segmenters of a learning curve by name; nuclei takes images of one channel."""
+    from flowseg import FlowSegmenter
+
+    segmenters: dict[str, Any] = {"flows from scratch": FlowSegmenter(**parameters, n_channels=n_channels)}
+    if n_channels == 1:
+        segmenters["nuclei without training"] = pretrained_file("nuclei")
+        if further:
+            segmenters["nuclei trained further"] = _make_further(parameters, ("filters",))
+    return segmenters
+
+
+def _make_further(parameters: dict[str, Any], fixed: tuple[str, ...]) -> Any:
+    """Return nuclei, to be trained further; ``fixed`` are the parameters that it keeps."""
+    from flowseg import FlowSegmenter
+
+    trained = FlowSegmenter.from_pretrained("nuclei")
+    return trained.set_params(**{name: value for name, value in parameters.items() if name not in fixed})

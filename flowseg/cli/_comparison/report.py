@@ -1,12 +1,16 @@
-"""A comparison as lines to read and as a document."""
+"""A comparison as lines to read and as a document, and how such answers are reported."""
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flowseg._compare.differences import THRESHOLDS
 from flowseg._nets.durations import format_duration
 from flowseg._report.score_table import as_document
+from flowseg._system.files import write_atomically
+from flowseg.cli._shared.terminal import print_json, print_lines
 
 if TYPE_CHECKING:
     from flowseg import Comparison
@@ -21,8 +25,8 @@ def describe_comparison(result: Comparison) -> dict[str, Any]:
         {
             "name": one.name,
             "way": one.way,
-            "average_precision": _by_iou(one.precision),
-            "interval": _by_iou(one.interval),
+            "average_precision": by_iou(one.precision),
+            "interval": by_iou(one.interval),
             "training_seconds": one.training_seconds,
             "prediction_seconds": one.prediction_seconds,
         }
@@ -32,21 +36,26 @@ def describe_comparison(result: Comparison) -> dict[str, Any]:
         {
             "first": pair.first,
             "second": pair.second,
-            "difference": _by_iou(pair.difference),
-            "interval": _by_iou(pair.interval),
+            "difference": by_iou(pair.difference),
+            "interval": by_iou(pair.interval),
             "wins": pair.wins,
             "losses": pair.losses,
             "ties": pair.ties,
         }
         for pair in result.pairs
     ]
-    columns = result.per_image
-    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-    document: dict[str, Any] = as_document({"segmenters": segmenters, "pairs": pairs, "per_image": rows})
-    return {"command": "compare", "answer": result.sentence, "remarks": list(result.remarks)} | document
+    parts = {"segmenters": segmenters, "pairs": pairs, "per_image": as_rows(result.per_image)}
+    scores: dict[str, Any] = as_document(parts)
+    return {"command": "compare", "answer": result.sentence, "remarks": list(result.remarks)} | scores
 
 
-def _by_iou(values: Any) -> dict[str, Any]:
+def as_rows(columns: dict[str, list[Any]]) -> list[dict[str, Any]]:
+    """Return the rows of a table."""
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def by_iou(values: Any) -> dict[str, Any]:
+    """Return values at the IoU of the scores by these."""
     return dict(zip(IOU_NAMES, values.tolist(), strict=True))
 
 
@@ -59,3 +68,13 @@ def as_lines(result: Comparison) -> list[str]:
         trained = f"training {format_duration(one.training_seconds)}, " if one.training_seconds else ""
         lines.append(f"{one.name:{width}}  {values}{trained}prediction {format_duration(one.prediction_seconds)}")
     return lines
+
+
+def report_answer(document: dict[str, Any], lines: list[str], page: Path, *, as_json: bool) -> None:
+    """Write the document beside the page, and print it or the lines."""
+    text = json.dumps(document, indent=1) + "\n"
+    write_atomically(page.with_suffix(".json"), lambda beside: beside.write_text(text, encoding="ascii"))
+    if as_json:
+        print_json(document)
+    else:
+        print_lines(*lines, "", f"page: {page}")

@@ -29,7 +29,7 @@ PARAMETERS = (
     *OTHER_NAMES, "augment", "axes", "batch_size", "block_size", "cellprob_threshold", "channel", "checkpoint",
     "crop_size", "cv", "diameter", "epochs", "filters", "flow_threshold", "learning_rate", "min_size", "n_iter", "ndim",
     "network", "normalize", "patience", "scene", "score_threshold", "spacing", "steps_per_epoch", "t", "timeout",
-    "validation_fraction", "workers", "z",
+    "train_sizes", "validation_fraction", "workers", "z",
 )  # fmt: skip
 NAMES = "|".join(PARAMETERS)
 # Where a sentence mentions a parameter: "z must be", "choose a plane with z, ...", "z=3".

@@ -84,6 +84,18 @@ def parse_filters(text: str | None) -> tuple[int, ...] | None:
         ) from None
 
 
+def parse_train_sizes(text: str | None) -> list[float] | None:
+    """Return numbers of images from text such as 4,8,16, or shares of them from text such as 0.5,1.0."""
+    if text is None:
+        return None
+    try:
+        return [float(part) if "." in part else int(part) for part in text.split(",")]
+    except ValueError:
+        raise ValueError(
+            f"--train-sizes must be numbers with commas between, such as 4,8,16 or 0.5,1.0; got {text!r}."
+        ) from None
+
+
 def parse_part(text: str) -> tuple[int, int]:
     """Return the number of a part and that of all parts from text such as 17/200."""
     try:

@@ -1,4 +1,4 @@
-"""The options of ``flowseg train``, in groups."""
+"""The options of a training, in groups."""
 
 from __future__ import annotations
 

@@ -4,10 +4,12 @@ import sys
 import types
 import warnings
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 
+from flowseg._nets.lattice import PixelShape
 from flowseg._nets.sizes import Sizes
 from flowseg._nets.tiles import Grid
 from flowseg._nets.training.known_objects import KnownObjects
@@ -364,20 +366,31 @@ def test_those_nearest_to_the_default_are_tried_first():
     assert thresholds._choices(0.7, (0.1,), 0.4) == [0.7]
 
 
+class Image(NamedTuple):
+    """An image whose masks with the typical and with the estimated diameter are known."""
+
+    typical: np.ndarray
+    estimated: np.ndarray | None
+    factor: float
+    pixel: PixelShape
+
+
 def test_the_gain_of_estimates(monkeypatch):
     """Passes return given masks; the second is not scored where it equals the first."""
     true = np.array([[1, 1, 1, 0, 2, 2, 2]])
     poor = np.array([[1, 1, 0, 0, 2, 2, 0]])
 
-    def estimate(pipeline, image, *, bounded, on_first):
+    def estimate(pipeline, image, *, bounded):
         assert bounded
         assert pipeline.fitted.decoding == Decoding()
-        first, second, factor = image
-        on_first(Outputs(first, 2.0))
-        return Outputs(first if second is None else second, factor)
+        typical, estimated, factor, _ = image
+        return Outputs(typical if estimated is None else estimated, factor)
 
     monkeypatch.setattr(choices, "estimate_outputs", estimate)
-    monkeypatch.setattr(Pipeline, "prepare", lambda _, image, spacing: image)
+    monkeypatch.setattr(
+        Pipeline, "prepare", lambda _, image, spacing: Image(*image, PixelShape((1.0,) * 2, 1.0, (0, 0)))
+    )
+    monkeypatch.setattr(Pipeline, "run_at", lambda _, image, size: Outputs(image.typical, 2.0))
     images = [(poor, true, 1.0), (true, None, 2.0), (poor, true, 2.0)]
     pairs = pairs_of(images, [true] * 3)
     gain = choices.gain_of_estimates(Pipeline(trained(decoding=KNOWN), settings()), pairs)

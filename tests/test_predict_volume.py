@@ -273,7 +273,7 @@ def test_an_estimate_is_made_in_some_planes(knowing, monkeypatch):
 
     monkeypatch.setattr(Pipeline, "run_at", watch)
     quietly(lambda: model.predict_volume(masks, diameters="estimate", mode="stitch"))
-    first, last = [size for _, size in seen if size == 10], {size for _, size in seen[-40:]}
+    first, last = [size for _, size in seen if size == 20], {size for _, size in seen[-40:]}
     assert len(first) == 16
     assert len(last) == 1
     assert 20 < last.pop() < 32  # sections are smaller than the cells

@@ -5,6 +5,7 @@ import pytest
 
 from flowseg._nets.sizes import (
     EXTREME_SCALE,
+    FIRST_REDUCTION,
     MAX_ENLARGEMENT,
     MAX_PASSES,
     MAX_SCALE,
@@ -12,6 +13,7 @@ from flowseg._nets.sizes import (
     MIN_WORKING,
     SAME_SIZE,
     Sizes,
+    SizeSearch,
     bounds_of,
     check_sizes,
     choose_working,
@@ -35,6 +37,7 @@ def square(side):
 def test_constants():
     assert (MIN_WORKING, MAX_WORKING, EXTREME_SCALE, MAX_SCALE) == (24, 40, 1 / 32, 12)
     assert (MAX_ENLARGEMENT, SAME_SIZE, MAX_PASSES) == (4, 1.1, 8)
+    assert FIRST_REDUCTION == {2: 2, 3: 1}
 
 
 @pytest.mark.parametrize(
@@ -70,6 +73,22 @@ def test_widened():
 )
 def test_next_pass(seen, found, first, bounded, size):
     assert SIZES.next_pass(seen, found, first=first, bounded=bounded) == size
+
+
+@pytest.mark.parametrize(("typical", "ndim", "first"), [(30, 2, 60), (30, 3, 30), (800, 2, 1024), (2000, 2, 2000)])
+def test_the_first_pass_is_coarse(typical, ndim, first):
+    """Unless the axes are those of a volume; and an image is reduced no more than any."""
+    assert SizeSearch(SIZES, typical, ndim, bounded=True).first == first
+
+
+def test_where_the_first_pass_finds_nothing_the_second_counts_as_first():
+    search = SizeSearch(SIZES, 30.0, 2, bounded=True)
+    assert search.next_pass(60.0, 60.0, np.nan) == 30.0
+    assert not search.is_last(30.0, 60.0)
+    assert search.next_pass(30.0, 30.0, 15.0) == 15.0
+    assert search.is_last(15.0, 30.0)
+    assert search.next_pass(30.0, 30.0, np.nan) is None
+    assert search.next_pass(15.0, 15.0, 12.0) is None
 
 
 def test_same_size():

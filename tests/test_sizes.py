@@ -209,16 +209,15 @@ class TestEstimates:
         model.predict(image)
         assert seen == [24.0 / model.diameter_]
         model.set_params(estimate_diameters=True).predict(image)
-        assert seen[1:] == [24.0 / model.diameter_, 24.0 / (3 * model.diameter_)]
+        assert seen[1:] == [12.0 / model.diameter_, 24.0 / (3 * model.diameter_)]
         model.predict(image, diameters=10.0)  # a given diameter is not estimated
         assert seen[3:] == [24.0 / 10.0]
         with pytest.raises(ValueError, match="the estimated diameter of an image must be from 2 to 768 pixels"):
             model.predict(image, diameters="estimate")
 
-    @pytest.mark.parametrize("factor", [1.05, float("nan")])
-    def test_the_right_size_and_nothing_found_need_no_second_pass(self, factor, model, pairs, monkeypatch):
+    def test_the_size_of_the_first_pass_needs_no_second(self, model, pairs, monkeypatch):
         seen = watch_factors(monkeypatch)
-        monkeypatch.setattr(size_estimate, "measure_diameter", lambda *_: factor * model.diameter_)
+        monkeypatch.setattr(size_estimate, "measure_diameter", lambda *_: 2.1 * model.diameter_)
         model.predict(pairs[0][0], diameters="estimate")
         assert len(seen) == 1
 
@@ -236,13 +235,20 @@ class TestEstimates:
     @pytest.mark.parametrize(
         ("found", "default", "asked"),
         [
-            ({20: 60, 60: 150, 90: 200, 150: 148}, [20, 60, 90], [20, 60, 150]),  # larger than they looked
-            ({20: 60, 60: 55}, [20, 60], [20, 60]),
-            ({20: 60, 60: 50}, [20, 60], [20, 60]),  # not back again
-            ({20: 12}, [20, 12], [20, 12]),  # smaller: that is the last
-            ({20: 5}, [20, 10], [20, 6]),
-            ({20: 60, 60: np.nan}, [20, 60], [20, 60]),
-            ({20: np.nan}, [20], [20]),
+            ({40: 60, 60: 150, 90: 200, 150: 148}, [40, 60, 90], [40, 60, 150]),  # larger than they looked
+            ({40: 60, 60: 55}, [40, 60], [40, 60]),
+            ({40: 60, 60: 50}, [40, 60], [40, 60]),  # not back again
+            ({40: 12}, [40, 12], [40, 12]),  # smaller: that is the last
+            ({40: 5}, [40, 10], [40, 6]),
+            ({40: 60, 60: np.nan}, [40, 60], [40, 60]),
+            ({40: 43}, [40], [40]),
+            ({40: np.nan, 20: np.nan}, [40, 20], [40, 20]),  # found nothing: again at the typical size
+            ({40: 24, 20: 21}, [40, 20], [40, 20]),  # about typical: a pass for the typical size decides
+            ({40: 24, 20: 24, 24: 24}, [40, 20, 24], [40, 20, 24]),
+            ({40: 17, 20: 17}, [40, 20, 17], [40, 20, 17]),
+            ({40: 25, 25: 25}, [40, 25], [40, 25]),
+            ({40: np.nan, 20: 60, 60: 60}, [40, 20, 60], [40, 20, 60]),
+            ({40: np.nan, 20: 12}, [40, 20, 12], [40, 20, 12]),
         ],
     )
     def test_passes(self, found, default, asked, model, monkeypatch):

@@ -17,11 +17,12 @@ class LayerTypes(NamedTuple):
     convolution: type[keras.Layer]
     pooling: type[keras.Layer]
     upsampling: type[keras.Layer]  # by nearest pixels: the default in 2-D, and the only way in 3-D
+    transposed: type[keras.Layer]
 
 
 LAYER_TYPES = {
-    2: LayerTypes(layers.Conv2D, layers.MaxPooling2D, layers.UpSampling2D),
-    3: LayerTypes(layers.Conv3D, layers.MaxPooling3D, layers.UpSampling3D),
+    2: LayerTypes(layers.Conv2D, layers.MaxPooling2D, layers.UpSampling2D, layers.Conv2DTranspose),
+    3: LayerTypes(layers.Conv3D, layers.MaxPooling3D, layers.UpSampling3D, layers.Conv3DTranspose),
 }
 
 

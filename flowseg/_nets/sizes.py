@@ -29,8 +29,17 @@ MAX_SCALE = 12.0
 # No image is enlarged more than this for the size of its own objects: a stray pixel is not an object.
 MAX_ENLARGEMENT = 4.0
 
+# How many times smaller than in other passes objects are in the first pass of an estimate, by the axes of an image.
+# With the pretrained model, diameters found at a half differ from those at full size by 2 % (median), and the pass
+# costs a quarter. At a third, images with few objects go wrong. In volumes, objects have too few voxels for that.
+FIRST_REDUCTION = {2: 2.0, 3: 1.0}
+
 # Sizes that differ by less than this factor count as equal: no further pass is made for such an estimate.
 SAME_SIZE = 1.1
+
+# Diameters that a coarse pass finds can be off by a tenth. Within this factor of the typical diameter, a pass for that
+# one decides: without this rule, one test image lost a fifth of its nuclei.
+NEAR_TYPICAL = SAME_SIZE**2
 
 # Passes of an estimate at most. Each after the second sees the image smaller than the one before, which is cheaper.
 MAX_PASSES = 8
@@ -84,6 +93,45 @@ class Sizes:
             return None
         size = self.bound(found) if bounded else self.bound_enlargement(found)
         return None if is_same_size(size, seen) or (size < seen and not first) else size
+
+
+@dataclass(frozen=True)
+class SizeSearch:
+    """The passes of one estimate: the first is coarse, and each other is made for what the one before it found."""
+
+    sizes: Sizes
+    typical: float  # diameter of typical objects in pixels of the image, along its finest axis
+    ndim: int  # axes of the image
+    bounded: bool  # whether to stay within the diameters of the training images
+
+    @property
+    def first(self) -> float:
+        """Diameter that the first pass is made for."""
+        most = max(self.typical, self.sizes.working / EXTREME_SCALE)
+        return min(FIRST_REDUCTION[self.ndim] * self.typical, most)
+
+    def next_pass(self, size: float, seen: float, found: float) -> float | None:
+        """Return the diameter for the next pass; None if the last pass is to be kept.
+
+        Where a coarse pass finds nothing, or objects of about the typical diameter, the second pass begins again at
+        that diameter: objects may be too small for the first one, or its estimate may be a little off.
+
+        Parameters
+        ----------
+        size, seen : float
+            Diameter that the last pass was made for, as it was asked for, and as its factor has it.
+        found : float
+            Diameter of the objects that it found (NaN: none).
+        """
+        is_coarse = size == self.first != self.typical
+        if is_coarse and (np.isnan(found) or ratio_of(found, self.typical) <= NEAR_TYPICAL):
+            return self.typical
+        is_first = size in (self.first, self.typical)
+        return self.sizes.next_pass(seen, found, first=is_first, bounded=self.bounded)
+
+    def is_last(self, size: float, before: float) -> bool:
+        """Return whether a pass is the last, since it is made for smaller objects than the one ``before``, as seen."""
+        return size < before and size != self.typical
 
 
 def image_diameter(masks: NDArray[Any], ratios: Sequence[float] | None = None) -> float:
@@ -163,6 +211,11 @@ def check_scales(scales: Sequence[float], ratios: Sequence[float]) -> None:
 def is_same_size(a: float, b: float) -> bool:
     """Return whether two diameters are nearly equal."""
     return max(a, b) <= SAME_SIZE * min(a, b)
+
+
+def ratio_of(a: float, b: float) -> float:
+    """Return the larger of two diameters over the smaller one."""
+    return max(a, b) / min(a, b)
 
 
 def check_sizes(diameter: Any, estimate_diameters: Any) -> None:

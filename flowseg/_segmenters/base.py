@@ -145,8 +145,8 @@ class Segmenter(SegmenterAttributes):
             Typical diameter in pixels of the objects in each image, or one for all. "estimate" is the median diameter
             of the objects that a first pass finds. None (also for a single image) is `diameter_`, the typical one of
             the training images, or with `estimate_diameters` an estimate within their diameters. An estimate costs a
-            second pass where it differs from `diameter_` by more than a tenth, and further ones as long as objects turn
-            out larger. In volumes, and with a spacing, it is in pixels of the finest axis.
+            first pass, coarse except in volumes, and further ones as long as objects turn out larger. In volumes, and
+            with a spacing, it is in pixels of the finest axis.
         spacing : sequence of float, optional
             Distance between pixels along each axis, in the unit of `fit`; or a sequence of one per image. By default it
             is that of the training images. With another one the image is scaled to the proportions of the training

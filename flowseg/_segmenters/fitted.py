@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from flowseg._nets.lattice import Lattice
+from flowseg._nets.prediction_network import PredictionNetwork
 from flowseg._nets.sizes import Sizes
 from flowseg._nets.tiles import Grid
 from flowseg._segmenters.auto_values import find_filters
@@ -79,6 +80,14 @@ class Fitted:
     validation_ap: Precision | None = None
     trained_with: Mapping[str, Any] | None = None  # machine and versions; None in files without them
     lattice: Lattice = UNKNOWN_SPACING  # that the network sees
+    _prediction: PredictionNetwork = field(default_factory=PredictionNetwork, repr=False)
+
+    def prediction_network(self) -> Any:
+        """Return the network to predict with: the same function of an image as ``network``, faster."""
+        if self.fixed.is_custom or self.fixed.network != "unet":
+            return self.network
+        levels = self.lattice.coarse_levels
+        return self._prediction.of(self.network, n_levels=len(self.fixed.filters), coarse_levels=levels)
 
 
 def get_fitted(segmenter: SegmenterAttributes) -> Fitted:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -92,13 +93,13 @@ class Pipeline:
         """Whether outputs are flows, which `flows` returns as arrays."""
         return isinstance(self.settings.codec, FlowCodec)
 
-    @property
+    @cached_property
     def runner(self) -> NetworkRunner:
-        """The network with its tile grid."""
+        """The network with its tile grid, and the weights that it has when it is first asked for."""
         from flowseg._nets.inference import NetworkRunner
 
-        settings = self.settings
-        return NetworkRunner(self.fitted.network, settings.codec, self.fitted.grid, settings.test_time_augmentation)
+        settings, network = self.settings, self.fitted.prediction_network()
+        return NetworkRunner(network, settings.codec, self.fitted.grid, settings.test_time_augmentation)
 
     def check(self, diameter: Diameter) -> None:
         """Raise where an image of objects of this diameter cannot become masks."""

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from flowseg._nets.sizes import MAX_PASSES, image_diameter
+from flowseg._nets.lattice import PixelShape
+from flowseg._nets.sizes import MAX_PASSES, SizeSearch, image_diameter
 
 if TYPE_CHECKING:
     from flowseg._segmenters.codecs.codec import Outputs
     from flowseg._segmenters.pipeline import Pipeline, PreparedImage
 
 
-def estimate_outputs(
-    pipeline: Pipeline,
-    image: PreparedImage,
-    *,
-    bounded: bool,
-    on_first: Callable[[Outputs], None] | None = None,
-) -> Outputs:
+def size_search(pipeline: Pipeline, pixel: PixelShape, *, bounded: bool) -> SizeSearch:
+    """Return the passes of an estimate for an image with pixels of a shape."""
+    sizes = pipeline.fitted.sizes.for_pixels(pixel.relative_size)
+    return SizeSearch(sizes, pipeline.typical_diameter(pixel), pipeline.ndim, bounded)
+
+
+def estimate_outputs(pipeline: Pipeline, image: PreparedImage, *, bounded: bool) -> Outputs:
     """Return the outputs of the pass for which the image is scaled by the diameter that it finds.
 
     Parameters
@@ -29,21 +29,19 @@ def estimate_outputs(
         The image.
     bounded : bool
         Whether to stay within the diameters of the training images.
-    on_first : callable, optional
-        Called with the outputs of the first pass.
     """
-    sizes = pipeline.fitted.sizes.for_pixels(image.pixel.relative_size)
-    outputs = pipeline.run_at(image, pipeline.typical_diameter(image.pixel))
-    if on_first is not None:
-        on_first(outputs)
-    for n in range(1, MAX_PASSES):
-        seen = sizes.working / outputs.factor
-        size = sizes.next_pass(seen, measure_diameter(pipeline, outputs), first=n == 1, bounded=bounded)
-        if size is None:
+    search = size_search(pipeline, image.pixel, bounded=bounded)
+    size = search.first
+    outputs = pipeline.run_at(image, size)
+    for _ in range(1, MAX_PASSES):
+        seen = search.sizes.working / outputs.factor
+        following = search.next_pass(size, seen, measure_diameter(pipeline, outputs))
+        if following is None:
             break
+        size = following
         del outputs  # or both would be in memory
         outputs = pipeline.run_at(image, size, "the estimated diameter of an image")
-        if size < seen:
+        if search.is_last(size, seen):
             break
     return outputs
 

@@ -48,9 +48,9 @@ def make_samples(
 ) -> list[Sample]:
     """Return samples: intensities stretched by the segmenter's ``normalize``, images and masks scaled.
 
-    Every image is shown as `predict` scales it in its first pass: an object of the typical diameter gets the working
-    one. With ``every_size`` an image whose own objects have another size is also shown as in a second pass, where these
-    get the working diameter. All images are shown equally often. ``pixels`` are the shapes of the images' pixels, and
+    Every image is shown as `predict` scales it by default: an object of the typical diameter gets the working one. With
+    ``every_size`` an image whose own objects have another size is also shown as with an estimate, where these get the
+    working diameter. All images are shown equally often. ``pixels`` are the shapes of the images' pixels, and
     ``typical`` is in pixels of the lattice.
     """
     samples = []

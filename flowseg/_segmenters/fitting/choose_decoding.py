@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from flowseg._labels.overlaps import count_objects
 from flowseg._nets.lattice import Spacing
-from flowseg._segmenters.codecs.codec import Outputs
 from flowseg._segmenters.fitted import Fitted
 from flowseg._segmenters.fitting.pairs import Pairs
 from flowseg._segmenters.learned_decoding.find_objects import Decoding
@@ -56,15 +55,10 @@ def gain_of_estimates(pipeline: Pipeline, pairs: Pairs) -> Score:
 def _score_passes(
     pipeline: Pipeline, image: NDArray[Any], true: NDArray[Any], spacing: Spacing | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the best IoU of objects of the first pass over an image, and of the pass for the estimated diameter."""
-    found: list[NDArray[np.float64]] = []
-    factors: list[float] = []
-
-    def score(outputs: Outputs) -> None:
-        factors.append(outputs.factor)
-        found.append(best_iou(true, pipeline.decode(outputs)))
-
-    outputs = estimate_outputs(pipeline, pipeline.prepare(image, spacing), bounded=True, on_first=score)
-    if outputs.factor != factors[0]:
-        score(outputs)
-    return found[0], found[-1]
+    """Return the best IoU of objects of the pass for the typical diameter, and of the pass for the estimated one."""
+    prepared = pipeline.prepare(image, spacing)
+    outputs = pipeline.run_at(prepared, pipeline.typical_diameter(prepared.pixel))
+    factor, typical = outputs.factor, best_iou(true, pipeline.decode(outputs))
+    del outputs  # or both would be in memory
+    outputs = estimate_outputs(pipeline, prepared, bounded=True)
+    return typical, typical if outputs.factor == factor else best_iou(true, pipeline.decode(outputs))

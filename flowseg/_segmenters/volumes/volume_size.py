@@ -8,6 +8,7 @@ from flowseg._labels.diameters import diameters
 from flowseg._nets.sizes import MAX_PASSES
 from flowseg._segmenters.inputs import Diameter
 from flowseg._segmenters.pipeline import Pipeline
+from flowseg._segmenters.size_estimate import size_search
 from flowseg._segmenters.volumes.volume import Volume, run_plane, spread
 
 # Planes of rows and columns, evenly spaced, that an estimate is made in. Source: chosen; objects of a diameter of a
@@ -25,14 +26,15 @@ def find_size(pipeline: Pipeline, volume: Volume, diameter: Diameter) -> float:
 
 def _estimate_size(pipeline: Pipeline, volume: Volume, *, bounded: bool) -> float:
     """Return the diameter that passes over planes arrive at, each scaled by the estimate of the one before."""
-    sizes = pipeline.fitted.sizes.for_pixels(volume.pixel.relative_size)
-    size = pipeline.typical_diameter(volume.pixel)
-    for n in range(1, MAX_PASSES):
-        found = _measure_planes(pipeline, volume, size)
-        following = sizes.next_pass(size, found, first=n == 1, bounded=bounded)
-        if following is None or following < size:
-            return size if following is None else following
-        size = following
+    search = size_search(pipeline, volume.pixel, bounded=bounded)
+    size = search.first
+    for _ in range(1, MAX_PASSES):
+        following = search.next_pass(size, size, _measure_planes(pipeline, volume, size))
+        if following is None:
+            break
+        before, size = size, following
+        if search.is_last(size, before):
+            break
     return size
 
 

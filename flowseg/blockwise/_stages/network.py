@@ -55,7 +55,6 @@ class SizeStage:
 
     pass_number: int
     decoding: Decoding
-    bounded: bool
     uses_network: bool = False
 
     @property
@@ -70,13 +69,11 @@ class SizeStage:
     def run(self, job: Job, index: int) -> None:
         """Write the next size; NaN: the last pass is kept. As in `_segmenters.size_estimate`."""
         data = RunData.of(job)
-        sizes = data.pipeline.fitted.sizes.for_pixels(data.pixel.relative_size)
-        seen = data.seen_size(self.pass_number)
         labels = job.read_record(self.decoding.objects, 0)
         ratios = data.pixel.ratios
         found = diameter_of_sizes(np.asarray(labels[f"table-{size_column(len(ratios))}"], dtype=np.int64), ratios)
-        first = self.pass_number == 0
+        asked, seen = data.size_of_pass(self.pass_number), data.seen_size(self.pass_number)
         size = None
-        if self.pass_number + 1 < MAX_PASSES and not data.is_reduced(self.pass_number):
-            size = sizes.next_pass(seen, found, first=first, bounded=self.bounded)
+        if asked is not None and self.pass_number + 1 < MAX_PASSES and not data.is_reduced(self.pass_number):
+            size = data.search.next_pass(asked, seen, found)
         job.write_record(self.name, index, {"size": np.array(np.nan if size is None else size)})

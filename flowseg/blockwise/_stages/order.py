@@ -24,7 +24,7 @@ def stages_of(plan: Plan) -> Sequence[Stage]:
     if how in (ESTIMATE, ESTIMATE_BOUNDED):
         for number in range(MAX_PASSES):
             trial = decoding_for_size(number)
-            stages += [NetworkStage(number), *_decode(trial), SizeStage(number, trial, how == ESTIMATE_BOUNDED)]
+            stages += [NetworkStage(number), *_decode(trial), SizeStage(number, trial)]
     else:
         stages.append(NetworkStage(0))
     levels = [LevelStage(level) for level in range(1, MAX_LEVELS)]

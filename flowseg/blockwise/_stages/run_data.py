@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from flowseg._images import scaled_shape
 from flowseg._intensities import Limits
 from flowseg._nets.lattice import PixelShape
+from flowseg._nets.sizes import SizeSearch
 from flowseg._nets.tiles import Grid
 from flowseg._segmenters.loading import load_decoder, load_segmenter
 from flowseg._segmenters.pipeline import Pipeline, pipeline_of
+from flowseg._segmenters.size_estimate import size_search
 from flowseg.blockwise._regions import Block, BlockGrid, Slices, with_planes
 from flowseg.blockwise._runs.job import Job
 from flowseg.blockwise._stages.limits import read_limits
@@ -108,6 +110,11 @@ class RunData:
         how = self._setting("diameter")
         return how if isinstance(how, str) else None
 
+    @cached_property
+    def search(self) -> SizeSearch:
+        """The passes of an estimate."""
+        return size_search(self.pipeline, self.pixel, bounded=self.estimates == ESTIMATE_BOUNDED)
+
     def _setting(self, name: str) -> Any:
         return dict(self.job.plan.settings)[name]
 
@@ -121,6 +128,8 @@ class RunData:
         if self.limits is None:
             return None
         if number == 0:
+            if self.estimates is not None:
+                return self.search.first
             diameters = self.job.plan.diameters
             return self.pipeline.typical_diameter(self.pixel) if diameters is None else diameters[0]
         if self.estimates is None or self.size_of_pass(number - 1) is None:
@@ -150,7 +159,7 @@ class RunData:
     def is_reduced(self, number: int) -> bool:
         """Return whether a pass was made for smaller objects than the one before: then it is the last."""
         size = self.size_of_pass(number)
-        return number > 0 and size is not None and size < self.seen_size(number - 1)
+        return number > 0 and size is not None and self.search.is_last(size, self.seen_size(number - 1))
 
     def last_pass(self) -> int | None:
         """Return the number of the last pass; None for a constant image."""

@@ -75,7 +75,7 @@ class ImageCheck:
         named = ", ".join(name(number) for number in list(self._unlike)[:MOST_NAMED])
         more = ", ..." if len(self._unlike) > MOST_NAMED else ""
         are = "is" if len(self._unlike) == 1 else "are"
-        which = "" if len(self._unlike) == 1 else f"of {name(first)}, "
+        which = "" if len(self._unlike) == 1 else f"in {name(first)} "
         return (
             f"{len(self._unlike)} of {self._noise.n_images} images ({named}{more}) {are} unlike the training images: "
             f"{which}{why}."

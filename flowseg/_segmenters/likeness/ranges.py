@@ -8,15 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flowseg import _checks
-from flowseg._segmenters.likeness.statistics import (
-    CONTRAST,
-    FLOW_LENGTH,
-    MEDIAN,
-    PROBABILITY,
-    SHARE,
-    SIZE,
-    Statistics,
-)
+from flowseg._segmenters.likeness.statistics import FLOW_LENGTH, MEDIAN, PROBABILITY, SHARE, SIZE, Statistics
 
 # Fewer training images than this describe no range.
 LEAST_IMAGES = 3
@@ -59,14 +51,13 @@ class Kind:
 
 
 KINDS = {
-    MEDIAN: Kind(_same, 0.15, "the median of its normalized intensities{where} is {value}"),
-    CONTRAST: Kind(_same, 0.15, "the contrast of its objects{where} is {value}"),
-    SIZE: Kind(_log, math.log(1.25), "the network sees its objects at {value} times the expected diameter"),
-    SHARE: Kind(_log_share, math.log(2.0), "objects cover {value} of it", "{:.2%}".format),
+    MEDIAN: Kind(_same, 0.15, "the median of the normalized intensities{where} is {value}"),
+    SIZE: Kind(_log, math.log(1.25), "the network sees objects at {value} times the expected diameter"),
+    SHARE: Kind(_log_share, math.log(2.0), "objects cover {value} of the pixels", "{:.2%}".format),
     PROBABILITY: Kind(
         _log_doubt, math.log(1.5), "the pixels of its objects have a mean probability of {value}", "{:.3f}".format
     ),
-    FLOW_LENGTH: Kind(_same, 0.05, "the flows in its objects have a mean length of {value}"),
+    FLOW_LENGTH: Kind(_same, 0.05, "the flows in the objects have a mean length of {value}"),
 }
 
 
@@ -109,7 +100,7 @@ class Ranges:
         kind = KINDS[base]
         value, low, high = (kind.format(number) for number in (outlier.value, *self.ends[outlier.name]))
         where = f" in channel {channel}" if channel else ""
-        return f"{kind.sentence.format(value=value, where=where)} ({low} to {high} in training)"
+        return f"{kind.sentence.format(value=value, where=where)} (usual: {low} to {high})"
 
     def widened(self, other: Ranges | None) -> Ranges:
         """Return ranges that include both."""

@@ -15,9 +15,9 @@ from flowseg._intensities import Limits, stretch
 from flowseg._nets.sizes import image_diameter
 from flowseg._segmenters.codecs.codec import Codec, Masks, Outputs
 
-# Names of statistics. Those of intensities have the channel's number after them if there are several channels.
-MEDIAN, CONTRAST = "median_intensity", "contrast"
-SIZE, SHARE, PROBABILITY, FLOW_LENGTH = "object_size", "object_share", "object_probability", "flow_length"
+# Names of statistics; the first has the channel's number after it if there are several channels.
+MEDIAN, SIZE, SHARE = "median_intensity", "object_size", "object_share"
+PROBABILITY, FLOW_LENGTH = "object_probability", "flow_length"
 
 # A number for each name. What an image does not have is left out, such as the size of objects where there are none.
 Statistics = dict[str, float]
@@ -48,10 +48,10 @@ def measure_image(codec: Codec, working: float, image: NDArray[Any], outputs: Ou
     Returns
     -------
     statistics : dict of float
-        ``median_intensity``: of the normalized image. ``contrast``: median normalized intensity in objects minus that
-        elsewhere. ``object_size``: median diameter as the network sees it, over the working diameter. ``object_share``:
-        share of the pixels that are in objects. ``object_probability`` and ``flow_length``: mean predicted
-        probability of foreground and mean length of predicted flows in objects.
+        ``median_intensity``: of the normalized image, for each channel. ``object_size``: median diameter as the
+        network sees it, over the working diameter. ``object_share``: share of the pixels that are in objects.
+        ``object_probability`` and ``flow_length``: mean predicted probability of foreground and mean length of
+        predicted flows in objects.
     """
     if outputs.limits is None:
         return {}
@@ -59,7 +59,7 @@ def measure_image(codec: Codec, working: float, image: NDArray[Any], outputs: Ou
     places = (slice(step // 2, None, step),) * masks.ndim
     inside = masks[places] > 0
     channels = image if image.ndim > masks.ndim else image[..., np.newaxis]
-    found = _measure_intensities(channels[places], outputs.limits, inside)
+    found = _measure_medians(channels[places], outputs.limits)
     found[SHARE] = float(inside.mean())
     found[SIZE] = image_diameter(masks, outputs.ratios) * outputs.factor / working
     in_objects = outputs.array[places][inside]
@@ -70,17 +70,13 @@ def measure_image(codec: Codec, working: float, image: NDArray[Any], outputs: Ou
     return {name: float(f"{value:.{DIGITS}g}") for name, value in found.items() if math.isfinite(value)}
 
 
-def _measure_intensities(channels: NDArray[Any], limits: Limits, inside: NDArray[np.bool_]) -> Statistics:
-    """Return median and contrast of each channel; padding does not count."""
+def _measure_medians(channels: NDArray[Any], limits: Limits) -> Statistics:
+    """Return the median normalized intensity of each channel; padding does not count."""
     values = stretch(channels, limits)
     unpadded = (channels >= limits.bottom) & (channels <= limits.top)
-    found = {}
-    for c in range(channels.shape[-1]):
-        number = f"[{c}]" if channels.shape[-1] > 1 else ""
-        value, seen = values[..., c], unpadded[..., c]
-        found[MEDIAN + number] = _median(value[seen])
-        found[CONTRAST + number] = _median(value[seen & inside]) - _median(value[seen & ~inside])
-    return found
+    n_channels = channels.shape[-1]
+    names = [MEDIAN] if n_channels == 1 else [f"{MEDIAN}[{c}]" for c in range(n_channels)]
+    return {name: _median(values[..., c][unpadded[..., c]]) for c, name in enumerate(names)}
 
 
 def _median(values: NDArray[Any]) -> float:

@@ -21,6 +21,7 @@ from safetensors.numpy import load_file
 from scores import score
 
 from flowseg import FlowSegmenter
+from flowseg._segmenters.fitting.compare_models import measure_precision
 from flowseg._segmenters.fitting.learn_ranges import SeenImages
 from flowseg._segmenters.fitting.pairs import make_pairs
 from flowseg._segmenters.model_files.reading import read_document
@@ -45,8 +46,9 @@ CARD = {
 
 def learn_ranges(file: Path, images: list[np.ndarray], masks: list[np.ndarray]) -> None:
     """Learn the ranges from validation images, and write them into the model file."""
-    seen = SeenImages(pipeline_of(FlowSegmenter.load(file)))
-    seen.fill_up(make_pairs(images, masks, None, n_channels=1, ndim=2), len(images))
+    pipeline = pipeline_of(FlowSegmenter.load(file))
+    seen = SeenImages(pipeline)
+    measure_precision(pipeline, make_pairs(images, masks, None, n_channels=1, ndim=2), seen.look)
     document = read_document(file)
     document["learned"]["ranges"] = asdict(seen.learn_ranges())
     write_document(file, document, load_file(file))

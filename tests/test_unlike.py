@@ -24,6 +24,7 @@ from flowseg._segmenters.model_files.reading import read_document
 from flowseg._segmenters.model_files.writing import write_document
 from flowseg._segmenters.pretrained import pretrained_file
 from flowseg.cli import app
+from flowseg.cli._batch.run_record import RECORD_NAME, read_record
 
 RANGES = Ranges(25, {"median_intensity": (0.1, 0.3), "object_size": (0.9, 1.1)})
 
@@ -246,3 +247,18 @@ def test_command_line(crops, tmp_path):
         assert [json.loads(line)["statistics"] for line in lines[1:]] == [first["statistics"], second["statistics"]]
     said = CliRunner().invoke(app, ["info", "nuclei"]).stdout
     assert "usual images: flow length 0.816 to 0.927, median intensity 0.0127 to 0.0952, " in said
+
+
+def test_records_with_and_without_statistics(tmp_path):
+    run = {"command": "predict", "model": "ab", "options": [], "flowseg": "0.1.0"}
+    entry = {"name": "a", "file": "a.tif", "sha256": "ab", "objects": 3}
+
+    def read(entry):
+        (tmp_path / RECORD_NAME).write_text(f"{json.dumps(run)}\n{json.dumps(entry)}\n")
+        return read_record(tmp_path)[1]["a"].statistics
+
+    assert read(entry) == {}
+    assert read(entry | {"statistics": {"object_size": 1.5}}) == {"object_size": 1.5}
+    for wrong in ([], {"object_size": "1.5"}, {"object_size": True}):
+        with pytest.raises(ValueError, match="a finished file whose statistics are no numbers"):
+            read(entry | {"statistics": wrong})

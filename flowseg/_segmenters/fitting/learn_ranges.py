@@ -41,9 +41,9 @@ class SeenImages:
         """Take the next image."""
         self._statistics.append(self._pipeline.statistics(image, outputs, masks))
 
-    def fill_up(self, pairs: Pairs, enough: int = ENOUGH_IMAGES) -> None:
-        """Segment some of these images if there were few others."""
-        chosen = _choose_images(pairs, enough - len(self._statistics))
+    def fill_up(self, pairs: Pairs) -> None:
+        """Segment training images if there were few others."""
+        chosen = _choose_images(pairs, ENOUGH_IMAGES - len(self._statistics))
         for _ in predict_each(self._pipeline, pairs.take(chosen), self.look):
             pass
 

@@ -19,8 +19,8 @@ from flowseg._segmenters.pipeline import Pipeline
 
 # With fewer validation images, training images are segmented, too, up to this number together.
 ENOUGH_IMAGES = 16
-# Pixels of training images that are segmented for it at most. They cost about a thirtieth of a training with default
-# settings, which sees 262 million pixels three times.
+# Pixels of training images that are segmented for it at most, a thirtieth of those in the crops of a training with
+# default settings.
 MOST_PIXELS = 2**23
 
 

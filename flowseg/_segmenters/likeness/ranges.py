@@ -50,12 +50,13 @@ class Kind:
     format: Callable[[float], str] = "{:.2f}".format
 
 
+# Least margins are for ranges of images that are all alike. Source: chosen on validation images of DSB 2018.
 KINDS = {
     MEDIAN: Kind(_same, 0.15, "the median of the normalized intensities{where} is {value}"),
     SIZE: Kind(_log, math.log(1.25), "the network sees objects at {value} times the expected diameter"),
     SHARE: Kind(_log_share, math.log(2.0), "objects cover {value} of the pixels", "{:.2%}".format),
     PROBABILITY: Kind(
-        _log_doubt, math.log(1.5), "the pixels of its objects have a mean probability of {value}", "{:.3f}".format
+        _log_doubt, math.log(1.5), "the mean probability of the objects' pixels is {value}", "{:.3f}".format
     ),
     FLOW_LENGTH: Kind(_same, 0.05, "the flows in the objects have a mean length of {value}"),
 }
@@ -128,11 +129,8 @@ def read_ranges(document: Any) -> Ranges | None:
     """Return the ranges in a model file's JSON, checked; None where the file has none."""
     if document is None:
         return None
-    if (
-        not isinstance(document, dict)
-        or set(document) != {"n_images", "ends"}
-        or not isinstance(document["ends"], dict)
-    ):
+    is_complete = isinstance(document, dict) and set(document) == {"n_images", "ends"}
+    if not is_complete or not isinstance(document["ends"], dict):
         raise ValueError(f"ranges must be an object with n_images and ends; got {document!r}.")
     ends = {}
     for name, pair in document["ends"].items():

@@ -1,13 +1,15 @@
 """Train the model that ships as ``FlowSegmenter.from_pretrained("nuclei")``: on one machine always the same bytes.
 
-python benchmarks/train_nuclei.py DATA --output flowseg/_segmenters/models/nuclei.safetensors
+python benchmarks/train_nuclei.py DATA --output flowseg/_segmenters/models/nuclei.safetensors [--only-ranges]
 
 DATA holds the fluorescence images of the 2018 Data Science Bowl (BBBC038, CC0), with train, val and test_open, as
-``benchmarks/accuracy/data.py`` reads them. A training that was interrupted goes on.
+``benchmarks/accuracy/data.py`` reads them. A training that was interrupted goes on. ``--only-ranges`` trains nothing:
+it learns the ranges of the statistics of images, as `fit` does at its end, and changes nothing else in the file.
 """
 
 import argparse
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +17,16 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent / "accuracy"))
 
 from data import pack, read
+from safetensors.numpy import load_file
 from scores import score
 
 from flowseg import FlowSegmenter
+from flowseg._segmenters.fitting.compare_models import measure_precision
+from flowseg._segmenters.fitting.learn_ranges import SeenImages
+from flowseg._segmenters.fitting.pairs import make_pairs
+from flowseg._segmenters.model_files.reading import read_document
+from flowseg._segmenters.model_files.writing import write_document
+from flowseg._segmenters.pipeline import pipeline_of
 
 EPOCHS = 100
 SEED = 0
@@ -35,11 +44,22 @@ CARD = {
 }
 
 
+def learn_ranges(file: Path, images: list[np.ndarray], masks: list[np.ndarray]) -> None:
+    """Learn the ranges from validation images, and write them into the model file."""
+    pipeline = pipeline_of(FlowSegmenter.load(file))
+    seen = SeenImages(pipeline)
+    measure_precision(pipeline, make_pairs(images, masks, None, n_channels=1, ndim=2), seen.look)
+    document = read_document(file)
+    document["learned"]["ranges"] = asdict(seen.learn_ranges())
+    write_document(file, document, load_file(file))
+
+
 def main() -> None:
     """Train, score on the test images, save."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="folder that holds dsb2018")
     parser.add_argument("--output", type=Path, required=True, help="model file to write")
+    parser.add_argument("--only-ranges", action="store_true", help="train nothing")
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     options = parser.parse_args()
     packed = options.output.with_suffix(".npz")
@@ -47,6 +67,9 @@ def main() -> None:
     pairs = {split: (read(packed, split, "image"), read(packed, split, "mask")) for split in SPLITS}
     groups = np.load(packed)["test/groups"]
     packed.unlink()
+    if options.only_ranges:
+        learn_ranges(options.output, *pairs["validation"])
+        return
     segmenter = FlowSegmenter(random_state=SEED, epochs=options.epochs, verbose=2)
     checkpoint = options.output.with_suffix(".training")
     segmenter.fit(*pairs["train"], validation=pairs["validation"], checkpoint=checkpoint)

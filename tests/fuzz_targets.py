@@ -226,6 +226,7 @@ DOCUMENT = {
     "learned": {
         "diameter": 20.5,
         "least_sharpness": 1.5,
+        "ranges": {"n_images": 9, "ends": {"object_size": [0.9, 1.1], "median_intensity[1]": [0.0, 0.2]}},
         "sizes": {"working": 24.0, "estimate": True, "low": 10.0, "high": 40.0},
         "thresholds": {"cellprob_threshold": 0.0, "flow_threshold": 0.4, "min_size": 15, "score_threshold": 0.5},
         "score": {"diameter": 20.5, "weights": [0.1] * 6, "knots": [0.0, 1.0], "probabilities": [0.1, 0.9]},
@@ -260,7 +261,7 @@ def checkpoints():
 
 def records():
     run = {"command": "predict", "model": "ab", "options": [["z", "1"]], "flowseg": "0.1.0"}
-    entry = {"name": "a_masks.tif", "file": "a.tif", "sha256": "ab", "objects": 3, "note": ""}
+    entry = {"name": "a_masks.tif", "file": "a.tif", "sha256": "ab", "objects": 3, "note": "", "statistics": {"a": 0.5}}
     return ["".join(json.dumps(d) + "\n" for d in (run, entry, entry | {"name": "b"})).encode()]
 
 

@@ -144,6 +144,9 @@ class FakeCodec(Codec):
     def no_objects(self, shape):
         return np.zeros(shape, np.float32)
 
+    def foreground(self, outputs):
+        return outputs
+
     def decode(self, outputs, learned):
         return outputs.array
 

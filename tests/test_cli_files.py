@@ -110,7 +110,8 @@ def test_odd_files(model, tmp_path):
     folder.mkdir()
     good, bad = write_good_files(folder), write_odd_files(folder)
     result = invoke("predict", folder, "--model", model, "--output", output, "--also", "csv", status=1)
-    lines = [line for line in result.stderr.splitlines() if "probably false positives" not in line]
+    doubts = ("false positives", "unlike", "have notes")  # the model is hardly trained
+    lines = [line for line in result.stderr.splitlines() if not any(doubt in line for doubt in doubts)]
     for name, words in bad.items():
         (line,) = [line for line in lines if f"{folder / name} must" in line or f"{folder / name}: " in line]
         assert line.startswith("flowseg: ")

@@ -69,7 +69,7 @@ def spaced(volumes, checkpoint):
 def quiet(function, *args, **options):
     """Call a function of a model that has learned next to nothing: its objects look like noise."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*probably (a )?false positive")
+        warnings.filterwarnings("ignore", message=".*(probably (a )?false positive|unlike the training)")
         return function(*args, **options)
 
 

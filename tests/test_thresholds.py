@@ -16,6 +16,7 @@ from flowseg._segmenters.learned_decoding.learn_decoding import learn_decoding
 from flowseg._segmenters.learned_decoding.object_scores import calibrate
 from flowseg._segmenters.learned_decoding.object_table import describe_objects
 from flowseg._segmenters.learned_decoding.thresholds import GivenThresholds, Thresholds
+from flowseg._segmenters.pipeline import Pipeline
 
 
 def predictions(n=3, shift=0.0):
@@ -282,21 +283,25 @@ class TestSegmenter:
             with pytest.raises(ValueError, match=f"{name} must be {others} or 'auto'; got 'best'"):
                 FlowSegmenter(**{name: "best"}).fit([pairs[0][0]], [pairs[0][1]])
 
-    def test_diameters_are_estimated(self, model, pairs):
+    def test_diameters_are_estimated(self, model, pairs, monkeypatch):
         from skimage.transform import resize
 
         image = pairs[0][0]
-        large = resize(image, (192, 192), order=1)
-        known, estimated = (
-            model.predict(large, diameters=2 * model.diameter_),
-            model.predict(large, diameters="estimate"),
-        )
-        assert estimated.shape == large.shape
+        large = resize(image, (288, 288), order=1)
+        known = model.predict(large, diameters=3 * model.diameter_)
+        run_at, sizes = Pipeline.run_at, []
+
+        def note(pipeline, prepared, size, *rest):
+            sizes.append(size)
+            return run_at(pipeline, prepared, size, *rest)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Pipeline, "run_at", note)
+            estimated = model.predict(large, diameters="estimate")
+        assert len(sizes) > 1
+        assert sizes[-1] == pytest.approx(3 * model.diameter_, rel=0.25)
         assert estimated.max() > 0
-        usual = {"cellprob_threshold": 0.0, "flow_threshold": 0.4, "min_size": 15, "score_threshold": None}
-        median = np.median(flowseg.diameters(model.set_params(**usual).predict(large)))
-        model.set_params(**dict.fromkeys(usual, "auto"))
-        assert np.array_equal(estimated, model.predict(large, diameters=float(median)))
+        assert np.array_equal(estimated, model.predict(large, diameters=sizes[-1]))
         assert known.shape == estimated.shape
         with pytest.raises(
             ValueError, match="diameters must be a number of pixels above 0, 'estimate' or None; got 'guess'"

@@ -40,7 +40,7 @@ def segment(job: SegmentJob, models: Models, send: Send) -> str:
     if not job.mode:
         pipeline.check_spacings([job.spacing])
     n_objects, constant = 0, []
-    noise = pipeline.noise_check()
+    check = pipeline.image_check()
     for k, name in enumerate(job.images):
         progress.begin(k)
         image = np.load(job.image(k), allow_pickle=False)
@@ -58,9 +58,9 @@ def segment(job: SegmentJob, models: Models, send: Send) -> str:
         if job.mode:
             look_for_noise(pipeline, image, job, found["masks"])
         else:
-            noise.look(image, found["masks"], outputs.unpadded, outputs.ratios)
+            check.look(image, outputs, found["masks"])
         n_objects += _write(found, job.result(k))
-    noise.warn(job.images.__getitem__, stacklevel=1)
+    check.warn(job.images.__getitem__, stacklevel=1)
     pipeline.warn_of_spacing([_spacing_of_images(pipeline, job)], stacklevel=1)
     return _count(n_objects, job, constant)
 

@@ -171,8 +171,9 @@ class Segmenter(SegmenterAttributes):
         UserWarning
             If images are constant: once, with their number. If images are one array (n, rows, columns) and not a list:
             it is taken as n images, as in scikit-learn, not as a volume, a film or n channels. If objects are probably
-            false positives, as in noise: their outlines are no sharper than the background. Masks are not changed. If
-            the spacing is another one than in training.
+            false positives, as in noise: their outlines are no sharper than the background. If images are unlike those
+            of training, in intensities, objects or outputs of the network. Masks are not changed. If the spacing is
+            another one than in training.
 
         Examples
         --------
@@ -184,15 +185,15 @@ class Segmenter(SegmenterAttributes):
         """
         pipeline = pipeline_of(self)
         pipeline.check_learned()
-        noise = pipeline.noise_check()
+        check = pipeline.image_check()
 
         def finish(image: NDArray[Any], outputs: Outputs) -> Masks:
             masks = pipeline.decode(outputs)
-            noise.look(image, masks, outputs.unpadded, outputs.ratios)
+            check.look(image, outputs, masks)
             return masks
 
         masks = map_images(pipeline, images, diameters, spacing, finish)
-        noise.warn(stacklevel=2)
+        check.warn(stacklevel=2)
         return masks
 
     def check_prediction(self, diameter: Diameter) -> None:

@@ -14,6 +14,7 @@ from flowseg._nets.sizes import Sizes
 from flowseg._nets.tiles import Grid
 from flowseg._segmenters.auto_values import find_filters
 from flowseg._segmenters.learned_decoding.find_objects import Decoding
+from flowseg._segmenters.likeness.ranges import Ranges
 
 if TYPE_CHECKING:
     from flowseg._segmenters.attributes import SegmenterAttributes
@@ -80,6 +81,7 @@ class Fitted:
     validation_ap: Precision | None = None
     trained_with: Mapping[str, Any] | None = None  # machine and versions; None in files without them
     lattice: Lattice = UNKNOWN_SPACING  # that the network sees
+    ranges: Ranges | None = None  # of statistics of training images; None: not known
     _prediction: PredictionNetwork = field(default_factory=PredictionNetwork, repr=False)
 
     def prediction_network(self) -> Any:

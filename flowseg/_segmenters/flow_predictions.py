@@ -116,13 +116,13 @@ class FlowPredictions(VolumePrediction):
         """
         pipeline = pipeline_of(self)
         pipeline.check_learned()
-        noise = pipeline.noise_check()
+        check = pipeline.image_check()
 
         def finish(image: NDArray[Any], outputs: Outputs) -> tuple[NDArray[np.int32], Table | None]:
             found = pipeline.decode_objects(outputs)
-            noise.look(image, found[0], outputs.unpadded, outputs.ratios)
+            check.look(image, outputs, found[0])
             return found
 
         found = map_images(pipeline, images, diameters, spacing, finish)
-        noise.warn(stacklevel=2)
+        check.warn(stacklevel=2)
         return found

@@ -31,6 +31,8 @@ from flowseg._segmenters.fitted import Fitted, check_fitted
 from flowseg._segmenters.inputs import Diameter
 from flowseg._segmenters.learned_decoding.object_table import Table
 from flowseg._segmenters.learned_decoding.thresholds import Thresholds
+from flowseg._segmenters.likeness.image_check import ImageCheck
+from flowseg._segmenters.likeness.statistics import Statistics, measure_image
 from flowseg._segmenters.noise_check import NoiseCheck
 from flowseg._segmenters.size_estimate import estimate_outputs
 
@@ -177,7 +179,7 @@ class Pipeline:
                 "images must have values that a network can take; got outputs that are not finite for an image with "
                 f"values from {array.min():g} to {array.max():g}."
             )
-        return Outputs(outputs, factor, image.unpadded, image.pixel)
+        return Outputs(outputs, factor, image.unpadded, image.pixel, image.limits)
 
     def scale_factor(self, size: float, name: str = "diameters") -> float:
         """Return the factor that gives objects of diameter ``size`` the working diameter."""
@@ -197,6 +199,14 @@ class Pipeline:
         if not isinstance(codec, FlowCodec):
             raise TypeError("outputs must be those of flows; got those of three classes.")
         return codec.split(outputs.array)
+
+    def statistics(self, image: NDArray[Any], outputs: Outputs, masks: Masks) -> Statistics:
+        """Return the statistics by which an image is compared with those of training."""
+        return measure_image(self.settings.codec, self.fitted.sizes.working, image, outputs, masks)
+
+    def image_check(self) -> ImageCheck:
+        """Return a check of images and results: for noise, and for images unlike those of training."""
+        return ImageCheck(self.fitted.least_sharpness, self.fitted.ranges, self.statistics)
 
     def noise_check(self) -> NoiseCheck:
         """Return a check of results for noise, by the sharpness that the model expects of objects."""

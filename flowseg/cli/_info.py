@@ -75,6 +75,8 @@ def _summarize(file: Path, document: Mapping[str, Any]) -> Iterator[str]:
     yield f"training: {_count(document['epochs_trained'], 'epoch')}{loss}"
     yield from _describe_lattice(learned.get("lattice"))
     yield f"objects: {', '.join(_describe_sizes(learned))}"
+    if learned.get("ranges"):
+        yield f"usual images: {', '.join(_describe_ranges(learned['ranges']))}"
     if document.get("trained_with"):
         yield f"trained with: {_describe_machine(document['trained_with'])}"
     thresholds = dict(learned.get("thresholds") or {})
@@ -122,6 +124,13 @@ def _describe_sizes(learned: Mapping[str, Any]) -> Iterator[str]:
         yield f"seen by the network at {sizes['working']:.1f}"
     if "estimate" in sizes:
         yield "estimated for each image" if sizes["estimate"] else "not estimated"
+
+
+def _describe_ranges(ranges: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the range of each statistic by which images are compared with those of training."""
+    for name, (low, high) in ranges["ends"].items():
+        yield f"{name.replace('_', ' ')} {low:.3g} to {high:.3g}"
+    yield f"in {_count(ranges['n_images'], 'image')}"
 
 
 def _count(n: Any, word: str) -> str:

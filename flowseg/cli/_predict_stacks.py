@@ -17,6 +17,7 @@ from flowseg._image_files.opening import open_image
 from flowseg._image_files.selection import name_axes
 from flowseg._labels.measure import Table
 from flowseg._system import files
+from flowseg.cli._batch.run_record import Note
 from flowseg.cli._shared.image_reading import VOLUME, Reading
 from flowseg.io._results import result_file
 
@@ -56,7 +57,7 @@ class StackMasks:
     shape: tuple[int, ...]
     n_objects: int
     tables: list[Table] = field(default_factory=list)
-    note: str = ""  # a sentence about the results, or empty
+    note: Note = field(default_factory=Note)
 
     def planes(self) -> Iterator[NDArray[np.uint32]]:
         """Yield one plane after the other."""

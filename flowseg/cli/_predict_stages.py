@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from flowseg._labels.measure import Table, measure
 from flowseg._segmenters.codecs.codec import Outputs
 from flowseg._segmenters.inputs import Diameter, is_constant
-from flowseg._segmenters.noise_check import NoiseCheck
+from flowseg._segmenters.likeness.image_check import ImageCheck
 from flowseg._segmenters.pipeline import Pipeline, pipeline_of
 from flowseg._segmenters.volumes.segment import PLANES, segment_volume
 from flowseg.cli._batch.plan import Task
+from flowseg.cli._batch.run_record import Note
 from flowseg.cli._predict_large import LargeImage, LargePrediction
 from flowseg.cli._predict_stacks import Stack, StackMasks, open_stack, segment_stack, write_stack
 from flowseg.cli._predict_volumes import Spacings, check_is_image
@@ -59,7 +60,7 @@ class Prediction:
     folder: Path  # output folder
     stack_axis: str  # Z or T: segment every plane along it; '': take one image
     volume: str | None  # how a model of images segments volumes
-    notes: dict[str, str]  # sentences about results, by the name of the task
+    notes: dict[str, Note]  # about results, by the name of the task
     large: frozenset[str] = frozenset()  # names of the tasks that are done block by block
     workers: int | None = None
     constant: list[bool] = field(default_factory=list)  # of every image or plane, whether it is constant
@@ -112,9 +113,9 @@ class Prediction:
         if isinstance(loaded, LargeImage):
             return self._block_wise.segment(loaded)
         if isinstance(loaded, Stack):
-            noise = self.pipeline.noise_check()
-            masks = segment_stack(loaded, partial(self._segment_plane, noise))
-            return replace(masks, note=noise.sentence("plane {}".format))
+            check = self.pipeline.image_check()
+            masks = segment_stack(loaded, partial(self._segment_plane, check))
+            return replace(masks, note=_make_note(check))
         return self._predict_volume(loaded) if self.volume else self._predict(loaded)
 
     def _predict_volume(self, loaded: Loaded) -> Result:
@@ -133,12 +134,12 @@ class Prediction:
         self.constant.append(is_constant(with_channels(loaded.image, self.reading.ndim)))
         return Predicted(loaded, self.pipeline.run(loaded.image, self.diameter, loaded.spacing))
 
-    def _segment_plane(self, noise: NoiseCheck, stack: Stack, number: int) -> tuple[NDArray[np.int32], Table | None]:
+    def _segment_plane(self, check: ImageCheck, stack: Stack, number: int) -> tuple[NDArray[np.int32], Table | None]:
         """Return the masks of one plane, and the table of its objects if one is to be written."""
         image = self._read(stack.file, stack.reading_of(number))
         predicted = self._predict(Loaded(image, None, self.spacings.of(stack.file)))
         result = self._decode(predicted)
-        noise.look(image, result.masks, predicted.outputs.unpadded, predicted.outputs.ratios)
+        check.look(image, predicted.outputs, result.masks)
         return result.masks, measure(result.masks, image, result.objects) if TABLES & {*self.kinds} else None
 
     def make_results(
@@ -148,17 +149,13 @@ class Prediction:
         if isinstance(predicted, LargeImage | Result):
             return predicted
         if isinstance(predicted, StackMasks):
-            self._add_note(task, predicted.note)
+            self.notes[task.name] = predicted.note
             return predicted
         result = self._decode(predicted)
-        noise = self.pipeline.noise_check()
-        noise.look(result.image, result.masks, predicted.outputs.unpadded, predicted.outputs.ratios)
-        self._add_note(task, noise.sentence())
+        check = self.pipeline.image_check()
+        check.look(result.image, predicted.outputs, result.masks)
+        self.notes[task.name] = _make_note(check)
         return result
-
-    def _add_note(self, task: Task, note: str) -> None:
-        if note:
-            self.notes[task.name] = note
 
     def _decode(self, predicted: Predicted) -> Result:
         objects = flows = None
@@ -180,3 +177,8 @@ class Prediction:
             return write_stack(self.folder, task.name, self.kinds, result)
         write_results(self.folder, task.name, self.kinds, result)
         return int(result.masks.max())
+
+
+def _make_note(check: ImageCheck) -> Note:
+    """Return what is suspicious about a file, of a stack with the numbers of its planes."""
+    return Note(" ".join(check.sentences("plane {}".format)), check.statistics)

@@ -73,6 +73,10 @@ class BoundaryCodec(Codec):
         probabilities: NDArray[np.float32] = (shifted / shifted.sum(axis=-1, keepdims=True)).astype(np.float32)
         return probabilities
 
+    def foreground(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the probability of interior or boundary."""
+        return 1 - self.probabilities(outputs)[..., BACKGROUND]
+
     def decode(self, outputs: Outputs, learned: Decoding) -> Masks:  # noqa: ARG002
         """Return masks: connected components of the interior, expanded by the boundary, small ones dropped."""
         expanded = expand_objects(find_interiors(outputs.array), expansion_distances(outputs.factors))

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from flowseg._intensities import Limits
 from flowseg._nets.encoder import Encoder
 from flowseg._nets.lattice import PixelShape
 from flowseg._padding import Unpadded
@@ -35,6 +36,7 @@ class Outputs:
     factor: float  # that the image was scaled by for it, along its finest axis
     unpadded: Unpadded | None = None  # the pixels that are not padding; None: not looked for
     pixel: PixelShape | None = None  # None: as long along every axis
+    limits: Limits | None = None  # intensities that the network saw as 0 and 1; None: not known, or a constant image
 
     @property
     def ratios(self) -> tuple[float, ...]:
@@ -53,6 +55,10 @@ class Codec(Encoder):
     @abstractmethod
     def no_objects(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
         """Return outputs for an image of this shape without any object."""
+
+    @abstractmethod
+    def foreground(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the probability that a pixel is in an object, of outputs of shape (..., n_outputs)."""
 
     @abstractmethod
     def decode(self, outputs: Outputs, learned: Decoding) -> Masks:

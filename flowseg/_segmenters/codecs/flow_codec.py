@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from flowseg import _checks
 from flowseg._flows.targets import masks_to_flows_unchecked
@@ -65,6 +66,11 @@ class FlowCodec(Codec):
     def no_objects(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
         """Return outputs without flow, and with a foreground below any threshold."""
         return fill_outputs(shape[: self.ndim], (*[0.0] * self.ndim, NO_OBJECT))
+
+    def foreground(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the sigmoid of cellprob."""
+        probability: NDArray[np.float32] = expit(outputs[..., self.ndim])
+        return probability
 
     def split(self, outputs: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return flows in unit length, shape (ndim, ...), and cellprob, as views of ``outputs``."""

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from flowseg import metrics
+from flowseg._segmenters.codecs.codec import Masks, Outputs
 from flowseg._segmenters.fitted import Fitted, Precision
 from flowseg._segmenters.fitting.fit_summary import IOU_NAMES
 from flowseg._segmenters.fitting.pairs import Pairs
@@ -15,6 +19,9 @@ from flowseg._segmenters.pipeline import Pipeline
 
 # IoU thresholds of the average precision that is reported, and by which trainings are compared.
 REPORTED_THRESHOLDS = tuple(map(float, IOU_NAMES))
+
+# Sees an image, its outputs and its masks.
+Look = Callable[[NDArray[Any], Outputs, Masks], None]
 
 
 def warn_of_no_comparison(warm_start: bool, n_held_out: int) -> None:
@@ -27,18 +34,30 @@ def warn_of_no_comparison(warm_start: bool, n_held_out: int) -> None:
         )
 
 
-def measure_precision(pipeline: Pipeline, pairs: Pairs) -> Precision | None:
-    """Return the average precision of `predict` on images; None without images, or where it would refuse."""
+def measure_precision(pipeline: Pipeline, pairs: Pairs, look: Look | None = None) -> Precision | None:
+    """Return the average precision of `predict` on images; None without images, or where it would refuse.
+
+    ``look`` is called with each image, its outputs and its masks.
+    """
     try:
         pipeline.check_learned()
     except ValueError:  # a score_threshold without scores
         return None
     if not len(pairs):
         return None
-    seen = zip(pairs.images, pairs.spacings, strict=True)
-    found = [pipeline.decode(pipeline.run(image, None, spacing)) for image, spacing in seen]
+    found = list(predict_each(pipeline, pairs, look))
     values = metrics.average_precision(pairs.masks, found, thresholds=REPORTED_THRESHOLDS)
     return tuple(float(value) for value in values)
+
+
+def predict_each(pipeline: Pipeline, pairs: Pairs, look: Look | None = None) -> Iterator[Masks]:
+    """Yield the masks of one image after the other; ``look`` as in `measure_precision`."""
+    for image, spacing in zip(pairs.images, pairs.spacings, strict=True):
+        outputs = pipeline.run(image, None, spacing)
+        masks = pipeline.decode(outputs)
+        if look is not None:
+            look(image, outputs, masks)
+        yield masks
 
 
 def keep_the_better(start: Fitted, start_ap: Precision, end: Fitted) -> Fitted:

@@ -14,6 +14,7 @@ from flowseg._nets.sizes import Sizes, bounds_of, choose_working, image_diameter
 from flowseg._segmenters.fitted import Fitted, FixedParameters, History
 from flowseg._segmenters.fitting.choose_decoding import choose_decoding
 from flowseg._segmenters.fitting.compare_models import keep_the_better, measure_precision
+from flowseg._segmenters.fitting.learn_ranges import SeenImages
 from flowseg._segmenters.fitting.new_network import find_grid, make_start
 from flowseg._segmenters.fitting.pairs import Pairs
 from flowseg._segmenters.noise_check import learn_least_sharpness
@@ -75,7 +76,7 @@ def train(plan: Plan, pairs: Pairs, held_out: Pairs, start: Fitted | None) -> Fi
         trained_with=describe_machine(),
         lattice=lattice,
     )
-    return _choose(plan.prediction, end, held_out, start)
+    return _choose(plan.prediction, end, (pairs, held_out), start)
 
 
 def _choose_lattice(fixed: FixedParameters, pairs: Pairs, start: Fitted | None) -> Lattice:
@@ -136,9 +137,17 @@ def _make_samples(plan: Plan, pairs: Pairs, scales: Scales, *, every_size: bool)
     )
 
 
-def _choose(settings: PredictionSettings, end: Fitted, held_out: Pairs, start: Fitted | None) -> Fitted:
-    """Return the result of a training with everything that is chosen on validation images."""
+def _choose(settings: PredictionSettings, end: Fitted, parts: tuple[Pairs, Pairs], start: Fitted | None) -> Fitted:
+    """Return the result of a training with everything that is chosen on validation images, the second of ``parts``."""
+    pairs, held_out = parts
     start_ap = measure_precision(Pipeline(start, settings), held_out) if start else None
     end = choose_decoding(Pipeline(end, settings), held_out, keep=start is not None)
-    end = replace(end, validation_ap=measure_precision(Pipeline(end, settings), held_out))
+    pipeline = Pipeline(end, settings)
+    seen = SeenImages(pipeline)
+    end = replace(end, validation_ap=measure_precision(pipeline, held_out, seen.look))
+    seen.fill_up(pairs)
+    ranges = seen.learn_ranges()
+    if start is not None and start.ranges is not None:
+        ranges = start.ranges.widened(ranges)
+    end = replace(end, ranges=ranges)
     return end if start is None or start_ap is None else keep_the_better(start, start_ap, end)

@@ -16,6 +16,7 @@ from flowseg._nets.sizes import read_sizes
 from flowseg._segmenters.auto_values import as_ndim
 from flowseg._segmenters.learned_decoding.object_scores import read_calibration
 from flowseg._segmenters.learned_decoding.thresholds import read_thresholds
+from flowseg._segmenters.likeness.ranges import read_ranges
 from flowseg._segmenters.noise_check import read_least_sharpness
 from flowseg._system.invalid_file import InvalidFileError
 from flowseg._system.printable import LONGEST, one_line
@@ -104,6 +105,7 @@ def _check_learned(learned: dict[str, Any], file: Path) -> None:
         raise InvalidFileError(f"{file} must hold a learned diameter above 0; got {_quote(diameter)}.")
     with naming(file, "what was learned"):
         read_least_sharpness(learned)
+        read_ranges(learned.get("ranges"))
         for name, read in (("sizes", read_sizes), ("thresholds", read_thresholds), ("score", read_calibration)):
             if name in learned:
                 read(learned[name])

@@ -15,6 +15,7 @@ from flowseg._nets.sizes import Sizes, read_sizes, scale_factor
 from flowseg._nets.tiles import Grid
 from flowseg._segmenters.fitted import Fitted, FixedParameters
 from flowseg._segmenters.fitting.new_network import find_grid, make_network
+from flowseg._segmenters.likeness.ranges import read_ranges
 from flowseg._segmenters.model_files.document_checks import CUSTOM_NETWORK, METADATA_KEY, check_document, naming
 from flowseg._segmenters.model_files.weights import check_size, read_weights
 from flowseg._segmenters.noise_check import read_least_sharpness
@@ -113,6 +114,7 @@ def read_learned(
         sizes = read_sizes(learned.get("sizes"))
         least_sharpness = read_least_sharpness(learned)
         decoding = prediction.codec.read_document(learned)
+        ranges = read_ranges(learned.get("ranges"))
         _check_sizes(sizes, diameter, fixed)
     return Fitted(
         network=network,
@@ -125,6 +127,7 @@ def read_learned(
         decoding=decoding,
         trained_with=document.get("trained_with"),
         lattice=_read_lattice(document, path, fixed),
+        ranges=ranges,
     )
 
 

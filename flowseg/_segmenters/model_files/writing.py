@@ -43,6 +43,7 @@ def write_model(
         "sizes": asdict(fitted.sizes),
         "least_sharpness": fitted.least_sharpness,
         "lattice": asdict(fitted.lattice),
+        **({} if fitted.ranges is None else {"ranges": asdict(fitted.ranges)}),
     }
     # The network is built from them, whatever "auto" stands for in later versions.
     resolved = {"filters": fitted.fixed.filters}

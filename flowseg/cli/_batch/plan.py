@@ -13,7 +13,7 @@ from flowseg.cli._batch.input_snapshots import Snapshot
 from flowseg.cli._batch.output_folder import check_output_folder
 from flowseg.cli._batch.result_names import name_results
 from flowseg.cli._batch.resume import compare_runs, find_finished
-from flowseg.cli._batch.run_record import RECORD_NAME, Entry, Run, hash_record, read_record
+from flowseg.cli._batch.run_record import RECORD_NAME, Entry, Note, Run, hash_record, read_record
 from flowseg.io._results import COCO_NAME, ENDINGS, result_file, result_files
 
 
@@ -82,7 +82,7 @@ class Batch:
     kept: dict[str, Entry]
     all_entries: dict[str, Entry] = field(default_factory=dict)
     failures: list[tuple[str, str]] = field(default_factory=list)
-    notes: dict[str, str] = field(default_factory=dict)  # sentences about results, by the name of the task
+    notes: dict[str, Note] = field(default_factory=dict)  # about results, by the name of the task
     seconds: float = 0.0
 
     @property

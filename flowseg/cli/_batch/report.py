@@ -53,6 +53,7 @@ def _as_document(batch: Batch) -> dict[str, Any]:
             "objects": entries[task.name].objects,
             "kept": task.name in batch.kept,
             "note": entries[task.name].note or None,
+            "statistics": entries[task.name].statistics or None,
         }
         for task in batch.tasks
         if task.name in entries

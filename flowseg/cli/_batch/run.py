@@ -15,7 +15,7 @@ from flowseg.cli._batch.file_stream import Failure, Stages, stream_files
 from flowseg.cli._batch.input_snapshots import Snapshot, take_snapshot
 from flowseg.cli._batch.output_folder import holding_output, remove_result
 from flowseg.cli._batch.plan import Batch, Task
-from flowseg.cli._batch.run_record import RECORD_NAME, Entry, Record, hash_record
+from flowseg.cli._batch.run_record import RECORD_NAME, Entry, Note, Record, hash_record
 from flowseg.cli._shared.errors import FAULTS, sentence_of
 from flowseg.cli._shared.progress import advising
 from flowseg.io._results import COCO_NAME, MasksOfFiles, result_files
@@ -103,8 +103,9 @@ def _add_record(
         try:
             n_objects = stages.write(task, made[1])
             made[0].check()
-            note = batch.notes.get(task.name, "")
-            record.add(Entry(task.name, task.image_name, made[0].digest, n_objects, note))
+            note = batch.notes.get(task.name, Note())
+            digest = made[0].digest
+            record.add(Entry(task.name, task.image_name, digest, n_objects, note.sentence, note.statistics))
         except BaseException:
             for file in {*result_files(batch.folder, task.name)} - batch.foreign - task.lasting:
                 with suppress(OSError):

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -36,10 +37,19 @@ class Run:
 
 
 @dataclass(frozen=True)
+class Note:
+    """What is to be known about the results of a file: a sentence, or empty, and statistics of the image by name."""
+
+    sentence: str = ""
+    statistics: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Entry:
     """A finished file: the name of its results, its own name, the hash of its bytes, the number of its objects.
 
-    ``note`` is a sentence about the results, or empty.
+    ``note`` is a sentence about the results, or empty; ``statistics`` are numbers about the image, by which it is
+    compared with training images.
     """
 
     name: str
@@ -47,6 +57,7 @@ class Entry:
     sha256: str
     objects: int
     note: str = ""
+    statistics: dict[str, float] = field(default_factory=dict)
 
 
 def describe_run(command: str, model: Snapshot | None, options: list[tuple[str, Any]]) -> Run:
@@ -95,7 +106,14 @@ def _as_entry(document: Any, stored: StoredFile) -> Entry:
     if type(document["objects"]) is not int:
         raise stored.invalid("a finished file whose number of objects is no whole number")
     name, source, digest = (str(document[key]) for key in ("name", "file", "sha256"))
-    return Entry(name, source, digest, document["objects"], str(document.get("note", "")))
+    statistics = document.get("statistics", {})  # older records lack it
+    if not isinstance(statistics, dict) or not all(_is_number(value) for value in statistics.values()):
+        raise stored.invalid("a finished file whose statistics are no numbers")
+    return Entry(name, source, digest, document["objects"], str(document.get("note", "")), statistics)
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)
 
 
 class Record:

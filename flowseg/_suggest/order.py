@@ -27,8 +27,8 @@ class Seen(NamedTuple):
 def order_images(seen: Sequence[Seen], number: int) -> list[tuple[int, float]]:
     """Return the numbers of all images with their priorities, the first to annotate first.
 
-    The priority is the doubt, as a share of the largest, plus the distance, up to `MOST_UNLIKE`. Of the first ``number``
-    images, each counts less the more it is like one before; the others follow by their priority.
+    The priority is the doubt, as a share of the largest, plus the distance, up to `MOST_UNLIKE`. Each of the first
+    ``number`` images counts less the more it is like one before; the others follow by their priority.
     """
     largest = max((one.doubt for one in seen), default=0.0)
     priorities = [_priority(one, largest) for one in seen]

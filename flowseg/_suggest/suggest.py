@@ -69,8 +69,8 @@ def suggest(
     Notes
     -----
     The **doubt** in a box is the expected number of wrong objects. It is the sum over its objects of the probability
-    that they are wrong, 1 - score (see `FlowSegmenter.predict_objects`), plus the area beside objects that is foreground
-    in some views and not in others, in areas of a typical object. For this, a pixel counts by twice the standard
+    that they are wrong, 1 - score (see `FlowSegmenter.predict_objects`), plus the area beside objects that is
+    foreground in some views and not in others, in areas of a typical object. A pixel counts there by twice the standard
     deviation of its foreground probability over the views, from 0 to 1: the views are a committee that is queried [1]_.
     An object counts by its share of pixels in the box. Without scores, the disagreement counts in all pixels.
 

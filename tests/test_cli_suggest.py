@@ -1,6 +1,7 @@
 """`flowseg suggest`."""
 
 import csv
+import functools
 import json
 
 import numpy as np
@@ -11,10 +12,11 @@ from cli_tools import contents, run_here
 import flowseg
 from flowseg import io, synthetic
 from flowseg._system.locks import holding_folder
+from flowseg.cli._shared.models import load_model
 from flowseg.cli._suggestion import result_files
 
 QUICK = ("--views", 2, "--box-size", 40)
-SIZES = ((64, 64), (64, 80), (48, 48))
+SIZES = ((64, 64), (64, 64), (48, 48))
 
 
 @pytest.fixture(scope="module")
@@ -22,6 +24,17 @@ def model(tiny, tmp_path_factory):
     file = tmp_path_factory.mktemp("model") / "model.safetensors"
     tiny["FlowSegmenter"].save(file)
     return file
+
+
+@pytest.fixture(scope="module")
+def load_once():
+    return functools.cache(lambda file: load_model(file, [("workers", 1)]))
+
+
+@pytest.fixture(autouse=True)
+def quick(load_once, monkeypatch):
+    """Load each model once: most of the time of a run is the first pass of a network that was just loaded."""
+    monkeypatch.setattr("flowseg.cli._suggest.load_model", lambda file, parameters: load_once(file))
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +47,7 @@ def images(tmp_path_factory):
     return folder
 
 
-def test_images_to_correct_and_to_train_on(model, images, tmp_path):
+def test_images_to_correct_and_to_train_on(model, images, load_once, tmp_path):
     pytest.importorskip("roifile")
     output = tmp_path / "next"
     result = run_here("suggest", images, "-m", model, "-o", output, "--number", 2, *QUICK)
@@ -50,7 +63,7 @@ def test_images_to_correct_and_to_train_on(model, images, tmp_path):
     endings = (".tif", "_masks.tif", "_suggested.geojson", "_suggested.zip", "_rois.zip")
     assert {*contents(output)} == {"suggestions.csv", *(name + end for name in names[:2] for end in endings)}
     expected = flowseg.suggest(
-        flowseg.load_segmenter(model), [io.read_image(images / f"c{k}.tif") for k in range(3)], box_size=40, views=2
+        load_once(model), [io.read_image(images / f"c{k}.tif") for k in range(3)], box_size=40, views=2
     )
     assert names == [f"c{one.index}" for one in expected]
     for name, row, one in zip(names[:2], rows, expected, strict=False):
@@ -136,11 +149,10 @@ def test_channels_and_several_folders(tiny, tmp_path):
         assert io.read_masks(tmp_path / "out" / name / "a_masks.tif").shape == (48, 48)
 
 
-def test_an_image_of_several_channels_is_written_with_them(model, images, tmp_path):
-    segmenter = flowseg.load_segmenter(model)
+def test_an_image_of_several_channels_is_written_with_them(model, images, load_once, tmp_path):
     image = io.read_image(images / "c0.tif")
     with pytest.warns(UserWarning, match="no scores"):
-        (one,) = flowseg.suggest(segmenter, [image], views=2, box_size=40)
+        (one,) = flowseg.suggest(load_once(model), [image], views=2, box_size=40)
     result_files.write_files(tmp_path, "a", np.stack([image, image // 2], axis=-1), None, one)
     found = io.read_image(tmp_path / "a.tif")
     np.testing.assert_array_equal(found, np.stack([image, image // 2], axis=-1))

@@ -13,6 +13,7 @@ from flowseg._segmenters.learned_decoding.object_scores import N_FEATURES, Calib
 from flowseg._segmenters.likeness.ranges import difference
 from flowseg._segmenters.pipeline import pipeline_of
 from flowseg._suggest.boxes import Box, cut_out, find_boxes, number_boxes, paste
+from flowseg._suggest.candidates import Candidates, find_candidates
 from flowseg._suggest.doubt import VIEWS, map_doubt, measure_disagreement
 from flowseg._suggest.order import Seen, order_images
 
@@ -83,14 +84,13 @@ def test_doubt_is_a_number_of_objects():
     masks = np.zeros((6, 6), int)
     masks[:2, :2], masks[4:, 3:] = 1, 2
     disagreement = np.full(masks.shape, 0.5, np.float32)
-    objects = {"label": np.array([1, 2]), "score": np.array([0.25, 1.0])}
-    doubt = map_doubt(masks, objects, disagreement, 4.0)
+    doubt = map_doubt(Candidates(masks, masks, np.array([0.75, 0.0])), disagreement, 4.0)
     assert doubt[masks == 1].sum() == pytest.approx(0.75)
     assert doubt[masks == 2].sum() == 0
     np.testing.assert_allclose(doubt[masks == 0], 0.5 / (4 * np.pi))
-    np.testing.assert_allclose(map_doubt(masks, None, disagreement, 4.0), 0.5 / (4 * np.pi))
-    nothing = {"label": np.zeros(0, int), "score": np.zeros(0)}
-    np.testing.assert_allclose(map_doubt(0 * masks, nothing, disagreement, 4.0), 0.5 / (4 * np.pi))
+    np.testing.assert_allclose(map_doubt(Candidates(masks, masks, None), disagreement, 4.0), 0.5 / (4 * np.pi))
+    nothing = Candidates(0 * masks, 0 * masks, np.zeros(0))
+    np.testing.assert_allclose(map_doubt(nothing, disagreement, 4.0), 0.5 / (4 * np.pi))
 
 
 def test_disagreement_is_between_flips(tiny, images, monkeypatch):
@@ -191,6 +191,23 @@ def test_scores_make_the_doubt(scored, images):
     assert one.doubt[0] == pytest.approx(0.25 * n_objects + beside / typical, rel=1e-3)
     assert one.boxes == [(0, 0, 96, 96)]
     np.testing.assert_array_equal(one.masks, scored.predict(images[0]))
+
+
+def test_an_object_with_too_low_a_score_may_be_missed(scored, images):
+    """Small objects have the score 0.3 here, large ones 0.9; a threshold between drops the small ones."""
+    fitted = scored.fitted_
+    small = Calibration(10.0, (0.0, 0.0, 0.0, 0.0, 1.0, 1.0), (-1e-6, 1e-6), (0.3, 0.9))
+    scored.fitted_ = replace(fitted, decoding=replace(fitted.decoding, calibration=small))
+    outputs = pipeline_of(scored).run(images[0])
+    everything = find_candidates(pipeline_of(scored), outputs)
+    np.testing.assert_array_equal(everything.found, scored.predict(images[0]))
+    assert {*np.round(everything.wrong, 2)} == {0.1, 0.7}
+    scored.set_params(score_threshold=0.5)
+    kept = find_candidates(pipeline_of(scored), outputs)
+    np.testing.assert_array_equal(kept.all, everything.all)
+    np.testing.assert_array_equal(kept.found, scored.predict(images[0]))
+    assert 0 < kept.found.max() < kept.all.max()
+    np.testing.assert_allclose(kept.wrong, np.where(everything.wrong > 0.5, 0.3, 0.1))
 
 
 def test_what_is_left_out_is_said(scored, images):

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flowseg._segmenters.codecs.codec import Outputs
-from flowseg._segmenters.learned_decoding.object_table import Table
 from flowseg._segmenters.pipeline import Pipeline, PreparedImage
+from flowseg._suggest.candidates import Candidates
 
 # Axes along which each view of an image is flipped. They are possible for all networks and pixels; quarter turns need
 # axes that are alike.
@@ -56,28 +55,23 @@ def measure_disagreement(
     return disagreement
 
 
-def map_doubt(
-    masks: NDArray[Any], objects: Table | None, disagreement: NDArray[np.float32], diameter: float
-) -> NDArray[np.float64]:
+def map_doubt(candidates: Candidates, disagreement: NDArray[np.float32], diameter: float) -> NDArray[np.float64]:
     """Return the expected number of wrong objects per pixel.
 
     Parameters
     ----------
-    masks : ndarray of int, shape (rows, columns)
-        The objects found.
-    objects : dict of ndarray or None
-        Their labels and scores. A score is the probability that an object is right, so 1 - score of it is wrong: this
-        is spread over its pixels. None: there are no scores.
+    candidates : Candidates
+        Objects, and the probability that the decision about each is wrong, which is spread over its pixels.
     disagreement : ndarray, shape (rows, columns)
-        From 0 to 1. In the pixels of no object, or without scores in all pixels, it is the share of a typical object
-        that is missed, or is none.
+        From 0 to 1. In the pixels of no object, or in all where no probability is known, it is the share of a typical
+        object that is missed, or is none.
     diameter : float
         Diameter of a typical object in pixels.
     """
     doubt = disagreement / (math.pi / 4 * diameter**2)
-    if objects is None or not objects["label"].size:
+    if candidates.wrong is None:
         return doubt.astype(np.float64)
-    labels = objects["label"]
-    wrong = np.zeros(int(masks.max()) + 1)
-    wrong[labels] = (1 - objects["score"]) / np.bincount(masks.ravel(), minlength=wrong.size)[labels]
+    masks = candidates.all
+    areas = np.bincount(masks.ravel(), minlength=candidates.wrong.size + 1)
+    wrong = np.append(0.0, candidates.wrong / areas[1:])
     return np.where(masks > 0, wrong[masks], doubt)

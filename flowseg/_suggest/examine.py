@@ -13,6 +13,7 @@ from flowseg import _checks
 from flowseg._segmenters.inputs import PLANE_AXES, Diameter
 from flowseg._segmenters.pipeline import Pipeline
 from flowseg._suggest.boxes import Box, Part, cut_out, find_boxes
+from flowseg._suggest.candidates import find_candidates
 from flowseg._suggest.doubt import LEAST_VIEWS, VIEWS, map_doubt, measure_disagreement
 from flowseg._suggest.order import Seen, order_images
 from flowseg._suggest.suggestion import Suggestion
@@ -75,11 +76,12 @@ class Examination:
         """Return the best boxes of an image of shape (rows, columns[, channels])."""
         pipeline = self.pipeline
         outputs = pipeline.run(image, diameter)
-        masks, objects = pipeline.decode_objects(outputs)
+        candidates = find_candidates(pipeline, outputs)
+        masks = candidates.found
         prepared = pipeline.prepare(image)
         disagreement = measure_disagreement(pipeline, prepared, outputs, self.rules.views)
         typical = pipeline.fitted.sizes.working / outputs.factor
-        doubt = map_doubt(masks, objects if self.has_scores else None, disagreement, typical)
+        doubt = map_doubt(candidates, disagreement, typical)
         found = find_boxes(doubt, self.side, self.rules.boxes_per_image)
         boxes = [box for box, _ in found]
         statistics = pipeline.statistics(prepared.array, outputs, masks)

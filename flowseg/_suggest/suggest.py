@@ -68,11 +68,11 @@ def suggest(
 
     Notes
     -----
-    The **doubt** in a box is the expected number of wrong objects. For each object it is the probability that the object
-    is wrong, 1 - score (see `FlowSegmenter.predict_objects`); for one that was dropped because of its score, the score.
-    An object counts by its share of pixels in the box. Beside objects it is the area that is foreground in some views
-    and not in others, in areas of a typical object: the views are a committee that is queried [1]_. A pixel counts there
-    by twice the standard deviation of its foreground probability, from 0 to 1; without scores all pixels do.
+    The **doubt** in a box is the expected number of wrong objects. For each object it is the probability that it is
+    wrong, 1 - score (see `FlowSegmenter.predict_objects`); for one that was dropped because of its score, the score. An
+    object counts by its share of pixels in the box. Beside objects, doubt is the area that is foreground in some views
+    and not in others, in areas of a typical object: the views are a committee that is queried [1]_. A pixel counts by
+    twice the standard deviation of its foreground probability, from 0 to 1. Without scores, all pixels do.
 
     The **priority** of an image is the doubt of its best box as a share of the highest of all, plus its distance from
     the ranges of the training images, at most 1. Images are chosen one by one: the more an image is like one before, by

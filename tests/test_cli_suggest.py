@@ -11,6 +11,7 @@ from cli_tools import contents, run_here
 
 import flowseg
 from flowseg import io, synthetic
+from flowseg._system.files import unfinished
 from flowseg._system.locks import holding_folder
 from flowseg.cli._shared.models import load_model
 from flowseg.cli._suggestion import result_files
@@ -111,6 +112,7 @@ def test_nothing_is_overwritten(model, images, tmp_path):
     (output / "c0_masks.tif").write_bytes(b"of another run")
     (output / "c2_masks.tif").write_bytes(b"of another run")
     (output / "mine.txt").write_text("kept")
+    unfinished(output / "c2_rois.zip", 0).write_bytes(b"of a run that was killed")
     run_here(*words, "--overwrite")
     assert contents(output) == before | {"mine.txt": b"kept"}
 

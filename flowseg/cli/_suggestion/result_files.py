@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from flowseg import io
 from flowseg._suggest.boxes import Box, number_boxes
 from flowseg._suggest.suggestion import Suggestion
 from flowseg._system import files
-from flowseg.cli._batch.output_folder import check_output_folder
+from flowseg.cli._batch.output_folder import check_output_folder, remove_result
 from flowseg.cli._batch.result_names import name_results
 from flowseg.io._geojson import write_to_correct
 from flowseg.io._results import NEEDS, write_labels
@@ -40,6 +40,18 @@ def plan_files(images: Sequence[Path], folder: Path, *, overwrite: bool) -> tupl
             "write the next ones into another folder; --overwrite replaces them."
         )
     return names, present
+
+
+def remove_earlier(folder: Path, names: Iterable[str], earlier: Iterable[Path]) -> None:
+    """Remove earlier results, and the unfinished files of a run that was killed while it wrote them."""
+    for file in earlier:
+        remove_result(file)
+    written: dict[Path, list[str]] = {folder: [TABLE]}
+    for name in names:
+        path = folder / name
+        written.setdefault(path.parent, []).extend(f"{path.name}{ending}" for ending in ENDINGS)
+    for place in filter(Path.is_dir, written):
+        files.remove_leftovers(place, written[place])
 
 
 def endings() -> tuple[str, ...]:

@@ -14,11 +14,10 @@ from flowseg._suggest.suggestion import Suggestion
 from flowseg._system.bars import bar
 from flowseg.cli._batch.file_stream import Failure, Stages, stream_files
 from flowseg.cli._batch.input_snapshots import Snapshot, take_snapshot
-from flowseg.cli._batch.output_folder import remove_result
 from flowseg.cli._shared.errors import FAULTS, sentence_of
 from flowseg.cli._shared.image_reading import Reading
 from flowseg.cli._shared.models import check_channels
-from flowseg.cli._suggestion.result_files import TABLE, write_files, write_order
+from flowseg.cli._suggestion.result_files import TABLE, remove_earlier, write_files, write_order
 
 if TYPE_CHECKING:
     from flowseg import BoundarySegmenter, FlowSegmenter
@@ -64,8 +63,7 @@ class Search:
 
     def write(self, folder: Path, names: dict[Path, str], earlier: Sequence[Path]) -> None:
         """Replace earlier results by the files of the first images, and by the table of all."""
-        for result in earlier:
-            remove_result(result)
+        remove_earlier(folder, names.values(), earlier)
         for suggestion in self.order[: self._examination.rules.number]:
             file = self.files[suggestion.index]
             try:

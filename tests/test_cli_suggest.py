@@ -135,6 +135,18 @@ def test_a_file_that_cannot_be_read_is_named(model, images, tmp_path):
     assert not [*(tmp_path / "empty").iterdir()]
 
 
+def test_nothing_is_left_of_an_image_that_could_not_be_written(model, images, tmp_path, monkeypatch):
+    def refuse(path, *_):
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr(result_files, "write_to_correct", refuse)
+    result = run_here("suggest", images / "c0.tif", "-m", model, "-o", tmp_path / "out", *QUICK, status=1)
+    assert "No space left on device" in result.stderr
+    assert "0 of 1 images to annotate" in result.stdout
+    assert {*contents(tmp_path / "out")} == {"suggestions.csv"}
+    assert ",False," in (tmp_path / "out" / "suggestions.csv").read_text()
+
+
 def test_channels_and_several_folders(tiny, tmp_path):
     """The image is written as it was read: the channel that was chosen."""
     for name in ("one", "two"):

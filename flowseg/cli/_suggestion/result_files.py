@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -83,14 +83,14 @@ def write_files(
     return list(written.values())
 
 
-def write_order(path: Path, images: Sequence[str], order: Sequence[Suggestion], n_written: int) -> None:
-    """Write a table of all images in their order, one row per box."""
+def write_order(path: Path, images: Sequence[str], order: Sequence[Suggestion], written: Container[str]) -> None:
+    """Write a table of all images in their order, one row per box; ``written`` are the images that have files."""
     rows = [(rank, k, box) for rank, one in enumerate(order, start=1) for k, box in enumerate(one.boxes)]
     of = [order[rank - 1] for rank, _, _ in rows]
     table: dict[str, Any] = {
         "file": [os.fsencode(images[one.index]).decode("utf-8", "backslashreplace") for one in of],
         "rank": [rank for rank, _, _ in rows],
-        "written": [rank <= n_written for rank, _, _ in rows],
+        "written": [images[one.index] in written for one in of],
         "priority": [one.priority for one in of],
         "distance": [one.distance for one in of],
         "box": [k + 1 for _, k, _ in rows],

@@ -17,7 +17,7 @@ from flowseg.cli._batch.input_snapshots import Snapshot, take_snapshot
 from flowseg.cli._shared.errors import FAULTS, sentence_of
 from flowseg.cli._shared.image_reading import Reading
 from flowseg.cli._shared.models import check_channels
-from flowseg.cli._suggestion.result_files import TABLE, remove_earlier, write_files, write_order
+from flowseg.cli._suggestion.result_files import ENDINGS, TABLE, remove_earlier, write_files, write_order
 
 if TYPE_CHECKING:
     from flowseg import BoundarySegmenter, FlowSegmenter
@@ -72,8 +72,10 @@ class Search:
                 size = self._reading.read_pixel_size(file)
                 self.written[file] = write_files(folder, names[file], image, size, suggestion)
             except FAULTS as error:
+                remove_earlier(folder, [], (folder / f"{names[file]}{ending}" for ending in ENDINGS))
                 self.failures.append((str(file), sentence_of(error)))
-        write_order(folder / TABLE, [str(file) for file in self.files], self.order, self._examination.rules.number)
+        written = {str(file) for file in self.written}
+        write_order(folder / TABLE, [str(file) for file in self.files], self.order, written)
 
     def _read(self, file: Path) -> NDArray[Any]:
         if file.exists():  # or else the reader says best what is wrong

@@ -20,6 +20,8 @@ from ._nets.networks import build_resunet, build_unet
 from ._segmenters.boundary import BoundarySegmenter
 from ._segmenters.flow import FlowSegmenter
 from ._segmenters.loading import load_segmenter
+from ._suggest.suggest import suggest
+from ._suggest.suggestion import Suggestion
 from .io._flow_stacks import labels_to_flows
 
 __version__: str
@@ -28,6 +30,7 @@ __all__ = [
     "Comparison",
     "FlowSegmenter",
     "LearningCurve",
+    "Suggestion",
     "blockwise",
     "boundary_loss",
     "build_resunet",
@@ -53,5 +56,6 @@ __all__ = [
     "metrics",
     "normalize",
     "plot",
+    "suggest",
     "synthetic",
 ]

@@ -168,6 +168,7 @@ def test_help_teaches():
         "evaluate",
         "compare",
         "curve",
+        "suggest",
         "measure",
         "flows",
         "info",

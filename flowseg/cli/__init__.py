@@ -39,6 +39,7 @@ from flowseg.cli._shared.errors import FAULTS, name_options, sentence_of
 from flowseg.cli._shared.signals import INTERRUPTED, cleaning_up, describe_interruption, exit_process
 from flowseg.cli._shared.terminal import print_lines, print_message
 from flowseg.cli._shared.typer_commands import Command, Group
+from flowseg.cli._suggest import suggest
 from flowseg.cli._train import train
 from flowseg.cli._tune import tune
 
@@ -107,7 +108,9 @@ def _options(
     pass
 
 
-for command in (check, mend, convert, train, tune, predict, evaluate, compare, curve, measure, flows, info, demo):
+for command in (
+    check, mend, convert, train, tune, predict, evaluate, compare, curve, suggest, measure, flows, info, demo,
+):  # fmt: skip
     app.command(cls=Command)(command)
 
 blocks = typer.Typer(

@@ -26,10 +26,10 @@ def demo(
     The images ship with flowseg: nothing is downloaded. They are left in the output folder, with their masks, so that
     the other commands can be tried on them.
     """
-    from flowseg.cli import _demo_run
+    from flowseg.cli._training import demo_run
 
     output.mkdir(parents=True, exist_ok=True)
     print_lines("Training a small U-Net on the flows of eight annotated images of nuclei ...")
     with holding_folder(output, "flowseg demo", f"--output {output}"):
-        lines = _demo_run.run(output, epochs, make_progress)
+        lines = demo_run.run(output, epochs, make_progress)
     print_lines(*lines)

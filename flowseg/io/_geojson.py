@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,6 +37,10 @@ OBJECT_TYPES = {
 FOUND = ("cell", "detection")
 # Types that are never single objects.
 NEVER = ("tile", "TMA core", "root")
+# The class of regions that are no objects; QuPath ignores it where it counts or measures.
+REGION = "Region*"
+# Properties of an object that was found.
+DETECTION = MappingProxyType({"objectType": "detection"})
 
 
 class _Outline(NamedTuple):
@@ -154,18 +160,34 @@ def write_objects(path: Path, objects: Iterable[tuple[int, tuple[int, int], NDAr
 
     Objects are the label, the first row and column of the box, and the mask in the box, as `objects_of` yields them.
     """
+    _write_features(path, (_feature(*item) for item in objects))
 
+
+def write_to_correct(path: Path, regions: ArrayLike, masks: ArrayLike) -> None:
+    """Write objects and the regions to correct them in as annotations, which QuPath can edit; atomically.
+
+    Regions have the class `REGION`, which `read_geojson` leaves out unless it is asked for. Both are label images.
+    """
+    kind = {"objectType": "annotation"}
+    in_class = kind | {"classification": {"name": REGION}}
+    first = (_feature(*item, in_class) for item in objects_of(regions))
+    _write_features(path, chain(first, (_feature(*item, kind) for item in objects_of(masks))))
+
+
+def _write_features(path: Path, features: Iterable[dict[str, Any]]) -> None:
     def write(beside: Path) -> None:
         with open(beside, "w", encoding="utf-8") as file:
             file.write('{"type": "FeatureCollection", "features": [')
-            for k, item in enumerate(objects):
-                file.write(", " * (k > 0) + json.dumps(_feature(*item)))
+            for k, feature in enumerate(features):
+                file.write(", " * (k > 0) + json.dumps(feature))
             file.write("]}")
 
     files.write_atomically(path, write)
 
 
-def _feature(label: int, corner: tuple[int, int], mask: NDArray[np.bool_]) -> dict[str, Any]:
+def _feature(
+    label: int, corner: tuple[int, int], mask: NDArray[np.bool_], properties: Mapping[str, Any] = DETECTION
+) -> dict[str, Any]:
     """Return the feature of an object: polygons, each of an outer ring and of one more ring for each hole."""
     # GeoJSON wants outer rings anticlockwise with y upwards: as ours run with y downwards.
     polygons = [[_closed(ring + corner) for ring in polygon] for polygon in trace(mask)]
@@ -176,7 +198,7 @@ def _feature(label: int, corner: tuple[int, int], mask: NDArray[np.bool_]) -> di
             "type": "Polygon" if single else "MultiPolygon",
             "coordinates": polygons[0] if single else polygons,
         },
-        "properties": {"objectType": "detection", "name": str(label)},
+        "properties": {**properties, "name": str(label)},
     }
 
 

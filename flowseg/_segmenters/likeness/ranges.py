@@ -125,6 +125,15 @@ def learn_ranges(images: Sequence[Statistics]) -> Ranges | None:
     return Ranges(len(images), ends) if ends else None
 
 
+def difference(first: Statistics, second: Statistics) -> float:
+    """Return the largest difference of a statistic of two images, over its least margin; 0 if there is none in both."""
+    found = [0.0]
+    for name in first.keys() & second.keys():
+        kind = KINDS[_split(name)[0]]
+        found.append(abs(kind.scale(first[name]) - kind.scale(second[name])) / kind.least_margin)
+    return max(found)
+
+
 def read_ranges(document: Any) -> Ranges | None:
     """Return the ranges in a model file's JSON, checked; None where the file has none."""
     if document is None:

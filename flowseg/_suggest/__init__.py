@@ -1,0 +1,1 @@
+"""Which images, and which boxes in them, to annotate next."""

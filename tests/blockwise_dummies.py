@@ -139,8 +139,8 @@ import blockwise_dummies as dummies
 from flowseg.blockwise._runs.job import open_job, work_folder_of
 from flowseg.blockwise._runs.runners.parts import run_stages_of_part
 part, n_parts, timeout = int(sys.argv[3]), int(sys.argv[4]), float(sys.argv[5])
-with open_job(work_folder_of(Path(sys.argv[2]) / "out.zarr")) as job:
-    run_stages_of_part(job, dummies.stages_of, part, n_parts, timeout=timeout)
+job = open_job(work_folder_of(Path(sys.argv[2]) / "out.zarr"))
+run_stages_of_part(job, dummies.stages_of, part, n_parts, timeout=timeout)
 """
 
 

@@ -19,7 +19,7 @@ from flowseg._compare.expected_time import measure_fold
 from flowseg._compare.sentence import answer, remarks
 from flowseg._report.bootstrap import RESAMPLES, SEED
 
-SMALL = {"filters": (4, 8), "crop_size": 32, "batch_size": 1, "epochs": 1, "steps_per_epoch": 2, "random_state": 0}
+SMALL = {"filters": (8,), "crop_size": 32, "batch_size": 1, "epochs": 1, "steps_per_epoch": 2, "random_state": 0}
 
 
 class Threshold(FlowSegmenter):

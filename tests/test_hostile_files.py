@@ -12,7 +12,7 @@ pytest.importorskip("resource")
 import hostile_files
 
 TIMEOUT = 240  # seconds, for all
-MOST = 5  # seconds, for each
+MOST = 20  # seconds, for each, on a machine that is busy; what hangs takes minutes
 # Errors of files that may be right and are too large for this process; all others are InvalidFileError.
 KINDS = {"must fit into memory": "NeedsMemoryError"}
 

@@ -217,7 +217,7 @@ def test_find_factor(shape, limit, factor):
 
 
 def test_all_parts_are_used():
-    used = {"page.html", "style.css", *SCRIPTS, "comparison.html", "comparison.css"}
+    used = {"page.html", "style.css", *SCRIPTS, "answer.html", "answer.css", "comparison.css", "curve.css"}
     assert {file.name for file in FOLDER.iterdir()} == used
     marks = re.findall(r"\{\{(\w+)\}\}", read_part("page.html"))
     assert sorted(marks) == ["data", "images", "policy", "script", "style"]

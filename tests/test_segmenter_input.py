@@ -122,7 +122,11 @@ def test_bad_data(change, error, sentence, pairs, small):
     [
         ({"epochs": 0}, ValueError, "epochs must be an integer of at least 1; got 0"),
         ({"epochs": 1.5}, TypeError, "epochs must be an integer of at least 1; got 1.5"),
-        ({"crop_size": 63}, ValueError, "crop_size must be divisible by 2 for a network of this depth; got 63"),
+        (
+            {"filters": (8, 16), "crop_size": 63},
+            ValueError,
+            "crop_size must be divisible by 2 for a network of this depth; got 63",
+        ),
         ({"learning_rate": 0}, ValueError, "learning_rate must be a number above 0; got 0"),
         ({"network": "vnet"}, ValueError, "network must be one of 'unet', 'resunet'; got 'vnet'"),
         ({"network": 3}, TypeError, "network must be 'unet', 'resunet', a keras.Model, or a function"),

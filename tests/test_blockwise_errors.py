@@ -284,6 +284,7 @@ def test_a_changed_array_is_not_resumed(model, output):
 # Interruptions
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("beside", [True, False])
 @pytest.mark.parametrize("place", ["stage_labels", "write_spec", "place_labels", "write_plan"])
 @pytest.mark.parametrize("when", ["before", "after"])
@@ -321,6 +322,7 @@ def test_something_comes_into_the_place_of_the_output(model, path, output, monke
     assert os.listdir(output) == ["mine"]
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("n", [1, 5, 13, 21, 33])
 def test_no_space_left_for_records(model, path, output, n, monkeypatch):
     """The writes of odd numbers are those of files, the others those of their folders."""
@@ -401,6 +403,7 @@ def test_a_folder_that_vanishes(model, path, output, what, monkeypatch):
     go_on(model, output)
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("stage", ["scan-a", "outputs-a", "fragments", "check", "labels"])
 @pytest.mark.parametrize("damage", ["cut", "changed", "removed"])
 def test_damaged_records(model, path, output, stage, damage):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from itertools import compress
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,6 +57,7 @@ class Canvas:
             raise ValueError(f"shape must have at least one row and one column; got {shape}.")
         self.shape = shape
         self.objects: list[Runs] = []
+        self.labels = np.zeros(0, dtype=np.int32)  # of the objects in `paint`, 0 for those without a visible pixel
         self._n_runs = 0
 
     def add(self, mask: NDArray[np.bool_], corner: tuple[int, int] = (0, 0)) -> None:
@@ -134,11 +136,17 @@ class Canvas:
         order = np.argsort(first[1:], kind="stable")
         number = np.zeros(n + 1, dtype=np.int32)
         number[order + 1] = np.arange(1, n + 1)
-        lost = int(np.count_nonzero(first[1:] == masks.size))
+        self.labels = np.where(first[1:] < masks.size, number[1:], 0)
+        lost = int(np.count_nonzero(self.labels == 0))
         self._warn(
             f" in {name}" if name else "", lost, int(np.count_nonzero(covers >= MIN_INSIDE_REGION)), stacklevel + 2
         )
         return np.repeat(number[masks], np.diff(places)).reshape(self.shape)
+
+    def by_label(self, names: Sequence[Any]) -> dict[int, Any]:
+        """Return what belongs to each object by its label in the masks that `paint` returned."""
+        pairs = zip(self.labels.tolist(), names, strict=True)
+        return {label: name for label, name in sorted(pairs, key=lambda pair: pair[0]) if label}
 
     def _warn(self, where: str, lost: int, regions: int, stacklevel: int) -> None:
         """Warn of objects without a visible pixel, and of objects that look like outlines of regions."""

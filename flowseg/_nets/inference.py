@@ -101,12 +101,20 @@ class NetworkRunner:
         Its tile grid.
     test_time_augmentation : bool
         Whether outputs are means over the eight rotations and flips of the image, or the eight flips of a volume.
+    n_classes : int
+        Classes of objects, whose logits come after the outputs of the codec.
     """
 
     network: keras.Model
     codec: Encoder
     grid: Grid
     test_time_augmentation: bool = False
+    n_classes: int = 0
+
+    @property
+    def n_outputs(self) -> int:
+        """Output channels of the network: those of the codec, and a logit for each class of objects."""
+        return self.codec.n_outputs + self.n_classes
 
     def run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return outputs for (n, rows, columns, channels): flows in unit length, logits as they are.
@@ -126,7 +134,7 @@ class NetworkRunner:
     def _run_augmented(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the mean of the outputs for a batch in each orientation."""
         orientations = _orientations(self.grid)
-        total = np.zeros((*batch.shape[:-1], self.codec.n_outputs), dtype=np.float32)
+        total = np.zeros((*batch.shape[:-1], self.n_outputs), dtype=np.float32)
         for one in orientations:  # added up one by one: eight outputs of a volume need not fit into memory
             total += one.undo(self._run_once(one.show(batch)), self.codec.vectors)
         total /= len(orientations)
@@ -164,12 +172,12 @@ def predict_outputs(
     on_tile : callable, optional
         Called after each tile.
     """
-    shape, codec = image.shape[:-1], runner.codec
+    shape = image.shape[:-1]
     view = view_image(image, limits, factors)
-    bands = map_tiles(runner.run, view, codec.n_outputs, runner.grid, on_tile)
+    bands = map_tiles(runner.run, view, runner.n_outputs, runner.grid, on_tile)
     if view.shape != shape:
         bands = _scale_back(bands, view.shape, shape)
-    return assemble(bands, (*shape, codec.n_outputs))
+    return assemble(bands, (*shape, runner.n_outputs))
 
 
 def _scale_back(bands: Iterable[Band], seen: tuple[int, ...], shape: tuple[int, ...]) -> Iterator[Band]:

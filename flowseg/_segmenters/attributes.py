@@ -68,6 +68,12 @@ class SegmenterAttributes(BaseEstimator):  # type: ignore[misc, unused-ignore]  
         return get_fitted(self).validation_ap
 
     @property
+    def classes_(self) -> tuple[str, ...] | None:
+        """Names of the classes of objects; None if `fit` was given none."""
+        head = get_fitted(self).classes
+        return None if head is None else head.names
+
+    @property
     def working_diameter_(self) -> float:
         """Diameter in pixels that typical objects are scaled to."""
         return check_fitted(self).sizes.working

@@ -15,6 +15,7 @@ from flowseg._segmenters.attributes import SegmenterAttributes
 from flowseg._segmenters.codecs.codec import Masks, Outputs
 from flowseg._segmenters.fitted import FixedParameters, check_fitted
 from flowseg._segmenters.fitting.annotation_checks import check_not_binary, check_to_learn_from, warn_of_components
+from flowseg._segmenters.fitting.choose_classes import choose_class_names
 from flowseg._segmenters.fitting.compare_models import warn_of_no_comparison
 from flowseg._segmenters.fitting.fit_summary import describe_fit
 from flowseg._segmenters.fitting.pairs import as_validation, hold_out, make_pairs
@@ -44,6 +45,7 @@ class Segmenter(SegmenterAttributes):
         images: Any,
         masks: Any,
         *,
+        classes: Sequence[Any] | None = None,
         spacing: Spacings = None,
         validation: tuple[Any, ...] | None = None,
         callbacks: Sequence[Any] = (),
@@ -60,11 +62,16 @@ class Segmenter(SegmenterAttributes):
         masks : list of array_like of int, shape (rows, columns)
             One label image per image: 0 = background, k = object k, negative = pixel to ignore, in training and where
             thresholds and scores are learned. Of a volume only some planes may be annotated, along any axis, or a box.
+        classes : list, optional
+            Class of each object, for the columns of classes of `predict_objects`: for each image a dict of labels and
+            class names, or a table with columns ``label`` and ``class``, such as a pandas.DataFrame. An object of
+            unknown class has None (or NaN), and so can a whole image; it counts for masks only. A segmenter that was
+            trained without classes can learn them in a further training.
         spacing : sequence of float, optional
             Distance between pixels along each axis, in any unit; or a sequence of one per image. It is kept as
             ``spacing_``. Images are scaled so that pixels are about as long along every axis when the network sees
             them. By default pixels count as equally long, and crops of volumes are not turned out of their planes.
-        validation : (images, masks) or (images, masks, spacing), optional
+        validation : (images, masks[, spacing[, classes]]), optional
             Validation set, on which `fit` chooses the best weights, thresholds and all else. By default a share of the
             images (`validation_fraction`) is held out for it. Report results on a separate test set. Without a spacing
             of its own it has that of the training images.
@@ -101,7 +108,7 @@ class Segmenter(SegmenterAttributes):
             check_can_take_spacing(start.lattice)
         began = time.monotonic()
         settings = check_training_settings(self, warm_start=warm_start)
-        pairs = make_pairs(images, masks, spacing, n_channels=self.n_channels, ndim=self.ndim)
+        pairs = make_pairs(images, masks, spacing, n_channels=self.n_channels, ndim=self.ndim).with_classes(classes)
         check_to_learn_from(pairs.images, pairs.masks, masks)
         warn_of_components([known.masks for known in pairs.known], stacklevel=3)
         check_callbacks(callbacks)
@@ -113,10 +120,12 @@ class Segmenter(SegmenterAttributes):
         warn_of_patience(self.patience, len(held_out))
         warn_of_no_comparison(warm_start, len(held_out))
         prediction = prediction_settings(self)
+        class_names = choose_class_names(prediction.codec, pairs, held_out, start)
         known = prediction.codec.default_decoding() if start is None else start.decoding
         prediction.codec.check_can_learn(held_out.n_objects, known)
         fills_crops = isinstance(self.crop_size, str)
-        plan = Plan(FixedParameters.of(self), prediction, settings, seeds, callbacks, file, fills_crops)
+        fixed = FixedParameters.of(self)
+        plan = Plan(fixed, prediction, settings, seeds, callbacks, file, fills_crops, class_names)
         self.fitted_ = train(plan, pairs, held_out, start)
         if settings.verbose:
             tqdm.write("\n".join(describe_fit(self, time.monotonic() - began)))

@@ -15,6 +15,7 @@ from flowseg._nets.tiles import Grid
 from flowseg._segmenters.auto_values import find_filters
 from flowseg._segmenters.learned_decoding.find_objects import Decoding
 from flowseg._segmenters.likeness.ranges import Ranges
+from flowseg._segmenters.object_classes.class_head import ClassHead
 
 if TYPE_CHECKING:
     from flowseg._segmenters.attributes import SegmenterAttributes
@@ -82,6 +83,7 @@ class Fitted:
     trained_with: Mapping[str, Any] | None = None  # machine and versions; None in files without them
     lattice: Lattice = UNKNOWN_SPACING  # that the network sees
     ranges: Ranges | None = None  # of statistics of training images; None: not known
+    classes: ClassHead | None = None  # of objects; None: without
     _prediction: PredictionNetwork = field(default_factory=PredictionNetwork, repr=False)
 
     def prediction_network(self) -> Any:

@@ -99,6 +99,8 @@ class FlowSegmenter(ThresholdAttributes, FlowPredictions):
     cellprob_threshold_, flow_threshold_, min_size_, score_threshold_ : float, float or None, int, float or None
     estimate_diameters_ : bool
         Values that `predict` uses: the parameters, or those that `fit` chose for "auto".
+    classes_ : tuple of str, or None
+        Names of the classes of objects, if `fit` was given classes.
     history_ : dict of list of float
         Losses by epoch: "loss", "val_loss". A further training adds "val_loss_before", "val_loss_after", one number
         each, and "val_ap_before", "val_ap_after", average precision on the validation images at IoU 0.5 and 0.75.

@@ -92,8 +92,9 @@ class FlowPredictions(VolumePrediction):
             One column per name, ready for ``pandas.DataFrame``: ``label``; ``area`` in pixels, or ``volume`` in voxels;
             ``diameter`` of the disk or ball of this size; ``flow_error``, see `flow_errors`; ``cellprob``, mean
             logit; ``touches_border``; ``score``, the probability that the object matches a true one at IoU 0.5, NaN
-            where `fit` had fewer than fifty validation objects to learn it from. A list or a stack of images gives a
-            list of such pairs.
+            where `fit` had fewer than fifty validation objects to learn it from. With classes, see `fit`, also
+            ``class``, its name, and ``class_probability``, the probability that it is right for an object that matches
+            a true one. A list or a stack of images gives a list of such pairs.
 
         Raises
         ------

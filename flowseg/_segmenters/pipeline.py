@@ -25,7 +25,7 @@ from flowseg._nets.tiles import OnTile
 from flowseg._padding import Unpadded
 from flowseg._segmenters import inputs
 from flowseg._segmenters.auto_values import as_ndim
-from flowseg._segmenters.codecs.codec import Codec, Masks, Outputs
+from flowseg._segmenters.codecs.codec import Codec, Masks, Outputs, fill_outputs
 from flowseg._segmenters.codecs.flow_codec import FlowCodec
 from flowseg._segmenters.fitted import Fitted, check_fitted
 from flowseg._segmenters.inputs import Diameter
@@ -80,6 +80,11 @@ class Pipeline:
         return self.fitted.fixed.ndim
 
     @property
+    def n_classes(self) -> int:
+        """Classes of objects; 0 for a segmenter without."""
+        return 0 if self.fitted.classes is None else len(self.fitted.classes.names)
+
+    @property
     def estimates(self) -> bool:
         """Whether diameters that are not given are estimated: the parameter, or what `fit` chose for "auto"."""
         given = self.settings.estimate_diameters
@@ -101,7 +106,8 @@ class Pipeline:
         from flowseg._nets.inference import NetworkRunner
 
         settings, network = self.settings, self.fitted.prediction_network()
-        return NetworkRunner(network, settings.codec, self.fitted.grid, settings.test_time_augmentation)
+        grid, tta = self.fitted.grid, settings.test_time_augmentation
+        return NetworkRunner(network, settings.codec, grid, tta, self.n_classes)
 
     def check(self, diameter: Diameter) -> None:
         """Raise where an image of objects of this diameter cannot become masks."""
@@ -169,7 +175,8 @@ class Pipeline:
         check_scales(image.pixel.factors(factor), image.pixel.ratios)
         array = image.array
         if image.limits is None:
-            return Outputs(self.settings.codec.no_objects(array.shape), factor, None, image.pixel)
+            classes = fill_outputs(array.shape[:-1], (0.0,) * self.n_classes) if self.n_classes else None
+            return Outputs(self.settings.codec.no_objects(array.shape), factor, None, image.pixel, None, classes)
 
         from flowseg._nets.inference import predict_outputs
 
@@ -179,7 +186,9 @@ class Pipeline:
                 "images must have values that a network can take; got outputs that are not finite for an image with "
                 f"values from {array.min():g} to {array.max():g}."
             )
-        return Outputs(outputs, factor, image.unpadded, image.pixel, image.limits)
+        n = self.settings.codec.n_outputs
+        classes = outputs[..., n:] if self.n_classes else None
+        return Outputs(outputs[..., :n], factor, image.unpadded, image.pixel, image.limits, classes)
 
     def scale_factor(self, size: float, name: str = "diameters") -> float:
         """Return the factor that gives objects of diameter ``size`` the working diameter."""
@@ -190,8 +199,12 @@ class Pipeline:
         return self.settings.codec.decode(outputs, self.fitted.decoding)
 
     def decode_objects(self, outputs: Outputs) -> tuple[Masks, Table | None]:
-        """Return the masks, and a table of their objects; None for three classes."""
-        return self.settings.codec.decode_objects(outputs, self.fitted.decoding)
+        """Return the masks, and a table of their objects with their classes, if any; None for three classes."""
+        masks, table = self.settings.codec.decode_objects(outputs, self.fitted.decoding)
+        head = self.fitted.classes
+        if table is not None and head is not None and outputs.classes is not None:
+            table = table | head.describe(masks, outputs.classes)
+        return masks, table
 
     def flows(self, outputs: Outputs) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return flows and cellprob as views of the outputs, where `has_flows`."""

@@ -193,6 +193,11 @@ def _check_supported(pipeline: Pipeline, diameter: Diameter, spacing: Spacing | 
         raise ValueError(
             f"n_iter must be None to segment block by block, so that pixels go on to a sink; got {n_iter}."
         )
+    if pipeline.n_classes:
+        raise ValueError(
+            "segmenter must be one without classes to segment block by block, where objects would be without their "
+            "classes; use predict_objects for images that fit into memory."
+        )
     if pipeline.fitted.fixed.is_custom:
         raise ValueError(
             "network must be 'unet' or 'resunet' to segment block by block: other processes cannot rebuild a custom "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from flowseg._checks import check_choice
 from flowseg._image_files.find_and_pair import nearest_files
 from flowseg._image_files.reading import read_shape
+from flowseg._labels.classes.given import as_columns
 from flowseg._labels.overlaps import count_objects
 from flowseg.cli._batch.file_stream import Stages
 from flowseg.cli._batch.input_snapshots import take_snapshot
@@ -24,6 +25,7 @@ from flowseg.cli._batch.run_record import Entry, describe_run
 from flowseg.cli._shared.annotation_files import (
     ENDINGS,
     OF_SEVERAL,
+    Annotation,
     Reader,
     Selection,
     find_annotations,
@@ -50,7 +52,16 @@ from flowseg.cli._shared.options import (
     Spacing,
     Time,
 )
-from flowseg.io._results import COCO, MasksOfFiles, Result, complete_kinds, parse_kinds, result_files, write_results
+from flowseg.io._results import (
+    COCO,
+    AllObjects,
+    OfFiles,
+    Result,
+    complete_kinds,
+    parse_kinds,
+    result_files,
+    write_results,
+)
 
 # Kinds of files that can be made of masks.
 TO = ("tif", "png", "roi", "geojson", COCO, "csv", "parquet")
@@ -118,6 +129,7 @@ def convert(
 
     **--to** chooses what is written: NAME_masks.tif or .png, NAME_rois.zip for ImageJ, NAME.geojson for QuPath,
     NAME_objects.csv or .parquet with measurements, coco.json for all images. Outlines are exact to the pixel.
+    Classes in geojson and coco are written to geojson, coco and tables.
     **--from binary** labels the connected components of black and white images; **--from files** takes folders with
     one file per object. Volumes of labels become TIFF, which Fiji shows with its spacing (**--spacing** where the file
     holds none), regions of ImageJ, one for each plane of an object, and tables. Examples:
@@ -140,8 +152,8 @@ def convert(
     run = describe_run("convert", None, [("to", ",".join(kinds)), ("from", files[0][1]), *chosen])
     tasks = conversion.plan_tasks(files)
     batch = plan_batch(output, run, tasks, resume=resume, overwrite=overwrite, workers=workers)
-    stages = Stages(conversion.read, lambda masks: masks, lambda _, masks: masks, conversion.write)
-    run_batch(batch, stages, "converting", partial(conversion.all_masks, batch) if COCO in kinds else None)
+    stages = Stages(conversion.read, lambda read: read, lambda _, read: read, conversion.write)
+    run_batch(batch, stages, "converting", partial(conversion.all_objects, batch) if COCO in kinds else None)
     report_batch(batch, f"{batch.n_objects} objects in {count_done(batch)}, written to {output}", as_json=as_json)
 
 
@@ -183,7 +195,7 @@ class Conversion:
         self.images = images
         self.kinds = kinds
         self.folder = folder
-        self._readers: dict[str, Callable[[], NDArray[Any]]] = {}
+        self._readers: dict[str, Callable[[], Annotation]] = {}
 
     def plan_tasks(self, files: list[tuple[Path, str]]) -> list[Task]:
         """Return one task per image of all annotation files."""
@@ -200,7 +212,7 @@ class Conversion:
             tasks.append(Task(sources, name, result_files(self.folder, name, self.kinds), part, snapshot))
         return tasks
 
-    def _find_parts(self, file: Path, kind: str) -> list[tuple[str, Callable[[], NDArray[Any]]]]:
+    def _find_parts(self, file: Path, kind: str) -> list[tuple[str, Callable[[], Annotation]]]:
         """Return the names of the images of a file, and functions that read their masks."""
         try:
             return [
@@ -210,38 +222,49 @@ class Conversion:
         except FAULTS as error:  # reported when it is this file's turn
             return [("", partial(_fail, error))]
 
-    def _read(self, reader: Reader, file: Path, kind: str) -> NDArray[Any]:
+    def _read(self, reader: Reader, file: Path, kind: str) -> Annotation:
         known = needs_shape(file, kind) and file in self.images
         return reader(read_shape(self.images[file]) if known else None)
 
-    def read(self, task: Task) -> NDArray[Any]:
-        """Read the masks of one image."""
+    def read(self, task: Task) -> Annotation:
+        """Read the annotation of one image."""
         return self._readers[task.name]()
 
-    def write(self, task: Task, masks: NDArray[Any]) -> int:
+    def write(self, task: Task, annotation: Annotation) -> int:
         """Write all files; return the number of objects."""
+        masks = annotation.masks
         stack = look_at_labels(task.sources[0], masks.shape, self.reading, self.images.get(task.sources[0]))
         if masks.ndim == VOLUME:
             _check_kinds(task.sources[0], self.kinds)
             if {"csv", "parquet"} & {*self.kinds}:
                 stack.check_volume("to be measured")
-        write_results(self.folder, task.name, self.kinds, Result(masks, pixel_size=stack.pixel_size, axes=stack.axes))
+        objects = as_columns(annotation.classes)
+        result = Result(masks, None, objects, pixel_size=stack.pixel_size, axes=stack.axes)
+        write_results(self.folder, task.name, self.kinds, result)
         return count_objects(masks)
 
-    def all_masks(self, batch: Batch) -> MasksOfFiles:
-        """Return the masks of all finished files, read again."""
+    def all_objects(self, batch: Batch) -> AllObjects:
+        """Return the objects of all finished files, read again."""
         tasks = {task.name: task for task in batch.tasks}
-        return MasksOfFiles(
-            [(entry.file, partial(self._read_again, tasks[name], entry)) for name, entry in batch.entries.items()]
-        )
+        readers = {entry.file: partial(self._read_again, tasks[name], entry) for name, entry in batch.entries.items()}
+        masks = OfFiles([(file, partial(_masks_of, read)) for file, read in readers.items()])
+        return AllObjects(masks, OfFiles([(file, partial(_classes_of, read)) for file, read in readers.items()]))
 
-    def _read_again(self, task: Task, entry: Entry) -> NDArray[Any]:
+    def _read_again(self, task: Task, entry: Entry) -> Annotation:
         snapshot = take_snapshot(*task.sources)
         if snapshot.digest != entry.sha256:
             raise ValueError(f"{task.title} must not change while it is in use; it did.")
-        masks = self.read(task)
+        annotation = self.read(task)
         snapshot.check()
-        return masks
+        return annotation
+
+
+def _masks_of(read: Callable[[], Annotation]) -> NDArray[Any]:
+    return read().masks
+
+
+def _classes_of(read: Callable[[], Annotation]) -> Mapping[int, str | None] | None:
+    return read().classes
 
 
 def _check_kinds(file: Path, kinds: Sequence[str]) -> None:

@@ -10,9 +10,10 @@ from typing import Annotated, Any, NamedTuple, TypeVar
 import typer
 from numpy.typing import NDArray
 
-from flowseg import io
+from flowseg import io, metrics
 from flowseg._image_files.selection import Selection
 from flowseg._labels.overlaps import find_overlaps, leave_out_ignored
+from flowseg._report.class_scores import classes_as_document, classes_as_table
 from flowseg._report.html_page import Compared, write_page
 from flowseg._report.score_table import as_document, as_table
 from flowseg._report.scores import ImageScores, score_image, summarize
@@ -23,9 +24,11 @@ from flowseg.cli._shared.find_inputs import find_masks_with_masks, find_partners
 from flowseg.cli._shared.image_reading import IMAGE, Reading, make_reading
 from flowseg.cli._shared.label_stacks import look_at_labels, open_large_labels, volume_reading
 from flowseg.cli._shared.large_images import LARGE_PIXELS, LARGE_VOXELS, MEGAPIXEL, check_extra, has_large_labels
+from flowseg.cli._shared.object_classes import Classes, Known, read_classes_of
 from flowseg.cli._shared.options import READ, WRITE, AsJson, Axes, Channel, Plane, Scene, Spacing, Time
 from flowseg.cli._shared.output_file import check_output_file
 from flowseg.cli._shared.terminal import print_json, print_lines, print_message
+from flowseg.metrics._classification import join_classifications
 
 Result = TypeVar("Result")
 
@@ -49,6 +52,10 @@ def evaluate(
         Path | None,
         typer.Option(help="HTML file to write: the scores, and every image with its errors.", rich_help_panel=WRITE),
     ] = None,
+    classes: Classes = None,
+    predicted_classes: Annotated[
+        str | None, typer.Option(help="Classes of the predicted objects, as for --classes.", rich_help_panel=READ)
+    ] = None,
     channel: Channel = None,
     z: Plane = None,
     t: Time = None,
@@ -67,7 +74,14 @@ def evaluate(
     proportions of the files or of **--spacing**. Example:
 
     flowseg evaluate masks results --images images --report report.html
+
+    With **--classes** and **--predicted-classes** it also prints F1 scores of the classes of objects that match at an
+    IoU of 0.5. Example:
+
+    flowseg evaluate masks results --classes classes.csv --predicted-classes results
     """
+    if (classes is None) != (predicted_classes is None):
+        raise ValueError("--classes and --predicted-classes must be given together; got one of them.")
     if images is not None and report is None:
         raise ValueError("--images must come with --report, which shows them; got no --report.")
     reading = make_reading(axes, channel, z, t, scene, spacing)
@@ -80,8 +94,9 @@ def evaluate(
     files = _find_files(true, predicted, images)
     if report is not None:
         check_output_file(report, [file for one in files for file in one[1:]], "--report")
+    known = _find_classes(files, classes, predicted_classes)
     results = _run_comparison(files, reading, report, f"{predicted} against {true}")
-    _report(results, as_json=as_json)
+    _report(results, None if known is None else _compare_classes(files, *known), as_json=as_json)
 
 
 def _find_files(true: str, predicted: str, images: str | None) -> list[Files]:
@@ -90,6 +105,30 @@ def _find_files(true: str, predicted: str, images: str | None) -> list[Files]:
     partners = {} if images is None else find_partners(truths, images, "images", ("TRUE", "--images"))
     names = name_results(truths)
     return [Files(name, a, b, partners.get(a)) for name, (a, b) in zip(names, pairs, strict=True)]
+
+
+def _find_classes(
+    files: list[Files], classes: str | None, predicted: str | None
+) -> tuple[list[Known], list[Known]] | None:
+    """Return the classes of true and of predicted objects, if they are given."""
+    if classes is None or predicted is None:
+        return None
+    for one in files:
+        if has_large_labels(one.true):
+            raise ValueError(
+                f"--classes is for images of up to {LARGE_PIXELS // MEGAPIXEL} megapixels and volumes of up to "
+                f"{LARGE_VOXELS // MEGAPIXEL} megavoxels; {one.true} has more."
+            )
+    known = read_classes_of(classes, [one.true for one in files])
+    return known, read_classes_of(predicted, [one.predicted for one in files], "--predicted-classes")
+
+
+def _compare_classes(files: list[Files], known: list[Known], predicted: list[Known]) -> metrics.Classification:
+    """Return the scores of classes; masks are read again, one image at a time."""
+    return join_classifications(
+        metrics.classification([true], [found], [a], [b])
+        for (true, found), a, b in zip(map(_read_masks, files), known, predicted, strict=True)
+    )
 
 
 def _run_comparison(files: list[Files], reading: Reading, report: Path | None, title: str) -> list[ImageScores]:
@@ -173,9 +212,9 @@ def _read(file: Path, reader: Callable[[Path], NDArray[Any]]) -> NDArray[Any]:
         raise ValueError(f"{file}: {sentence_of(error)}") from error
 
 
-def _report(results: list[ImageScores], *, as_json: bool) -> None:
+def _report(results: list[ImageScores], classes: metrics.Classification | None, *, as_json: bool) -> None:
     scores = summarize(results)
     if as_json:
-        print_json(as_document(scores))
+        print_json(as_document(scores) | ({} if classes is None else {"classes": classes_as_document(classes)}))
     else:
-        print_lines(*as_table(scores).split("\n"))
+        print_lines(*as_table(scores).split("\n"), *([] if classes is None else classes_as_table(classes)))

@@ -75,6 +75,8 @@ def _summarize(file: Path, document: Mapping[str, Any]) -> Iterator[str]:
     yield f"training: {_count(document['epochs_trained'], 'epoch')}{loss}"
     yield from _describe_lattice(learned.get("lattice"))
     yield f"objects: {', '.join(_describe_sizes(learned))}"
+    if learned.get("classes"):
+        yield f"classes: {', '.join(learned['classes']['names'])}"
     if learned.get("ranges"):
         yield f"usual images: {', '.join(_describe_ranges(learned['ranges']))}"
     if document.get("trained_with"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -13,6 +14,7 @@ import typer
 from numpy.typing import NDArray
 
 from flowseg import _checks, io
+from flowseg._labels.classes.given import CLASS
 from flowseg._labels.measure import is_in_micrometers
 from flowseg._labels.measure import measure as measure_objects
 from flowseg._system.bars import bar
@@ -24,6 +26,7 @@ from flowseg.cli._shared.find_inputs import find_masks, find_masks_with_images
 from flowseg.cli._shared.image_reading import Reading, make_reading
 from flowseg.cli._shared.label_stacks import look_at_labels, open_large_labels, volume_reading
 from flowseg.cli._shared.large_images import check_extra, has_large_labels
+from flowseg.cli._shared.object_classes import Classes, Known, read_classes_of
 from flowseg.cli._shared.options import (
     WRITE,
     AsJson,
@@ -55,6 +58,7 @@ def measure(
     images: Annotated[
         str | None, typer.Argument(metavar="IMAGES", help="Images of the same names, for columns of intensity.")
     ] = None,
+    classes: Classes = None,
     channel: Channel = None,
     z: Plane = None,
     t: Time = None,
@@ -70,7 +74,8 @@ def measure(
     file holds the size of its pixels, in micrometers as well (area_um2, perimeter_um, ...). Volumes, whose planes are
     named Z by the file or by **--axes ZYX**, get volume, surface and sphericity, and with the distance between planes
     (**--spacing**) volume_um3 and the like. Label images of more than
-    64 megapixels, and volumes of more than 40 megavoxels, are read block by block; the numbers are the same. Example:
+    64 megapixels, and volumes of more than 40 megavoxels, are read block by block; the numbers are the same.
+    **--classes** adds a column class. Example:
 
     flowseg measure results images --output objects.csv
     """
@@ -79,7 +84,8 @@ def measure(
     reading = make_reading(axes, channel, z, t, scene, spacing)
     pairs = _find_pairs(masks, images, reading)
     check_output_file(output, [file for pair in pairs for file in pair])
-    measurement = Measurement(reading)
+    known = [] if classes is None else read_classes_of(classes, [file for file, _ in pairs])
+    measurement = Measurement(reading, dict(zip((file for file, _ in pairs), known, strict=False)))
     failures = measurement.run_files(pairs, _checks.as_workers(workers))
     table = measurement.join([file for file, _ in pairs], failures)
     if table["file"].size or not failures:
@@ -117,10 +123,13 @@ class Measurement:
     ----------
     reading : Reading
         How images are read.
+    classes : mapping of Path to mapping
+        Class of each object of a label image by its label; empty if no classes are given.
     """
 
-    def __init__(self, reading: Reading) -> None:
+    def __init__(self, reading: Reading, classes: Mapping[Path, Known]) -> None:
         self.reading = reading
+        self.classes = classes
         self._tables: dict[Path, Table] = {}
 
     def run_files(self, pairs: list[Pair], n_threads: int) -> list[tuple[str, str]]:
@@ -144,11 +153,24 @@ class Measurement:
         pixels = None if image is None else reading.read(image, keep_color=True)
         return Loaded(labels, pixels, stack.spacing)
 
-    def make(self, _: Pair, loaded: Loaded | Pair) -> Table:
+    def make(self, pair: Pair, loaded: Loaded | Pair) -> Table:
         """Measure the objects."""
         if isinstance(loaded, Loaded):
-            return measure_objects(loaded.masks, loaded.image, spacing=loaded.spacing)
-        return self._measure_blocks(loaded)
+            table = measure_objects(loaded.masks, loaded.image, spacing=loaded.spacing)
+        else:
+            table = self._measure_blocks(loaded)
+        return table | {CLASS: self._class_column(pair[0], table)} if self.classes else table
+
+    def _class_column(self, masks: Path, table: Table) -> NDArray[Any]:
+        """Return the class of each object of a label image."""
+        known, labels = self.classes[masks], table["label"].tolist()
+        odd = sorted(known.keys() ^ set(labels))
+        if odd:
+            raise ValueError(
+                f"--classes must hold the objects of {masks}, each with a class or an empty cell; label {odd[0]} is in "
+                "one of them only."
+            )
+        return np.array([known[label] for label in labels], dtype=object)
 
     def _measure_blocks(self, pair: Pair) -> Table:
         from flowseg.blockwise._results.measure_blocks import measure_blocks

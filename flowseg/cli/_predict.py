@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
+from pathlib import Path
+from typing import TypeVar
 
 from flowseg import io
 from flowseg._segmenters.inputs import ESTIMATE, warn_of_constant
@@ -20,7 +23,7 @@ from flowseg.cli._predict_stages import Prediction
 from flowseg.cli._predict_volumes import choose_reading
 from flowseg.cli._shared.find_inputs import find_images
 from flowseg.cli._shared.image_reading import make_reading
-from flowseg.cli._shared.models import find_model, load_model, model_ndim
+from flowseg.cli._shared.models import find_model, has_classes, load_model, model_ndim
 from flowseg.cli._shared.option_values import parse_number
 from flowseg.cli._shared.options import (
     AsJson,
@@ -36,7 +39,9 @@ from flowseg.cli._shared.options import (
     Scene,
     Spacing,
 )
-from flowseg.io._results import COCO, MasksOfFiles, parse_kinds, result_file
+from flowseg.io._results import COCO, AllObjects, OfFiles, parse_kinds, result_file
+
+T = TypeVar("T")
 
 
 def predict(
@@ -70,7 +75,8 @@ def predict(
 
     **--also** writes files for other programs: ImageJ (roi: NAME_rois.zip), QuPath (NAME.geojson), COCO (coco.json, all
     images in one), label images as PNG (NAME_masks.png), tables of measurements (NAME_objects.csv or .parquet), and
-    the outputs of the network (NAME_flows.tif: cellprob, of volumes plane flow, row flow, column flow). Example:
+    the outputs of the network (NAME_flows.tif: cellprob, of volumes plane flow, row flow, column flow). A model that
+    was trained with classes of objects also writes NAME_objects.csv, with columns class and class_probability. Example:
 
     flowseg predict 'new/*.tif' --model model.safetensors --output results --also roi,csv
 
@@ -101,11 +107,16 @@ def predict(
     parameters = [*thresholds, *running]
     file, files = find_model(model), find_images(images, find_earlier_results(output))
     snapshot = take_snapshot(file)
+    with_classes = has_classes(file)
+    if with_classes and "csv" not in kinds:
+        kinds = (*kinds, "csv")
     reading = choose_reading(reading, model_ndim(file), volume, stack_axis, kinds)
     recorded = [*parameters, *reading.recorded, ("volume", volume), ("diameter", size), ("also", ",".join(kinds))]
     run = describe_run("predict", snapshot, [*recorded, *((axis, ALL) for axis in stack_axis.lower())])
     all_planes = f"--{stack_axis.lower()} all" if stack_axis else f"--volume {volume}" if volume else ""
     large = find_large_images(files, reading, kinds, all_planes, blocks)
+    if with_classes:
+        _check_classes_are_found(volume, large)
     tasks = plan_large(make_tasks(files, output, kinds), output, kinds, large)
     batch = plan_batch(output, run, tasks, resume=resume, overwrite=overwrite, workers=workers)
     segmenter = load_model(file, [*parameters, ("workers", workers)])
@@ -114,13 +125,31 @@ def predict(
     prediction = Prediction(segmenter, reading, size, kinds, output, stack_axis, volume, batch.notes, names, workers)
     prediction.check()
     stages = Stages(prediction.read, prediction.run_network, prediction.make_results, prediction.write)
-    run_batch(batch, stages, "segmenting", partial(_read_masks, batch) if COCO in kinds else None)
+    run_batch(batch, stages, "segmenting", partial(_read_objects, batch, with_classes) if COCO in kinds else None)
     warn_of_constant(sum(prediction.constant), len(prediction.constant), stacklevel=1)
     prediction.spacings.warn(stacklevel=1)
     report_batch(batch, f"{batch.n_objects} objects in {count_done(batch)}, written to {output}", as_json=as_json)
 
 
-def _read_masks(batch: Batch) -> MasksOfFiles:
-    """Return the masks of all images in the record, read from the output folder."""
+def _check_classes_are_found(volume: str | None, large: set[Path]) -> None:
+    """Raise where a model with classes would find objects without."""
+    if volume:
+        raise ValueError(
+            f"--volume must not be given for a model with classes, which are those of objects in images; got {volume}."
+        )
+    if large:
+        raise ValueError(
+            f"--model must be one without classes for images that are segmented block by block, such as {min(large)}; "
+            "got one with classes. Choose --no-blocks for files that fit into memory."
+        )
+
+
+def _read_objects(batch: Batch, with_classes: bool) -> AllObjects:
+    """Return the objects of all images in the record, read from the output folder."""
     entries = sorted(batch.all_entries.values(), key=lambda entry: entry.name)
-    return MasksOfFiles([(e.file, partial(io.read_masks, result_file(batch.folder, e.name, "tif"))) for e in entries])
+
+    def of_files(read: Callable[[Path], T], kind: str) -> OfFiles[T]:
+        return OfFiles([(e.file, partial(read, result_file(batch.folder, e.name, kind))) for e in entries])
+
+    classes = of_files(lambda file: io.read_classes(file)[""], "csv") if with_classes else None
+    return AllObjects(of_files(io.read_masks, "tif"), classes)

@@ -17,6 +17,7 @@ from flowseg.cli._shared.find_ndim import find_ndim
 from flowseg.cli._shared.find_spacings import Spacings, describe_spacings, find_spacings
 from flowseg.cli._shared.image_reading import VOLUME, Reading, make_reading, with_channels
 from flowseg.cli._shared.models import find_model, model_channels, model_ndim, model_spacing
+from flowseg.cli._shared.object_classes import Classes, Known, read_classes_of
 from flowseg.cli._shared.option_values import NONE, parse_filters, parse_normalize
 from flowseg.cli._shared.options import (
     AsJson,
@@ -48,17 +49,19 @@ LOST = "this training is lost; with --checkpoint FILE the next one can continue 
 
 
 class TrainingSet(NamedTuple):
-    """Images, their masks, and the spacing of each where it is known."""
+    """Images, their masks, the spacing of each where it is known, and the classes of objects if they are given."""
 
     images: Arrays
     masks: Arrays
     spacings: Spacings
+    classes: list[Known] | None = None
 
 
 def train(
     images: ImagesArgument,
     masks: MasksArgument,
     output: ModelOutput,
+    classes: Classes = None,
     start: options.Start = None,
     ndim: options.Ndim = None,
     boundary: options.Boundary = False,
@@ -76,6 +79,7 @@ def train(
     checkpoint: options.CheckpointFile = None,
     validation_images: options.ValidationImages = None,
     validation_masks: options.ValidationMasks = None,
+    validation_classes: options.ValidationClasses = None,
     validation_fraction: options.ValidationFraction = None,
     patience: options.Patience = None,
     cellprob_threshold: options.CellprobThreshold = None,
@@ -101,6 +105,11 @@ def train(
 
     flowseg train images masks --output model.safetensors
 
+    With **--classes** the model also learns the class of each object, from a table such as flowseg measure writes it,
+    with a column class added. Example:
+
+    flowseg train images masks --classes classes.csv --output model.safetensors
+
     Files whose planes are named Z (OME-TIFF, slices of ImageJ, OME-Zarr), with masks that are volumes, too, train a
     segmenter of volumes; the first line of output names it. Of other stacks **--ndim 3** or **--axes ZYX** does. The
     distance between planes, rows and columns is that of the files or of **--spacing**. Example:
@@ -109,6 +118,8 @@ def train(
     """
     if (validation_images is None) != (validation_masks is None):
         raise ValueError("--validation-images and --validation-masks must be given together.")
+    if validation_classes is not None and (classes is None or validation_images is None):
+        raise ValueError("--validation-classes must come with --classes and --validation-images; got it without.")
     reading = make_reading(axes, channel, z, t, scene, spacing)
     new_network = parse_parameters({"network": network, "filters": parse_filters(filters), "diameter": diameter})
     given = {
@@ -141,6 +152,7 @@ def train(
     if rule is not None:
         segmenter.set_params(normalize=None if rule == NONE else rule)
     pairs, validation = _read(files, validation_files, reading, first)
+    pairs, validation = _read_classes((pairs, classes, files), (validation, validation_classes, validation_files))
     set_channels(segmenter, first, [file for file, _ in files], pairs.images)
     if not as_json:
         print_lines(_describe_images(pairs, reading, first, ndim))
@@ -177,6 +189,15 @@ def _read(
         return pairs, None
     n_channels = count_channels(pairs.images, reading.ndim)
     return pairs, _read_set(validation_files, reading, n_channels, None if spacings is None else spacings[len(files) :])
+
+
+def _read_classes(*parts: tuple[Any, str | None, Pairs]) -> Any:
+    """Return the training and the validation set with the classes of their objects, if tables of these are given."""
+    options = ("--classes", "--validation-classes")
+    return [
+        part if where is None else part._replace(classes=read_classes_of(where, [masks for _, masks in files], option))
+        for (part, where, files), option in zip(parts, options, strict=True)
+    ]
 
 
 def _read_set(files: Pairs, reading: Reading, n_channels: int | None, spacings: Spacings) -> TrainingSet:
@@ -222,8 +243,9 @@ def _run_training(
             segmenter.fit(
                 pairs.images,
                 pairs.masks,
+                classes=pairs.classes,
                 spacing=pairs.spacings,
-                validation=validation,
+                validation=_as_validation(validation),
                 callbacks=[progress],
                 checkpoint=checkpoint,
             )
@@ -231,6 +253,11 @@ def _run_training(
         segmenter.set_params(workers=None)  # a property of this machine, not of the model
         save_or_rescue(segmenter.save, output)
     return seconds
+
+
+def _as_validation(validation: TrainingSet | None) -> tuple[Any, ...] | None:
+    """Return the validation set as `fit` takes it."""
+    return validation if validation is None or validation.classes is not None else validation[:3]
 
 
 def _report(segmenter: Segmenter, pairs: TrainingSet, output: Path, seconds: float, *, as_json: bool) -> None:
@@ -247,6 +274,7 @@ def _describe_result(segmenter: Segmenter, seconds: float) -> dict[str, Any]:
     history = segmenter.history_
     document: dict[str, Any] = {
         "ndim": segmenter.ndim,
+        **({} if segmenter.classes_ is None else {"classes": segmenter.classes_}),
         "spacing": segmenter.spacing_,
         "diameter": segmenter.diameter_,
         "loss": min(history.get("val_loss", history["loss"])),

@@ -7,9 +7,10 @@ from flowseg._image_files.volumes import read_volume
 from flowseg._system.invalid_file import InvalidFileError
 from flowseg.io._annotations import read_mat, read_object_files
 from flowseg.io._cellpose import read_cellpose
-from flowseg.io._coco import read_coco, write_coco
+from flowseg.io._classes import read_classes
+from flowseg.io._coco import read_coco, read_coco_with_classes, write_coco
 from flowseg.io._cvat import read_cvat
-from flowseg.io._geojson import read_geojson, write_geojson
+from flowseg.io._geojson import read_geojson, read_geojson_with_classes, write_geojson
 from flowseg.io._labkit import read_labkit
 from flowseg.io._roi import read_roi, write_roi
 from flowseg.io._tables import write_table
@@ -20,9 +21,12 @@ __all__ = [
     "find_files",
     "pair_files",
     "read_cellpose",
+    "read_classes",
     "read_coco",
+    "read_coco_with_classes",
     "read_cvat",
     "read_geojson",
+    "read_geojson_with_classes",
     "read_image",
     "read_labkit",
     "read_masks",

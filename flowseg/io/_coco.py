@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from flowseg import _checks
 from flowseg._labels.canvas import Canvas, check_canvases
+from flowseg._labels.classes.given import classes_of_image
 from flowseg._labels.objects import objects_of
 from flowseg._system import files, memory
 from flowseg._system.invalid_file import StoredFile
@@ -43,6 +44,13 @@ class _Image(NamedTuple):
     id: _Id
     name: str
     shape: tuple[int, int]
+
+
+class _Added(NamedTuple):
+    """What an object that was drawn is of."""
+
+    image: _Id
+    category: str | None
 
 
 def read_coco(path: StrPath, *, classes: str | Sequence[str] | None = None) -> dict[str, NDArray[np.int32]]:
@@ -88,6 +96,53 @@ def read_coco(path: StrPath, *, classes: str | Sequence[str] | None = None) -> d
     array([[0, 1, 1],
            [2, 2, 0]], dtype=int32)
     """
+    return _read(path, classes)[0]
+
+
+def read_coco_with_classes(
+    path: StrPath, *, classes: str | Sequence[str] | None = None
+) -> tuple[dict[str, NDArray[np.int32]], dict[str, dict[int, str | None]]]:
+    """Read the masks and the classes of objects of all images of a COCO file.
+
+    Parameters
+    ----------
+    path, classes
+        As for `read_coco`.
+
+    Returns
+    -------
+    masks : dict of str to ndarray of int32
+        As from `read_coco`.
+    names : dict of str to dict of int to str or None
+        By the images' file names, the category of each object by its label, ready for `FlowSegmenter.fit`; None for one
+        without.
+
+    Raises
+    ------
+    ImportError, InvalidFileError, TypeError, ValueError
+        As `read_coco`.
+
+    Warns
+    -----
+    UserWarning
+        As `read_coco`.
+
+    Examples
+    --------
+    >>> import flowseg
+    >>> classes = {"a.png": {1: "round", 2: "long"}}
+    >>> flowseg.io.write_coco("cells.json", {"a.png": [[0, 1, 1], [2, 2, 0]]}, classes=classes)
+    >>> masks, names = flowseg.io.read_coco_with_classes("cells.json")
+    >>> names
+    {'a.png': {1: 'round', 2: 'long'}}
+    """
+    return _read(path, classes)
+
+
+def _read(
+    path: StrPath, classes: str | Sequence[str] | None
+) -> tuple[dict[str, NDArray[np.int32]], dict[str, dict[int, str | None]]]:
+    """Return masks, and the categories of objects by label."""
     need("pycocotools.mask", "formats")
     stored, choice = StoredFile(Path(path), KIND), Choice(classes)
     entries = Entries(stored)
@@ -99,15 +154,20 @@ def read_coco(path: StrPath, *, classes: str | Sequence[str] | None = None) -> d
     with memory.naming(stored.path):
         images = _list_images(document["images"], stored)
         canvases = {image.id: Canvas(image.shape) for image in images}
+        names: dict[_Id, list[str | None]] = {image.id: [] for image in images}
         categories = _list_categories(document.get("categories") or [], stored)
         choice.check(set(categories.values()), stored.path)
         for annotation in document["annotations"]:
-            _add(annotation, canvases, categories, choice, entries)
-        entries.close()
-        masks = {}
+            added = _add(annotation, canvases, categories, choice, entries)
+            if added is not None:
+                names[added.image].append(added.category)
+        entries.close(stacklevel=3)
+        masks, found = {}, {}
         for image in images:
-            masks[image.name] = canvases[image.id].paint(image.name)
-    return masks
+            canvas = canvases[image.id]
+            masks[image.name] = canvas.paint(image.name, stacklevel=3)
+            found[image.name] = canvas.by_label(names[image.id])
+    return masks, found
 
 
 def _list_images(images: Sequence[Any], stored: StoredFile) -> list[_Image]:
@@ -147,15 +207,16 @@ def _list_categories(categories: Any, stored: StoredFile) -> dict[_Id, str]:
 
 def _add(
     annotation: Any, canvases: Mapping[_Id, Canvas], categories: Mapping[_Id, str], choice: Choice, entries: Entries
-) -> None:
-    """Draw one annotation, if it is an object."""
+) -> _Added | None:
+    """Draw one annotation, if it is an object, and return what it is of; None if it is none."""
     values = annotation if isinstance(annotation, Mapping) else {}
-    if not choice.takes(_look_up(categories, values.get("category_id"))):
+    category = _look_up(categories, values.get("category_id"))
+    if not choice.takes(category):
         entries.leave_out("an annotation of another category")
-        return
+        return None
     if values.get("iscrowd"):
         entries.leave_out("a crowd, which is not one object")
-        return
+        return None
     with entries.reading():
         canvas = _look_up(canvases, values.get("image_id"))
         if canvas is None:
@@ -164,6 +225,8 @@ def _add(
             what = next((name for key, name in WITHOUT_OUTLINE if values.get(key)), "an annotation")
             raise UnreadableEntryError(f"{what} without an outline")
         canvas.add(*decode_segmentation(values["segmentation"], canvas.shape))
+        return _Added(values["image_id"], category)
+    return None
 
 
 def _look_up(items: Mapping[_Id, T], key: Any) -> T | None:
@@ -171,7 +234,13 @@ def _look_up(items: Mapping[_Id, T], key: Any) -> T | None:
     return None if isinstance(key, list | dict) else items.get(key)
 
 
-def write_coco(path: StrPath, masks: Mapping[str, ArrayLike], *, category: str = "object") -> None:
+def write_coco(
+    path: StrPath,
+    masks: Mapping[str, ArrayLike],
+    *,
+    category: str = "object",
+    classes: Mapping[str, Any] | None = None,
+) -> None:
     """Write the objects of several images as one COCO file.
 
     Parameters
@@ -181,10 +250,15 @@ def write_coco(path: StrPath, masks: Mapping[str, ArrayLike], *, category: str =
     masks : mapping of str to array_like of int, shape (rows, columns)
         Label images by the file names of their images.
     category : str
-        Name of the category of all objects.
+        Name of the category of all objects, or of those without a class.
+    classes : mapping of str to dict of int to str, or table, optional
+        By the file names, the class of each object by its label, or a table with columns ``label`` and ``class``, such
+        as that of `FlowSegmenter.predict_objects`. An object or an image without classes has None.
 
     Raises
     ------
+    TypeError, ValueError
+        If masks are no label images by name, the path does not end in .json, or classes and objects differ.
     ImportError
         If the package pycocotools is not installed (``pip install pycocotools``).
 
@@ -204,15 +278,29 @@ def write_coco(path: StrPath, masks: Mapping[str, ArrayLike], *, category: str =
         raise TypeError(f"masks must be a mapping from file names to label images; got {type(masks).__name__}.")
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
+    categories = {category: 1} if classes is None else {}  # ids by name
     for image_id, (name, labels) in enumerate(masks.items(), start=1):
         array = _checks.as_masks(labels, f"masks[{name!r}]", ndims=(2,))
         images.append({"id": image_id, "file_name": name, "height": array.shape[0], "width": array.shape[1]})
-        for _, corner, mask in objects_of(array):
-            annotation = {"id": len(annotations) + 1, "image_id": image_id, "category_id": 1, "iscrowd": 0}
+        known = {} if classes is None else _classes_of(classes, name, array)
+        for label, corner, mask in objects_of(array):
+            number = categories.setdefault(known.get(label, category), len(categories) + 1)
+            annotation = {"id": len(annotations) + 1, "image_id": image_id, "category_id": number, "iscrowd": 0}
             annotations.append(annotation | _encode(coding, corner, mask, array.shape))
-    document = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": category}]}
+    named = [{"id": number, "name": name} for name, number in (categories or {category: 1}).items()]
+    document = {"images": images, "annotations": annotations, "categories": named}
     text = json.dumps(document)
     files.write_atomically(Path(path), lambda beside: beside.write_text(text, encoding="utf-8"))
+
+
+def _classes_of(classes: Mapping[str, Any], name: str, masks: NDArray[Any]) -> Mapping[int, str]:
+    """Return the known classes of the objects of one image by label."""
+    if not isinstance(classes, Mapping):
+        raise TypeError(f"classes must be a mapping from file names; got {type(classes).__name__}.")
+    if name not in classes:
+        raise ValueError(f"classes must hold every file name of masks; got none for {name!r}.")
+    item = classes[name]
+    return {} if item is None else classes_of_image(item, masks, f"classes[{name!r}]", f"masks[{name!r}]")
 
 
 def _encode(coding: Any, corner: tuple[int, int], mask: NDArray[np.bool_], shape: tuple[int, ...]) -> dict[str, Any]:

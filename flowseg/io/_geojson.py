@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain
+from itertools import chain, compress
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from flowseg import _checks
 from flowseg._labels.canvas import Canvas
+from flowseg._labels.classes.given import classes_of_image
 from flowseg._labels.objects import objects_of
 from flowseg._labels.polygons import Polygon, Ring, trace
 from flowseg._system import files, memory
@@ -106,23 +107,76 @@ def read_geojson(
     array([[0, 1, 1],
            [2, 2, 0]], dtype=int32)
     """
-    canvas, stored = Canvas(_checks.as_shape(shape)), StoredFile(Path(path), KIND)
-    choice, wanted = Choice(classes), as_plane(z, t, channel)
+    return _read(path, shape, classes, as_plane(z, t, channel))[0]
+
+
+def read_geojson_with_classes(
+    path: StrPath,
+    shape: tuple[int, int],
+    *,
+    classes: str | Sequence[str] | None = None,
+    z: int | None = None,
+    t: int | None = None,
+    channel: int | None = None,
+) -> tuple[NDArray[np.int32], dict[int, str | None]]:
+    """Read masks and the classes of objects from a GeoJSON file, as QuPath exports them.
+
+    Parameters
+    ----------
+    path, shape, classes, z, t, channel
+        As for `read_geojson`.
+
+    Returns
+    -------
+    masks : ndarray of int32
+        As from `read_geojson`.
+    names : dict of int to str or None
+        Class of each object by its label, ready for `FlowSegmenter.fit`; None for one without.
+
+    Raises
+    ------
+    InvalidFileError, TypeError, ValueError
+        As `read_geojson`.
+
+    Warns
+    -----
+    UserWarning
+        As `read_geojson`.
+
+    Examples
+    --------
+    >>> import flowseg
+    >>> flowseg.io.write_geojson("cells.geojson", [[0, 1, 1], [2, 2, 0]], classes={1: "Tumor", 2: None})
+    >>> masks, names = flowseg.io.read_geojson_with_classes("cells.geojson", (2, 3))
+    >>> names
+    {1: 'Tumor', 2: None}
+    """
+    return _read(path, shape, classes, as_plane(z, t, channel))
+
+
+def _read(
+    path: StrPath, shape: tuple[int, int], classes: str | Sequence[str] | None, wanted: Plane | None
+) -> tuple[NDArray[np.int32], dict[int, str | None]]:
+    """Return masks, and the classes of objects by label."""
+    canvas, stored, choice = Canvas(_checks.as_shape(shape)), StoredFile(Path(path), KIND), Choice(classes)
     entries = Entries(stored)
     outlines = list(_outlines(read_json(stored), entries))
     choice.check({outline.class_name for outline in outlines if outline.class_name}, stored.path)
-    planes = []
+    planes, names = [], []
     with memory.naming(stored.path):
         for outline in _leave_out(outlines, choice, entries):
             with entries.reading():
                 canvas.add_polygons(_polygons(outline.geometry))
                 planes.append(outline.plane)
-        canvas.keep(lie_in_plane(planes, wanted, stored.path))
-        entries.close()
-        return canvas.paint()
+                names.append(outline.class_name)
+        kept = list(lie_in_plane(planes, wanted, stored.path))
+        canvas.keep(kept)
+        entries.close(stacklevel=3)
+        masks = canvas.paint(stacklevel=3)
+    return masks, canvas.by_label(list(compress(names, kept)))
 
 
-def write_geojson(path: StrPath, masks: ArrayLike) -> None:
+def write_geojson(path: StrPath, masks: ArrayLike, *, classes: Any = None) -> None:
     """Write objects as polygons for QuPath.
 
     Parameters
@@ -131,11 +185,14 @@ def write_geojson(path: StrPath, masks: ArrayLike) -> None:
         File to write, ending in ``.geojson`` or ``.json``; an existing one is replaced atomically.
     masks : array_like of int, shape (rows, columns)
         Label image. Every object is a detection named by its label.
+    classes : dict of int to str, or table, optional
+        Class of each object by its label, or a table with columns ``label`` and ``class``, such as that of
+        `FlowSegmenter.predict_objects`. An object without a class has None.
 
     Raises
     ------
     TypeError, ValueError
-        If ``masks`` is no label image, or the path does not end in .geojson or .json.
+        If ``masks`` is no label image, the path does not end in .geojson or .json, or classes and objects differ.
     OSError
         If the file cannot be written.
 
@@ -152,7 +209,16 @@ def write_geojson(path: StrPath, masks: ArrayLike) -> None:
     """
     if Path(path).suffix.lower() not in (".geojson", ".json"):
         raise ValueError(f"path must end in .geojson or .json; got {path}.")
-    write_objects(Path(path), objects_of(masks))
+    if classes is None:
+        write_objects(Path(path), objects_of(masks))
+        return
+    known = classes_of_image(classes, _checks.as_masks(masks, ndims=(2,)), "classes", "masks")
+    _write_features(Path(path), (_feature(*item, _with_class(known.get(item[0]))) for item in objects_of(masks)))
+
+
+def _with_class(name: str | None) -> Mapping[str, Any]:
+    """Return the properties of an object that was found, with its class."""
+    return DETECTION if name is None else {**DETECTION, "classification": {"name": name}}
 
 
 def write_objects(path: Path, objects: Iterable[tuple[int, tuple[int, int], NDArray[np.bool_]]]) -> None:

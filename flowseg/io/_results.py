@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from flowseg import io
 from flowseg._labels.measure import measure
 from flowseg._system import files
 from flowseg._system.optional import need
+from flowseg.io._classes import CLASS
 from flowseg.io._label_stacks import VOLUME, Sizes, write_stack
 from flowseg.io._write import as_smallest
 
@@ -41,6 +42,13 @@ NEEDS = {"roi": "roifile", COCO: "pycocotools.mask", "parquet": "pyarrow"}
 PNG_LABELS = np.iinfo(np.uint16).max
 
 
+class AllObjects(NamedTuple):
+    """The masks of all images by name and, where there are any, the classes of their objects."""
+
+    masks: Mapping[str, NDArray[Any]]
+    classes: Mapping[str, Mapping[int, str | None]] | None = None
+
+
 @dataclass(frozen=True)
 class Result:
     """A label image with its image, objects and flows, as far as the files to write need them.
@@ -55,6 +63,11 @@ class Result:
     flows: Any = None
     pixel_size: tuple[float, ...] | None = None
     axes: str | None = None
+
+    @property
+    def classes(self) -> Any:
+        """The table of objects if it has their classes; else None."""
+        return self.objects if self.objects is not None and CLASS in self.objects else None
 
     @property
     def spacing(self) -> tuple[float, ...] | None:
@@ -107,7 +120,7 @@ def _write(path: Path, kind: str, result: Result) -> None:
     elif kind == "roi":
         io.write_roi(path, result.masks)
     elif kind == "geojson":
-        io.write_geojson(path, result.masks)
+        io.write_geojson(path, result.masks, classes=result.classes)
     elif kind in ("csv", "parquet"):
         io.write_table(path, measure(result.masks, result.image, result.objects, spacing=result.spacing))
     elif kind == "overlay":
@@ -159,19 +172,22 @@ def _write_png(path: Path, masks: NDArray[Any]) -> None:
     files.write_atomically(path, lambda beside: Image.fromarray(array).save(beside))
 
 
-class MasksOfFiles(Mapping[str, NDArray[Any]]):
-    """Label images by the names of their images, each read on access: one at a time is in memory.
+T = TypeVar("T")
+
+
+class OfFiles(Mapping[str, T]):
+    """Label images or classes by the names of their images, each read on access: one at a time is in memory.
 
     Parameters
     ----------
     readers : sequence of (str, callable)
-        Names, and the function that reads each label image.
+        Names, and the function that reads what belongs to each.
     """
 
-    def __init__(self, readers: Sequence[tuple[str, Callable[[], NDArray[Any]]]]) -> None:
+    def __init__(self, readers: Sequence[tuple[str, Callable[[], T]]]) -> None:
         self._readers = dict(readers)
 
-    def __getitem__(self, name: str) -> NDArray[Any]:
+    def __getitem__(self, name: str) -> T:
         return self._readers[name]()
 
     def __iter__(self) -> Iterator[str]:

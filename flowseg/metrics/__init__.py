@@ -6,6 +6,7 @@ which whole planes or a box are annotated, only these are compared. Two empty im
 them is empty, the score is 0.
 """
 
+from flowseg.metrics._classification import Classification, classification
 from flowseg.metrics._jaccard import aggregated_jaccard
 from flowseg.metrics._matching import Match, match, pool
 from flowseg.metrics._precision import average_precision, average_precision_per_image
@@ -13,11 +14,13 @@ from flowseg.metrics._splits_merges import PARTNER_IOU as PARTNER_IOU
 from flowseg.metrics._splits_merges import SplitsMerges, splits_merges
 
 __all__ = [
+    "Classification",
     "Match",
     "SplitsMerges",
     "aggregated_jaccard",
     "average_precision",
     "average_precision_per_image",
+    "classification",
     "match",
     "pool",
     "splits_merges",

@@ -37,6 +37,7 @@ class Outputs:
     unpadded: Unpadded | None = None  # the pixels that are not padding; None: not looked for
     pixel: PixelShape | None = None  # None: as long along every axis
     limits: Limits | None = None  # intensities that the network saw as 0 and 1; None: not known, or a constant image
+    classes: NDArray[np.float32] | None = None  # logits of the classes of objects, shape (..., n_classes), if any
 
     @property
     def ratios(self) -> tuple[float, ...]:

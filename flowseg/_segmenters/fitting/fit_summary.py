@@ -55,6 +55,8 @@ def describe_fit(segmenter: Segmenter, seconds: float) -> list[str]:
         lines.append(f"validation images: {loss}{format_precision(segmenter.validation_ap_)}")
     else:
         lines.append(f"no validation images: the last weights, of loss {history['loss'][-1]:.3f}, are kept")
+    if segmenter.classes_ is not None:
+        lines.append(f"classes {', '.join(segmenter.classes_)}")
     thresholds = thresholds_of(segmenter)
     chosen = f"{format_thresholds(thresholds)}; diameters are " if thresholds else "diameters are "
     lines.append(f"{chosen}{'' if segmenter.estimate_diameters_ else 'not '}estimated")

@@ -22,7 +22,13 @@ def new_network(segmenter: Segmenter, *, seed: int) -> Any:
 
 
 def make_network(
-    fixed: FixedParameters, prediction: PredictionSettings, lattice: Lattice, *, seed: int, crop_size: int
+    fixed: FixedParameters,
+    prediction: PredictionSettings,
+    lattice: Lattice,
+    *,
+    seed: int,
+    crop_size: int,
+    n_classes: int = 0,
 ) -> Any:
     """Return the network that parameters name, with new weights, or a copy of the custom one."""
     from flowseg._nets import network_copies
@@ -30,7 +36,7 @@ def make_network(
     return network_copies.make_network(
         fixed.network,
         n_channels=fixed.n_channels,
-        n_outputs=prediction.codec.n_outputs,
+        n_outputs=prediction.codec.n_outputs + n_classes,
         filters=fixed.filters,
         seed=seed,
         crop_size=crop_size,
@@ -46,14 +52,20 @@ def make_start(
     *,
     seed: int,
     crop_size: int,
+    n_classes: int = 0,
 ) -> Any:
-    """Return the network to train: a new one, or a copy of the network of the trained model ``start``."""
+    """Return the network to train: a new one, or a copy of the network of the trained model ``start``.
+
+    A copy has outputs for classes added if the model has none.
+    """
     from flowseg._nets import network_copies
 
-    if start:
+    if start and (start.classes or not n_classes):
         network = network_copies.copy_network(start.network, seed=seed)
     else:
-        network = make_network(fixed, prediction, lattice, seed=seed, crop_size=crop_size)
+        network = make_network(fixed, prediction, lattice, seed=seed, crop_size=crop_size, n_classes=n_classes)
+        if start:
+            network_copies.copy_into_more_outputs(start.network, network)
     if fixed.is_custom:  # refuse one whose receptive field is too large before it is trained
         find_grid(fixed, network_copies.copy_with_random_weights(network), lattice)
     return network

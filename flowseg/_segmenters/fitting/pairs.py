@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from flowseg._labels.classes.given import Known, as_classes
 from flowseg._labels.overlaps import count_objects
 from flowseg._nets.lattice import Spacing
 from flowseg._nets.training.known_objects import KnownObjects, find_known_objects
 from flowseg._segmenters.fitting.annotation_checks import check_to_learn_from
 from flowseg._segmenters.inputs import Images, as_pairs, as_spacings, is_one_per_image
 
-# The validation set, and the same with its spacing.
-VALIDATION_PARTS = (2, 3)
+# The validation set, the same with its spacing, and with the classes of its objects.
+VALIDATION_PARTS = (2, 3, 4)
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +27,7 @@ class Pairs:
     masks: Images
     known: list[KnownObjects]  # from the masks
     spacings: list[Spacing | None]
+    classes: list[Known] = field(default_factory=list)  # of the objects of each image; empty: there are no classes
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -49,7 +51,22 @@ class Pairs:
             [self.masks[i] for i in chosen],
             [self.known[i] for i in chosen],
             [self.spacings[i] for i in chosen],
+            [self.classes[i] for i in chosen] if self.classes else [],
         )
+
+    def with_classes(self, classes: Any, names: tuple[str, str] = ("classes", "masks")) -> Pairs:
+        """Return the pairs with the classes of their objects, checked; None: without."""
+        return self if classes is None else replace(self, classes=as_classes(classes, self.masks, names))
+
+    def number_classes(self, class_names: Sequence[str]) -> Pairs:
+        """Return the pairs with the numbers of classes, 1..n, among what is known of objects; without names none."""
+        if not class_names:
+            return self
+        number = {name: k + 1 for k, name in enumerate(class_names)}
+        given = self.classes or [{}] * len(self)
+        numbers = [{label: number[name] for label, name in one.items()} for one in given]
+        known = [objects._replace(classes=one) for objects, one in zip(self.known, numbers, strict=True)]
+        return replace(self, known=known, classes=given)
 
 
 def make_pairs(
@@ -68,16 +85,16 @@ def make_pairs(
 
 
 def as_validation(validation: Any, spacing: Any, *, n_channels: int, ndim: int) -> Pairs:
-    """Return the validation set (images, masks) or (images, masks, spacing) that `fit` is given, checked.
+    """Return the validation set (images, masks[, spacing[, classes]]) that `fit` is given, checked.
 
     Without a spacing of its own it has that of the training images, ``spacing``, if that is one for all.
     """
     if not isinstance(validation, tuple | list) or len(validation) not in VALIDATION_PARTS:
         raise TypeError(
-            "validation must be a pair (images, masks), or (images, masks, spacing); got "
+            "validation must be (images, masks), (images, masks, spacing) or (images, masks, spacing, classes); got "
             f"{type(validation).__name__}{f' of {len(validation)}' if isinstance(validation, tuple | list) else ''}."
         )
-    images, masks, *own = validation
+    images, masks, *own = validation[:3]
     if not own and is_one_per_image(spacing):
         raise ValueError(
             "validation must be (images, masks, spacing) where spacing is one per image; got (images, masks)."
@@ -86,7 +103,7 @@ def as_validation(validation: Any, spacing: Any, *, n_channels: int, ndim: int) 
     chosen = own[0] if own else spacing
     pairs = make_pairs(images, masks, chosen, n_channels=n_channels, ndim=ndim, names=names)
     check_to_learn_from(pairs.images, pairs.masks, masks, names[:2])
-    return pairs
+    return pairs.with_classes(validation[3], ("validation classes", names[1])) if len(validation) > 3 else pairs
 
 
 def hold_out(pairs: Pairs, *, fraction: float, seed: int) -> tuple[Pairs, Pairs]:

@@ -18,6 +18,8 @@ from flowseg._segmenters.fitting.learn_ranges import SeenImages
 from flowseg._segmenters.fitting.new_network import find_grid, make_start
 from flowseg._segmenters.fitting.pairs import Pairs
 from flowseg._segmenters.noise_check import learn_least_sharpness
+from flowseg._segmenters.object_classes.class_head import ClassHead
+from flowseg._segmenters.object_classes.learn_temperature import learn_class_head
 from flowseg._segmenters.pipeline import Pipeline, PredictionSettings
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ class Plan:
     callbacks: Sequence[Any]
     checkpoint: Path | None
     fills_crops: bool = False  # whether crops of thin volumes are longer along the other axes
+    class_names: tuple[str, ...] = ()  # of objects; empty: without
 
 
 class Scales(NamedTuple):
@@ -55,6 +58,7 @@ def train(plan: Plan, pairs: Pairs, held_out: Pairs, start: Fitted | None) -> Fi
     from flowseg._nets.training.machine import describe_machine
 
     fixed, lattice = plan.fixed, _choose_lattice(plan.fixed, pairs, start)
+    pairs, held_out = (part.number_classes(plan.class_names) for part in (pairs, held_out))
     pixels = [lattice.pixel(spacing) for spacing in pairs.spacings]
     diameters = image_diameters([objects.masks for objects in pairs.known], pixels)
     typical = float(np.median(diameters))
@@ -75,6 +79,7 @@ def train(plan: Plan, pairs: Pairs, held_out: Pairs, start: Fitted | None) -> Fi
         decoding=start.decoding if start else plan.prediction.codec.default_decoding(),
         trained_with=describe_machine(),
         lattice=lattice,
+        classes=ClassHead(plan.class_names) if plan.class_names else None,
     )
     return _choose(plan.prediction, end, (pairs, held_out), start)
 
@@ -99,7 +104,10 @@ def _train_network(
     from flowseg._nets.training import checkpoint, loop
 
     fixed, size, lattice = plan.fixed, plan.settings.crop_size, scales.lattice
-    network = make_start(fixed, plan.prediction, lattice, start, seed=plan.seeds[1], crop_size=size)
+    n_classes = len(plan.class_names)
+    network = make_start(
+        fixed, plan.prediction, lattice, start, seed=plan.seeds[1], crop_size=size, n_classes=n_classes
+    )
     training_samples = _make_samples(plan, pairs, scales, every_size=plan.settings.augment)
     validation_samples = _make_samples(plan, held_out, scales, every_size=False)
     shapes = [sample.masks.shape for sample in training_samples]
@@ -118,6 +126,7 @@ def _train_network(
         same_start=start is not None or not fixed.is_custom or hasattr(fixed.network, "get_weights"),
         crop_shape=crop_shape,
         turns=find_turns(lattice, crop_shape),
+        n_classes=n_classes,
     )
     with checkpoint.hold_checkpoint(plan.checkpoint):
         return network, loop.train(network, run)
@@ -149,5 +158,5 @@ def _choose(settings: PredictionSettings, end: Fitted, parts: tuple[Pairs, Pairs
     ranges = seen.learn_ranges()
     if start is not None and start.ranges is not None:
         ranges = start.ranges.widened(ranges)
-    end = replace(end, ranges=ranges)
+    end = replace(end, ranges=ranges, classes=learn_class_head(pipeline, pairs, held_out))
     return end if start is None or start_ap is None else keep_the_better(start, start_ap, end)

@@ -18,6 +18,7 @@ from flowseg._segmenters.learned_decoding.object_scores import read_calibration
 from flowseg._segmenters.learned_decoding.thresholds import read_thresholds
 from flowseg._segmenters.likeness.ranges import read_ranges
 from flowseg._segmenters.noise_check import read_least_sharpness
+from flowseg._segmenters.object_classes.class_head import read_class_head
 from flowseg._system.invalid_file import InvalidFileError
 from flowseg._system.printable import LONGEST, one_line
 from flowseg._system.strict_json import MOST_QUOTED, read_strictly
@@ -106,6 +107,7 @@ def _check_learned(learned: dict[str, Any], file: Path) -> None:
     with naming(file, "what was learned"):
         read_least_sharpness(learned)
         read_ranges(learned.get("ranges"))
+        read_class_head(learned.get("classes"))
         for name, read in (("sizes", read_sizes), ("thresholds", read_thresholds), ("score", read_calibration)):
             if name in learned:
                 read(learned[name])

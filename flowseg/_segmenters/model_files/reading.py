@@ -19,6 +19,7 @@ from flowseg._segmenters.likeness.ranges import read_ranges
 from flowseg._segmenters.model_files.document_checks import CUSTOM_NETWORK, METADATA_KEY, check_document, naming
 from flowseg._segmenters.model_files.weights import check_size, read_weights
 from flowseg._segmenters.noise_check import read_least_sharpness
+from flowseg._segmenters.object_classes.class_head import read_class_head
 from flowseg._segmenters.pipeline import PredictionSettings
 from flowseg._system.invalid_file import InvalidFileError
 from flowseg._system.printable import LONGEST, one_line
@@ -82,7 +83,9 @@ def read_fitted(
     """Return what the segmenter of a file has learned; the network is built after the size of the file is checked."""
     lattice = _read_lattice(document, path, fixed)
     check_size(path, fixed, lattice.coarse_levels)
-    network = make_network(fixed, prediction, lattice, seed=0, crop_size=crop_size)
+    head = read_class_head(document["learned"].get("classes"))
+    n_classes = 0 if head is None else len(head.names)
+    network = make_network(fixed, prediction, lattice, seed=0, crop_size=crop_size, n_classes=n_classes)
     read_weights(path, network)
 
     from flowseg._nets.network_copies import forget_training
@@ -115,6 +118,7 @@ def read_learned(
         least_sharpness = read_least_sharpness(learned)
         decoding = prediction.codec.read_document(learned)
         ranges = read_ranges(learned.get("ranges"))
+        classes = read_class_head(learned.get("classes"))
         _check_sizes(sizes, diameter, fixed)
     return Fitted(
         network=network,
@@ -128,6 +132,7 @@ def read_learned(
         trained_with=document.get("trained_with"),
         lattice=_read_lattice(document, path, fixed),
         ranges=ranges,
+        classes=classes,
     )
 
 

@@ -44,6 +44,7 @@ def write_model(
         "least_sharpness": fitted.least_sharpness,
         "lattice": asdict(fitted.lattice),
         **({} if fitted.ranges is None else {"ranges": asdict(fitted.ranges)}),
+        **({} if fitted.classes is None else {"classes": fitted.classes.as_document()}),
     }
     # The network is built from them, whatever "auto" stands for in later versions.
     resolved = {"filters": fitted.fixed.filters}

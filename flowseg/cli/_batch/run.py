@@ -18,7 +18,7 @@ from flowseg.cli._batch.plan import Batch, Task
 from flowseg.cli._batch.run_record import RECORD_NAME, Entry, Note, Record, hash_record
 from flowseg.cli._shared.errors import FAULTS, sentence_of
 from flowseg.cli._shared.progress import advising
-from flowseg.io._results import COCO_NAME, MasksOfFiles, result_files
+from flowseg.io._results import COCO_NAME, AllObjects, result_files
 
 RESUME = "finished results stay in the output folder; the same command with --resume continues"
 
@@ -31,11 +31,11 @@ def run_batch(
     batch: Batch,
     stages: Stages[Task, Read, Worked, Made],
     title: str,
-    coco: Callable[[], MasksOfFiles] | None = None,
+    coco: Callable[[], AllObjects] | None = None,
 ) -> None:
     """Do what there is to do, while no other run writes into the folder.
 
-    ``coco`` returns the masks of all files, for one more file that holds the objects of all.
+    ``coco`` returns the masks of all files, and classes if any, for one more file that holds the objects of all.
     """
     began = time.perf_counter()
     batch.folder.mkdir(parents=True, exist_ok=True)
@@ -121,12 +121,12 @@ def _add_record(
     )
 
 
-def write_coco(batch: Batch, masks: MasksOfFiles) -> None:
+def write_coco(batch: Batch, objects: AllObjects) -> None:
     """Write the file that holds the objects of all images; an error is a failure like others."""
     file = batch.folder / COCO_NAME
     try:
         if file.is_symlink():  # what is written here stays here
             file.unlink()
-        io.write_coco(file, masks)
+        io.write_coco(file, objects.masks, classes=objects.classes)
     except FAULTS as error:
         batch.failures.append((str(file), sentence_of(error)))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,10 +23,10 @@ from flowseg._system.invalid_file import StoredFile
 from flowseg.cli._shared.image_reading import Reading
 from flowseg.io._annotations import read_mat, read_object_files
 from flowseg.io._cellpose import read_cellpose
-from flowseg.io._coco import read_coco
+from flowseg.io._coco import read_coco_with_classes
 from flowseg.io._cvat import read_cvat
 from flowseg.io._documents import name_kind, read_json
-from flowseg.io._geojson import read_geojson
+from flowseg.io._geojson import read_geojson_with_classes
 from flowseg.io._labkit import read_labkit
 from flowseg.io._roi import read_roi
 
@@ -51,7 +51,7 @@ BY_NAME = (
 # Key of the first object of a .json -> its kind.
 BY_KEY = (("annotations", "coco"), ("interval", "labkit"), ("type", "geojson"))
 # Kinds of which one file holds the masks of several images.
-OF_SEVERAL: dict[str, Callable[..., dict[str, NDArray[np.int32]]]] = {"coco": read_coco, "cvat": read_cvat}
+OF_SEVERAL = ("coco", "cvat")
 # Kinds that have named classes, and kinds that have outlines in planes of a stack.
 WITH_CLASSES = ("geojson", "coco", "cvat", "labkit")
 WITH_PLANES = ("roi", "geojson")
@@ -59,8 +59,15 @@ WITH_PLANES = ("roi", "geojson")
 WITH_AXES = ("labels",)
 
 
-# Reads masks, given the shape of the image where the file lacks it.
-Reader = Callable[[tuple[int, int] | None], NDArray[Any]]
+class Annotation(NamedTuple):
+    """Masks and, where the file has any, the class of each object by its label; None for one without."""
+
+    masks: NDArray[Any]
+    classes: Mapping[int, str | None] | None = None
+
+
+# Reads an annotation, given the shape of the image where the file lacks it.
+Reader = Callable[[tuple[int, int] | None], Annotation]
 
 
 @dataclass(frozen=True)
@@ -183,24 +190,42 @@ def needs_shape(file: Path, kind: str) -> bool:
 def find_readers(file: Path, kind: str, selection: Selection) -> Iterator[tuple[str, Reader]]:
     """Yield, for each image of a file, its name (empty if it is the only one) and a function that reads its masks."""
     if kind in OF_SEVERAL:
-        masks = OF_SEVERAL[kind](file, classes=selection.classes)
+        names: Mapping[str, Any] = {}
+        if kind == "coco":
+            masks, names = read_coco_with_classes(file, classes=selection.classes)
+            if len({name for known in names.values() for name in known.values()}) < 2:
+                names = {}  # every annotation has a category, also where there is nothing to tell apart
+        else:
+            masks = read_cvat(file, classes=selection.classes)
         for name in masks:
-            yield name, partial(_pick, masks, name)
+            yield name, partial(_pick, masks, names, name)
     else:
         yield "", partial(_read, file, kind, selection)
 
 
-def _pick(masks: Mapping[str, NDArray[Any]], name: str, _: tuple[int, int] | None) -> NDArray[Any]:
-    return masks[name]
+def _pick(
+    masks: Mapping[str, NDArray[Any]], classes: Mapping[str, Any], name: str, _: tuple[int, int] | None
+) -> Annotation:
+    return Annotation(masks[name], _known(classes.get(name, {})))
 
 
-def _read(file: Path, kind: str, selection: Selection, shape: tuple[int, int] | None) -> NDArray[Any]:
+def _known(classes: Mapping[int, str | None]) -> Mapping[int, str | None] | None:
+    """Return the classes of objects; None where no object has any."""
+    return classes if any(classes.values()) else None
+
+
+def _read(file: Path, kind: str, selection: Selection, shape: tuple[int, int] | None) -> Annotation:
+    if kind == "geojson" and shape is not None:
+        masks, names = read_geojson_with_classes(file, shape, classes=selection.classes, z=selection.z, t=selection.t)
+        return Annotation(masks, _known(names))
+    return Annotation(_read_masks(file, kind, selection, shape))
+
+
+def _read_masks(file: Path, kind: str, selection: Selection, shape: tuple[int, int] | None) -> NDArray[Any]:
     if kind in ("roi", "geojson"):
         if shape is None:
             raise ValueError(f"--images must be given for {file}, which does not hold the size of its image; got none.")
-        if kind == "roi":
-            return read_roi(file, shape, z=selection.z, t=selection.t)
-        return read_geojson(file, shape, classes=selection.classes, z=selection.z, t=selection.t)
+        return read_roi(file, shape, z=selection.z, t=selection.t)
     if kind == "labkit":
         return read_labkit(file, classes=selection.classes)
     if kind == "cellpose":

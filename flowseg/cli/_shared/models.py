@@ -57,6 +57,13 @@ def model_spacing(file: Path) -> tuple[float, ...] | None:
     return None if spacing is None else tuple(spacing)
 
 
+def has_classes(file: Path) -> bool:
+    """Return whether a model finds the classes of objects."""
+    from flowseg._segmenters.model_files.reading import read_document
+
+    return read_document(file)["learned"].get("classes") is not None
+
+
 def load_model(file: Path, parameters: Sequence[tuple[str, Any]]) -> Segmenter:
     """Load a model, with the parameters that are given; the word "none" stands for None."""
     from flowseg._segmenters.loading import load_segmenter

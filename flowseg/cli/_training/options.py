@@ -22,6 +22,10 @@ ValidationImages = Annotated[
 ValidationMasks = Annotated[
     str | None, typer.Option(help="Masks of the validation images.", rich_help_panel=VALIDATION)
 ]
+ValidationClasses = Annotated[
+    str | None,
+    typer.Option(help="Classes of the objects in the validation masks, as for --classes.", rich_help_panel=VALIDATION),
+]
 ValidationFraction = Annotated[
     float | None,
     typer.Option(

@@ -1,0 +1,32 @@
+"""The classes of objects that a training learns."""
+
+from __future__ import annotations
+
+from flowseg._labels.classes.given import find_class_names
+from flowseg._segmenters.codecs.codec import Codec
+from flowseg._segmenters.codecs.flow_codec import FlowCodec
+from flowseg._segmenters.fitted import Fitted
+from flowseg._segmenters.fitting.pairs import Pairs
+
+
+def choose_class_names(codec: Codec, pairs: Pairs, held_out: Pairs, start: Fitted | None) -> tuple[str, ...]:
+    """Return the names of classes of a training; empty without classes. Raise where it cannot learn them.
+
+    ``pairs`` and ``held_out`` are the training and the validation images, ``start`` the model to start from.
+    """
+    known = () if start is None or start.classes is None else start.classes.names
+    if not pairs.classes:
+        if known or held_out.classes:
+            who = "a segmenter that was trained with classes" if known else "a validation set with classes"
+            raise ValueError(f"classes must be given to train with {who}; got none.")
+        return ()
+    if not isinstance(codec, FlowCodec):
+        raise ValueError(
+            "classes must be left out for a BoundarySegmenter, which returns no table of objects; use a FlowSegmenter."
+        )
+    if start is not None and not known and start.fixed.is_custom:
+        raise ValueError(
+            "classes must be left out to train a custom network further that was trained without: it has no outputs "
+            "for them; train from scratch (warm_start=False)."
+        )
+    return find_class_names([*pairs.classes, *held_out.classes], known)

@@ -28,7 +28,8 @@ class FlowSegmenter(ThresholdAttributes, FlowPredictions):
     network : {"unet", "resunet"}, callable or keras.Model
         Network to train: by name (see `build_unet`, `build_resunet`), a function of ``(n_channels, n_outputs)`` that
         builds a custom one, or a model, of which a copy is trained further. It must end in a linear layer of
-        3 outputs (row flow, column flow, cellprob), for volumes of 4 (plane flow first).
+        3 outputs (row flow, column flow, cellprob), for volumes of 4 (plane flow first); and one more for each class of
+        objects that `fit` is given.
     ndim : {2, 3}
         Axes of the images: 2 for planes, 3 for volumes.
     filters : tuple of int or "auto"

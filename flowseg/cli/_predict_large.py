@@ -175,7 +175,7 @@ class LargePrediction:
 
     def _write_geojson(self, image: LargeImage, labels: LabelImage) -> None:
         from flowseg.blockwise._results.outlines import objects_of_blocks
-        from flowseg.io._geojson import write_objects
+        from flowseg.io._geojson_writer import write_objects
 
         write_objects(result_file(self.folder, image.name, "geojson"), objects_of_blocks(labels))
 

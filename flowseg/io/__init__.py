@@ -10,7 +10,8 @@ from flowseg.io._cellpose import read_cellpose
 from flowseg.io._classes import read_classes
 from flowseg.io._coco import read_coco, read_coco_with_classes, write_coco
 from flowseg.io._cvat import read_cvat
-from flowseg.io._geojson import read_geojson, read_geojson_with_classes, write_geojson
+from flowseg.io._geojson import read_geojson, read_geojson_with_classes
+from flowseg.io._geojson_writer import write_geojson
 from flowseg.io._labkit import read_labkit
 from flowseg.io._roi import read_roi, write_roi
 from flowseg.io._tables import write_table

@@ -17,7 +17,7 @@ from flowseg._suggest.suggestion import Suggestion
 from flowseg._system import files
 from flowseg.cli._batch.output_folder import check_output_folder, remove_result
 from flowseg.cli._batch.result_names import name_results
-from flowseg.io._geojson import write_to_correct
+from flowseg.io._geojson_writer import write_to_correct
 from flowseg.io._results import NEEDS, write_labels
 
 # Ending of the name of a file, after the image's name. The image and its masks pair by their names, for training.

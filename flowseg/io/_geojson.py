@@ -147,7 +147,7 @@ def read_geojson_with_classes(
 
 
 def _read(
-    path: StrPath, shape: tuple[int, int], classes: str | Sequence[str] | None, wanted: Plane | None
+    path: StrPath, shape: tuple[int, int], classes: str | Sequence[str] | None, wanted: Plane
 ) -> tuple[NDArray[np.int32], dict[int, str | None]]:
     """Return masks, and the classes of objects by label."""
     canvas, stored, choice = Canvas(_checks.as_shape(shape)), StoredFile(Path(path), KIND), Choice(classes)

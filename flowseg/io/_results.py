@@ -46,7 +46,7 @@ class AllObjects(NamedTuple):
     """The masks of all images by name and, where there are any, the classes of their objects."""
 
     masks: Mapping[str, NDArray[Any]]
-    classes: Mapping[str, Mapping[int, str | None]] | None = None
+    classes: Mapping[str, Mapping[int, str | None] | None] | None = None
 
 
 @dataclass(frozen=True)

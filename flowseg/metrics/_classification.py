@@ -40,7 +40,8 @@ class Classification:
         """F1 score of each class, ``2 tp / (2 tp + fp + fn)``, NaN for one that no matched object has or is given."""
         either = self.confusion.sum(axis=0) + self.confusion.sum(axis=1)
         scores = np.full(len(self.names), np.nan)
-        return np.divide(2 * np.diag(self.confusion), either, out=scores, where=either > 0)
+        np.divide(2 * np.diag(self.confusion), either, out=scores, where=either > 0)
+        return scores
 
     @property
     def macro_f1(self) -> float:

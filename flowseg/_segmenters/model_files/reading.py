@@ -82,9 +82,9 @@ def read_fitted(
 ) -> Fitted:
     """Return what the segmenter of a file has learned; the network is built after the size of the file is checked."""
     lattice = _read_lattice(document, path, fixed)
-    check_size(path, fixed, lattice.coarse_levels)
     head = read_class_head(document["learned"].get("classes"))
     n_classes = 0 if head is None else len(head.names)
+    check_size(path, fixed, lattice.coarse_levels, n_classes)
     network = make_network(fixed, prediction, lattice, seed=0, crop_size=crop_size, n_classes=n_classes)
     read_weights(path, network)
 

@@ -20,7 +20,9 @@ from flowseg._system.invalid_file import InvalidFileError
 FLOAT_BYTES, KERNEL = 4, 3
 
 
-def check_size(path: str | os.PathLike[str], fixed: FixedParameters, coarse_levels: Sequence[int] = (0, 0)) -> None:
+def check_size(
+    path: str | os.PathLike[str], fixed: FixedParameters, coarse_levels: Sequence[int] = (0, 0), n_classes: int = 0
+) -> None:
     """Raise InvalidFileError if the file is too small for the network of its parameters, before it is built."""
     n_channels, widths = fixed.n_channels, list(fixed.filters)
     if not fixed.is_custom:
@@ -28,6 +30,7 @@ def check_size(path: str | os.PathLike[str], fixed: FixedParameters, coarse_leve
         kernels = [KERNEL ** sum(level >= coarse for coarse in coarse_levels) for level in range(len(widths))]
         pairs = zip(kernels, pairwise([n_channels, *widths]), strict=True)
         least = FLOAT_BYTES * sum(size * (a * b + b * b) for size, (a, b) in pairs)
+        least += FLOAT_BYTES * widths[0] * n_classes
     else:
         least = n_channels  # at least a byte for each, whatever the network
     size = Path(path).stat().st_size

@@ -176,9 +176,7 @@ def test_other_forms_of_lists(pairs, small, fitted):
 
 def test_bad_validation(pairs, small):
     images, masks = zip(*pairs)
-    with pytest.raises(
-        TypeError, match=r"validation must be a pair \(images, masks\), or \(images, masks, spacing\); got"
-    ):
+    with pytest.raises(TypeError, match=r"validation must be \(images, masks\), \(images, masks, spacing\) or .*; got"):
         FlowSegmenter(**small).fit(images, masks, validation="some")
     with pytest.raises(ValueError, match="validation masks must hold at least one object"):
         FlowSegmenter(**small).fit(images, masks, validation=(images[:1], [masks[0] * 0]))

@@ -226,8 +226,9 @@ class TestSpacing:
             as_validation((images[:1], masks[:1]), [SPACING] * 3, **shape)
         with pytest.raises(ValueError, match="validation spacing must be 3 numbers above 0"):
             as_validation((images[:1], masks[:1], (1, 1)), None, **shape)
-        with pytest.raises(TypeError, match=r"validation must be a pair .*; got tuple of 4"):
-            as_validation((images[:1], masks[:1], None, None), None, **shape)
+        assert as_validation((images[:1], masks[:1], None, None), SPACING, **shape).spacings == [SPACING]
+        with pytest.raises(TypeError, match=r"validation must be \(images, masks\), .*; got tuple of 5"):
+            as_validation((images[:1], masks[:1], None, None, None), None, **shape)
 
     def test_a_model_without_spacing_refuses_one(self, trained, volumes):
         model = trained[FlowSegmenter]

@@ -12,7 +12,7 @@ from flowseg._nets.encoder import FLOW_SCALE
 
 # Weights of background, interior and boundary in the three-class loss (Caicedo et al., Cytometry A 95, 952 (2019)).
 CLASS_WEIGHTS = (1.0, 1.0, 10.0)
-# Weight of the classes of objects beside flows and foreground. Source: benchmarks/classes.py, on `val`.
+# Weight of the classes of objects beside flows and foreground. Source: chosen; small, so that masks stay as good.
 CLASS_SHARE = 0.5
 
 

@@ -74,7 +74,7 @@ class Segmenter(SegmenterAttributes):
         validation : (images, masks[, spacing[, classes]]), optional
             Validation set, on which `fit` chooses the best weights, thresholds and all else. By default a share of the
             images (`validation_fraction`) is held out for it. Report results on a separate test set. Without a spacing
-            of its own it has that of the training images.
+            of its own, or with None before classes, it has that of the training images.
         callbacks : sequence of keras.callbacks.Callback
             Passed to Keras. A checkpoint does not hold their state: a training that one of them stopped is resumed
             where it was stopped.

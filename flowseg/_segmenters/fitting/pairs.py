@@ -95,6 +95,8 @@ def as_validation(validation: Any, spacing: Any, *, n_channels: int, ndim: int) 
             f"{type(validation).__name__}{f' of {len(validation)}' if isinstance(validation, tuple | list) else ''}."
         )
     images, masks, *own = validation[:3]
+    if len(validation) > 3 and own == [None]:  # only the place of the spacing before the classes
+        own = []
     if not own and is_one_per_image(spacing):
         raise ValueError(
             "validation must be (images, masks, spacing) where spacing is one per image; got (images, masks)."

@@ -10,13 +10,12 @@ import numpy as np
 from napari.layers import Image, Labels
 from numpy.typing import NDArray
 
+from flowseg._labels.numbering import NOT_ANNOTATED
 from flowseg._napari import layers
 from flowseg._napari.image_kinds import VOLUME
 
 # In the place of an axis: all pixels are annotated.
 EVERYTHING = -1
-# Label of pixels that nobody has annotated.
-NOT_ANNOTATED = -1
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ def test_boxes_are_those_of_suggest(tiny, pairs, model, tmp_path):
         together = np.full(one.shape, -1, np.int32)
         for box in boxes:
             if box.image == one.index:
-                together = fill_in(together, box.part, int(together.max()) + 1)
+                together = fill_in(together, box.part, int(together.max(initial=0)) + 1)
         np.testing.assert_array_equal(together > 0, one.masks > 0)
         assert (together[one.masks == 0] == 0).mean() > 0.9  # but for objects that touch both boxes
     assert messages[-1] == Message("done", "3 images")

@@ -16,8 +16,8 @@ from flowseg._suggest.boxes import UNKNOWN, Box
 
 BOX_NAME = "flowseg box"
 BOX_COLOR = "yellow"
-# Width of its edges in pixels of the screen, and share of the canvas that is left beside it.
-BOX_WIDTH, MARGIN = 2.0, 0.4
+# Width of its edges in pixels of the screen, and the share of the canvas that it takes.
+BOX_WIDTH, SHARE = 2.0, 0.6
 # Pixels have their centers at whole numbers.
 HALF = 0.5
 
@@ -93,19 +93,23 @@ class BoxLayer:
             viewer.layers.remove(self._layer)
         rows, columns = (box.min_row - HALF, box.max_row - HALF), (box.min_col - HALF, box.max_col - HALF)
         corners = [(*index, rows[i], columns[j]) for i, j in ((0, 0), (0, 1), (1, 1), (1, 0))]
+        world = np.array([image.data_to_world(corner) for corner in corners])
+        extra = viewer.dims.ndim - world.shape[1]
+        for axis in range(len(index)):
+            viewer.dims.set_point(axis + extra, world[0, axis])
+        camera, places = viewer.scene.camera, world[:, -PLANE:]
+        camera.center = (0.0, *places.mean(axis=0).tolist())
+        camera.zoom = SHARE * float((np.array(viewer.canvas.size) / np.ptp(places, axis=0)).min())
         self._layer = Shapes(
-            [np.array(corners)], shape_type="rectangle", edge_color=BOX_COLOR, face_color="transparent", name=BOX_NAME
+            [np.array(corners)],
+            shape_type="rectangle",
+            edge_width=BOX_WIDTH / (camera.zoom * abs(float(image.scale[-1]))),
+            edge_color=BOX_COLOR,
+            face_color="transparent",
+            name=BOX_NAME,
         )
         lay_over(self._layer, image)
         viewer.add_layer(self._layer)
-        world = image.data_to_world(corners[0])
-        extra = viewer.dims.ndim - len(corners[0])
-        for axis in range(len(index)):
-            viewer.dims.set_point(axis + extra, world[axis])
-        viewer.reset_view(layers=[self._layer], margin=MARGIN, reset_camera_angle=False)
-        pixel = abs(float(image.scale[-1]))
-        self._layer.edge_width = BOX_WIDTH / (viewer.scene.camera.zoom * pixel)
-        self._layer.editable = False
 
 
 def check_shows_planes(viewer: Any) -> None:

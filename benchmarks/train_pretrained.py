@@ -63,7 +63,7 @@ RECIPES = {
     "tissue": Recipe(
         "dsb2018_histology",
         3,
-        40,
+        24,
         {
             "name": "tissue",
             "data": "2018 Data Science Bowl, stage 1 (BBBC038v1), stained tissue only, with the mask corrections of "

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from flowseg._nets.load_keras import keras
 from flowseg._system import files
 from flowseg._system.printable import one_line
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import keras
-from keras import layers
+from flowseg._nets.load_keras import keras, layers
 
 # Set here, so that a user's keras.json does not change it.
 CHANNELS_LAST = "channels_last"

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import keras
 import numpy as np
 
 from flowseg._nets import custom_networks, networks
+from flowseg._nets.load_keras import keras
 from flowseg._system.printable import one_line
 
 
@@ -73,7 +73,7 @@ def copy_with_random_weights(network: keras.Model) -> keras.Model:
 @networks.single_precision()
 def forget_training(network: keras.Model) -> None:
     """Remove optimizer and loss from a network, so that it can be copied and pickled."""
-    network.compile("sgd", jit_compile=False)
+    network.compile("sgd", jit_compile=networks.is_compiled())
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from typing import Annotated, TextIO
 import typer
 
 from flowseg import __version__
-from flowseg._nets.startup_messages import suppress_startup_messages
+from flowseg._nets.backends import drop_warnings, suppress_startup_messages
 from flowseg._system.printable import one_line
 from flowseg.cli._blocks import finish, plan, run
 from flowseg.cli._check import check
@@ -60,7 +60,7 @@ def main() -> None:
     """Run the command; an error is one line on standard error and exit status 1."""
     suppress_startup_messages()
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # faults of files are reported once, as errors
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of images of many shapes, which are usual
+    drop_warnings()
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # Keras loads it, and its cache folder does not matter here
     warnings.showwarning = _show_warning
     if isinstance(sys.stdout, TextIOWrapper):

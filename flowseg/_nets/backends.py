@@ -137,6 +137,15 @@ def count_threads(backend: str) -> int | None:
     return None if count is None else int(count())
 
 
+def list_devices() -> list[str]:
+    """Return the kinds of devices that networks run on, as the loaded backend calls them."""
+    keras = sys.modules["keras"]
+    if keras.config.backend() != "torch":
+        return sorted({device.split(":")[0] for device in keras.distribution.list_devices()})
+    accelerator = sys.modules["torch"].accelerator.current_accelerator()  # Keras does not list them
+    return ["cpu" if accelerator is None else accelerator.type]
+
+
 def onednn_setting() -> str:
     """Return whether TensorFlow computes with oneDNN: "0", "1", or "default" if that is not set."""
     return os.environ.get(ONEDNN, "default")

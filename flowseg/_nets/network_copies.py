@@ -66,7 +66,8 @@ def copy_with_random_weights(network: keras.Model) -> keras.Model:
     copy = copy_network(network, seed=0)
     for weight in copy.trainable_weights:
         spread = 1 / np.sqrt(np.prod(weight.shape[:-1])) if len(weight.shape) > 1 else 0.1
-        weight.assign(weight + spread * rng.standard_normal(weight.shape).astype(weight.dtype))
+        added = (spread * rng.standard_normal(weight.shape)).astype(weight.dtype)  # some GPUs have no float64
+        weight.assign(weight + added)
     return copy
 
 

@@ -25,18 +25,11 @@ def describe_machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
         "instructions": _instructions(),
-        "devices": _devices(),
+        "devices": backends.list_devices(),
         "cores": _checks.as_workers(None),
         "threads": _threads(backend),
         "onednn": backends.onednn_setting(),
     }
-
-
-def _devices() -> list[str]:
-    try:
-        return sorted({device.split(":")[0] for device in keras.distribution.list_devices()})
-    except (AttributeError, NotImplementedError):  # not every backend has this
-        return []
 
 
 def _version(package: str) -> str:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cli_tools import run
+import tifffile
+from cli_tools import run, run_here
 from scipy import ndimage
 
 import flowseg
@@ -205,3 +206,45 @@ def test_outputs_are_those_of_the_formula():
     found = network.predict_on_batch(images)
     expected = np.stack([unet_by_formula(network, image, 3) for image in images])
     assert np.abs(found - expected).max() < 1e-5 * max(1, np.abs(expected).max())
+
+
+@pytest.mark.backends
+def test_initial_weights_have_the_distribution_of_he():
+    from flowseg._nets.initial_weights import DrawnByNumPy, he_normal
+    from flowseg._nets.load_keras import keras
+
+    for initializer in (he_normal(1), DrawnByNumPy(1)):
+        values = keras.ops.convert_to_numpy(initializer((3, 3, 40, 50), "float32"))
+        scaled = values / np.sqrt(2 / 360) * 0.87962566
+        assert values.dtype == np.float32
+        assert abs(values.std() / np.sqrt(2 / 360) - 1) < 0.02
+        assert abs(scaled.mean()) < 0.02
+        assert 1.99 < np.abs(scaled).max() <= 2.0001
+        assert (values == keras.ops.convert_to_numpy(initializer((3, 3, 40, 50), "float32"))).all()
+    copy = keras.initializers.deserialize(keras.initializers.serialize(DrawnByNumPy(1)))
+    assert copy.seed == 1
+
+
+@pytest.mark.backends
+@pytest.mark.parametrize("name", ["FlowSegmenter", "BoundarySegmenter"])
+def test_a_seed_gives_the_same_bytes(name, pairs, small, tmp_path):
+    images, masks = zip(*pairs)
+    cls = getattr(flowseg, name)
+    for file in ("one", "two"):
+        segmenter = cls(**small).fit(images, masks)
+        segmenter.save(tmp_path / file)
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+    assert segmenter.fitted_.trained_with["backend"].startswith(str(os.environ.get("KERAS_BACKEND", "tensorflow")))
+    assert segmenter.fitted_.trained_with["devices"]
+    loaded = cls.load(tmp_path / "one")
+    assert (loaded.predict(images[0]) == segmenter.predict(images[0])).all()
+
+
+@pytest.mark.backends
+def test_a_command_on_this_backend(tmp_path):
+    data = flowseg.datasets.nuclei()
+    tifffile.imwrite(tmp_path / "image.tif", data.images[0][:96, :96])
+    run_here("predict", "image.tif", "--model", "nuclei", "--output", "out", cwd=tmp_path)
+    (file,) = (tmp_path / "out").glob("*.tif")
+    found, true = flowseg.io.read_masks(file), data.masks[0][:96, :96]
+    assert flowseg.metrics.match(true, found).tp > 0.5 * true.max() > 1

@@ -247,4 +247,4 @@ def test_a_command_on_this_backend(tmp_path):
     run_here("predict", "image.tif", "--model", "nuclei", "--output", "out", cwd=tmp_path)
     (file,) = (tmp_path / "out").glob("*.tif")
     found, true = flowseg.io.read_masks(file), data.masks[0][:96, :96]
-    assert flowseg.metrics.match(true, found).tp > 0.5 * true.max() > 1
+    assert flowseg.metrics.match(true, found).tp == 3

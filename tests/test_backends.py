@@ -29,10 +29,9 @@ def choose(monkeypatch, tmp_path):
 
     def choose(*installed, variable=None, file=None):
         monkeypatch.setattr(backends, "is_installed", lambda name: name in ("keras", *installed))
+        monkeypatch.setenv("KERAS_BACKEND", variable or "")  # it is put back also where it was not set
         if variable is None:
-            monkeypatch.delenv("KERAS_BACKEND", raising=False)
-        else:
-            monkeypatch.setenv("KERAS_BACKEND", variable)
+            monkeypatch.delenv("KERAS_BACKEND")
         (tmp_path / "keras.json").write_text(json.dumps(file) if isinstance(file, dict) else str(file))
         backends.prepare()
         return os.environ.get("KERAS_BACKEND")

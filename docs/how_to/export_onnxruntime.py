@@ -27,7 +27,7 @@ def segment(image, session, usage, diameter=None):
     (outputs,) = session.run(None, {"image": padded[np.newaxis, np.newaxis]})
     cropped = outputs[0, :, : shape[0], : shape[1]]
     row_flow, column_flow, cellprob = (
-        resize(output, image.shape, order=1, mode="edge", anti_aliasing=factor > 1) for output in cropped
+        resize(output, image.shape, order=1, mode="edge", anti_aliasing=factor > 1) for output in cropped[:3]
     )
     thresholds = {n: usage["thresholds"][n] for n in ("cellprob_threshold", "flow_threshold", "min_size")}
     return flowseg.flows_to_masks(np.stack([row_flow, column_flow]), cellprob, **thresholds)

@@ -9,7 +9,7 @@ from typing import Any
 from flowseg._export.graph import IMAGE, OPSET, OUTPUTS
 from flowseg._export.publication import Publication
 from flowseg._export.test_tensors import least_sides, preprocessing
-from flowseg._export.usage import describe_usage
+from flowseg._export.usage import describe_usage, name_outputs
 from flowseg._segmenters.pipeline import Pipeline
 
 FORMAT_VERSION = "0.5.12"
@@ -49,8 +49,8 @@ def describe_model(pipeline: Pipeline, publication: Publication, contents: dict[
         "authors": [*publication.authors],
         "cite": [*publication.cite],
         "license": publication.license,
-        "documentation": DOCUMENTATION,
-        "covers": [COVER],
+        "documentation": refer_to(DOCUMENTATION),
+        "covers": [refer_to(COVER)],
         "tags": words,
         "timestamp": datetime.now(UTC).isoformat(timespec="seconds"),
         "inputs": [_describe_input(pipeline) | {"test_tensor": refer_to(TEST_IMAGE)}],
@@ -82,7 +82,7 @@ def _describe_output(pipeline: Pipeline) -> dict[str, Any]:
     return {
         "id": OUTPUTS,
         "description": "flows of unit length, and logits" if pipeline.has_flows else "logits of three classes",
-        "axes": [{"type": "batch"}, _describe_channels([*pipeline.settings.codec.output_names]), *spaces],
+        "axes": [{"type": "batch"}, _describe_channels(name_outputs(pipeline)), *spaces],
         "data": {"type": "float32"},
     }
 

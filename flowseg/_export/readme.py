@@ -18,8 +18,8 @@ TEXT = """\
 3. Sides must be multiples of {multiples} pixels. Mirror the image to fill them up, and crop the outputs.
 4. The network returns {outputs}.
 {decoding}
-An output depends on input pixels up to {margins} pixels away, which is the halo. Blocks that overlap by it give the
-outputs of the whole image, except near its border: there flowseg adds no halo.
+Blocks that overlap by the halo, {margins} pixels on each side, give the outputs of the whole image. Programs fill up
+the halo at its border, which flowseg itself does not do: outputs there differ.
 
 The test image was scaled before it was put into the package.
 

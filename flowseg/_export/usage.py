@@ -28,11 +28,17 @@ def check_can_export(pipeline: Pipeline) -> None:
 
 def find_divisors(pipeline: Pipeline) -> NDArray[np.float32]:
     """Return for each output of the network what it is divided by, so that flows have unit length."""
-    codec = pipeline.settings.codec
-    divisors = np.ones(codec.n_outputs, dtype=np.float32)
-    if codec.vectors is not None:
-        divisors[codec.vectors] = FLOW_SCALE
+    vectors = pipeline.settings.codec.vectors
+    divisors = np.ones(pipeline.fitted.network.output_shape[-1], dtype=np.float32)
+    if vectors is not None:
+        divisors[vectors] = FLOW_SCALE
     return divisors
+
+
+def name_outputs(pipeline: Pipeline) -> list[str]:
+    """Return a name for each output of the network; those that the codec does not know have a number."""
+    names = pipeline.settings.codec.output_names
+    return [*names, *(f"output_{k}" for k in range(len(names), pipeline.fitted.network.output_shape[-1]))]
 
 
 def describe_usage(pipeline: Pipeline) -> dict[str, Any]:
@@ -51,6 +57,6 @@ def describe_usage(pipeline: Pipeline) -> dict[str, Any]:
         "coarse_levels": fitted.lattice.coarse_levels,
         "multiples": fitted.grid.steps,
         "margins": fitted.grid.margins,
-        "outputs": settings.codec.output_names,
+        "outputs": name_outputs(pipeline),
         "thresholds": None if thresholds is None else asdict(thresholds),
     }

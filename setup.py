@@ -15,6 +15,16 @@ LIMITED_API = not sysconfig.get_config_var("Py_GIL_DISABLED")
 BOUNDSCHECK = os.environ.get("FLOWSEG_BOUNDSCHECK", "0") == "1"
 CHECKED_MEMORY = os.environ.get("FLOWSEG_CHECKED_MEMORY", "0") == "1"
 
+# Where the project lives is known to the workflow that builds a release, and to nobody who builds from a copy.
+REPOSITORY = "/".join(os.environ.get(name, "") for name in ("GITHUB_SERVER_URL", "GITHUB_REPOSITORY")).strip("/")
+PAGES = {
+    "Homepage": "",
+    "Documentation": "/tree/main/docs",
+    "Source": "",
+    "Issues": "/issues",
+    "Changelog": "/blob/main/CHANGELOG.md",
+}
+
 extension = Extension(
     "flowseg._diffusion",
     ["flowseg/_diffusion.pyx"],
@@ -27,6 +37,7 @@ extension = Extension(
 )
 
 setup(
+    project_urls={name: REPOSITORY + page for name, page in PAGES.items()} if REPOSITORY else {},
     ext_modules=cythonize(
         [extension],
         build_dir="build/cython",

@@ -2,7 +2,7 @@
 
 python benchmarks/crop_nuclei.py DATA
 
-DATA holds ``dsb2018/test_open``: the fluorescence images (BBBC038v1, CC0) of the fields that ``train_nuclei.py``
+DATA holds ``dsb2018/test_open``: the fluorescence images (BBBC038v1, CC0) of the fields that ``train_pretrained.py``
 neither trains on nor chooses by. ``dsb2018/samples.csv`` names the field of every image.
 """
 

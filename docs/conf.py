@@ -28,6 +28,20 @@ extensions = [
     "numpydoc",
     "sphinx_gallery.gen_gallery",
 ]
+# Links into other libraries' pages need a connection, so only Read the Docs makes them.
+if os.environ.get("READTHEDOCS") == "True":
+    extensions.append("sphinx.ext.intersphinx")
+intersphinx_mapping = {
+    "python": ("https://docs.python.org/3", None),
+    "numpy": ("https://numpy.org/doc/stable", None),
+    "scipy": ("https://docs.scipy.org/doc/scipy", None),
+    "skimage": ("https://scikit-image.org/docs/stable", None),
+    "sklearn": ("https://scikit-learn.org/stable", None),
+    "matplotlib": ("https://matplotlib.org/stable", None),
+    "pandas": ("https://pandas.pydata.org/docs", None),
+    "zarr": ("https://zarr.readthedocs.io/en/stable", None),
+    "dask": ("https://docs.dask.org/en/stable", None),
+}
 exclude_patterns = ["_build", "examples", "generated/*.rst"]  # the last are parts of other pages
 rst_prolog = ".. currentmodule:: flowseg\n"  # so that `predict_flows` and the like are links
 default_role = "autolink"

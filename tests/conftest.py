@@ -1,5 +1,7 @@
 import itertools
 import os
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -36,6 +38,28 @@ def pytest_collection_modifyitems(config, items):
         (left_out if is_left_out else kept).append(item)
     config.hook.pytest_deselected(items=left_out)
     items[:] = kept
+
+
+@pytest.fixture(scope="session", autouse=True)
+def networks_are_built_once():
+    """Let every file with the same model share one network, as most of the time of a prediction is its first step."""
+    from flowseg._segmenters.model_files import reading
+
+    known, read = {}, reading.read_fitted
+
+    def read_fitted(document, path, fixed, prediction, crop_size):
+        if fixed.is_custom:
+            return read(document, path, fixed, prediction, crop_size)
+        key = sha256(Path(path).read_bytes()).digest(), fixed
+        if key not in known:
+            known[key] = read(document, path, fixed, prediction, crop_size)
+        first = known[key]
+        again = reading.read_learned(document, path, fixed, prediction, first.network, first.grid)
+        return replace(again, _prediction=first._prediction)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reading, "read_fitted", read_fitted)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -20,14 +20,14 @@ SETS = (
     "stardist_examples",
 )
 
-# Images of a set that are looked at, unless all are.
+# Images of a set that are looked at, at most, unless all are.
 SAMPLE = 8
 every_image = False
 
 
 def sample(items):
-    """About `SAMPLE` of the items, evenly spaced, or all."""
-    step = 1 if every_image else max(1, len(items) // SAMPLE)
+    """`SAMPLE` of the items at most, evenly spaced, or all."""
+    step = 1 if every_image else max(1, -(-len(items) // SAMPLE))
     return items[::step]
 
 

@@ -259,11 +259,11 @@ def flipped(flows, cellprob, axes):
 
 
 def test_predictions_of_nuclei_on_real_images(shared):
-    """Outputs for a few real images, put side by side with flips to 3000 x 3000."""
+    """Outputs for a few real images, put side by side with flips to 1500 x 1500."""
     from real_data import rows_of
     from skimage.io import imread
 
-    side, size, rng = 3000, 256, np.random.default_rng(0)
+    side, size, rng = 1500, 256, np.random.default_rng(0)
     folder, _ = rows_of(shared, "dsb2018")
     files = sorted((folder / "test_open" / "images").iterdir())[:16]
     images = [image for image in map(imread, files) if image.shape[:2] == (size, size)][:5]
@@ -276,5 +276,5 @@ def test_predictions_of_nuclei_on_real_images(shared):
             height, width = min(size, side - row), min(size, side - column)
             flows[:, row : row + height, column : column + width] = flowed[:, :height, :width]
             cellprob[row : row + height, column : column + width] = logits[:height, :width]
-    found = check(flows, cellprob, (64, 100, 257, 1000))
-    assert found.max() > 1000
+    found = check(flows, cellprob, (100, 257))
+    assert found.max() > 250

@@ -78,7 +78,7 @@ def test_booleans_are_binary(nuclei):
     assert "binary" in kinds(nuclei[1] > 0)
 
 
-@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("bits", [8, pytest.param(16, marks=pytest.mark.thorough)])
 def test_labels_that_wrapped_around(nuclei, bits):
     # 255 labels fit into 8 bits. Higher ones wrap around in astype.
     _, masks = nuclei

@@ -41,7 +41,9 @@ def model(data):
 
 
 def test_predict(data, model, tmp_path):
-    result = run("predict", data / "images" / "*.png", "--model", model, "--output", tmp_path / "out", "--min-size", 5)
+    result = run_here(
+        "predict", data / "images" / "*.png", "--model", model, "--output", tmp_path / "out", "--min-size", 5
+    )
     assert "objects in 6 images" in result.stdout
     names = sorted(p.name for p in (tmp_path / "out").iterdir())
     assert len(names) == 13
@@ -334,7 +336,8 @@ def test_pretrained_from_the_shell(data, tmp_path):
         invoke("predict", images, "-m", "nuclei", "-o", tmp_path / option, option, "--also", "flows", "--no-overlay")
         passes[option] = tifffile.imread(sorted((tmp_path / option).glob("*_flows.tif"))[0])
     assert not np.array_equal(*passes.values())
-    options = ["--from", "nuclei", "-o", file, *SHORT, "--checkpoint", checkpoint]
+    small = ("--epochs", 1, "--steps-per-epoch", 2, "--crop-size", 64, "--batch-size", 2)
+    options = ["--from", "nuclei", "-o", file, *small, "--checkpoint", checkpoint]
     run_here("train", images, masks, *options)
     assert checkpoint.is_file()
     assert json.loads(run_here("info", file, "--json").stdout)["parameters"]["warm_start"]

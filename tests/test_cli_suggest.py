@@ -117,6 +117,19 @@ def test_nothing_is_overwritten(model, images, tmp_path):
     assert contents(output) == before | {"mine.txt": b"kept"}
 
 
+def test_an_interruption_keeps_earlier_suggestions(model, images, tmp_path, monkeypatch):
+    words = ("suggest", images / "c0.tif", "-m", model, "-o", tmp_path / "out", *QUICK)
+    run_here(*words)
+    before = contents(tmp_path / "out")
+
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(result_files.files, "write_tiff", interrupt)
+    run_here(*words, "--overwrite", status=130)
+    assert contents(tmp_path / "out") == before
+
+
 def test_a_file_that_cannot_be_read_is_named(model, images, tmp_path):
     folder, output = tmp_path / "images", tmp_path / "out"
     folder.mkdir()

@@ -1,4 +1,4 @@
-from copy import deepcopy
+from copy import copy
 from dataclasses import replace
 
 import numpy as np
@@ -100,7 +100,7 @@ class TestSegmenter:
         assert np.array_equal(model.predict(images[0]), masks_found)
 
     def test_attributes_are_the_values_that_predict_uses(self, fitted, pairs):
-        model = deepcopy(fitted["FlowSegmenter"]).set_params(cellprob_threshold=2.5, flow_threshold=None)
+        model = copy(fitted["FlowSegmenter"]).set_params(cellprob_threshold=2.5, flow_threshold=None)
         assert (model.cellprob_threshold_, model.flow_threshold_) == (2.5, None)
         before = model.set_params(cellprob_threshold="auto").cellprob_threshold_
         model.set_params(cellprob_threshold=2.5).fit_thresholds(*zip(*pairs))

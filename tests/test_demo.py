@@ -4,17 +4,21 @@ import re
 import shlex
 
 import pytest
-from cli_tools import run, run_here
+from cli_tools import run_here
 from skimage.io import imread
 
 from flowseg import datasets, io
+from flowseg.cli._training import demo_run
 
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
-    """Where the demo was run, and what it printed."""
+    """Where the demo was run, with a smaller network and crop, and what it printed."""
     folder = tmp_path_factory.mktemp("a demo")
-    return folder, run("demo", "--output", "my demo", "--epochs", 1, cwd=folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(demo_run, "FILTERS", (8,))
+        patch.setattr(demo_run, "CROP_SIZE", 32)
+        return folder, run_here("demo", "--output", "my demo", "--epochs", 1, cwd=folder)
 
 
 def test_scores_and_picture(demo):
@@ -27,7 +31,8 @@ def test_scores_and_picture(demo):
 
 
 def test_only_progress_on_standard_error(demo):
-    assert re.fullmatch(r"(epoch 1 of 1: .*\n)", demo[1].stderr)
+    note = "flowseg: note: .* are probably false positives.*"  # as one step teaches next to nothing
+    assert re.fullmatch(rf"epoch 1 of 1: .*\n({note}\n)?", demo[1].stderr)
 
 
 def test_images_are_left_in_two_sets_of_fields(demo):
@@ -51,5 +56,5 @@ def test_its_commands_work(demo):
     assert "4 images, 149 true" in run_here(*evaluate, cwd=folder).stdout
     assert (folder / "my demo" / "report.html").is_file()
     # The last option counts: one step instead of hundreds, of a small network.
-    run_here(*train, "--epochs", 1, "--steps-per-epoch", 1, "--batch-size", 1, cwd=folder)
+    run_here(*train, "--epochs", 1, "--steps-per-epoch", 1, "--batch-size", 1, "--crop-size", 32, cwd=folder)
     assert (folder / "my demo" / "tuned.safetensors").is_file()

@@ -206,7 +206,8 @@ def test_predict(fitted, tmp_path, monkeypatch):
     )
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.sampled(2)
+@pytest.mark.parametrize("workers", [2, 1])
 def test_convert(workers, tmp_path):
     source, output = draw(tmp_path / "in", workers), tmp_path / "out"
     common = ("convert", source / "*_masks.tif", "--output", output, "--to", "tif,coco", "--workers", workers)

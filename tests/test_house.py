@@ -50,7 +50,7 @@ MAY_IMPORT = {
     "_export": {"_checks", "_images", "_intensities", "_nets", "_segmenters", "_system", "plot"},
     "_report": {"_images", "_labels", "_system", "metrics"},
     "_compare": {"_checks", "_labels", "_nets", "_report", "_segmenters", "_system"},
-    "_suggest": {"_checks", "_segmenters"},
+    "_suggest": {"_checks", "_labels", "_segmenters"},
     "_curve": {"_checks", "_compare", "_labels", "_nets", "_report", "_segmenters", "_system"},
 }
 ALL = {*MAY_IMPORT, "_diffusion"}

@@ -363,7 +363,9 @@ def test_a_model_that_is_being_made(other, tmp_path):
         pass
 
 
-def test_three_trials_of_two_runs_at_once(tmp_path):
+@pytest.mark.sampled(3)
+@pytest.mark.parametrize("trial", range(3))
+def test_two_runs_at_once(trial, tmp_path):
     """One of them has the folder, the other is refused: whichever comes first, and however late the other."""
     source = tmp_path / "in"
     source.mkdir()
@@ -371,17 +373,16 @@ def test_three_trials_of_two_runs_at_once(tmp_path):
         io.write_masks(source / f"{k}.tif", np.eye(40, dtype=int) * (np.arange(40) % 9 + 1))
     for name in ("tif", "png"):
         invoke("convert", source, "--output", tmp_path / name, "--to", name)
-    for trial in range(3):
-        output = tmp_path / f"trial {trial}"
-        both = {}
-        for name in ("tif", "png"):
-            words = [sys.executable, "-m", "flowseg", "convert", source, "--output", output, "--to", name]
-            both[name] = start(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        errors = {name: process.communicate(timeout=120)[1] for name, process in both.items()}
-        (won,) = [name for name, process in both.items() if process.returncode == 0]
-        (lost,) = both.keys() - {won}
-        assert "must not be in use by another run" in errors[lost] or "--resume continues" in errors[lost]
-        assert contents(output) == contents(tmp_path / won)
+    output = tmp_path / "out"
+    both = {}
+    for name in ("tif", "png"):
+        words = [sys.executable, "-m", "flowseg", "convert", source, "--output", output, "--to", name]
+        both[name] = start(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    errors = {name: process.communicate(timeout=120)[1] for name, process in both.items()}
+    (won,) = [name for name, process in both.items() if process.returncode == 0]
+    (lost,) = both.keys() - {won}
+    assert "must not be in use by another run" in errors[lost] or "--resume continues" in errors[lost]
+    assert contents(output) == contents(tmp_path / won)
 
 
 def test_a_run_that_another_one_came_between_is_refused(tmp_path, monkeypatch):

@@ -296,6 +296,7 @@ def test_refuses(arguments, error, sentence):
         flowseg.build_unet(**arguments)
 
 
+@pytest.mark.thorough  # other tests train twice, and on a busy machine side by side with others
 def test_two_trainings_side_by_side_give_the_same_bytes(tmp_path):
     # Two processes that take the cores from each other, as on a busy machine: sums in another order would show.
     code = """

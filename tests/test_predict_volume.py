@@ -1,7 +1,7 @@
 """A segmenter of images on a volume: what is checked, thresholds, and results with real networks."""
 
 import warnings
-from copy import deepcopy
+from copy import copy
 from dataclasses import replace
 
 import numpy as np
@@ -30,7 +30,7 @@ def nuclei():
 
 @pytest.fixture
 def model(fitted):
-    return deepcopy(fitted["FlowSegmenter"])
+    return copy(fitted["FlowSegmenter"])
 
 
 @pytest.fixture(params=["FlowSegmenter", "BoundarySegmenter"])
@@ -50,7 +50,7 @@ def knowing(request, fitted, monkeypatch):
         return Outputs(array, pipeline.scale_factor(size), None, image.pixel)
 
     monkeypatch.setattr(Pipeline, "run_at", run_at)
-    return deepcopy(fitted[request.param])
+    return copy(fitted[request.param])
 
 
 def quietly(call):
@@ -218,7 +218,7 @@ def test_min_size_is_that_of_the_ball():
     ],
 )
 def test_thresholds_in_volumes(fitted, given, learned, expected):
-    segmenter = deepcopy(fitted["FlowSegmenter"]).set_params(**given)
+    segmenter = copy(fitted["FlowSegmenter"]).set_params(**given)
     learned = Decoding(replace(learned, cellprob_threshold=-1.0, min_size=15, score_threshold=0.9))
     codec = pipeline_of(segmenter).settings.codec
     in_volumes = codec_of_volume(codec, learned, (2, 1, 1))
@@ -255,7 +255,7 @@ def test_table_of_objects_and_flow_check(nuclei):
     assert objects["flow_error"].max() < 0.3
     assert np.isfinite(objects["score"]).all()
     assert not objects["touches_border"].any()
-    strict = deepcopy(nuclei).set_params(flow_threshold=0.01)
+    strict = copy(nuclei).set_params(flow_threshold=0.01)
     assert strict.predict_volume(volume, diameters=18).max() == 0
     assert segment_volume(pipeline_of(nuclei), volume, diameters=18, mode="stitch")[1] is None
 

@@ -64,7 +64,9 @@ def test_real_nuclei_of_150_pixels(nuclei, shared):
 def test_it_is_a_start_for_training(nuclei, pairs):
     images, masks = zip(*pairs)
     before = nuclei.network_.get_weights()
-    tuned = FlowSegmenter.from_pretrained("nuclei").set_params(epochs=1, steps_per_epoch=2, learning_rate=1e-6)
+    tuned = FlowSegmenter.from_pretrained("nuclei").set_params(
+        epochs=1, steps_per_epoch=2, batch_size=2, crop_size=64, learning_rate=1e-6
+    )
     tuned.fit(images, masks)
     after = tuned.network_.get_weights()
     assert all(np.allclose(a, b, atol=1e-3) for a, b in zip(before, after) if a.ndim == 4)

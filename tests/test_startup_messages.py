@@ -16,6 +16,7 @@ def run(code, level):
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("level", [None, "1"])
 def test_an_abort_after_the_import_leaves_its_message(level):
     result = run(f"import tensorflow, sys; print('python', file=sys.stderr)\n{SPEAK}", level)

@@ -167,7 +167,7 @@ def test_closing_lines(start, small, pairs, capsys):
     images, masks = zip(*pairs)
     model = load(FlowSegmenter, start, small, epochs=1, learning_rate=5.0, verbose=2)
     model.fit(images[:4], masks[:4], validation=(images[4:], masks[4:]))
-    said = capsys.readouterr().out
+    said = capsys.readouterr().err
     assert f"validation images, before: loss {model.history_['val_loss_before'][0]:.3f}, average precision" in said
     assert "average precision" in said.split("after: ")[1]
     assert "cellprob_threshold " in said

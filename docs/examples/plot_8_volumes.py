@@ -37,7 +37,7 @@ sparse[::4] = labels[1][::4]
 #
 # Leave out ``epochs`` and ``steps_per_epoch`` for your own volumes: a training then takes minutes. Two volumes are too
 # few to hold one out for validation, so the last weights are kept.
-segmenter = FlowSegmenter(ndim=3, filters=(8, 16, 32), epochs=6, steps_per_epoch=25, random_state=0)
+segmenter = FlowSegmenter(ndim=3, filters=(8, 16, 32), epochs=5, steps_per_epoch=20, random_state=0)
 segmenter.fit([volumes[0], volumes[1]], [labels[0], sparse], spacing=spacing)
 
 # %%

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 import time
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from typing import Any
-
-from tqdm import tqdm
 
 from flowseg import _checks
 from flowseg._compare.candidates import AS_IS
@@ -18,7 +15,7 @@ from flowseg._compare.plan import Plan, Trial
 from flowseg._compare.store import Store, TrialResult
 from flowseg._nets.durations import format_duration
 from flowseg._system.locks import holding_folder
-from flowseg._system.printable import shown
+from flowseg._system.messages import say
 
 # Takes a line about the progress.
 Report = Callable[[str], None]
@@ -54,9 +51,11 @@ def run(plan: Plan, store: Store | None, report: Report | None) -> list[TrialRes
         results[trial.key] = result = _run_one(plan, trial, with_bar=report is not None)
         if store is not None:
             store.write(trial.key, result)
+        seconds_left = 0.0
         if report is not None:
             expected[trial.candidate] = result.training_seconds + result.prediction_seconds
-            report(_describe(plan, trial, result, sum(expected[other.candidate] for other in left[n_done:])))
+            seconds_left = sum(expected[other.candidate] for other in left[n_done:])
+        say(_describe(plan, trial, result, seconds_left), aloud=report is not None)
     return [result for result in results.values() if result is not None]
 
 
@@ -103,4 +102,4 @@ def _describe(plan: Plan, trial: Trial, result: TrialResult, seconds_left: float
 
 
 def _write_line(line: str) -> None:
-    tqdm.write(shown(line), file=sys.stderr)
+    say(line, aloud=True)

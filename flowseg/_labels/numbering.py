@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from flowseg._system.threads import check_canceled
 
+# Label of pixels that nobody has annotated.
+NOT_ANNOTATED = -1
+
 # Elements of one step. Source: a tenth of a second of sorting; 8 MB of int64.
 PART = 1 << 20
 

@@ -7,11 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flowseg._labels.numbering import number_values
+from flowseg._labels.numbering import NOT_ANNOTATED, number_values
 from flowseg._labels.overlaps import Overlaps
 
-# Value of pixels that nobody annotated.
-IGNORED = -1
 # Pairs that are kept before they are summed up: 24 MB.
 MAX_PAIRS = 1 << 20
 
@@ -25,7 +23,7 @@ class OverlapSums:
 
     def add(self, true: NDArray[Any], predicted: NDArray[Any]) -> None:
         """Add a part of both images, of the same shape."""
-        truths, i, _ = number_values(np.maximum(true, IGNORED) if true.dtype.kind == "i" else true)
+        truths, i, _ = number_values(np.maximum(true, NOT_ANNOTATED) if true.dtype.kind == "i" else true)
         founds, j, _ = number_values(np.maximum(predicted, 0) if predicted.dtype.kind == "i" else predicted)
         key, count = np.unique(i * founds.size + j, return_counts=True)
         pair = truths[key // founds.size], founds[key % founds.size], count
@@ -38,7 +36,7 @@ class OverlapSums:
     def overlaps(self) -> Overlaps:
         """Return what `find_overlaps` returns for the whole images."""
         true, predicted, pixels = self._sum()
-        is_ignored = true == IGNORED
+        is_ignored = true == NOT_ANNOTATED
         founds, index = np.unique(predicted, return_inverse=True)
         areas, hidden = np.zeros(founds.size, dtype=np.int64), np.zeros(founds.size, dtype=np.int64)
         np.add.at(areas, index, pixels)

@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 from napari.layers import Labels
-from napari.utils.colormaps import DirectLabelColormap, ensure_colormap, label_colormap
+from napari.utils.colormaps import DirectLabelColormap, ensure_colormap
+
+from flowseg._napari.suggestions.unknown_pixels import color_objects
 
 # Column to color by -> its title, and whether larger is better.
 COLUMNS = {"score": ("score", True), "flow_error": ("flow error", False), "cellprob": ("cellprob", True)}
@@ -19,7 +21,7 @@ UNKNOWN = (0.6, 0.6, 0.6, 1.0)
 def color_by(layer: Labels, column: str | None) -> None:
     """Color objects by a column of the layer's table; with None every object has a color of its own again."""
     if column is None:
-        layer.colormap = label_colormap()
+        color_objects(layer)
         return
     values = _values(layer, column)
     known = np.isfinite(values)

@@ -75,7 +75,27 @@ class TrainJob:
         return Path(self.folder) / "model.safetensors"
 
 
-Job = SegmentJob | DecodeJob | TrainJob
+@dataclass(frozen=True)
+class SuggestJob:
+    """Look at images to find out what to annotate next."""
+
+    folder: str
+    n_images: int
+    model: str  # file
+    box_size: int | None  # as for `suggest`
+    boxes_per_image: int  # the same
+
+    def image(self, k: int) -> Path:
+        """File of an image (.npy)."""
+        return Path(self.folder) / f"image_{k}.npy"
+
+    @property
+    def result(self) -> Path:
+        """File of the boxes of all images, in the order to annotate them in."""
+        return Path(self.folder) / "boxes.safetensors"
+
+
+Job = SegmentJob | DecodeJob | TrainJob | SuggestJob
 
 # What a training can start from, apart from models: networks with new weights.
 NEW_NETWORK = "a new network"
@@ -91,7 +111,7 @@ def write_job(job: Job) -> str:
 def read_job(line: str) -> Job:
     """Return the job of a line."""
     document = json.loads(line)
-    kinds: dict[str, type[Job]] = {kind.__name__: kind for kind in (SegmentJob, DecodeJob, TrainJob)}
+    kinds: dict[str, type[Job]] = {kind.__name__: kind for kind in (SegmentJob, DecodeJob, TrainJob, SuggestJob)}
     values = document["job"]
     values |= {name: _as_tuple(values[name]) for name in ("images", "spacing", "spacings") if name in values}
     if "thresholds" in values:

@@ -99,6 +99,12 @@ def count_images(layer: Image | Labels, ndim: int = PLANE) -> int:
     return prod(shape(layer)[:-ndim])
 
 
+def check_has_pixels(layer: Image) -> None:
+    """Refuse a layer without pixels."""
+    if 0 in shape(layer):
+        raise ValueError(f"Layer '{layer.name}' must have at least one pixel; its shape is {shape(layer)}.")
+
+
 def no_volume(layer: Image | Labels) -> str:
     """Return the sentence that a layer holds no volumes; empty where it may: names and units of axes tell."""
     n_axes = len(shape(layer))

@@ -58,7 +58,7 @@ class ResultLayer:
         empty, name = np.zeros_like(self._found), f"{image.name} masks"
         self.layer = Labels(empty, name=name, metadata={layers.NDIM_MARK: ndim})
         self.layer.contour = contour
-        _lay_over(self.layer, image)
+        lay_over(self.layer, image)
         viewer.add_layer(self.layer)
         self.layer.events.paint.connect(self._keep_rows)
 
@@ -126,7 +126,7 @@ class ResultLayer:
             empty = np.zeros((*self._found.shape, 3), dtype=np.uint8)
             name = f"{self._image.name} flows"
             self._flows = self._viewer.add_image(empty, name=name, rgb=True, metadata={layers.MARK: True})
-            _lay_over(self._flows, self._image)
+            lay_over(self._flows, self._image)
             self._viewer.layers.move(len(self._viewer.layers) - 1, self._viewer.layers.index(self.layer))
             self._viewer.layers.selection.active = self.layer
         for index, image in zip(indices, found, strict=True):
@@ -134,7 +134,7 @@ class ResultLayer:
         self._flows.refresh()
 
 
-def _lay_over(new: Any, layer: Image) -> None:
+def lay_over(new: Any, layer: Image) -> None:
     """Place a layer where another lies."""
     new.scale, new.translate, new.rotate, new.shear = layer.scale, layer.translate, layer.rotate, layer.shear
     new.affine, new.units, new.axis_labels = layer.affine, layer.units, layer.axis_labels

@@ -10,13 +10,12 @@ import numpy as np
 from napari.layers import Image, Labels
 from numpy.typing import NDArray
 
+from flowseg._labels.numbering import NOT_ANNOTATED
 from flowseg._napari import layers
 from flowseg._napari.image_kinds import VOLUME
 
 # In the place of an axis: all pixels are annotated.
 EVERYTHING = -1
-# Label of pixels that nobody has annotated.
-NOT_ANNOTATED = -1
 
 
 @dataclass(frozen=True)
@@ -38,16 +37,17 @@ class Sample:
 
 
 def find_samples(pair: Pair, ndim: int, annotated: int = EVERYTHING) -> list[Sample]:
-    """Return the planes or volumes of a pair that hold an object; others count as not annotated.
+    """Return the planes or volumes of a pair that are annotated.
 
-    Of volumes only the sections across an axis may be annotated that hold an object.
+    Those without objects count as not annotated, unless some pixels are marked so: the others are background. Of
+    volumes only the sections across an axis may be annotated that hold an object.
     """
     if ndim == VOLUME and (reason := layers.no_volume(pair.image)):
         raise ValueError(reason)
     samples = []
     for index in layers.all_images(pair.masks, ndim):
         masks = layers.label_image(pair.masks, index)
-        if (masks > 0).any():
+        if (masks > 0).any() or ((masks == NOT_ANNOTATED).any() and (masks == 0).any()):
             if ndim == VOLUME and annotated != EVERYTHING:
                 masks = leave_out_empty(masks, annotated)
             samples.append(Sample(layers.pixels(pair.image, index), masks, pair.spacing if ndim == VOLUME else None))

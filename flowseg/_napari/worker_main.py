@@ -10,7 +10,8 @@ import os
 import sys
 import warnings
 
-from flowseg._napari.job_messages import Job, Message, SegmentJob, TrainJob, read_job
+from flowseg._napari.job_messages import Job, Message, SegmentJob, SuggestJob, TrainJob, read_job
+from flowseg._napari.suggestions.worker_suggestions import suggest
 from flowseg._napari.worker_segmentation import Models, Send, decode, segment
 from flowseg._napari.worker_training import train
 from flowseg._nets.startup_messages import suppress_startup_messages
@@ -55,6 +56,8 @@ def work(job: Job, models: Models, send: Send) -> None:
 def _do(job: Job, models: Models, send: Send) -> Message:
     if isinstance(job, TrainJob):
         return train(job, send)
+    if isinstance(job, SuggestJob):
+        return Message("done", suggest(job, models, send))
     text = segment(job, models, send) if isinstance(job, SegmentJob) else decode(job, models, send)
     return Message("done", text)
 

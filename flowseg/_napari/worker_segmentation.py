@@ -34,8 +34,8 @@ ImageArrays = dict[str, NDArray[Any]]
 
 def segment(job: SegmentJob, models: Models, send: Send) -> str:
     """Run the network image by image, keep its outputs, and decode them; return the number of objects in words."""
-    segmenter = _load(job.model, models)
-    progress = Progress(job, "segmenting", send)
+    segmenter = load_model(job.model, models)
+    progress = Progress(NAMES[job.ndim], len(job.images), "segmenting", send)
     pipeline = pipeline_of(segmenter, on_tile=None if job.mode else progress.count_tiles)
     if not job.mode:
         pipeline.check_spacings([job.spacing])
@@ -72,8 +72,8 @@ def _spacing_of_images(pipeline: Pipeline, job: SegmentJob) -> Spacing | None:
 
 def decode(job: DecodeJob, models: Models, send: Send) -> str:
     """Decode the outputs that were kept, with other thresholds; no network runs."""
-    segmenter = _load(job.model, models)
-    progress = Progress(job, "decoding", send)
+    segmenter = load_model(job.model, models)
+    progress = Progress(NAMES[job.ndim], len(job.images), "decoding", send)
     n_objects = 0
     for k in range(len(job.images)):
         progress.begin(k)
@@ -86,16 +86,18 @@ class Progress:
 
     Parameters
     ----------
-    job : DecodeJob
-        The job.
+    name : str
+        What an image is called: image, plane or volume.
+    n : int
+        Number of images.
     text : str
         What is being done.
     send : callable
         Sends messages.
     """
 
-    def __init__(self, job: DecodeJob, text: str, send: Send) -> None:
-        self._name, self._n, self._text, self._send = NAMES[job.ndim], len(job.images), text, send
+    def __init__(self, name: str, n: int, text: str, send: Send) -> None:
+        self._name, self._n, self._text, self._send = name, n, text, send
 
     def begin(self, k: int) -> None:
         """Begin with the next image."""
@@ -140,7 +142,7 @@ def _kept(path: Path) -> Outputs:
     return Outputs(kept["outputs"], float(kept["factor"]), None, pixel)
 
 
-def _load(path: str, models: Models) -> Segmenter:
+def load_model(path: str, models: Models) -> Segmenter:
     """Return the segmenter of a model file, loaded unless it is that of the previous job."""
     if not Path(path).is_file():
         raise FileNotFoundError(f"The model file {path} no longer exists: open it again, or choose another model.")

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Self, overload
 
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from flowseg import _checks, metrics
 from flowseg._segmenters.attributes import SegmenterAttributes
@@ -28,6 +27,7 @@ from flowseg._segmenters.pipeline import (
     pipeline_of,
     prediction_settings,
 )
+from flowseg._system.messages import LOG, say
 
 
 class Segmenter(SegmenterAttributes):
@@ -118,8 +118,8 @@ class Segmenter(SegmenterAttributes):
         fills_crops = isinstance(self.crop_size, str)
         plan = Plan(FixedParameters.of(self), prediction, settings, seeds, callbacks, file, fills_crops)
         self.fitted_ = train(plan, pairs, held_out, start)
-        if settings.verbose:
-            tqdm.write("\n".join(describe_fit(self, time.monotonic() - began)))
+        for line in describe_fit(self, time.monotonic() - began):
+            say(line, aloud=settings.verbose > 0)
         return self
 
     @overload
@@ -190,6 +190,7 @@ class Segmenter(SegmenterAttributes):
         def finish(image: NDArray[Any], outputs: Outputs) -> Masks:
             masks = pipeline.decode(outputs)
             check.look(image, outputs, masks)
+            LOG.debug("%d objects in an image of shape %s", masks.max(initial=0), masks.shape)
             return masks
 
         masks = map_images(pipeline, images, diameters, spacing, finish)

@@ -65,7 +65,8 @@ class BoundarySegmenter(VolumePrediction):
     workers : int, optional
         Threads; by default all cores.
     verbose : int
-        0 is silent; 1 shows Keras' progress bar, 2 one line per epoch; both end with a summary.
+        0 is silent. 1 shows a progress bar on a terminal, otherwise a line per epoch; 2 always a line per epoch. Both
+        end with a summary. All goes to standard error, and whatever the value, to the log ``flowseg``.
 
     Attributes
     ----------

@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from flowseg._labels.numbering import NOT_ANNOTATED
+
 # Digits after the point that sums are compared by: rounding must not decide between boxes of equal sums.
 DIGITS = 9
-# Pixels that are not annotated.
-UNKNOWN = -1
 
 
 class Box(NamedTuple):
@@ -72,7 +72,7 @@ class Part(NamedTuple):
 
 
 def cut_out(masks: NDArray[np.int32], boxes: list[Box]) -> Part:
-    """Return the objects that touch boxes, numbered 1..n, and `UNKNOWN` beside boxes and objects.
+    """Return the objects that touch boxes, numbered 1..n, and `NOT_ANNOTATED` beside boxes and objects.
 
     The objects are there as a whole: an object that the edge of a box cut would have another center, and so teach other
     flows.
@@ -87,12 +87,12 @@ def cut_out(masks: NDArray[np.int32], boxes: list[Box]) -> Part:
     known |= numbered > 0
     rows, columns = (np.flatnonzero(known.any(axis=axis)) for axis in (1, 0))
     window = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
-    return Part((int(rows[0]), int(columns[0])), np.where(known, numbered, UNKNOWN)[window].astype(np.int32))
+    return Part((int(rows[0]), int(columns[0])), np.where(known, numbered, NOT_ANNOTATED)[window].astype(np.int32))
 
 
 def paste(part: Part, shape: tuple[int, int]) -> NDArray[np.int32]:
     """Return the label image of an image that a part is of."""
-    masks = np.full(shape, UNKNOWN, dtype=np.int32)
+    masks = np.full(shape, NOT_ANNOTATED, dtype=np.int32)
     window = tuple(slice(first, first + n) for first, n in zip(part.corner, part.labels.shape, strict=True))
     masks[window] = part.labels
     return masks

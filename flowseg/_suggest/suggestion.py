@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 from flowseg._suggest.boxes import Box, Part, paste
 
+# An image further outside the ranges of the training images, in margins, is unlike them.
+UNLIKE = 1.0
+
 
 @dataclass(frozen=True, eq=False)
 class Suggestion:
@@ -44,3 +47,9 @@ class Suggestion:
     def masks(self) -> NDArray[np.int32]:
         """Label image to correct: the predicted objects that touch a box, as a whole, and -1 elsewhere beside boxes."""
         return paste(self._part, self.shape)
+
+
+def describe_reasons(doubt: float, distance: float) -> str:
+    """Return in words why to annotate: the expected number of wrong objects, and whether the image is unlike others."""
+    unlike = "; unlike the training images" if distance > UNLIKE else ""
+    return f"about {doubt:.2g} objects wrong{unlike}"

@@ -10,7 +10,7 @@ from types import FrameType
 from typing import Any
 
 # Signals by which people and job managers end a process, where the system has them.
-ENDING = ("SIGINT", "SIGTERM", "SIGHUP")
+ENDING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 @contextmanager
@@ -23,7 +23,7 @@ def interrupts_deferred() -> Iterator[None]:
         received.append((number, frame))
 
     if threading.current_thread() is threading.main_thread():  # only this one gets signals
-        for number in [getattr(signal, name) for name in ENDING if hasattr(signal, name)]:
+        for number in ENDING:
             handler = signal.getsignal(number)
             if callable(handler):
                 handlers[number] = handler

@@ -12,6 +12,7 @@ import typer
 from flowseg import _checks
 from flowseg._segmenters.pipeline import pipeline_of
 from flowseg._suggest.examine import Examination, Rules
+from flowseg._suggest.suggestion import describe_reasons
 from flowseg.cli._batch.output_folder import holding_output
 from flowseg.cli._batch.report import report_failures
 from flowseg.cli._shared.errors import name_options
@@ -125,8 +126,7 @@ def _describe(search: Search, rank: int) -> str:
     """Return the line of an image."""
     one = search.order[rank - 1]
     places = ", ".join(f"rows {b.min_row}-{b.max_row} columns {b.min_col}-{b.max_col}" for b in one.boxes)
-    unlike = "; unlike the training images" if one.distance > 1 else ""
-    return f"{rank}. {search.files[one.index]}: {places}; about {one.doubt.sum():.2g} objects wrong{unlike}"
+    return f"{rank}. {search.files[one.index]}: {places}; {describe_reasons(one.doubt.sum(), one.distance)}"
 
 
 def _as_document(search: Search, output: Path, remarks: list[str], seconds: float) -> dict[str, Any]:

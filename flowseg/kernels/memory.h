@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "compilers.h"
+
 #define CACHE_LINE 64 /* bytes of a cache line: 8 float64, a strip of a frame */
 #define SPARE (CACHE_LINE + sizeof(void *))
 
@@ -70,13 +72,13 @@ static void count_memory(long *allocated, long *in_use, long *damaged) { *alloca
 #define FREE_BLOCK free_aligned
 #endif
 
-/* Several threads change these at once, so only atomic operations of GCC and Clang are used. */
 static unsigned char poison = 0xFF;
-static long arrays_allocated, arrays_in_use, arrays_damaged, fail_at, fail_lasting;
+static COUNTER arrays_allocated, arrays_in_use, arrays_damaged;
+static long fail_at, fail_lasting;
 
 static unsigned char *allocate_guarded(size_t count, size_t size)
 {
-    const long number = __atomic_add_fetch(&arrays_allocated, 1, __ATOMIC_SEQ_CST);
+    const long number = ADD(arrays_allocated, 1);
     const size_t bytes = count * size;
     unsigned char *base;
     if (fail_at > 0 && (number == fail_at || (fail_lasting && number > fail_at))) return NULL;
@@ -86,7 +88,7 @@ static unsigned char *allocate_guarded(size_t count, size_t size)
     memcpy(base, &bytes, sizeof bytes);
     base[sizeof bytes] = poison;
     memset(base + HEADER, poison, GUARD + bytes + GUARD);
-    __atomic_add_fetch(&arrays_in_use, 1, __ATOMIC_SEQ_CST);
+    ADD(arrays_in_use, 1);
     return base + HEADER + GUARD;
 }
 
@@ -111,8 +113,8 @@ static void release(void *array)
         damaged |= base[HEADER + k] != base[sizeof bytes];
         damaged |= base[HEADER + GUARD + bytes + k] != base[sizeof bytes];
     }
-    if (damaged) __atomic_add_fetch(&arrays_damaged, 1, __ATOMIC_SEQ_CST);
-    __atomic_sub_fetch(&arrays_in_use, 1, __ATOMIC_SEQ_CST);
+    if (damaged) ADD(arrays_damaged, 1);
+    ADD(arrays_in_use, -1);
     FREE_BLOCK(base);
 }
 
@@ -123,15 +125,15 @@ static void set_poison(int byte) { poison = (unsigned char)byte; }
 /* Make the allocation of this number from now on fail, and with `lasting` all after it; 0: none. */
 static void fail_allocation_at(long number, int lasting)
 {
-    fail_at = number > 0 ? __atomic_load_n(&arrays_allocated, __ATOMIC_SEQ_CST) + number : 0;
+    fail_at = number > 0 ? READ(arrays_allocated) + number : 0;
     fail_lasting = lasting;
 }
 
 static void count_memory(long *allocated, long *in_use, long *damaged)
 {
-    *allocated = __atomic_load_n(&arrays_allocated, __ATOMIC_SEQ_CST);
-    *in_use = __atomic_load_n(&arrays_in_use, __ATOMIC_SEQ_CST);
-    *damaged = __atomic_load_n(&arrays_damaged, __ATOMIC_SEQ_CST);
+    *allocated = READ(arrays_allocated);
+    *in_use = READ(arrays_in_use);
+    *damaged = READ(arrays_damaged);
 }
 
 #endif

@@ -1,8 +1,8 @@
 /* The inner loops of heat diffusion: one box mean over part of a frame (see frame.pxi for a drawing).
 
    Rows of a frame are `stride` doubles apart. The loops are plain C that the compiler turns into vectors. Each is
-   compiled for the baseline of the platform and, on x86-64, for AVX2 as well. No sum is reordered and no product is
-   fused (the build passes -ffp-contract=off), so every width gives the same bits.
+   compiled for the baseline of the platform and, on x86-64 with GCC or Clang, for AVX2 as well. No sum is reordered and
+   no product is fused (see compilers.h), so every width gives the same bits.
 
    Sums are (left + right) + ratio * middle, so that flips of the image change no bit. `ratio` is 1 for pixels that are
    as high as wide.
@@ -15,18 +15,11 @@
 
 #include <stddef.h>
 
+#include "compilers.h"
+
 #define STRIP 8         /* columns of a strip of a narrow frame. Source: a cache line of doubles */
 #define BLOCK_COLUMNS 4 /* the columns of a volume are swept by so many. Source: the widest vectors hold 4 doubles */
 #define N_SUM_ROWS 4    /* rows of sums that the rows of a volume need */
-
-#if defined(_MSC_VER)
-#pragma fp_contract(off)
-#define FLOWSEG_INLINE static __forceinline
-#define FLOWSEG_RESTRICT __restrict
-#else
-#define FLOWSEG_INLINE static inline __attribute__((always_inline))
-#define FLOWSEG_RESTRICT restrict
-#endif
 
 typedef struct {
     double ratio[3];  /* heat that stays, in units of what goes to a neighbor, per axis */
@@ -169,9 +162,8 @@ typedef struct {
 } Sweeps;
 
 FLOWSEG_WIDTH(baseline, )
-#if defined(__GNUC__) && defined(__x86_64__)
-#define FLOWSEG_HAS_AVX2_BUILD
-FLOWSEG_WIDTH(avx2, __attribute__((target("avx2"))))
+#ifdef FLOWSEG_HAS_AVX2_BUILD
+FLOWSEG_WIDTH(avx2, FLOWSEG_AVX2)
 #endif
 
 static const Sweeps SWEEPS[] = {

@@ -1,4 +1,4 @@
-"""The plugin's dock widget: panels to segment, correct, train and export, with the progress of jobs."""
+"""The plugin's dock widget: panels to segment, suggest, correct, train and export, with the progress of jobs."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from flowseg._napari.model_choice import Models
 from flowseg._napari.panels.correct import CorrectPanel
 from flowseg._napari.panels.export import ExportPanel
 from flowseg._napari.panels.segment import SegmentPanel
+from flowseg._napari.panels.suggest import SuggestPanel
 from flowseg._napari.panels.train import TrainPanel
 from flowseg._napari.worker_process import WorkerProcess
 
@@ -32,11 +33,18 @@ class FlowsegWidget(QWidget):
         self.worker = WorkerProcess(self)
         self.models = Models(self)
         self.segment = SegmentPanel(napari_viewer, self.worker, self.models)
+        self.suggest = SuggestPanel(napari_viewer, self.worker, self.models)
         self.correct = CorrectPanel(napari_viewer)
         self.train = TrainPanel(napari_viewer, self.worker, self.models)
         self.export = ExportPanel(napari_viewer)
         self.tabs = QTabWidget()
-        panels = {"Segment": self.segment, "Correct": self.correct, "Train": self.train, "Export": self.export}
+        panels = {
+            "Segment": self.segment,
+            "Suggest": self.suggest,
+            "Correct": self.correct,
+            "Train": self.train,
+            "Export": self.export,
+        }
         for title, panel in panels.items():
             self.tabs.addTab(panel, title)
         self.tabs.currentChanged.connect(self.correct.leave_tools)
@@ -79,6 +87,7 @@ class FlowsegWidget(QWidget):
         for layer in self._viewer.layers:
             layer.events.name.connect(self._refresh)  # connected once, however often this runs
         self.segment.image.refresh()
+        self.suggest.images.refresh()
         self.correct.masks.refresh()
         self.train.refresh()
         self.export.refresh()
@@ -112,4 +121,5 @@ class FlowsegWidget(QWidget):
     def _show_busy(self, is_busy: bool) -> None:
         self.cancel.setEnabled(is_busy)
         self.segment.run.setEnabled(not is_busy)
+        self.suggest.next.setEnabled(not is_busy)
         self.train.run.setEnabled(not is_busy)

@@ -99,8 +99,7 @@ class RequestForm(QWidget):
             indices = layers.all_images(layer, way.ndim)
         else:
             indices = [layers.shown_image(self._viewer, layer, way.ndim)]
-        if not indices or 0 in layers.shape(layer):
-            raise ValueError(f"Layer '{layer.name}' must have at least one pixel; its shape is {layers.shape(layer)}.")
+        layers.check_has_pixels(layer)
         diameter = ESTIMATE if self.estimate.isChecked() else self.diameter.value() or None
         spacing = self.spacing.spacing() if way.ndim == VOLUME and _takes_spacing(model) else None
         return Request(layer, tuple(indices), model, diameter, spacing, way)

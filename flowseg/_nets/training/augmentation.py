@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from flowseg._labels.numbering import NOT_ANNOTATED
 from flowseg._nets.encoder import Sparse
-from flowseg._nets.training.samples import IGNORE, Sample
+from flowseg._nets.training.samples import Sample
 
 # Ranges of the random changes of intensity, on images whose 1st and 99th percentiles are 0 and 1.
 GAIN = (0.7, 1.3)
@@ -77,7 +78,9 @@ def cut_crop(
         ndimage.affine_transform(channel[window], order=1, mode="mirror", output=np.float32, **place)
         for channel in np.moveaxis(sample.image, -1, 0)
     ]
-    masks = ndimage.affine_transform(sample.masks[window], order=0, mode=beyond, cval=IGNORE, output=np.int32, **place)
+    masks = ndimage.affine_transform(
+        sample.masks[window], order=0, mode=beyond, cval=NOT_ANNOTATED, output=np.int32, **place
+    )
     sparse = None
     if sample.sparse is not None:
         given = sample.sparse.annotated[window].astype(np.uint8)

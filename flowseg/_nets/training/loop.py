@@ -20,6 +20,7 @@ from flowseg._nets.training.best_weights import KeepBest
 from flowseg._nets.training.checkpoint import Checkpoint, State, read_state
 from flowseg._nets.training.fingerprint import describe_structure, fingerprint
 from flowseg._nets.training.learning_rate import CosineSchedule
+from flowseg._nets.training.progress import reporting
 from flowseg._nets.training.samples import Sample
 
 # Random scaling of training crops, up or down by this factor at most (docs/explanation/recipe.rst).
@@ -104,8 +105,9 @@ def train(network: keras.Model, run: TrainingRun) -> History:
             network.set_weights(keep_best.weights)
     else:
         own = [schedule] if keep_best is None else [schedule, keep_best]
-        hooks = _make_hooks(network, [*own, *run.callbacks, checkpoint], settings)
-        _run_epochs(network, batches, held_out, hooks, range(state.epochs_done, settings.epochs))
+        with reporting(settings.verbose) as reports:
+            hooks = _make_hooks(network, [*own, *run.callbacks, checkpoint, *reports], settings)
+            _run_epochs(network, batches, held_out, hooks, range(state.epochs_done, settings.epochs))
     _check_converged(network, state.history, settings.learning_rate)
     return state.history | before
 
@@ -162,7 +164,7 @@ def _make_hooks(network: keras.Model, callbacks: list[Any], settings: TrainingSe
     """Return all callbacks as one object with Keras' hooks."""
     return keras.callbacks.CallbackList(
         callbacks,
-        add_progbar=settings.verbose != 0,
+        add_progbar=False,  # Keras' own writes to standard output, control characters too
         verbose=settings.verbose,
         epochs=settings.epochs,
         steps=settings.steps_per_epoch,

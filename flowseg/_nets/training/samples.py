@@ -11,14 +11,13 @@ from numpy.typing import NDArray
 
 from flowseg._images import resize, resize_masks, scaled_shape
 from flowseg._intensities import find_limits, stretch
+from flowseg._labels.numbering import NOT_ANNOTATED
 from flowseg._labels.overlaps import number_objects
 from flowseg._nets.encoder import Sparse
 from flowseg._nets.lattice import PixelShape
 from flowseg._nets.sizes import MAX_ENLARGEMENT, check_scales, image_diameter
 from flowseg._nets.training.known_objects import KnownObjects
 
-# Label of pixels to ignore: those that are not annotated, and those of a crop beyond the image.
-IGNORE = -1
 # An image is also shown at its own size where this differs from the typical one by more than this factor ...
 OTHER_SIZE = 1.25
 # ... this many times for every time at the typical size (docs/explanation/recipe.rst).
@@ -87,7 +86,7 @@ def _number_compactly(known: KnownObjects) -> tuple[NDArray[np.int32], Sparse | 
         rank[1 + np.argsort(is_cut, kind="stable")] = np.arange(1, labels.size + 1)
         number = rank[number]
         sparse = Sparse(known.annotated, int(np.count_nonzero(~is_cut)))
-    return np.where(masks < 0, IGNORE, number.reshape(masks.shape)).astype(np.int32), sparse
+    return np.where(masks < 0, NOT_ANNOTATED, number.reshape(masks.shape)).astype(np.int32), sparse
 
 
 def _resize(

@@ -14,11 +14,11 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import NoReturn
 
+from flowseg._system.interrupts import ENDING
+
 # Exit status after a signal: this plus the signal's number, as in shells.
 AFTER_SIGNAL = 128
 INTERRUPTED = AFTER_SIGNAL + signal.SIGINT
-# Other signals that end a process: from job managers, and from terminals that are closed.
-OTHERS = ("SIGTERM", "SIGHUP")
 
 
 @contextmanager
@@ -30,8 +30,8 @@ def cleaning_up() -> Iterator[list[int]]:
         received.append(number)
         raise KeyboardInterrupt
 
-    numbers = [getattr(signal, name) for name in OTHERS if hasattr(signal, name)]
-    caught = [number for number in numbers if signal.getsignal(number) == signal.SIG_DFL]
+    # SIGINT is not among them: Python has a handler for it.
+    caught = [number for number in ENDING if signal.getsignal(number) == signal.SIG_DFL]
     if threading.current_thread() is not threading.main_thread():  # only this one gets signals
         caught = []
     for number in caught:

@@ -15,7 +15,7 @@ from flowseg import io
 from flowseg._suggest.boxes import Box, number_boxes
 from flowseg._suggest.suggestion import Suggestion
 from flowseg._system import files
-from flowseg.cli._batch.output_folder import check_output_folder, remove_result
+from flowseg.cli._batch.output_folder import check_output_folder
 from flowseg.cli._batch.result_names import name_results
 from flowseg.io._geojson import write_to_correct
 from flowseg.io._results import NEEDS, write_labels
@@ -42,10 +42,8 @@ def plan_files(images: Sequence[Path], folder: Path, *, overwrite: bool) -> tupl
     return names, present
 
 
-def remove_earlier(folder: Path, names: Iterable[str], earlier: Iterable[Path]) -> None:
-    """Remove earlier results, and the unfinished files of a run that was killed while it wrote them."""
-    for file in earlier:
-        remove_result(file)
+def remove_unfinished(folder: Path, names: Iterable[str]) -> None:
+    """Remove the unfinished files of a run that was killed while it wrote them."""
     written: dict[Path, list[str]] = {folder: [TABLE]}
     for name in names:
         path = folder / name

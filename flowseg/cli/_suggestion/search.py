@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +15,11 @@ from flowseg._suggest.suggestion import Suggestion
 from flowseg._system.bars import bar
 from flowseg.cli._batch.file_stream import Failure, Stages, stream_files
 from flowseg.cli._batch.input_snapshots import Snapshot, take_snapshot
+from flowseg.cli._batch.output_folder import remove_result
 from flowseg.cli._shared.errors import FAULTS, sentence_of
 from flowseg.cli._shared.image_reading import Reading
 from flowseg.cli._shared.models import check_channels
-from flowseg.cli._suggestion.result_files import ENDINGS, TABLE, remove_earlier, write_files, write_order
+from flowseg.cli._suggestion.result_files import ENDINGS, TABLE, remove_unfinished, write_files, write_order
 
 if TYPE_CHECKING:
     from flowseg import BoundarySegmenter, FlowSegmenter
@@ -62,8 +64,11 @@ class Search:
         return self._examination.remarks(examined) if examined else []
 
     def write(self, folder: Path, names: dict[Path, str], earlier: Sequence[Path]) -> None:
-        """Replace earlier results by the files of the first images, and by the table of all."""
-        remove_earlier(folder, names.values(), earlier)
+        """Write the files of the first images and the table of all; then remove what is left of earlier results.
+
+        Each file replaces an earlier one of its name in one step, so that an interruption leaves one or the other.
+        """
+        remove_unfinished(folder, names.values())
         for suggestion in self.order[: self._examination.rules.number]:
             file = self.files[suggestion.index]
             try:
@@ -72,10 +77,15 @@ class Search:
                 size = self._reading.read_pixel_size(file)
                 self.written[file] = write_files(folder, names[file], image, size, suggestion)
             except FAULTS as error:
-                remove_earlier(folder, [], (folder / f"{names[file]}{ending}" for ending in ENDINGS))
+                for ending in ENDINGS:
+                    remove_result(folder / f"{names[file]}{ending}")
                 self.failures.append((str(file), sentence_of(error)))
         written = {str(file) for file in self.written}
         write_order(folder / TABLE, [str(file) for file in self.files], self.order, written)
+        current = {folder / TABLE, *chain.from_iterable(self.written.values())}
+        for path in earlier:
+            if path not in current:
+                remove_result(path)
 
     def _read(self, file: Path) -> NDArray[Any]:
         if file.exists():  # or else the reader says best what is wrong

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from typing import Any
 
-from tqdm import tqdm
-
 from flowseg._nets.durations import format_duration
 from flowseg._system.bars import bar
+from flowseg._system.messages import say
 
 # Seconds between two lines.
 INTERVAL = 60.0
@@ -45,16 +43,16 @@ class StageProgress:
         if self._bar.disable and self.by_lines and time.monotonic() - self._last > INTERVAL:
             self._last = time.monotonic()
             seconds = (self._last - self._began) / (self._done - self._before)
-            self._write(f", {format_duration(seconds * (self._total - self._done))} left")
+            left = format_duration(seconds * (self._total - self._done))
+            say(f"{self._describe()}, {left} left", aloud=True)
 
     def end(self) -> None:
         """End a stage."""
         if self._bar is None:
             return
-        if self._bar.disable and self.by_lines:
-            self._write("")
+        say(self._describe(), aloud=self._bar.disable and self.by_lines)
         self._bar.close()
         self._bar = None
 
-    def _write(self, rest: str) -> None:
-        tqdm.write(f"{self._stage}: {self._done} of {self._total} blocks{rest}", file=sys.stderr)
+    def _describe(self) -> str:
+        return f"{self._stage}: {self._done} of {self._total} blocks"

@@ -122,7 +122,7 @@ def test_ignored_pixels_have_no_weight():
     assert np.array_equal(BoundaryCodec().encode(masks, workers=1)[..., 1:].sum(axis=-1), np.ones((10, 10)))
 
 
-def test_an_object_cut_by_unknown_pixels_has_no_boundary_there():
+def test_an_object_cut_by_pixels_not_annotated_has_no_boundary_there():
     masks = np.zeros((8, 12), int)
     masks[1:4, 2:8], masks[5:, 2:] = 1, 2
     seen = BoundaryCodec().encode(masks[:, :8], workers=1)

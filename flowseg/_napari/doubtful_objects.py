@@ -8,7 +8,7 @@ import numpy as np
 from napari.layers import Labels
 from napari.utils.colormaps import DirectLabelColormap, ensure_colormap
 
-from flowseg._napari.suggestions.unknown_pixels import color_objects
+from flowseg._napari.suggestions.pixels_not_annotated import color_objects
 
 # Column to color by -> its title, and whether larger is better.
 COLUMNS = {"score": ("score", True), "flow_error": ("flow error", False), "cellprob": ("cellprob", True)}

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
-from flowseg._suggest.boxes import UNKNOWN, Box, Part, cut_out
+from flowseg._labels.numbering import NOT_ANNOTATED
+from flowseg._suggest.boxes import Box, Part, cut_out
 from flowseg._suggest.suggestion import Suggestion
 
 # A box of which more is annotated already is passed over: it was suggested before, perhaps a few pixels beside.
@@ -87,7 +88,7 @@ class Queue:
 
 def is_annotated(masks: NDArray[Any], box: Box) -> bool:
     """Return whether most of a box is annotated."""
-    known = np.count_nonzero(masks[box.slices] != UNKNOWN)
+    known = np.count_nonzero(masks[box.slices] != NOT_ANNOTATED)
     return bool(known > MOST_ANNOTATED * masks[box.slices].size)
 
 
@@ -108,12 +109,12 @@ def fill_in(masks: NDArray[Any], part: Part, first: int) -> NDArray[Any]:
     """
     window = tuple(slice(start, start + n) for start, n in zip(part.corner, part.labels.shape, strict=True))
     before, added = masks[window], part.labels
-    is_free = before == UNKNOWN
+    is_free = before == NOT_ANNOTATED
     left_out = np.unique(added[~is_free & (added > 0)])
     labels = np.setdiff1d(added[added > 0], left_out)
-    number = np.full(int(added.max(initial=0)) + 1, UNKNOWN, dtype=np.int64)
+    number = np.full(int(added.max(initial=0)) + 1, NOT_ANNOTATED, dtype=np.int64)
     number[0] = 0
     number[labels] = np.arange(first, first + labels.size)
     filled = masks.copy()
-    filled[window] = np.where(is_free, np.where(added > UNKNOWN, number[added], UNKNOWN), before)
+    filled[window] = np.where(is_free, np.where(added > NOT_ANNOTATED, number[added], NOT_ANNOTATED), before)
     return filled

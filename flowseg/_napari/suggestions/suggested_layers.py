@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 from napari.layers import Image, Labels, Shapes
 
+from flowseg._labels.numbering import NOT_ANNOTATED
 from flowseg._napari import layers
 from flowseg._napari.image_kinds import PLANE, Index
 from flowseg._napari.result_layers import lay_over
-from flowseg._napari.suggestions import unknown_pixels
+from flowseg._napari.suggestions import pixels_not_annotated
 from flowseg._napari.suggestions.found_boxes import FoundBox, fill_in, is_annotated
-from flowseg._suggest.boxes import UNKNOWN, Box
+from flowseg._suggest.boxes import Box
 
 BOX_NAME = "flowseg box"
 BOX_COLOR = "yellow"
@@ -52,7 +53,7 @@ class SuggestedMasks:
         masks = self.of(image) or self._new(image)
         first = int(masks.data.max(initial=0)) + 1
         masks.data[index] = fill_in(masks.data[index], found.part, first)
-        unknown_pixels.color_objects(masks)
+        pixels_not_annotated.color_objects(masks)
         masks.refresh()
         return masks
 
@@ -64,8 +65,8 @@ class SuggestedMasks:
 
     def _new(self, image: Image) -> Labels:
         self._layers = {other: masks for other, masks in self._layers.items() if other in self._viewer.layers}
-        empty = np.full(layers.shape(image), UNKNOWN, dtype=np.int32)
-        metadata = {layers.NDIM_MARK: PLANE, unknown_pixels.MARK: True}
+        empty = np.full(layers.shape(image), NOT_ANNOTATED, dtype=np.int32)
+        metadata = {layers.NDIM_MARK: PLANE, pixels_not_annotated.MARK: True}
         masks = Labels(empty, name=f"{image.name} suggested masks", metadata=metadata)
         lay_over(masks, image)
         self._viewer.add_layer(masks)

@@ -7,7 +7,7 @@ from typing import Any
 from napari.layers import Labels
 from napari.utils.colormaps import CyclicLabelColormap, DirectLabelColormap, label_colormap
 
-from flowseg._suggest.boxes import UNKNOWN
+from flowseg._labels.numbering import NOT_ANNOTATED
 
 # Key in the metadata of layers of masks with such pixels.
 MARK = "flowseg not annotated"
@@ -27,5 +27,5 @@ def color_objects(layer: Labels) -> None:
     colors = cyclic.colors[1:]
     n_labels = min(int(layer.data.max(initial=0)) + MORE, MOST)
     by_label: dict[int | None, Any] = {label: colors[(label - 1) % len(colors)] for label in range(1, n_labels + 1)}
-    others: dict[int | None, Any] = {None: colors[0], 0: (0.0, 0.0, 0.0, 0.0), UNKNOWN: SHADE}
+    others: dict[int | None, Any] = {None: colors[0], 0: (0.0, 0.0, 0.0, 0.0), NOT_ANNOTATED: SHADE}
     layer.colormap = DirectLabelColormap(color_dict=others | by_label)

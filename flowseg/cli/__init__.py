@@ -30,6 +30,7 @@ from flowseg.cli._convert import convert
 from flowseg.cli._curve import curve
 from flowseg.cli._demo import demo
 from flowseg.cli._evaluate import evaluate
+from flowseg.cli._export import export
 from flowseg.cli._flows import flows
 from flowseg.cli._info import info
 from flowseg.cli._measure import measure
@@ -109,7 +110,8 @@ def _options(
 
 
 for command in (
-    check, mend, convert, train, tune, predict, evaluate, compare, curve, suggest, measure, flows, info, demo,
+    check, mend, convert, train, tune, predict, evaluate, compare, curve, suggest, measure, flows, export, info,
+    demo,
 ):  # fmt: skip
     app.command(cls=Command)(command)
 

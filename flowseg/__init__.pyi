@@ -3,6 +3,8 @@ from ._compare.compare import compare
 from ._compare.comparison import Comparison
 from ._curve.learning_curve import learning_curve
 from ._curve.result import LearningCurve
+from ._export.onnx_file import export_onnx
+from ._export.package import export_bioimageio
 from ._flows.decoding import flows_to_masks
 from ._flows.flow_check import flow_errors
 from ._flows.following import follow_flows
@@ -39,6 +41,8 @@ __all__ = [
     "compare",
     "datasets",
     "diameters",
+    "export_bioimageio",
+    "export_onnx",
     "fill_holes",
     "flow_errors",
     "flow_loss",

@@ -42,7 +42,7 @@ def options(small):
     return small | {"epochs": 4}
 
 
-@pytest.mark.parametrize("validate", [True, False])
+@pytest.mark.parametrize("validate", [pytest.param(True, marks=pytest.mark.backends), False])
 def test_a_killed_training_goes_on_to_the_same_weights(validate, options, pairs, tmp_path):
     images, masks = zip(*pairs)
     known = {"validation": (images[:1], masks[:1])} if validate else {}

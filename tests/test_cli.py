@@ -173,6 +173,7 @@ def test_help_teaches():
         "suggest",
         "measure",
         "flows",
+        "export",
         "info",
         "demo",
         "blocks",

@@ -22,6 +22,7 @@ def with_random_weights(network, seed):
     return network
 
 
+@pytest.mark.backends
 @pytest.mark.parametrize(
     ("filters", "coarse_levels", "shape"),
     [

@@ -47,6 +47,7 @@ MAY_IMPORT = {
         "io",
         "metrics",
     },
+    "_export": {"_checks", "_images", "_intensities", "_nets", "_segmenters", "_system", "plot"},
     "_report": {"_images", "_labels", "_system", "metrics"},
     "_compare": {"_checks", "_labels", "_nets", "_report", "_segmenters", "_system"},
     "_suggest": {"_checks", "_labels", "_segmenters"},
@@ -153,6 +154,7 @@ COMMANDS = (
     "suggest",
     "measure",
     "flows",
+    "export",
     "info",
 )
 BLOCKS_COMMANDS = ("blocks plan", "blocks run", "blocks finish")

@@ -14,6 +14,7 @@ def random_flow_case(ndim, seed=0):
     return y_true.astype(np.float32), (4 * rng.normal(size=(*shape, ndim + 1))).astype(np.float32)
 
 
+@pytest.mark.backends
 @pytest.mark.parametrize("ndim", [2, 3])
 def test_flow_loss_is_that_of_the_formula(ndim):
     y_true, y_pred = random_flow_case(ndim)
@@ -39,6 +40,7 @@ def test_an_unknown_direction_counts_for_the_foreground_only(ndim):
     assert float(flowseg.flow_loss(y_true, y_pred)) == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.backends
 @pytest.mark.parametrize("shape", [(2, 6, 7), (2, 3, 6, 7)])
 def test_boundary_loss_is_that_of_the_formula(shape):
     rng = np.random.default_rng(0)

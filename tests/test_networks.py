@@ -18,17 +18,19 @@ FITTING = {"n_channels": 1, "n_outputs": 3, "filters": (4,), "seed": 0, "crop_si
 FITTING_3D = FITTING | {"n_outputs": 4, "crop_size": 16, "coarse_levels": (0, 0, 0)}
 
 
+@pytest.mark.backends
 @pytest.mark.parametrize("build", BUILDERS)
 def test_shapes_and_linear_head(build):
     network = build(2, 5, filters=(4, 8, 16), seed=0)
     images = np.random.default_rng(0).normal(size=(2, 32, 48, 2)).astype(np.float32)
-    outputs = np.asarray(network(images, training=False))
+    outputs = network.predict_on_batch(images)
     assert outputs.shape == (2, 32, 48, 5)
     assert outputs.min() < -0.1  # a ReLU would lose every negative component
     assert network.layers[-1].activation is keras.activations.linear
     check_network(network, n_channels=2, n_outputs=5, crop_shape=(32, 32))
 
 
+@pytest.mark.backends
 @pytest.mark.parametrize("build", BUILDERS)
 def test_seed(build):
     first, again, other = (build(filters=(4, 8), seed=s).get_weights() for s in (5, 5, 6))
@@ -51,7 +53,7 @@ def change_from_beyond(network, image, axis, pixels, distance):
     for other, pixel in zip(others, pixels):
         near = (*[slice(None)] * axis, slice(max(pixel - distance + 1, 0), pixel + distance))
         other[near] = image[near]
-    expected, *found = np.asarray(network(np.stack([image, *others]), training=False))
+    expected, *found = network.predict_on_batch(np.stack([image, *others]))
     return [np.abs((f - expected).take(pixel, axis)).max() for f, pixel in zip(found, pixels)]
 
 
@@ -101,7 +103,7 @@ def test_receptive_radius_along_coarse_axes(build, coarse_levels):
 def test_coarse_axes_are_left_alone_at_first(build):
     network = build(2, 5, filters=(4, 6, 8), ndim=3, coarse_levels=(1, 0, 2), seed=0)
     volumes = np.random.default_rng(0).normal(size=(2, 6, 8, 3, 2)).astype(np.float32)
-    outputs = np.asarray(network(volumes, training=False))
+    outputs = network.predict_on_batch(volumes)
     assert outputs.shape == (2, 6, 8, 3, 5)
     assert outputs.min() < -0.1
     by_name = {layer.name: layer for layer in network.layers}

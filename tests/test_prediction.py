@@ -39,6 +39,7 @@ def test_tiles_of_a_real_network_leave_no_trace(network):
     assert np.abs(tiled - whole).max() < 1e-5 * np.abs(whole).max()
 
 
+@pytest.mark.backends
 def test_a_block_with_its_margin_equals_the_whole(network):
     # What a cluster does: read one tile of the grid with its margin, and get the very same numbers.
     image = np.random.default_rng(1).normal(size=(40, 2 * TILE_SIZE, 1)).astype(np.float32)

@@ -12,7 +12,7 @@ SPEAK = "import ctypes, os; ctypes.CDLL(None).dprintf(2, b'native message\\n'); 
 
 def run(code, level):
     environment = ENVIRONMENT | ({} if level is None else {"TF_CPP_MIN_LOG_LEVEL": level})
-    code = "from flowseg._nets.startup_messages import suppress_startup_messages; suppress_startup_messages()\n" + code
+    code = "from flowseg._nets.backends import suppress_startup_messages; suppress_startup_messages()\n" + code
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
 
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
@@ -24,6 +23,7 @@ from flowseg._image_files.scenes import choose_scene
 from flowseg._image_files.source import Index, Source, check_content, pick
 from flowseg._system import memory
 from flowseg._system.invalid_file import InvalidFileError, StoredFile
+from flowseg._system.optional import need
 
 # Suffix -> Pillow's class for such a file. No other format is tried, whatever the content is. `Image.open`, which
 # limits the number of pixels, is not used: memory is the limit.
@@ -166,6 +166,7 @@ def _decode(stored: StoredFile, file: ImageFile.ImageFile, layout: Layout) -> ND
     pixels = PILLOW_BYTES * file.width * file.height
     memory.check_image(stored.path, layout.shape, pixels + COPIES * math.prod(layout.shape) * layout.dtype.itemsize)
     if layout.bits == 16 and "S" in layout.axes:  # Pillow would keep 8
+        imagecodecs = need("imagecodecs", "imagecodecs")
         raw = stored.path.read_bytes()
         with stored.parsing():
             return np.asarray(imagecodecs.png_decode(raw))

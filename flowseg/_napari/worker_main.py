@@ -1,6 +1,6 @@
-"""Main function of the worker process, which runs TensorFlow: it reads jobs from standard input until that ends.
+"""Main function of the worker process, which runs Keras: it reads jobs from standard input until that ends.
 
-In the viewer's process TensorFlow would crash if OpenGL is rendered in software, as both contain LLVM. Besides, a
+In the viewer's process Keras' backend would crash if OpenGL is rendered in software, as both contain LLVM. Besides, a
 process can be ended at once, and the viewer stays responsive.
 """
 
@@ -14,7 +14,7 @@ from flowseg._napari.job_messages import Job, Message, SegmentJob, SuggestJob, T
 from flowseg._napari.suggestions.worker_suggestions import suggest
 from flowseg._napari.worker_segmentation import Models, Send, decode, segment
 from flowseg._napari.worker_training import train
-from flowseg._nets.startup_messages import suppress_startup_messages
+from flowseg._nets.backends import suppress_startup_messages
 from flowseg._system.printable import one_line
 
 # Errors that a job or the machine may cause; any other is a bug and ends the process.
@@ -39,7 +39,7 @@ def main() -> None:
 def work(job: Job, models: Models, send: Send) -> None:
     """Do one job; ``models`` holds the segmenter of the previous job."""
     if "keras" not in sys.modules:
-        send(Message("progress", "starting TensorFlow"))
+        send(Message("progress", "starting Keras"))
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("default")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from flowseg._nets.load_keras import keras, ops
 from flowseg._system import files
 from flowseg._system.printable import one_line
 
@@ -130,10 +130,15 @@ def _try(network: Any, shape: tuple[int, ...], n_outputs: int) -> None:
 
 def _run(network: Any, batch: NDArray[np.float32], kind: str) -> NDArray[np.float32]:
     try:
-        return np.asarray(network(batch, training=False))
+        return _outputs(network, batch)
     except Exception as error:  # whatever a user's layers raise
         reason = one_line(str(error))[:200]
         raise ValueError(f"network must run on {kind}; it failed with: {reason}") from error
+
+
+def _outputs(network: Any, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+    outputs: NDArray[np.float32] = ops.convert_to_numpy(network(batch, training=False))
+    return outputs
 
 
 def measure_receptive_radii(
@@ -165,7 +170,7 @@ def _measure_radius(network: keras.Model, n_channels: int, axis: int, ndim: int,
         other = 10 * rng.standard_normal(image.shape).astype(np.float32) + PROBE_SHIFT
         near = part(start - radius, start + step + radius)
         other[near] = image[near]
-        found = np.asarray(network(other, training=False))[core]
+        found = _outputs(network, other)[core]
         if np.allclose(found, expected, rtol=1e-4, atol=1e-4):
             return radius
     raise ValueError(

@@ -11,12 +11,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import keras
 import numpy as np
-from keras import layers
 from numpy.typing import NDArray
 
 from flowseg._nets.layer_plan import CHANNELS_LAST, LAYER_TYPES
+from flowseg._nets.load_keras import keras, layers
 from flowseg._nets.networks import single_precision
 
 Floats = NDArray[np.floating[Any]]

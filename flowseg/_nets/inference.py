@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,6 +24,7 @@ from flowseg._images import scaled_shape
 from flowseg._intensities import Limits
 from flowseg._nets.custom_networks import measure_receptive_radii
 from flowseg._nets.encoder import FLOW_SCALE, Encoder
+from flowseg._nets.load_keras import keras
 from flowseg._nets.networks import pooling_steps, receptive_radii
 from flowseg._nets.scaled_view import ScaledView, Sliceable
 from flowseg._nets.tiles import Band, Grid, OnTile, assemble, make_grid, map_tiles

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import keras
-from keras import layers
+from flowseg._nets.initial_weights import he_normal
+from flowseg._nets.load_keras import keras, layers
 
 # Set here, so that a user's keras.json does not change it.
 CHANNELS_LAST = "channels_last"
@@ -75,7 +75,7 @@ class LayerPlan:
 
     def _convolve(self, x: Any, width: int, name: str, sizes: tuple[int, ...], *, bias: bool) -> Any:
         common = {"padding": "same", "data_format": CHANNELS_LAST, "name": name}
-        weights = keras.initializers.HeNormal(seed=self.next_seed)
+        weights = he_normal(self.next_seed)
         if self.next_seed is not None:
             self.next_seed += 1
         return LAYER_TYPES[self.ndim].convolution(width, sizes, use_bias=bias, kernel_initializer=weights, **common)(x)

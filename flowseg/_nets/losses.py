@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import keras
-from keras import ops
-
 from flowseg._nets.encoder import FLOW_SCALE
+from flowseg._nets.load_keras import keras, ops
 
 # Weights of background, interior and boundary in the three-class loss (Caicedo et al., Cytometry A 95, 952 (2019)).
 CLASS_WEIGHTS = (1.0, 1.0, 10.0)

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import keras
 import numpy as np
 
 from flowseg._nets import custom_networks, networks
+from flowseg._nets.load_keras import keras
 from flowseg._system.printable import one_line
 
 
@@ -77,14 +77,15 @@ def copy_with_random_weights(network: keras.Model) -> keras.Model:
     copy = copy_network(network, seed=0)
     for weight in copy.trainable_weights:
         spread = 1 / np.sqrt(np.prod(weight.shape[:-1])) if len(weight.shape) > 1 else 0.1
-        weight.assign(weight + spread * rng.standard_normal(weight.shape).astype(weight.dtype))
+        added = (spread * rng.standard_normal(weight.shape)).astype(weight.dtype)  # some GPUs have no float64
+        weight.assign(weight + added)
     return copy
 
 
 @networks.single_precision()
 def forget_training(network: keras.Model) -> None:
     """Remove optimizer and loss from a network, so that it can be copied and pickled."""
-    network.compile("sgd", jit_compile=False)
+    network.compile("sgd", jit_compile=networks.is_compiled())
 
 
 @contextmanager

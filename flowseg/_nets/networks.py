@@ -7,15 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-# One operation at a time, each with all threads. Side by side, gradients are added in the order in which they come, and
-# the same seed gives other last bits. TensorFlow reads it when it starts; a value that is already set stays.
-os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
-
-import keras
-from keras import layers
-
 from flowseg import _checks
+from flowseg._nets import backends
 from flowseg._nets.layer_plan import LAYER_TYPES, LayerPlan
+from flowseg._nets.load_keras import keras, layers
 
 # Filters per level, the default of the segmenters too. Source: chosen; Cellpose has 32 to 256.
 FILTERS = (16, 32, 64, 128, 256)
@@ -51,6 +46,11 @@ def single_precision() -> Iterator[None]:
     finally:
         keras.config.set_floatx(float_type)
         keras.config.set_dtype_policy(policy)
+
+
+def is_compiled() -> bool:
+    """Return whether steps of training and prediction are compiled as a whole: Keras' ``jit_compile``."""
+    return keras.config.backend() in backends.COMPILED
 
 
 @single_precision()

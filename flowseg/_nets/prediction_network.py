@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from flowseg._nets import backends
+
 if TYPE_CHECKING:
     from flowseg._nets.folded_unet import FoldedUNet
 
@@ -21,13 +23,12 @@ class PredictionNetwork:
     def of(self, network: Any, *, n_levels: int, coarse_levels: Sequence[int]) -> Any:
         """Return the network for prediction, with the weights that ``network``, from `build_unet`, has now.
 
-        With other backends than TensorFlow, where nobody has measured that it is faster, it is ``network`` itself.
+        It is ``network`` itself on the backends where another one is no faster.
         """
-        import keras
-
         from flowseg._nets.folded_unet import FoldedUNet
+        from flowseg._nets.load_keras import keras
 
-        if keras.backend.backend() != "tensorflow":
+        if keras.config.backend() not in backends.FOLDED:
             return network
         if self._folded is None:
             self._folded = FoldedUNet(network, n_levels, coarse_levels)

@@ -16,7 +16,6 @@ from typing import Any
 
 import tifffile
 from numpy.typing import NDArray
-from safetensors.numpy import save
 
 from flowseg._system import locks
 from flowseg._system.interrupts import interrupts_deferred
@@ -215,6 +214,7 @@ def write_tiff(
 
 def write_safetensors(path: Path, tensors: dict[str, NDArray[Any]], metadata: dict[str, str]) -> None:
     """Write named arrays atomically."""
+    from safetensors.numpy import save  # which no other file needs
 
     def write(beside: Path) -> None:
         with open(beside, "wb") as file:

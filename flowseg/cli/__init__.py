@@ -21,7 +21,7 @@ from typing import Annotated, TextIO
 import typer
 
 from flowseg import __version__
-from flowseg._nets.startup_messages import suppress_startup_messages
+from flowseg._nets.backends import drop_warnings, suppress_startup_messages
 from flowseg._system.printable import one_line
 from flowseg.cli._blocks import finish, plan, run
 from flowseg.cli._check import check
@@ -30,6 +30,7 @@ from flowseg.cli._convert import convert
 from flowseg.cli._curve import curve
 from flowseg.cli._demo import demo
 from flowseg.cli._evaluate import evaluate
+from flowseg.cli._export import export
 from flowseg.cli._flows import flows
 from flowseg.cli._info import info
 from flowseg.cli._measure import measure
@@ -60,7 +61,7 @@ def main() -> None:
     """Run the command; an error is one line on standard error and exit status 1."""
     suppress_startup_messages()
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # faults of files are reported once, as errors
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of images of many shapes, which are usual
+    drop_warnings()
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # Keras loads it, and its cache folder does not matter here
     warnings.showwarning = _show_warning
     if isinstance(sys.stdout, TextIOWrapper):
@@ -109,7 +110,8 @@ def _options(
 
 
 for command in (
-    check, mend, convert, train, tune, predict, evaluate, compare, curve, suggest, measure, flows, info, demo,
+    check, mend, convert, train, tune, predict, evaluate, compare, curve, suggest, measure, flows, export, info,
+    demo,
 ):  # fmt: skip
     app.command(cls=Command)(command)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flowseg._segmenters.inputs import ESTIMATE
-from flowseg.cli import _predict_options as options
+from flowseg.cli._prediction import options
 from flowseg.cli._shared.image_reading import Reading, make_reading
 from flowseg.cli._shared.models import find_model, load_model, model_ndim, model_spacing
 from flowseg.cli._shared.option_values import parse_number, parse_part

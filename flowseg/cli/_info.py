@@ -5,13 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 from flowseg.cli._shared.image_reading import VOLUME, format_spacing
 from flowseg.cli._shared.models import find_model
-from flowseg.cli._shared.options import AsJson, complete_model
+from flowseg.cli._shared.options import AsJson, ModelArgument
 from flowseg.cli._shared.terminal import print_json, print_lines
 
 # Estimator -> its method; losses of a document, of which the first present one is shown.
@@ -22,14 +20,7 @@ LOSSES = (("best_val_loss", "validation loss"), ("best_loss", "loss"))
 
 
 def info(
-    model: Annotated[
-        str,
-        typer.Argument(
-            metavar="MODEL",
-            help="Model file, or the name of a pretrained model: nuclei.",
-            autocompletion=complete_model,
-        ),
-    ],
+    model: ModelArgument,
     as_json: AsJson = False,
 ) -> None:
     """Describe a model file: estimator, images or volumes, training, spacing, sizes of objects, thresholds, model card.

@@ -9,18 +9,18 @@ from typing import TypeVar
 
 from flowseg import io
 from flowseg._segmenters.inputs import ESTIMATE, warn_of_constant
-from flowseg.cli import _predict_options as options
 from flowseg.cli._batch.file_stream import Stages
 from flowseg.cli._batch.input_snapshots import take_snapshot
 from flowseg.cli._batch.plan import Batch, find_earlier_results, make_tasks, plan_batch
 from flowseg.cli._batch.report import count_done, report_batch
 from flowseg.cli._batch.run import run_batch
 from flowseg.cli._batch.run_record import describe_run
-from flowseg.cli._predict_large import find_large_images, plan_large
-from flowseg.cli._predict_options import ALSO
-from flowseg.cli._predict_stacks import ALL, check_kinds, parse_planes
-from flowseg.cli._predict_stages import Prediction
-from flowseg.cli._predict_volumes import choose_reading
+from flowseg.cli._prediction import options
+from flowseg.cli._prediction.large import find_large_images, plan_large
+from flowseg.cli._prediction.options import ALSO
+from flowseg.cli._prediction.stacks import ALL, check_kinds, parse_planes
+from flowseg.cli._prediction.stages import Prediction
+from flowseg.cli._prediction.volumes import choose_reading
 from flowseg.cli._shared.find_inputs import find_images
 from flowseg.cli._shared.image_reading import make_reading
 from flowseg.cli._shared.models import find_model, has_classes, load_model, model_ndim

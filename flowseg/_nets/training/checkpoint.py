@@ -9,11 +9,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
+from flowseg._nets.load_keras import keras
 from flowseg._nets.safetensors_header import read_metadata
 from flowseg._nets.training.best_weights import KeepBest
 from flowseg._nets.training.keras_callback import Callback

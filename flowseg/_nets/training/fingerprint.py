@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-import keras
 import numpy as np
+
+from flowseg._nets.load_keras import keras
 
 
 def fingerprint(*parts: Any) -> str:

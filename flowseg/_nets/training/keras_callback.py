@@ -13,6 +13,8 @@ if TYPE_CHECKING:
         params: dict[str, Any]  # "epochs" and "steps"
 
 else:
-    from keras.callbacks import Callback
+    from flowseg._nets.load_keras import keras
+
+    Callback = keras.callbacks.Callback
 
 __all__ = ["Callback"]

@@ -10,12 +10,12 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
 from flowseg._nets import losses, networks
 from flowseg._nets.encoder import Encoder
+from flowseg._nets.load_keras import keras
 from flowseg._nets.training.batches import Batch, CropBatches
 from flowseg._nets.training.best_weights import KeepBest
 from flowseg._nets.training.checkpoint import Checkpoint, State, read_state
@@ -120,7 +120,7 @@ def _compile(network: keras.Model, run: TrainingRun) -> None:
     network.compile(
         optimizer=keras.optimizers.AdamW(run.settings.learning_rate, weight_decay=WEIGHT_DECAY),
         loss=losses.add_class_loss(loss, run.n_classes) if run.n_classes else loss,
-        jit_compile=False,
+        jit_compile=networks.is_compiled(),
     )
     network.optimizer.build(network.trainable_variables)  # a step that had to make them would be traced twice
 

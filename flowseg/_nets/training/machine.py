@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-import keras
 import numpy as np
 
 from flowseg import __version__, _checks
-
-# Whether TensorFlow computes with oneDNN, which adds in another order; "0" is off, and most machines have it on.
-ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
+from flowseg._nets import backends
+from flowseg._nets.load_keras import keras
 
 
 def describe_machine() -> dict[str, Any]:
@@ -28,33 +25,24 @@ def describe_machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
         "instructions": _instructions(),
-        "devices": _devices(),
+        "devices": backends.list_devices(),
         "cores": _checks.as_workers(None),
         "threads": _threads(backend),
-        "onednn": os.environ.get(ONEDNN, "default"),
+        "onednn": backends.onednn_setting(),
     }
-
-
-def _devices() -> list[str]:
-    try:
-        return sorted({device.split(":")[0] for device in keras.distribution.list_devices()})
-    except (AttributeError, NotImplementedError):  # not every backend has this
-        return []
 
 
 def _version(package: str) -> str:
     try:
         return version(package)
-    except PackageNotFoundError:  # TensorFlow has other names on some machines
+    except PackageNotFoundError:  # on some machines it has another name
         return str(getattr(sys.modules.get(package), "__version__", ""))
 
 
 def _threads(backend: str) -> int | None:
     """Return the threads of one operation: as many as cores, unless set; None where the backend has no such number."""
-    threading = getattr(getattr(sys.modules.get(backend), "config", None), "threading", None)
-    if threading is None:
-        return None
-    return int(threading.get_intra_op_parallelism_threads()) or _checks.as_workers(None)
+    count = backends.count_threads(backend)
+    return _checks.as_workers(None) if count == 0 else count
 
 
 def _instructions() -> list[str]:

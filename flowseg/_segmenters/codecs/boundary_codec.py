@@ -49,6 +49,11 @@ class BoundaryCodec(Codec):
         """None of the outputs."""
         return None
 
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """Those of the classes."""
+        return "background", "interior", "boundary"
+
     @classmethod
     def of(cls, segmenter: BoundarySegmenter) -> BoundaryCodec:
         """Return the codec with a segmenter's parameters, checked."""

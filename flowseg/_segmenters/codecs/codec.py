@@ -53,6 +53,11 @@ class Outputs:
 class Codec(Encoder):
     """Both directions between masks and a network."""
 
+    @property
+    @abstractmethod
+    def output_names(self) -> tuple[str, ...]:
+        """Names of the outputs in exported networks."""
+
     @abstractmethod
     def no_objects(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
         """Return outputs for an image of this shape without any object."""

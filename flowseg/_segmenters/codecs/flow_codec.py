@@ -47,6 +47,11 @@ class FlowCodec(Codec):
         """The flows."""
         return slice(0, self.ndim)
 
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """One for the flow along each axis, and that of the logit."""
+        return (*(f"flow_{axis}" for axis in "zyx"[-self.ndim :]), "cellprob")
+
     @classmethod
     def of(cls, segmenter: FlowSegmenter) -> FlowCodec:
         """Return the codec with a segmenter's parameters, checked."""

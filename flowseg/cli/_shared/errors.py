@@ -18,6 +18,7 @@ NO_MEMORY = "the file and its results must fit into memory; they do not."
 
 # Parameters of the library whose options have other names.
 OTHER_NAMES = {
+    "authors": "author",
     "diameters": "diameter",
     "estimate_diameters": "estimate",
     "groups": "group-by",
@@ -27,9 +28,10 @@ OTHER_NAMES = {
 # Parameters of the library that are options.
 PARAMETERS = (
     *OTHER_NAMES, "augment", "axes", "batch_size", "block_size", "box_size", "boxes_per_image", "cellprob_threshold",
-    "channel", "checkpoint", "crop_size", "cv", "diameter", "epochs", "filters", "flow_threshold", "learning_rate",
-    "min_size", "n_iter", "ndim", "network", "normalize", "number", "patience", "scene", "score_threshold", "spacing",
-    "steps_per_epoch", "t", "timeout", "train_sizes", "validation_fraction", "views", "workers", "z",
+    "channel", "checkpoint", "cite", "crop_size", "cv", "diameter", "epochs", "filters", "flow_threshold",
+    "learning_rate", "license", "min_size", "n_iter", "ndim", "network", "normalize", "number", "patience", "scene",
+    "score_threshold", "spacing", "steps_per_epoch", "t", "timeout", "train_sizes", "validation",
+    "validation_fraction", "views", "workers", "z",
 )  # fmt: skip
 NAMES = "|".join(PARAMETERS)
 # Where a sentence mentions a parameter: "z must be", "choose a plane with z, ...", "z=3".

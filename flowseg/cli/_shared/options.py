@@ -42,6 +42,14 @@ MaskFiles = Annotated[
     list[str],
     typer.Argument(metavar="MASKS", help="Label images or RGB annotations: files, folders or patterns."),
 ]
+ModelArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="Model file, or the name of a pretrained model: nuclei.",
+        autocompletion=complete_model,
+    ),
+]
 Model = Annotated[
     str,
     typer.Option(

@@ -19,6 +19,7 @@ from queue import Empty, SimpleQueue
 from types import TracebackType
 
 from flowseg import _checks
+from flowseg._nets import backends
 from flowseg.blockwise._runs.job import Job
 from flowseg.blockwise._runs.runners.messages import Assigned, Start, as_exception, read_report, to_line
 from flowseg.blockwise._runs.stage import Stage, StagesOf
@@ -32,8 +33,6 @@ PROGRAM = (
 MOST_ATTEMPTS = 3
 # Seconds between two looks at the keyboard while waiting, where a wait cannot be interrupted.
 POLL = 0.1 if os.name == "nt" else None
-# Environment variables by which libraries take a number of threads.
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 
 
 class _Worker:
@@ -42,7 +41,7 @@ class _Worker:
     def __init__(self, start: Start, messages: SimpleQueue[tuple[_Worker, bytes]]) -> None:
         self.task: Assigned | None = None
         self.is_ready = False
-        threads = {name: str(start.n_threads) for name in THREAD_VARIABLES}
+        threads = {name: str(start.n_threads) for name in backends.THREAD_VARIABLES}
         self.process = subprocess.Popen(
             [sys.executable, "-c", PROGRAM, json.dumps(sys.path)],
             stdin=subprocess.PIPE,

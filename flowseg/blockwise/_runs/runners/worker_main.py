@@ -13,7 +13,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import BinaryIO
 
-from flowseg._nets.startup_messages import suppress_startup_messages
+from flowseg._nets.backends import suppress_startup_messages
 from flowseg.blockwise._runs.job import open_job
 from flowseg.blockwise._runs.runners.messages import (
     Report,

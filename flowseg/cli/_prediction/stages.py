@@ -18,9 +18,9 @@ from flowseg._segmenters.pipeline import Pipeline, pipeline_of
 from flowseg._segmenters.volumes.segment import PLANES, segment_volume
 from flowseg.cli._batch.plan import Task
 from flowseg.cli._batch.run_record import Note
-from flowseg.cli._predict_large import LargeImage, LargePrediction
-from flowseg.cli._predict_stacks import Stack, StackMasks, open_stack, segment_stack, write_stack
-from flowseg.cli._predict_volumes import Spacings, check_is_image
+from flowseg.cli._prediction.large import LargeImage, LargePrediction
+from flowseg.cli._prediction.stacks import Stack, StackMasks, open_stack, segment_stack, write_stack
+from flowseg.cli._prediction.volumes import Spacings, check_is_image
 from flowseg.cli._shared.image_reading import IMAGE, VOLUME, Reading, Spacing, with_channels
 from flowseg.cli._shared.models import check_channels
 from flowseg.cli._shared.progress import TileBar

@@ -12,7 +12,7 @@ from flowseg._segmenters.inputs import Diameter
 from flowseg._system.invalid_file import InvalidFileError
 from flowseg.cli._batch.output_folder import remove_result
 from flowseg.cli._batch.plan import Task
-from flowseg.cli._predict_volumes import Spacings
+from flowseg.cli._prediction.volumes import Spacings
 from flowseg.cli._shared.image_reading import VOLUME, Reading
 from flowseg.cli._shared.large_images import check_extra, find_large, large_size
 from flowseg.cli._shared.terminal import print_message

@@ -43,6 +43,7 @@ def pytest_collection_modifyitems(config, items):
 @pytest.fixture(scope="session", autouse=True)
 def networks_are_built_once():
     """Let every file with the same model share one network, as most of the time of a prediction is its first step."""
+    from flowseg._nets.networks import check_process
     from flowseg._segmenters.model_files import reading
 
     known, read = {}, reading.read_fitted
@@ -50,6 +51,7 @@ def networks_are_built_once():
     def read_fitted(document, path, fixed, prediction, crop_size):
         if fixed.is_custom:
             return read(document, path, fixed, prediction, crop_size)
+        check_process()
         key = sha256(Path(path).read_bytes()).digest(), fixed
         if key not in known:
             known[key] = read(document, path, fixed, prediction, crop_size)

@@ -25,9 +25,9 @@ SAMPLE = 8
 every_image = False
 
 
-def sample(items):
-    """`SAMPLE` of the items at most, evenly spaced, or all."""
-    step = 1 if every_image else max(1, -(-len(items) // SAMPLE))
+def sample(items, most=SAMPLE):
+    """So many of the items at most, evenly spaced, or all."""
+    step = 1 if every_image else max(1, -(-len(items) // most))
     return items[::step]
 
 

@@ -19,6 +19,7 @@ from flowseg.blockwise._results.positions import join_positions, positions_in
 from flowseg.blockwise._results.thumbnail import make_thumbnail
 from flowseg.blockwise._stores.create_labels import create_labels, describe_labels_store
 from flowseg.blockwise._stores.open_source import open_source
+from flowseg.io._geojson_writer import write_objects
 
 BLOCK_SIZES = (16, 37, 100, 1000)
 
@@ -74,7 +75,7 @@ def test_an_image_of_another_shape_is_refused(cells):
 @pytest.mark.parametrize("size", BLOCK_SIZES)
 def test_outlines_are_those_of_the_whole_image(cells, size, tmp_path):
     io.write_geojson(tmp_path / "whole.geojson", cells[1])
-    io._geojson.write_objects(tmp_path / "blocks.geojson", objects_of_blocks(in_blocks(cells[1], size)))
+    write_objects(tmp_path / "blocks.geojson", objects_of_blocks(in_blocks(cells[1], size)))
     features = [json.loads((tmp_path / f"{name}.geojson").read_text())["features"] for name in ("whole", "blocks")]
     assert len(features[0]) == len(features[1])
     assert all(feature in features[1] for feature in features[0])

@@ -133,7 +133,7 @@ class TestRule:
 class FakeCodec(Codec):
     """A codec whose outputs are masks, and that notes what it is to learn on top of."""
 
-    n_outputs, vectors, loss_name = 1, None, "none"
+    n_outputs, vectors, loss_name, output_names = 1, None, "none", ("masks",)
 
     def __init__(self):
         self.learned = []

@@ -63,7 +63,7 @@ def test_segmenters_predict_with_it(fitted):
 def test_other_networks_and_backends_stay_as_they_are(fitted, monkeypatch):
     segmenter = deepcopy(fitted["FlowSegmenter"])
     network = segmenter.network_
-    monkeypatch.setattr("keras.backend.backend", lambda: "jax")
+    monkeypatch.setattr("keras.config.backend", lambda: "jax")
     assert pipeline_of(segmenter).runner.network is network
     monkeypatch.undo()
     segmenter.set_params(network=network)

@@ -50,7 +50,9 @@ def test_the_version_is_the_same_everywhere(name, pattern):
 def test_the_conda_recipe_has_the_same_dependencies(project):
     run = read("recipe/recipe.yaml").split("\n  run:\n")[1].split("\n\n")[0]
     lines = [line.strip().removeprefix("- ").replace(" ", "") for line in run.splitlines()]
-    listed = [line for line in project["dependencies"] if "python_version >=" not in line]  # one package serves them all
+    listed = [
+        line for line in project["dependencies"] if "python_version >=" not in line
+    ]  # one package serves them all
     expected = {(CONDA_NAMES.get(name, name), version) for name, version in requirements(listed)}
     assert requirements(lines) == {("python", "")} | expected
 

@@ -36,9 +36,10 @@ def find_divisors(pipeline: Pipeline) -> NDArray[np.float32]:
 
 
 def name_outputs(pipeline: Pipeline) -> list[str]:
-    """Return a name for each output of the network; those that the codec does not know have a number."""
-    names = pipeline.settings.codec.output_names
-    return [*names, *(f"output_{k}" for k in range(len(names), pipeline.fitted.network.output_shape[-1]))]
+    """Return a name for each output of the network; classes of objects have theirs, after ``class_``."""
+    head = pipeline.fitted.classes
+    classes = () if head is None else head.names
+    return [*pipeline.settings.codec.output_names, *(f"class_{name}" for name in classes)]
 
 
 def describe_usage(pipeline: Pipeline) -> dict[str, Any]:

@@ -161,7 +161,7 @@ def _read(
                 canvas.add_polygons(_polygons(outline.geometry))
                 planes.append(outline.plane)
                 names.append(outline.class_name)
-        kept = list(lie_in_plane(planes, wanted, stored.path))
+        kept = list(lie_in_plane(planes, wanted, stored.path, stacklevel=3))
         canvas.keep(kept)
         entries.close(stacklevel=3)
         masks = canvas.paint(stacklevel=3)

@@ -42,7 +42,8 @@ def _paragraphs(command: Any) -> list[str]:
     lines = []
     for paragraph in inspect.cleandoc(command.help or "").split("\n\n"):
         if paragraph.startswith("flowseg "):
-            lines += [".. code-block:: sh", "", f"   {paragraph}", ""]
+            in_shell = paragraph.replace("\n", " \\\n       ")  # lines that go on, as the shell reads them
+            lines += [".. code-block:: sh", "", f"   {in_shell}", ""]
         else:
             lines += [_escape(" ".join(paragraph.split())), ""]
     return lines

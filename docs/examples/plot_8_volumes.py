@@ -35,9 +35,10 @@ sparse[::4] = labels[1][::4]
 # Train
 # -----
 #
-# Leave out ``epochs`` and ``steps_per_epoch`` for your own volumes: a training then takes minutes. Two volumes are too
-# few to hold one out for validation, so the last weights are kept.
-segmenter = FlowSegmenter(ndim=3, filters=(8, 16, 32), epochs=5, steps_per_epoch=20, random_state=0)
+# Everything is small here, to be done in seconds. For your own volumes leave out all but ``ndim``: a training then
+# takes minutes. Two volumes are too few to hold one out for validation, so the last weights are kept.
+small = {"filters": (8, 16, 32), "crop_size": 32, "batch_size": 1, "epochs": 4, "steps_per_epoch": 20}
+segmenter = FlowSegmenter(ndim=3, **small, learning_rate=0.003, random_state=0)
 segmenter.fit([volumes[0], volumes[1]], [labels[0], sparse], spacing=spacing)
 
 # %%

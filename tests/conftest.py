@@ -43,12 +43,13 @@ def pytest_collection_modifyitems(config, items):
 @pytest.fixture(scope="session", autouse=True)
 def networks_are_built_once():
     """Let every file with the same model share one network, as most of the time of a prediction is its first step."""
-    from flowseg._nets.networks import check_process
     from flowseg._segmenters.model_files import reading
 
     known, read = {}, reading.read_fitted
 
     def read_fitted(document, path, fixed, prediction, crop_size):
+        from flowseg._nets.networks import check_process  # not earlier: the viewer's tests must not load TensorFlow
+
         if fixed.is_custom:
             return read(document, path, fixed, prediction, crop_size)
         check_process()

@@ -168,7 +168,7 @@ def test_trains_saves_and_segments_with_it(viewer, widget, qtbot, said, tmp_path
     viewer.open_sample("flowseg", "cell_stack")
     assert widget.train.start.currentText() == "nuclei (pretrained)"
     widget.train.start.choose("a new network, small and fast")
-    widget.train.epochs.setValue(2)
+    widget.train.epochs.setValue(1)
     assert [(a.name, b.name) for a, b in widget.train.chosen()] == [("cell stack", "cell stack true masks")]
     widget.train.run.click()
     finish(qtbot, widget)
@@ -186,7 +186,7 @@ def test_trains_saves_and_segments_with_it(viewer, widget, qtbot, said, tmp_path
     widget.segment.run.click()
     finish(qtbot, widget)
     masks, truth = viewer.layers["cell stack masks"], viewer.layers["cell stack true masks"]
-    assert metrics.average_precision(list(truth.data), list(masks.data))[0] > 0.3
+    assert metrics.average_precision(list(truth.data), list(masks.data))[0] > 0.1
 
     # Train it further, on corrected masks of one plane.
     corrected = np.zeros_like(truth.data)

@@ -4,7 +4,8 @@ python benchmarks/train_pretrained.py nuclei DATA --output flowseg/_segmenters/m
 
 DATA holds the images of the 2018 Data Science Bowl (BBBC038, CC0), with train, val and test_open, as
 ``benchmarks/accuracy/data.py`` reads them. A training that was interrupted goes on. ``--only-ranges`` trains nothing:
-it learns the ranges of the statistics of images, as `fit` does at its end, and changes nothing else in the file.
+it learns the ranges of the statistics of images, as `fit` does at its end, and changes nothing else in the file. The
+model ``tissue`` does not ship yet: nobody has trained it to the end.
 """
 
 import argparse

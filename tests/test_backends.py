@@ -89,7 +89,7 @@ def test_the_command_says_so_in_one_line(tmp_path):
     flowseg.io.write_picture(tmp_path / "image.png", np.zeros((8, 8, 3), np.uint8))
     words = ("predict", "image.png", "--model", "nuclei", "--output", "out")
     result = run(*words, cwd=tmp_path, env={"KERAS_BACKEND": "theano"}, status=1)
-    assert re.fullmatch("[^\n]*KERAS_BACKEND must be one of 'tensorflow'[^\n]*\n", result.stderr), result.stderr
+    assert re.fullmatch("flowseg: KERAS_BACKEND must be one of 'tensorflow'[^\n]*\n", result.stderr), result.stderr
 
 
 # What `pip install --no-deps` and NumPy, SciPy and scikit-image amount to.

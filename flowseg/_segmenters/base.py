@@ -10,6 +10,7 @@ from typing import Any, Self, overload
 from numpy.typing import NDArray
 
 from flowseg import _checks, metrics
+from flowseg._nets import backends
 from flowseg._segmenters.attributes import SegmenterAttributes
 from flowseg._segmenters.codecs.codec import Masks, Outputs
 from flowseg._segmenters.fitted import FixedParameters, check_fitted
@@ -323,6 +324,7 @@ class Segmenter(SegmenterAttributes):
 
         document = reading.read_document(path)
         segmenter = cls(**reading.read_parameters(document, path, cls, cls._kind, network))
+        backends.prepare()  # not below, where its errors would be taken for those of the file
         with document_checks.naming(path, "valid parameters"):
             settings = check_training_settings(segmenter)
         fixed, prediction = FixedParameters.of(segmenter), prediction_settings(segmenter)

@@ -1,13 +1,12 @@
 import itertools
 import os
-from dataclasses import replace
-from hashlib import sha256
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 import pytest
+import shared_networks
 
 from flowseg import synthetic
 
@@ -41,27 +40,14 @@ def pytest_collection_modifyitems(config, items):
 
 
 @pytest.fixture(scope="session", autouse=True)
-def networks_are_built_once():
-    """Let every file with the same model share one network, as most of the time of a prediction is its first step."""
-    from flowseg._segmenters.model_files import reading
-
-    known, read = {}, reading.read_fitted
-
-    def read_fitted(document, path, fixed, prediction, crop_size):
-        from flowseg._nets.networks import check_process  # not earlier: the viewer's tests must not load TensorFlow
-
-        if fixed.is_custom:
-            return read(document, path, fixed, prediction, crop_size)
-        check_process()
-        key = sha256(Path(path).read_bytes()).digest(), fixed
-        if key not in known:
-            known[key] = read(document, path, fixed, prediction, crop_size)
-        first = known[key]
-        again = reading.read_learned(document, path, fixed, prediction, first.network, first.grid)
-        return replace(again, _prediction=first._prediction)
-
+def networks_are_built_once(request):
+    """Let networks of the same structure share what takes the time of short runs; not with ``--thorough``."""
+    if request.config.getoption("--thorough"):
+        yield
+        return
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reading, "read_fitted", read_fitted)
+        shared_networks.share_files(patch)
+        shared_networks.share_training_steps(patch)
         yield
 
 

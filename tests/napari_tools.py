@@ -42,9 +42,41 @@ def viewer(make_napari_viewer):
     return viewer
 
 
+# A worker process that a test has left idle: most of the time of a short job is the start of TensorFlow.
+IDLE = []
+
+
 @pytest.fixture
-def widget(viewer):
-    return viewer.window.add_plugin_dock_widget("flowseg", "Segment, correct and train")[1]
+def widget(viewer, monkeypatch):
+    """The plugin's panel; its first job is done by the process that the last panel has left, if there is one."""
+    from flowseg._napari import worker_process
+
+    start = worker_process.WorkerProcess._start
+
+    def start_or_go_on(worker):
+        if worker.is_busy and IDLE:
+            with monkeypatch.context() as patch:
+                patch.setattr(worker_process, "QProcess", IDLE.pop)
+                start(worker)
+        else:
+            start(worker)
+
+    monkeypatch.setattr(worker_process.WorkerProcess, "_start", start_or_go_on)
+    widget = viewer.window.add_plugin_dock_widget("flowseg", "Segment, correct and train")[1]
+    yield widget
+    worker = widget.worker
+    if worker._running and not worker.is_busy:
+        IDLE.append(worker._running.pop())
+        for signal in ("readyReadStandardOutput", "readyReadStandardError", "finished", "errorOccurred"):
+            getattr(IDLE[-1], signal).disconnect()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def idle_processes_end():
+    yield
+    for process in IDLE:
+        process.kill()
+        process.waitForFinished()
 
 
 @pytest.fixture

@@ -229,6 +229,15 @@ def test_other_things_with_the_name_of_an_unfinished_file(kind, tmp_path):
     assert (tmp_path / "mine").read_text() == "mine"
 
 
+@pytest.fixture
+def interruptible():
+    """Let Ctrl-C raise KeyboardInterrupt also where the tests are a background job, which ignores it by inheritance."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("step", ["open", "flock", "unlink"])
 def test_an_interruption_while_a_file_is_made_or_removed(step, tmp_path, monkeypatch):
     """Ctrl-C just when the system has done the step: no file stays, nor is it removed by halves."""

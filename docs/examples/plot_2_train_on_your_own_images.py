@@ -35,10 +35,10 @@ print(sum(labels.max() for labels in masks[train]), "nuclei to train on")
 # Train
 # -----
 #
-# Leave out ``filters``, ``crop_size``, ``epochs`` and ``steps_per_epoch`` for your own images: the default network is
-# larger, and its training takes 10 to 30 minutes on two CPU cores. With ``random_state`` the same training gives the
-# same model, bit for bit.
-segmenter = FlowSegmenter(filters=(16, 32, 64), crop_size=96, epochs=7, steps_per_epoch=16, random_state=0)
+# Leave out these parameters for your own images: the default network is larger, and its training takes 10 to 30 minutes
+# on two CPU cores. With ``random_state`` the same training gives the same model, bit for bit.
+small = {"filters": (16, 32, 64), "crop_size": 96, "batch_size": 4, "epochs": 8, "steps_per_epoch": 16}
+segmenter = FlowSegmenter(**small, random_state=0)
 segmenter.fit(images[train], masks[train], validation=(images[validation], masks[validation]))
 
 # %%

@@ -1,0 +1,98 @@
+"""Let the networks of many tests share what takes the time of short runs: the first step of a network.
+
+Nothing here may load TensorFlow before a test does: the viewer's tests must not have it in their process.
+"""
+
+import functools
+import sys
+from dataclasses import replace
+from hashlib import sha256
+from importlib import import_module
+from importlib.abc import MetaPathFinder
+from importlib.machinery import PathFinder
+from pathlib import Path
+
+import numpy as np
+
+
+def share_files(patch):
+    """Read the network of each model file once."""
+    from flowseg._segmenters.model_files import reading
+
+    known, read = {}, reading.read_fitted
+
+    def read_fitted(document, path, fixed, prediction, crop_size):
+        if fixed.is_custom:
+            return read(document, path, fixed, prediction, crop_size)
+        import_module("flowseg._nets.networks").check_process()
+        key = sha256(Path(path).read_bytes()).digest(), fixed
+        if key not in known:
+            known[key] = read(document, path, fixed, prediction, crop_size)
+        first = known[key]
+        again = reading.read_learned(document, path, fixed, prediction, first.network, first.grid)
+        return replace(again, _prediction=first._prediction)
+
+    patch.setattr(reading, "read_fitted", read_fitted)
+
+
+def share_training_steps(patch):
+    """Train networks of the same structure by one compiled step, on a copy that gives its weights back."""
+    name = "flowseg._nets.training.loop"
+    if name in sys.modules:
+        _share_steps(sys.modules[name])
+    else:
+        patch.setattr(sys, "meta_path", [_AfterImport(name, _share_steps), *sys.meta_path])
+
+
+class _AfterImport(MetaPathFinder):
+    """Changes a module as soon as it has been imported."""
+
+    def __init__(self, name, change):
+        self.name, self.change = name, change
+
+    def find_spec(self, name, path=None, target=None):
+        if name != self.name:
+            return None
+        spec = PathFinder.find_spec(name, path, target)
+        execute = spec.loader.exec_module
+
+        def exec_module(module):
+            execute(module)
+            self.change(module)
+
+        spec.loader.exec_module = exec_module
+        return spec
+
+
+def _share_steps(loop):
+    from flowseg._nets.network_copies import copy_network
+
+    idle, copies, train, compile_network = {}, [], loop.train, loop._compile
+
+    def compile_once(network, run):
+        optimizer = getattr(network, "optimizer", None)
+        if optimizer is None or not any(network is copy for copy in copies):
+            compile_network(network, run)
+            return
+        for variable in optimizer.variables:
+            variable.assign(np.zeros(variable.shape, variable.dtype))  # not 0 * variable: it may be infinite
+        optimizer.learning_rate = run.settings.learning_rate
+
+    @functools.wraps(train)
+    def train_a_copy(network, run):
+        if network.name not in ("unet", "resunet"):  # a custom one
+            return train(network, run)
+        key = repr((loop.describe_structure(network), run.codec.loss_name, run.n_classes))
+        copy = idle.pop(key, None)
+        if copy is None:
+            copies.append(copy := copy_network(network, seed=0))
+        copy.set_weights(network.get_weights())
+        try:
+            history = train(copy, run)
+            network.set_weights(copy.get_weights())
+        finally:
+            idle[key] = copy
+        return history
+
+    loop.train, loop._compile = train_a_copy, compile_once
+    loop.CALLER_OF_FIT += 1  # the frame of `train_a_copy`

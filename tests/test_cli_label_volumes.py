@@ -98,6 +98,7 @@ def test_mend_and_flows_keep_what_a_stack_is(drawn, folder):
     assert io.read_spacing(folder / "mended-named" / "a_masks.tif") == SPACING
     run_here("flows", "named", "-o", "flows", cwd=folder)
     assert tifffile.imread(folder / "flows" / "a_flows.tif").shape == (5, *SHAPE)
+    assert io.read_spacing(folder / "flows" / "a_flows.tif") == SPACING
     for command in (("flows", "times", "-o", "t"), ("mend", "times", "-o", "t"), ("evaluate", "times", "named")):
         assert "it is a series of times (T)" in refused(*command, cwd=folder)
 

@@ -206,6 +206,7 @@ def test_predict_volumes(folders, models, tmp_path):
     assert (tmp_path / "out" / "a_overlay.png").exists()
     assert (tmp_path / "out" / "a_rois.zip").exists()
     assert tifffile.imread(tmp_path / "out" / "a_flows.tif").shape == (4, *SHAPE)
+    assert io.read_spacing(tmp_path / "out" / "a_flows.tif") == SPACING
     rows = list(csv.DictReader((tmp_path / "out" / "a_objects.csv").read_text().splitlines()))
     assert len(rows) == expected.max()
     for row in rows:

@@ -47,9 +47,9 @@ def flows(
         look_at_labels(task.sources[0], labels.shape).check_no_film()
         return labels
 
-    def make(_: Task, labels: NDArray[Any]) -> Result:
+    def make(task: Task, labels: NDArray[Any]) -> Result:
         (stack,) = labels_to_flows([labels], workers=workers)
-        return Result(labels, flows=stack)
+        return Result(labels, flows=stack, pixel_size=look_at_labels(task.sources[0], labels.shape).pixel_size)
 
     def write(task: Task, result: Result) -> int:
         write_results(output, task.name, KINDS if result.masks.ndim == 2 else KINDS[1:], result)

@@ -1,4 +1,4 @@
-"""Label volumes and label images over time as TIFF that Fiji and other programs show with their axes and sizes."""
+"""Volumes, and label images over time, as TIFF that Fiji and other programs show with their axes and sizes."""
 
 from __future__ import annotations
 
@@ -51,6 +51,18 @@ def write_stack(path: Path, masks: NDArray[Any], axes: str, sizes: Sizes) -> Non
         files.write_tiff(path, masks, sizes.in_plane)
     else:
         _write_imagej(path, masks, axes, sizes)
+
+
+def write_channels(path: Path, array: NDArray[Any], sizes: Sizes) -> None:
+    """Write numbers of shape (channels, planes, rows, columns), zlib-compressed, atomically.
+
+    A file is OME-TIFF where the distance of planes is known: a plain TIFF has no place for it.
+    """
+    axes = f"C{VOLUME}"
+    if sizes.z is None:
+        files.write_tiff(path, array, sizes.in_plane, axes=axes)
+    else:
+        _write_ome(path, array, axes, sizes)
 
 
 def _write_ome(path: Path, masks: NDArray[Any], axes: str, sizes: Sizes) -> None:

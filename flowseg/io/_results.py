@@ -16,7 +16,7 @@ from flowseg._labels.measure import measure
 from flowseg._system import files
 from flowseg._system.optional import need
 from flowseg.io._classes import CLASS
-from flowseg.io._label_stacks import VOLUME, Sizes, write_stack
+from flowseg.io._label_stacks import VOLUME, Sizes, write_channels, write_stack
 from flowseg.io._write import as_smallest
 
 # Kind of result -> ending of its file's name, after the image's name.
@@ -126,8 +126,11 @@ def _write(path: Path, kind: str, result: Result) -> None:
     elif kind == "overlay":
         io.write_picture(path, _draw_overlay(result))
     elif kind == "flows":
-        axes = f"C{VOLUME}" if result.masks.ndim == len(VOLUME) else None
-        files.write_tiff(path, result.flows, Sizes.of(result.pixel_size).in_plane, axes=axes)
+        sizes = Sizes.of(result.pixel_size)
+        if result.masks.ndim == len(VOLUME):
+            write_channels(path, result.flows, sizes)
+        else:
+            files.write_tiff(path, result.flows, sizes.in_plane)
     elif kind == "flow_picture":
         from flowseg import plot
 

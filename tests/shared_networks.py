@@ -67,16 +67,20 @@ class _AfterImport(MetaPathFinder):
 def _share_steps(loop):
     from flowseg._nets.network_copies import copy_network
 
-    idle, copies, train, compile_network = {}, [], loop.train, loop._compile
+    train, compile_network = loop.train, loop._compile
+    copies, compiled, idle = [], [], {}
+
+    def is_in(network, networks):
+        return any(network is one for one in networks)
 
     def compile_once(network, run):
-        optimizer = getattr(network, "optimizer", None)
-        if optimizer is None or not any(network is copy for copy in copies):
+        if not is_in(network, compiled):
             compile_network(network, run)
+            compiled.extend([network] if is_in(network, copies) else [])
             return
-        for variable in optimizer.variables:
+        for variable in network.optimizer.variables:
             variable.assign(np.zeros(variable.shape, variable.dtype))  # not 0 * variable: it may be infinite
-        optimizer.learning_rate = run.settings.learning_rate
+        network.optimizer.learning_rate = run.settings.learning_rate
 
     @functools.wraps(train)
     def train_a_copy(network, run):

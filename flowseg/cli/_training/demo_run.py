@@ -21,7 +21,7 @@ N_TRAIN = 8
 # The test image in the picture: crowded nuclei that touch.
 SHOWN = 1
 # A network small enough to learn on two cores while one waits. Four levels, so that it sees large nuclei whole.
-FILTERS, CROP_SIZE = (16, 32, 64, 128), 128
+FILTERS, CROP_SIZE, BATCH_SIZE = (16, 32, 64, 128), 96, 4
 THRESHOLDS = (0.5, 0.75)
 # Magnification of the panels of the picture, and the gray gap between them in pixels.
 ZOOM, GAP = 2, 4
@@ -31,7 +31,12 @@ def run(folder: Path, epochs: int, make_progress: Callable[[], Any]) -> list[str
     """Train, segment, score, write model, images and picture; return the lines to print."""
     images, masks, fields = datasets.nuclei()
     segmenter = FlowSegmenter(
-        filters=FILTERS, crop_size=CROP_SIZE, epochs=epochs, validation_fraction=0.0, random_state=0
+        filters=FILTERS,
+        crop_size=CROP_SIZE,
+        batch_size=BATCH_SIZE,
+        epochs=epochs,
+        validation_fraction=0.0,
+        random_state=0,
     )
     segmenter.fit(images[:N_TRAIN], masks[:N_TRAIN], callbacks=[make_progress()])
     unseen, true = images[N_TRAIN:], masks[N_TRAIN:]

@@ -4,12 +4,9 @@ Nothing here may load TensorFlow before a test does: the viewer's tests must not
 """
 
 import functools
-import sys
 from dataclasses import replace
 from hashlib import sha256
 from importlib import import_module
-from importlib.abc import MetaPathFinder
-from importlib.machinery import PathFinder
 from pathlib import Path
 
 import numpy as np
@@ -37,31 +34,16 @@ def share_files(patch):
 
 def share_training_steps(patch):
     """Train networks of the same structure by one compiled step, on a copy that gives its weights back."""
-    name = "flowseg._nets.training.loop"
-    if name in sys.modules:
-        _share_steps(sys.modules[name])
-    else:
-        patch.setattr(sys, "meta_path", [_AfterImport(name, _share_steps), *sys.meta_path])
+    from flowseg._segmenters.fitting import train_and_choose
 
+    make_start, shared = train_and_choose.make_start, []
 
-class _AfterImport(MetaPathFinder):
-    """Changes a module as soon as it has been imported."""
+    def make_start_and_share(*arguments, **options):  # the last call before the training, which has loaded TensorFlow
+        if not shared:
+            shared.append(_share_steps(import_module("flowseg._nets.training.loop")))
+        return make_start(*arguments, **options)
 
-    def __init__(self, name, change):
-        self.name, self.change = name, change
-
-    def find_spec(self, name, path=None, target=None):
-        if name != self.name:
-            return None
-        spec = PathFinder.find_spec(name, path, target)
-        execute = spec.loader.exec_module
-
-        def exec_module(module):
-            execute(module)
-            self.change(module)
-
-        spec.loader.exec_module = exec_module
-        return spec
+    patch.setattr(train_and_choose, "make_start", make_start_and_share)
 
 
 def _share_steps(loop):

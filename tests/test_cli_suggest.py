@@ -148,6 +148,30 @@ def test_a_file_that_cannot_be_read_is_named(model, images, tmp_path):
     assert not [*(tmp_path / "empty").iterdir()]
 
 
+def test_an_image_that_fails_keeps_earlier_results(model, images, tmp_path, monkeypatch):
+    folder, output = tmp_path / "images", tmp_path / "out"
+    folder.mkdir()
+    for name in ("c0.tif", "c2.tif"):
+        (folder / name).write_bytes((images / name).read_bytes())
+    words = ("suggest", folder, "-m", model, "-o", output, "--number", 2, *QUICK)
+    run_here(*words)
+    before = contents(output)
+    (output / "c0_masks.tif").write_bytes(b"corrected")
+    (folder / "c0.tif").write_bytes(b"no image")
+    run_here(*words, "--overwrite", status=1)
+    table = {"suggestions.csv": (output / "suggestions.csv").read_bytes()}
+    assert contents(output) == before | {"c0_masks.tif": b"corrected"} | table
+
+    def refuse(path, *_):
+        raise OSError(28, "No space left on device", str(path))
+
+    (folder / "c0.tif").write_bytes((images / "c0.tif").read_bytes())
+    monkeypatch.setattr(result_files, "write_to_correct", refuse)
+    run_here(*words, "--overwrite", status=1)
+    assert (output / "c0_masks.tif").read_bytes() == b"corrected"
+    assert not (output / "c0.tif").exists()  # replaced before the failure
+
+
 def test_nothing_is_left_of_an_image_that_could_not_be_written(model, images, tmp_path, monkeypatch):
     def refuse(path, *_):
         raise OSError(28, "No space left on device", str(path))

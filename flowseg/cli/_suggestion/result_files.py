@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from flowseg import io
 from flowseg._suggest.boxes import Box, number_boxes
 from flowseg._suggest.suggestion import Suggestion
 from flowseg._system import files
-from flowseg.cli._batch.output_folder import check_output_folder
+from flowseg.cli._batch.output_folder import check_output_folder, remove_result
 from flowseg.cli._batch.result_names import name_results
 from flowseg.io._geojson_writer import write_to_correct
 from flowseg.io._results import NEEDS, write_labels
@@ -61,24 +61,34 @@ def endings() -> tuple[str, ...]:
 def write_files(
     folder: Path, name: str, image: NDArray[Any], pixel_size: tuple[float, ...] | None, suggestion: Suggestion
 ) -> list[Path]:
-    """Write an image with its boxes and masks to correct, each file atomically; return the files."""
+    """Write an image with its boxes and masks to correct, each file atomically, and return the files.
+
+    If one cannot be written, those written before are removed.
+    """
     masks = suggestion.masks
     regions, objects = number_boxes(suggestion.boxes, suggestion.shape), np.maximum(masks, 0)
     size = None if pixel_size is None else (pixel_size[-2], pixel_size[-1])
-    written = {ending: folder / f"{name}{ending}" for ending in endings()}
-    written[IMAGE].parent.mkdir(parents=True, exist_ok=True)
-    for ending, path in written.items():
-        if ending == IMAGE:
-            has_channels = image.ndim > masks.ndim
-            array = np.moveaxis(image, -1, 0) if has_channels else image
-            files.write_tiff(path, np.ascontiguousarray(array), size, axes="CYX" if has_channels else None)
-        elif ending == GEOJSON:
-            write_to_correct(path, regions, objects)
-        elif ending == MASKS:
-            write_labels(path, masks, size)
-        else:
-            io.write_roi(path, regions if ending == ROI else objects)
-    return list(written.values())
+    has_channels = image.ndim > masks.ndim
+    array = np.ascontiguousarray(np.moveaxis(image, -1, 0) if has_channels else image)
+    writers: dict[str, Callable[[Path], object]] = {
+        IMAGE: lambda path: files.write_tiff(path, array, size, axes="CYX" if has_channels else None),
+        GEOJSON: lambda path: write_to_correct(path, regions, objects),
+        ROI: lambda path: io.write_roi(path, regions),
+        OBJECTS: lambda path: io.write_roi(path, objects),
+        MASKS: lambda path: write_labels(path, masks, size),
+    }
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    written: list[Path] = []
+    try:
+        for ending in endings():
+            path = folder / f"{name}{ending}"
+            writers[ending](path)
+            written.append(path)
+    except Exception:
+        for path in written:
+            remove_result(path)
+        raise
+    return written
 
 
 def write_order(path: Path, images: Sequence[str], order: Sequence[Suggestion], written: Container[str]) -> None:

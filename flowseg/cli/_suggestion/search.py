@@ -66,9 +66,11 @@ class Search:
     def write(self, folder: Path, names: dict[Path, str], earlier: Sequence[Path]) -> None:
         """Write the files of the first images and the table of all; then remove what is left of earlier results.
 
-        Each file replaces an earlier one of its name in one step, so that an interruption leaves one or the other.
+        Each file replaces an earlier one of its name in one step, so that an interruption leaves one or the other. If
+        an image fails, its earlier results stay that were not replaced.
         """
         remove_unfinished(folder, names.values())
+        failed = names.keys() - self._examined.keys()
         for suggestion in self.order[: self._examination.rules.number]:
             file = self.files[suggestion.index]
             try:
@@ -77,12 +79,12 @@ class Search:
                 size = self._reading.read_pixel_size(file)
                 self.written[file] = write_files(folder, names[file], image, size, suggestion)
             except FAULTS as error:
-                for ending in ENDINGS:
-                    remove_result(folder / f"{names[file]}{ending}")
+                failed.add(file)
                 self.failures.append((str(file), sentence_of(error)))
         written = {str(file) for file in self.written}
         write_order(folder / TABLE, [str(file) for file in self.files], self.order, written)
         current = {folder / TABLE, *chain.from_iterable(self.written.values())}
+        current.update(folder / f"{names[file]}{ending}" for file in failed for ending in ENDINGS)
         for path in earlier:
             if path not in current:
                 remove_result(path)

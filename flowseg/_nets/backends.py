@@ -1,4 +1,4 @@
-"""The deep-learning package that Keras runs on: which one, what it is told before it starts, and its messages.
+"""The deep-learning package that Keras runs on: which one it is, its settings before it starts, and its messages.
 
 No other module of flowseg names TensorFlow, JAX or PyTorch, or one of their environment variables.
 """

@@ -27,7 +27,7 @@ def make_network(
 ) -> keras.Model:
     """Build the network that a segmenter's parameter names, or copy the one that it holds or builds.
 
-    ``coarse_levels`` has an entry per axis of the images; what it says is up to the builder of a custom network.
+    ``coarse_levels`` has an entry per axis of the images. The builder of a custom network may ignore it.
     """
     networks.check_process()
     ndim = len(coarse_levels)

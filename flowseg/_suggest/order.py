@@ -10,7 +10,7 @@ from flowseg._segmenters.likeness.ranges import difference
 from flowseg._segmenters.likeness.statistics import Statistics
 
 # An image further outside the ranges of the training images than this counts no more: from here on it is unlike them,
-# and how much so says little about what there is to learn.
+# and the distance tells little about what there is to learn.
 MOST_UNLIKE = 1.0
 # An image that is the same as one chosen before counts this much, one that differs by a margin counts in full.
 SAME_COUNTS = 0.5

@@ -1,4 +1,4 @@
-"""What the library says of its work: to the log of the name "flowseg" and, where it is asked to, on standard error."""
+"""Messages of the library: to the log "flowseg" and, on request, to standard error."""
 
 from __future__ import annotations
 

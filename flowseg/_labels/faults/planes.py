@@ -19,13 +19,13 @@ MIN_RESTARTED_SHARE = 0.9
 MAX_RESTARTED_SAME = 0.97
 
 # Labels change from plane to plane if the share of pixels with one label is below this. Source: it is 0.93 and more in
-# twelve annotated volumes, and 0.38 and more in every eighth plane of them. Between two planes all labels change, where
-# at least so many pixels are objects in both.
+# twelve annotated volumes, and 0.38 and more in every eighth plane of them. Between two planes all labels change. They
+# are compared if at least MIN_BOTH pixels are objects in both.
 MAX_CHANGED_SAME = 0.3
 MIN_BOTH = 50
 
 # A plane is shifted if its neighbors agree at least by this factor better with each other than with it, and it agrees
-# with them by the same factor better after a shift of at least so many pixels. Source: chosen; tests shift planes.
+# with them by the same factor better after a shift of MIN_SHIFT pixels or more. Source: chosen; tests shift planes.
 MIN_GAIN = 1.2
 MIN_SHIFT = 2
 MAX_SHIFT = 20

@@ -75,7 +75,7 @@ class Codec(Encoder):
         return self.decode(outputs, learned), None
 
     def decode_for_size(self, outputs: Outputs) -> Masks:
-        """Return the label image that sizes are estimated from: by nothing that `fit` chooses on such images."""
+        """Return the label image that sizes are estimated from, with default thresholds: `fit` chooses later."""
         return self.decode(outputs, self.default_decoding())
 
     def default_decoding(self) -> Decoding:

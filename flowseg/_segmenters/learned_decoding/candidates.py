@@ -16,7 +16,7 @@ from flowseg._segmenters.learned_decoding.object_table import Table, as_learned,
 
 
 class Seen(NamedTuple):
-    """What a network says of a validation image."""
+    """The outputs of a network for a validation image."""
 
     flows: NDArray[np.float32]
     cellprob: NDArray[np.float32]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-# For every level after the first: along each axis it takes one pixel of so many of the level before.
+# For every level after the first, the step along each axis, in pixels of the level before.
 Steps = tuple[tuple[int, ...], ...]
 
 # Images are halved until the smaller side is below this many pixels.

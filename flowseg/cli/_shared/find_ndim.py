@@ -19,8 +19,9 @@ LABEL_PLANES = ("Z", UNNAMED, PAGES)
 def find_ndim(pairs: Pairs, reading: Reading, ndim: int | None) -> Reading:
     """Return how images and their masks are read: as images or as volumes.
 
-    ``ndim`` is what the user says, if anything. Otherwise images whose planes are named Z are volumes, if their masks
-    are, too; other stacks raise ValueError with what to give. What cannot be read is reported when it is.
+    ``ndim`` is the user's answer, if there is one. Otherwise images whose planes are named Z are volumes, if their
+    masks are, too. Other stacks raise ValueError, which names the option to give. Files that cannot be read are
+    reported later, by their reader.
     """
     if ndim is not None and ndim not in (IMAGE, VOLUME):
         raise ValueError(f"--ndim must be 2 (images) or 3 (volumes); got {ndim}.")

@@ -38,8 +38,8 @@ class Reading(Selection):
     spacing : tuple of float, optional
         Distance between pixels along each axis in micrometers, in place of what the files hold.
     unnamed_are_planes : bool
-        Whether the only axis of a file that has no name is that of the planes of a volume: somebody has said that these
-        are volumes.
+        Whether an axis without a name, if a file has only one, counts its planes: true where the user or the model
+        wants volumes.
     """
 
     ndim: int = IMAGE

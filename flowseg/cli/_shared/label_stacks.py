@@ -25,7 +25,7 @@ AXES = {PLANES: "ZYX", TIMES: "TYX"}
 
 @dataclass(frozen=True)
 class LabelStack:
-    """What the file of a label image says of its axes and pixels."""
+    """The axes and pixel size that the file of a label image gives."""
 
     file: Path
     stack: str  # names of the axes beside rows and columns: "" of an image, Z, T, or another letter of one without name
@@ -63,7 +63,7 @@ class LabelStack:
             raise ValueError(f"{self.file} must be a label image or a label volume; it is a series of times (T).")
 
     def check_volume(self, reason: str) -> None:
-        """Refuse a stack of labels that is not said to be a volume; ``reason`` is what for."""
+        """Refuse a stack of labels that may not be a volume; ``reason`` is what a volume is needed for."""
         if self.stack in ("", PLANES):
             return
         kind = "T is time" if self.stack == TIMES else "the axis of its planes has no name"
@@ -75,10 +75,10 @@ class LabelStack:
 def look_at_labels(
     file: Path, shape: tuple[int, ...], reading: Reading | None = None, image: Path | None = None
 ) -> LabelStack:
-    """Return what the file of masks of this shape says of them.
+    """Return the axes and pixel size of masks of this shape.
 
-    Of other annotations than label images nothing is known. What ``reading`` gives comes first, and what their image
-    says last.
+    What ``reading`` gives comes first, then the file of the masks, and last their image. Files of other annotations
+    than label images hold neither.
     """
     chosen = Reading() if reading is None else reading
     stack = stack_of(file, Selection(axes_of_labels(file, chosen)))

@@ -90,7 +90,7 @@ class Search:
                 remove_result(path)
 
     def _read(self, file: Path) -> NDArray[Any]:
-        if file.exists():  # or else the reader says best what is wrong
+        if file.exists():  # if not, the reader has the better sentence
             self._snapshots.setdefault(file, take_snapshot(file))
         self._reading.check_memory(file)
         image = self._reading.read(file, keep_color=self._segmenter.n_channels > 1)

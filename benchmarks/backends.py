@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.special import expit
 
 BACKENDS = ("tensorflow", "jax", "torch")
 N_IMAGES = 10
@@ -141,12 +142,16 @@ def run(backend: str, python: str, files: list[Path], folder: Path) -> dict[str,
 
 
 def compare(one: Path, other: Path) -> dict[str, Any]:
-    """Return the largest difference of flows and of logits, and the pixels at which masks differ."""
+    """Return the largest difference of flows, logits and probabilities, and the pixels at which masks differ."""
     a, b = np.load(one), np.load(other)
+
+    def largest(kind: str, of: Callable[[Any], Any] = np.asarray) -> float:
+        return max(float(np.abs(of(a[f"{kind} {k}"]) - of(b[f"{kind} {k}"])).max()) for k in range(N_IMAGES))
+
     return {
-        kind: max(float(np.abs(a[f"{kind} {k}"] - b[f"{kind} {k}"]).max()) for k in range(N_IMAGES))
-        for kind in ("flows", "cellprob")
-    } | {
+        "flows": largest("flows"),
+        "cellprob": largest("cellprob"),
+        "probability": largest("cellprob", expit),
         "pixels of masks": [int((a[f"masks {k}"] != b[f"masks {k}"]).sum()) for k in range(N_IMAGES)],
         "objects": [int(a[f"masks {k}"].max()) for k in range(N_IMAGES)],
         "largest logit": max(float(np.abs(a[f"cellprob {k}"]).max()) for k in range(N_IMAGES)),

@@ -348,7 +348,7 @@ def test_pretrained_from_the_shell(data, tmp_path):
     result = run_here("train", images, masks, *options, "--filters", "8,16", status=1)
     assert "flowseg: --filters must not be given together with --from" in result.stderr
     result = run_here("predict", images, "-m", "nucleus", "-o", tmp_path / "x", status=1)
-    sentence = "--model must be a model file or the name of a pretrained model, 'nuclei'; got nucleus, which does not"
+    sentence = "--model must be a model file or the name of a pretrained model, 'nuclei', 'tissue'; got nucleus, which does not"
     assert sentence in result.stderr
     assert "MODEL must be a model file" in run_here("info", "nucleus", status=1).stderr
     result = run_here("train", images, masks, "--from", "nucleus", "-o", file, status=1)

@@ -48,18 +48,22 @@ def test_a_comparison_and_the_same_again(data, tmp_path):
 
 def test_segmenters_of_the_options(tmp_path):
     parameters = {"epochs": 3, "random_state": 0, "filters": [4, 8]}
-    found = make_segmenters(parameters, [tmp_path / "a.safetensors"], 1, further=True, resunet=True)
+    found = make_segmenters(parameters, [("a.safetensors", tmp_path)], 1, further=True, resunet=True)
     assert [*found] == [
         "flows", "three classes", "flows with resunet", "nuclei", "nuclei trained further",
-        str(tmp_path / "a.safetensors"),
+        "a.safetensors",
     ]  # fmt: skip
     assert found["nuclei trained further"].warm_start
     assert found["nuclei trained further"].epochs == 3
-    assert [*make_segmenters(parameters, [], 3, further=False, resunet=False)] == ["flows", "three classes"]
-    with pytest.raises(ValueError, match="--further must come with images of one channel"):
-        make_segmenters(parameters, [], 3, further=True, resunet=False)
-    with pytest.raises(ValueError, match="--model must name different models"):
-        make_segmenters(parameters, [tmp_path, tmp_path], 1, further=False, resunet=False)
+    names = ["flows", "three classes", "tissue", "tissue trained further"]
+    assert [*make_segmenters(parameters, [], 3, further=True, resunet=False)] == names
+    assert [*make_segmenters(parameters, [], 2, further=False, resunet=False)] == ["flows", "three classes"]
+    with pytest.raises(ValueError, match="--further must come with images of one channel.*or of three.*; got 2"):
+        make_segmenters(parameters, [], 2, further=True, resunet=False)
+    for twice in ("a.safetensors", "nuclei"):
+        models = [(name, tmp_path) for name in ("a.safetensors", twice)]
+        with pytest.raises(ValueError, match=f"--model must name different models, .*; got {twice} twice"):
+            make_segmenters(parameters, models, 1, further=False, resunet=False)
 
 
 def test_groups_by_names(tmp_path):

@@ -96,7 +96,9 @@ def test_segmenters_of_the_options():
     assert (further.epochs, further.batch_size) == (3, 4)
     assert len(further.filters) == 5  # those of the model
     assert [*make_curve_segmenters(parameters, 1, further=False)] == ["flows from scratch", "nuclei without training"]
-    assert [*make_curve_segmenters(parameters, 3, further=True)] == ["flows from scratch"]
+    names = ["flows from scratch", "tissue without training", "tissue trained further"]
+    assert [*make_curve_segmenters(parameters, 3, further=True)] == names
+    assert [*make_curve_segmenters(parameters, 2, further=True)] == ["flows from scratch"]
 
 
 @pytest.mark.parametrize(

@@ -30,8 +30,8 @@ def compare(
     ----------
     segmenters : dict of FlowSegmenter, BoundarySegmenter, str or path
         What to compare, by name. One that is not fitted is trained on each fold. A fitted one is used as it is, or with
-        ``warm_start`` trained further on each fold. "nuclei", the pretrained model, and a model file are used as they
-        are. None of them is changed.
+        ``warm_start`` trained further on each fold. The name of a pretrained model, such as "nuclei", and a model file
+        are used as they are. None of them is changed.
     images, masks : list of array_like
         As for `FlowSegmenter.fit`.
     groups : sequence, optional

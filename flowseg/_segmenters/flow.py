@@ -188,13 +188,14 @@ class FlowSegmenter(ThresholdAttributes, FlowPredictions):
         return FlowCodec.of(self).thresholds(check_fitted(self).decoding)
 
     @classmethod
-    def from_pretrained(cls, name: Literal["nuclei"]) -> Self:
+    def from_pretrained(cls, name: Literal["nuclei", "tissue"]) -> Self:
         """Return a trained segmenter that ships with the package; nothing is downloaded.
 
         Parameters
         ----------
-        name : {"nuclei"}
-            "nuclei": nuclei in fluorescence images of one channel (see the model card in the documentation).
+        name : {"nuclei", "tissue"}
+            "nuclei": nuclei in fluorescence images of one channel. "tissue": nuclei in RGB images of stained tissue.
+            ``flowseg info NAME`` prints what a model was trained on, its scores and its limits.
 
         Returns
         -------

@@ -43,13 +43,13 @@ def compare(
     model: Annotated[
         list[str] | None,
         typer.Option(
-            help="Compare this model file, too, as it is; may be given several times.",
+            help="Compare this model file or pretrained model, too, as it is; may be given several times.",
             autocompletion=complete_model,
             rich_help_panel=COMPARED,
         ),
     ] = None,
     further: Annotated[
-        bool, typer.Option("--further", help="Compare nuclei trained further, too.", rich_help_panel=COMPARED)
+        bool, typer.Option("--further", help="Compare the pretrained model trained further.", rich_help_panel=COMPARED)
     ] = False,
     resunet: Annotated[
         bool, typer.Option("--resunet", help="Compare flows with the network resunet, too.", rich_help_panel=COMPARED)
@@ -73,17 +73,17 @@ def compare(
 
     Each fold trains on some fields of view and tests on the others, with the same steps for all. The page
     comparison.html in the output folder says in its first sentence which is better, or that the data are too few to
-    know. The pretrained model, nuclei, is compared if the images have one channel. After an interruption, the same
-    command continues with the first fold that is not finished. Example:
+    know. The pretrained model is nuclei for images of one channel and tissue for images of three. After an
+    interruption, the same command continues with the first fold that is not finished. Example:
 
     flowseg compare images masks --group-by '^field[0-9]+' --output comparison
     """
     parameters = training_parameters(epochs, steps_per_epoch, filters, batch_size, crop_size, seed)
     reading = make_reading(axes, channel, z, t, scene, None).of_ndim(IMAGE)
-    models = [find_model(name) for name in model or ()]
+    models = [(name, find_model(name)) for name in (str(Path(name)) for name in model or ())]
     files = find_pairs(images, masks)
     groups = find_groups([image for image, _ in files], group_by)
-    check_output_folder(output, [(PAGE, [*models, *(file for pair in files for file in pair)])])
+    check_output_folder(output, [(PAGE, [*(file for _, file in models), *(file for pair in files for file in pair)])])
     arrays = read_pairs(files, reading)
     segmenters = make_segmenters(parameters, models, count_channels(arrays[0], IMAGE), further=further, resunet=resunet)
     names = [image.name for image, _ in files]

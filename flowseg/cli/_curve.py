@@ -46,7 +46,7 @@ def curve(
         bool,
         typer.Option(
             "--further/--no-further",
-            help="Train nuclei further, too, if the images have one channel.",
+            help="Train a pretrained model further: nuclei for images of one channel, tissue for images of three.",
             rich_help_panel=options.TRAINING,
         ),
     ] = True,

@@ -5,11 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from flowseg._segmenters.pretrained import pretrained_file
 from flowseg.cli._shared.option_values import parse_filters
 from flowseg.cli._training.train_segmenter import parse_parameters
+
+Pretrained = Literal["nuclei", "tissue"]
+# Number of channels of the images -> the pretrained model for them.
+PRETRAINED: dict[int, Pretrained] = {1: "nuclei", 3: "tissue"}
 
 
 def training_parameters(
@@ -50,46 +54,51 @@ def find_groups(files: Sequence[Path], pattern: str | None) -> list[str] | None:
 
 
 def make_segmenters(
-    parameters: dict[str, Any], models: Sequence[Path], n_channels: int, *, further: bool, resunet: bool
+    parameters: dict[str, Any], models: Sequence[tuple[str, Path]], n_channels: int, *, further: bool, resunet: bool
 ) -> dict[str, Any]:
     """Return the segmenters by name."""
     from flowseg import BoundarySegmenter, FlowSegmenter
 
-    if further and n_channels > 1:
-        raise ValueError(f"--further must come with images of one channel, as nuclei takes them; got {n_channels}.")
+    pretrained = PRETRAINED.get(n_channels)
+    if further and pretrained is None:
+        raise ValueError(
+            "--further must come with images of one channel, for the pretrained model nuclei, or of three, for tissue; "
+            f"got {n_channels}."
+        )
     segmenters: dict[str, Any] = {
         "flows": FlowSegmenter(**parameters, n_channels=n_channels),
         "three classes": BoundarySegmenter(**parameters, n_channels=n_channels),
     }
     if resunet:
         segmenters["flows with resunet"] = FlowSegmenter(**parameters, n_channels=n_channels, network="resunet")
-    if n_channels == 1:
-        segmenters["nuclei"] = pretrained_file("nuclei")
-    if further:
+    if pretrained is not None:
+        segmenters[pretrained] = pretrained_file(pretrained)
+    if pretrained is not None and further:
         fixed = ("filters", "crop_size", "batch_size")  # the model has its own
-        segmenters["nuclei trained further"] = _make_further(parameters, fixed)
-    for file in models:
-        if str(file) in segmenters:
-            raise ValueError(f"--model must name different models; got {file} twice.")
-        segmenters[str(file)] = file
+        segmenters[f"{pretrained} trained further"] = _make_further(pretrained, parameters, fixed)
+    for name, file in models:
+        if name in segmenters:
+            raise ValueError(f"--model must name different models, none that is compared anyway; got {name} twice.")
+        segmenters[name] = file
     return segmenters
 
 
 def make_curve_segmenters(parameters: dict[str, Any], n_channels: int, *, further: bool) -> dict[str, Any]:
-    """Return the segmenters of a learning curve by name; nuclei takes images of one channel."""
+    """Return the segmenters of a learning curve by name."""
     from flowseg import FlowSegmenter
 
     segmenters: dict[str, Any] = {"flows from scratch": FlowSegmenter(**parameters, n_channels=n_channels)}
-    if n_channels == 1:
-        segmenters["nuclei without training"] = pretrained_file("nuclei")
+    pretrained = PRETRAINED.get(n_channels)
+    if pretrained is not None:
+        segmenters[f"{pretrained} without training"] = pretrained_file(pretrained)
         if further:
-            segmenters["nuclei trained further"] = _make_further(parameters, ("filters",))
+            segmenters[f"{pretrained} trained further"] = _make_further(pretrained, parameters, ("filters",))
     return segmenters
 
 
-def _make_further(parameters: dict[str, Any], fixed: tuple[str, ...]) -> Any:
-    """Return nuclei, to be trained further; ``fixed`` are the parameters that it keeps."""
+def _make_further(pretrained: Pretrained, parameters: dict[str, Any], fixed: tuple[str, ...]) -> Any:
+    """Return a pretrained model, to be trained further; ``fixed`` are the parameters that it keeps."""
     from flowseg import FlowSegmenter
 
-    trained = FlowSegmenter.from_pretrained("nuclei")
+    trained = FlowSegmenter.from_pretrained(pretrained)
     return trained.set_params(**{name: value for name, value in parameters.items() if name not in fixed})

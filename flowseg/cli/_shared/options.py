@@ -46,7 +46,7 @@ ModelArgument = Annotated[
     str,
     typer.Argument(
         metavar="MODEL",
-        help="Model file, or the name of a pretrained model: nuclei.",
+        help="Model file, or the name of a pretrained model: nuclei or tissue.",
         autocompletion=complete_model,
     ),
 ]
@@ -55,7 +55,7 @@ Model = Annotated[
     typer.Option(
         "--model",
         "-m",
-        help="Model file that flowseg train wrote, or the name of a pretrained model: nuclei.",
+        help="Model file that flowseg train wrote, or the name of a pretrained model: nuclei or tissue.",
         autocompletion=complete_model,
         rich_help_panel=READ,
     ),

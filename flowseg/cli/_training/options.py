@@ -46,8 +46,8 @@ Start = Annotated[
     str | None,
     typer.Option(
         "--from",
-        help="Train this model further: a model file, or the name of a pretrained model (nuclei). Options that are "
-        "not given are those of the model.",
+        help="Train this model further: a model file, or the name of a pretrained model (nuclei or tissue). "
+        "Options that are not given are those of the model.",
         autocompletion=complete_model,
         rich_help_panel=NETWORK,
     ),

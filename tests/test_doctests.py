@@ -16,6 +16,7 @@ SUBMODULES = ("blockwise", "datasets", "io", "metrics", "plot", "synthetic")
 
 def public_things():
     for name in flowseg.__all__:
+        vars(flowseg)[name] = getattr(flowseg, name)  # for doctest, as not every version of lazy_loader keeps it
         if name not in SUBMODULES:
             yield name, getattr(flowseg, name)
     for module in SUBMODULES:

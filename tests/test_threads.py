@@ -96,8 +96,9 @@ def test_context_goes_along():
     name = contextvars.ContextVar("name", default="none")
     name.set("outside")
     assert interruptibly(name.get, seconds=1.0) == "outside"
-    with np.errstate(all="raise"), pytest.raises(FloatingPointError):
-        interruptibly(np.divide, 1.0, 0.0, seconds=1.0)
+    if int(np.__version__.partition(".")[0]) >= 2:  # before, np.errstate belongs to a thread
+        with np.errstate(all="raise"), pytest.raises(FloatingPointError):
+            interruptibly(np.divide, 1.0, 0.0, seconds=1.0)
 
 
 def test_sizes():

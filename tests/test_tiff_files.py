@@ -138,7 +138,7 @@ def test_axes_of_labels_are_those_of_the_file(tmp_path):
     tifffile.imwrite(tmp_path / "f.tif", labels[0, 0].astype("f4"))
     assert io.read_masks(tmp_path / "f.tif").dtype == np.int32
     assert np.array_equal(io.read_masks(tmp_path / "f.tif"), labels[0, 0])
-    tifffile.imwrite(tmp_path / "f.tif", labels[0, 0].astype("f4") + 2**25)
+    tifffile.imwrite(tmp_path / "f.tif", labels[0, 0].astype("f4") + np.float32(2**25))
     with pytest.raises(ValueError, match=r"must have labels of at most 16777216 when stored as floats"):
         io.read_masks(tmp_path / "f.tif")
 

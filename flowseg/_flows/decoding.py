@@ -97,8 +97,8 @@ def flows_to_masks(
     >>> _, masks = flowseg.synthetic.cells((96, 96), 8, rng=0)
     >>> flows = flowseg.masks_to_flows(masks)
     >>> cellprob = np.where(masks > 0, 5.0, -5.0)
-    >>> flowseg.flows_to_masks(flows, cellprob).max() == masks.max()
-    np.True_
+    >>> bool(flowseg.flows_to_masks(flows, cellprob).max() == masks.max())
+    True
     """
     threshold = _checks.as_number(cellprob_threshold, "cellprob_threshold", low=-np.inf)
     max_error = _checks.as_number(flow_threshold, "flow_threshold", low=0.0, none="no flow check")

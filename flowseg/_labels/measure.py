@@ -28,7 +28,7 @@ SCALED_COLUMNS = (
 
 # Those of volumes; surfaces and convex hulls are added, for which scikit-image has nothing or takes minutes.
 SOLID_COLUMNS = ("label", "bbox", "extent")
-SCALED_SOLID_COLUMNS = ("area", "centroid", "major_axis_length", "minor_axis_length")
+SCALED_SOLID_COLUMNS = ("area", "centroid", "inertia_tensor_eigvals")
 SOLID_ORDER = (
     "label", "volume", "bbox", "centroid", "equivalent_diameter", "surface", "sphericity", "major_axis_length",
     "minor_axis_length", "solidity", "extent", "feret_diameter_max",
@@ -181,11 +181,15 @@ def _measure_sizes(numbered: NDArray[Any], n: int, spacing: NDArray[np.float64])
     """Return volumes, surfaces and lengths in 3-D, in units of ``spacing``."""
     table: Table = regionprops_table(numbered, properties=SCALED_SOLID_COLUMNS, spacing=tuple(spacing))
     volume = table.pop("area")
+    largest, middle, smallest = (table.pop(f"inertia_tensor_eigvals-{k}") for k in range(3))
     sizes = {
         "volume": volume,
         "equivalent_diameter": np.cbrt(6 * volume / np.pi),
         "surface": surface_areas(numbered, n, spacing),
         "feret_diameter_max": measure_hulls(numbered, n, spacing)[:, 1],
+        # As in scikit-image, which fails before 0.26 where rounding makes the sum of a flat object negative.
+        "major_axis_length": np.sqrt(10 * (largest + middle - smallest)),
+        "minor_axis_length": np.sqrt(np.maximum(10 * (-largest + middle + smallest), 0)),
     }
     return sizes | table
 

@@ -86,8 +86,7 @@ def _write_imagej(path: Path, masks: NDArray[Any], axes: str, sizes: Sizes) -> N
 
 def _write(path: Path, masks: NDArray[Any], sizes: Sizes, per_unit: float, options: dict[str, Any]) -> None:
     if sizes.in_plane is not None:
-        height, width = sizes.in_plane
-        options = options | {"resolution": (per_unit / width, per_unit / height)}
+        options = options | {"resolution": files.as_resolution(sizes.in_plane, per_unit)}
     array = np.ascontiguousarray(masks)
     files.write_atomically(
         path,

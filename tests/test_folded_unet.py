@@ -3,6 +3,7 @@
 import pickle
 from copy import deepcopy
 
+import keras
 import numpy as np
 import pytest
 
@@ -53,6 +54,7 @@ def test_follows_the_weights():
     np.testing.assert_allclose(after, network.predict_on_batch(image), rtol=1e-4, atol=1e-4 * np.abs(after).max())
 
 
+@pytest.mark.skipif(keras.config.backend() != "tensorflow", reason="networks are rearranged on TensorFlow only")
 def test_segmenters_predict_with_it(fitted):
     segmenter = fitted["FlowSegmenter"]
     network = pipeline_of(segmenter).runner.network

@@ -51,11 +51,6 @@ def networks_are_built_once(request):
         yield
 
 
-def find_seed(jax=0):
-    """A seed with which a training of a few steps finds objects: that is chance, and differs on JAX."""
-    return jax if os.environ.get("KERAS_BACKEND") == "jax" else 3
-
-
 @pytest.fixture(scope="session")
 def shared():
     """Folder of real data and expected results that lies beside a checkout, where there is one."""
@@ -80,7 +75,7 @@ def small():
         "batch_size": 4,
         "epochs": 2,
         "steps_per_epoch": 4,
-        "random_state": find_seed(),
+        "random_state": shared_networks.find_seed(3, jax=0),
     }
 
 
@@ -116,6 +111,6 @@ def tiny(pairs):
 
     images, masks = zip(*pairs[:4])
     size = {"filters": (4, 8), "crop_size": 64, "batch_size": 4, "epochs": 2, "steps_per_epoch": 20}
-    size["random_state"] = find_seed(jax=1)
+    size["random_state"] = shared_networks.find_seed(3, jax=1)
     flow = FlowSegmenter(**size, flow_threshold=None).fit(images, masks)
     return {"FlowSegmenter": flow, "BoundarySegmenter": BoundarySegmenter(**size).fit(images, masks)}

@@ -231,7 +231,7 @@ def test_specs_work_in_another_process(tmp_path):
 
 
 def change_zarr(path):
-    zarr.open_array(path / "0", mode="r+")[5, 5] = 1
+    zarr.open_array(path / "0", mode="r+")[5, 5] = int(GRAY[5, 5]) + 1
 
 
 @pytest.mark.parametrize("kind", ["zarr", "tif", "npy"])

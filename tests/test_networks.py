@@ -13,6 +13,7 @@ from flowseg._nets.inference import CUSTOM_RADII, network_grid
 from flowseg._nets.network_copies import make_network
 from flowseg._nets.networks import pooling_steps, receptive_radii
 
+KERAS_MINOR = int(keras.__version__.split(".")[1])
 BUILDERS = [flowseg.build_unet, flowseg.build_resunet]
 # A custom network for images, and one for volumes.
 FITTING = {"n_channels": 1, "n_outputs": 3, "filters": (4,), "seed": 0, "crop_size": 32, "coarse_levels": (0, 0)}
@@ -191,6 +192,12 @@ def own_unet(activation=None, *, global_layer=False, channels=1, size=None, padd
             lambda: layered(lambda x: layers.UpSampling2D(2)(layers.ReLU()(layers.MaxPooling2D(2)(x)))),
             ValueError,
             "ReLU",
+        ),
+        pytest.param(
+            lambda: layered(layers.Lambda(lambda x: x / 255)),
+            ValueError,
+            "layers that Keras can copy",
+            marks=pytest.mark.skipif(KERAS_MINOR < 15, reason="Keras 3.10 copies them"),
         ),
         (lambda: layered(WithoutConfig(lambda x: x / 255)), ValueError, "layers that Keras can copy"),
         (lambda: layered(layers.Conv2D(3, 1, dtype="bfloat16")), ValueError, "weights of float32, .* got bfloat16"),

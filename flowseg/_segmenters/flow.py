@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from flowseg._segmenters.flow_predictions import FlowPredictions
 from flowseg._segmenters.inputs import Auto, Network, Spacings
 from flowseg._segmenters.learned_decoding.thresholds import Thresholds
 from flowseg._segmenters.pipeline import PredictionSettings, check_common_settings, pipeline_of
-from flowseg._segmenters.pretrained import pretrained_file
+from flowseg._segmenters.pretrained import PretrainedName, pretrained_file
 from flowseg._segmenters.threshold_attributes import ThresholdAttributes
 
 
@@ -188,7 +188,7 @@ class FlowSegmenter(ThresholdAttributes, FlowPredictions):
         return FlowCodec.of(self).thresholds(check_fitted(self).decoding)
 
     @classmethod
-    def from_pretrained(cls, name: Literal["nuclei", "tissue"]) -> Self:
+    def from_pretrained(cls, name: PretrainedName) -> Self:
         """Return a trained segmenter that ships with the package; nothing is downloaded.
 
         Parameters

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
+
+PretrainedName = Literal["nuclei", "tissue"]
 
 FOLDER = Path(__file__).parent / "models"
 

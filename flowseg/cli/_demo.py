@@ -18,7 +18,7 @@ def demo(
         "flowseg-demo"
     ),
     epochs: Annotated[
-        int, typer.Option(help="Training length; the default takes two to four minutes on two cores.")
+        int, typer.Option(help="Training length; the default takes one to four minutes on two cores.")
     ] = 14,
 ) -> None:
     """Train on eight annotated images of nuclei, segment four unseen ones, print the scores and write a picture.

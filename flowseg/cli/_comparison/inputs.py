@@ -5,15 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from flowseg._segmenters.pretrained import pretrained_file
+from flowseg._segmenters.pretrained import PretrainedName, pretrained_file
 from flowseg.cli._shared.option_values import parse_filters
 from flowseg.cli._training.train_segmenter import parse_parameters
 
-Pretrained = Literal["nuclei", "tissue"]
 # Number of channels of the images -> the pretrained model for them.
-PRETRAINED: dict[int, Pretrained] = {1: "nuclei", 3: "tissue"}
+PRETRAINED: dict[int, PretrainedName] = {1: "nuclei", 3: "tissue"}
 
 
 def training_parameters(
@@ -96,7 +95,7 @@ def make_curve_segmenters(parameters: dict[str, Any], n_channels: int, *, furthe
     return segmenters
 
 
-def _make_further(pretrained: Pretrained, parameters: dict[str, Any], fixed: tuple[str, ...]) -> Any:
+def _make_further(pretrained: PretrainedName, parameters: dict[str, Any], fixed: tuple[str, ...]) -> Any:
     """Return a pretrained model, to be trained further; ``fixed`` are the parameters that it keeps."""
     from flowseg import FlowSegmenter
 

@@ -67,7 +67,7 @@ class Search:
         """Write the files of the first images and the table of all; then remove what is left of earlier results.
 
         Each file replaces an earlier one of its name in one step, so that an interruption leaves one or the other. If
-        an image fails, its earlier results stay that were not replaced.
+        an image fails, its earlier results that were not replaced stay.
         """
         remove_unfinished(folder, names.values())
         failed = names.keys() - self._examined.keys()

@@ -75,7 +75,7 @@ def small():
         "batch_size": 4,
         "epochs": 2,
         "steps_per_epoch": 4,
-        "random_state": shared_networks.find_seed(3, jax=0),
+        "random_state": shared_networks.find_seed(3, other=0),
     }
 
 
@@ -111,6 +111,6 @@ def tiny(pairs):
 
     images, masks = zip(*pairs[:4])
     size = {"filters": (4, 8), "crop_size": 64, "batch_size": 4, "epochs": 2, "steps_per_epoch": 20}
-    size["random_state"] = shared_networks.find_seed(3, jax=1)
+    size["random_state"] = shared_networks.find_seed(3, other=1)
     flow = FlowSegmenter(**size, flow_threshold=None).fit(images, masks)
     return {"FlowSegmenter": flow, "BoundarySegmenter": BoundarySegmenter(**size).fit(images, masks)}

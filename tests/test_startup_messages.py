@@ -35,6 +35,8 @@ def test_an_abort_or_an_error_while_tensorflow_is_imported_leaves_its_message(tm
     (tmp_path / "tensorflow.py").write_text("import os; os.write(2, b'noise\\n')")
     assert run(fail, None).stderr == ""
     assert run(fail, "0").stderr == "noise\n"  # asked for
+    ask = fail.replace("import tensorflow", "from importlib.util import find_spec; assert find_spec('tensorflow')")
+    assert run(f"{ask}; import tensorflow", None).stderr == ""  # as PyTorch asks, without loading it
 
 
 def test_the_package_is_a_command():

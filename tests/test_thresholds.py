@@ -204,7 +204,7 @@ def test_all_objects_match_or_none(real):
 def model():
     images, masks = zip(*[synthetic.cells((128, 128), 18, rng=seed) for seed in range(8)])
     model = FlowSegmenter(
-        filters=(8, 16, 32), crop_size=64, epochs=3, steps_per_epoch=20, random_state=find_seed(0, jax=2)
+        filters=(8, 16, 32), crop_size=64, epochs=3, steps_per_epoch=20, random_state=find_seed(0, other=2)
     )
     return model.fit(images[:5], masks[:5], validation=(images[5:], masks[5:]))
 

@@ -15,7 +15,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
-from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -28,6 +27,8 @@ FOLDED = ("tensorflow",)
 # Backends that compile a whole step. The others run one layer after the other: TensorFlow was slower with XLA on a
 # CPU, and PyTorch would need a C++ compiler on the user's machine.
 COMPILED = ("jax",)
+# Where Keras draws the initial weights. The models that come with flowseg were trained so, and can be trained again.
+DRAWN_BY_KERAS = ("tensorflow",)
 
 # What segmenters need besides: pip's names, by the modules that are imported.
 OTHERS = {"sklearn": "scikit-learn", "safetensors": "safetensors", "tqdm": "tqdm"}
@@ -174,17 +175,19 @@ class _Finder(MetaPathFinder):
     def find_spec(
         self,
         name: str,
-        path: Sequence[str] | None,  # noqa: ARG002
-        target: ModuleType | None = None,  # noqa: ARG002
+        path: Sequence[str] | None,
+        target: ModuleType | None = None,
     ) -> ModuleSpec | None:
         if name != NOISY:
             return None
-        sys.meta_path.remove(self)
-        spec = find_spec(name)
+        others = (finder.find_spec(name, path, target) for finder in sys.meta_path if finder is not self)
+        spec = next((found for found in others if found is not None), None)
         if spec is not None and spec.loader is not None:
             load = spec.loader.exec_module
 
             def load_quietly(module: ModuleType) -> None:
+                if self in sys.meta_path:  # until now, as PyTorch asks where the module is without loading it
+                    sys.meta_path.remove(self)
                 with _messages_kept():
                     load(module)
 

@@ -15,13 +15,14 @@ CUT_OFF, CUT_DEVIATION = 2.0, 0.87962566103423978
 
 
 def he_normal(seed: int | None) -> Any:
-    """Return Keras' initializer; where its work would be compiled for every shape of a kernel, one that uses NumPy.
+    """Return Keras' initializer, or one that uses NumPy.
 
-    JAX takes half a minute to make the default network with Keras' own. It draws other numbers in any case.
+    Keras draws other numbers on each backend, NumPy the same. And on JAX, Keras' own would be compiled for every shape
+    of a kernel, which takes half a minute for the default network.
     """
-    if keras.config.backend() in backends.COMPILED:
-        return DrawnByNumPy(seed)
-    return keras.initializers.HeNormal(seed=seed)
+    if keras.config.backend() in backends.DRAWN_BY_KERAS:
+        return keras.initializers.HeNormal(seed=seed)
+    return DrawnByNumPy(seed)
 
 
 @keras.saving.register_keras_serializable(package="flowseg")

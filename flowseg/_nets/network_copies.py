@@ -49,7 +49,9 @@ def copy_network(network: keras.Model, *, seed: int | None) -> keras.Model:
     """Return the same layers with weights of their own; random layers (dropout, noise) draw from ``seed``."""
     try:
         with _seeding(seed):
-            copy = keras.models.clone_model(network)
+            # A functional model has a list of operations; the layers of a class of the user are its own matter.
+            is_subclassed = not (isinstance(network, keras.Sequential) or hasattr(network, "operations"))
+            copy = keras.models.clone_model(network, clone_function=None if is_subclassed else _copy_layer)
     except Exception as error:  # whatever a user's layers raise
         reason = one_line(str(error))[:200]
         raise ValueError(
@@ -86,6 +88,19 @@ def copy_with_random_weights(network: keras.Model) -> keras.Model:
 def forget_training(network: keras.Model) -> None:
     """Remove optimizer and loss from a network, so that it can be copied and pickled."""
     network.compile("sgd", jit_compile=networks.is_compiled())
+
+
+def _copy_layer(layer: keras.Layer) -> keras.Layer:
+    """Return the layer with a seed: on PyTorch, Keras' dropout without one draws from the generator of the process."""
+    return layer.__class__.from_config(_fill_seeds(layer.get_config()))
+
+
+def _fill_seeds(config: Any) -> Any:
+    """Replace seeds that are None in the nested configuration of a layer."""
+    if isinstance(config, dict):
+        drawn = {"seed": random.randint(1, 10**9)} if config.get("seed", 0) is None else {}
+        return {name: _fill_seeds(value) for name, value in config.items()} | drawn
+    return [_fill_seeds(value) for value in config] if isinstance(config, list) else config
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import typer
 
 from flowseg.cli._batch.output_folder import check_output_folder
 from flowseg.cli._comparison.inputs import find_groups, make_segmenters, training_parameters
-from flowseg.cli._comparison.options import Folds, GroupBy, ResultsFolder
+from flowseg.cli._comparison.options import CropsPerStep, Folds, GroupBy, ResultsFolder
 from flowseg.cli._comparison.report import as_lines, describe_comparison, report_answer
 from flowseg.cli._shared.find_inputs import find_pairs
 from flowseg.cli._shared.image_reading import IMAGE, make_reading
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from flowseg import Comparison
 
 PAGE = "comparison.html"
+# Shorter than `flowseg train`, with half as many crops per step: there are ten trainings by default.
+EPOCHS, BATCH_SIZE = 12, 4
 COMPARED = "What to compare"
 
 
@@ -56,10 +58,10 @@ def compare(
     ] = False,
     group_by: GroupBy = None,
     cv: Folds = 5,
-    epochs: options.Epochs = 40,
+    epochs: options.Epochs = EPOCHS,
     steps_per_epoch: options.StepsPerEpoch = None,
     filters: options.Filters = None,
-    batch_size: options.BatchSize = None,
+    batch_size: CropsPerStep = BATCH_SIZE,
     crop_size: options.CropSize = None,
     seed: options.Seed = 0,
     channel: Channel = None,

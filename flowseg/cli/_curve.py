@@ -10,7 +10,7 @@ import typer
 from flowseg.cli._batch.output_folder import check_output_folder
 from flowseg.cli._comparison.curve_report import as_lines, describe_curve
 from flowseg.cli._comparison.inputs import find_groups, make_curve_segmenters, training_parameters
-from flowseg.cli._comparison.options import Folds, GroupBy, ResultsFolder
+from flowseg.cli._comparison.options import CropsPerStep, Folds, GroupBy, ResultsFolder
 from flowseg.cli._comparison.report import report_answer
 from flowseg.cli._shared.find_inputs import find_pairs
 from flowseg.cli._shared.image_reading import IMAGE, make_reading
@@ -63,7 +63,7 @@ def curve(
     epochs: options.Epochs = EPOCHS,
     steps_per_epoch: options.StepsPerEpoch = None,
     filters: options.Filters = None,
-    batch_size: Annotated[int, typer.Option(help="Crops per step.", rich_help_panel=options.TRAINING)] = BATCH_SIZE,
+    batch_size: CropsPerStep = BATCH_SIZE,
     crop_size: Annotated[
         int, typer.Option(help="Side of the crops in pixels.", rich_help_panel=options.TRAINING)
     ] = CROP_SIZE,

@@ -19,7 +19,7 @@ def training_parameters(
     epochs: int,
     steps_per_epoch: int | None,
     filters: str | None,
-    batch_size: int | None,
+    batch_size: int,
     crop_size: int | None,
     seed: int,
 ) -> dict[str, Any]:

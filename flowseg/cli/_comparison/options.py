@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from flowseg.cli._shared.options import READ, RUN, WRITE
+from flowseg.cli._training.options import TRAINING
 
 ResultsFolder = Annotated[
     Path,
@@ -26,4 +27,5 @@ GroupBy = Annotated[
         rich_help_panel=READ,
     ),
 ]
+CropsPerStep = Annotated[int, typer.Option(help="Crops per step.", rich_help_panel=TRAINING)]
 Folds = Annotated[int, typer.Option(help="Number of folds.", rich_help_panel=RUN)]

@@ -8,6 +8,7 @@ import tifffile
 from cli_tools import run_here
 
 from flowseg import synthetic
+from flowseg._segmenters.pretrained import pretrained_file
 from flowseg.cli._comparison.inputs import find_groups, make_segmenters
 
 TINY = ("--epochs", 1, "--steps-per-epoch", 2, "--filters", "8", "--batch-size", 1, "--crop-size", 32, "--cv", 2)
@@ -46,9 +47,10 @@ def test_a_comparison_and_the_same_again(data, tmp_path):
     assert "the segmenter 'flows' is not the same" in other.stderr
 
 
-def test_segmenters_of_the_options(tmp_path):
+def test_segmenters_of_the_options():
+    file = pretrained_file("nuclei")
     parameters = {"epochs": 3, "random_state": 0, "filters": [4, 8]}
-    found = make_segmenters(parameters, [("a.safetensors", tmp_path)], 1, further=True, resunet=True)
+    found = make_segmenters(parameters, [("a.safetensors", file)], 1, further=True, resunet=True)
     assert [*found] == [
         "flows", "three classes", "flows with resunet", "nuclei", "nuclei trained further",
         "a.safetensors",
@@ -61,7 +63,7 @@ def test_segmenters_of_the_options(tmp_path):
     with pytest.raises(ValueError, match="--further must come with images of one channel.*or of three.*; got 2"):
         make_segmenters(parameters, [], 2, further=True, resunet=False)
     for twice in ("a.safetensors", "nuclei"):
-        models = [(name, tmp_path) for name in ("a.safetensors", twice)]
+        models = [(name, file) for name in ("a.safetensors", twice)]
         with pytest.raises(ValueError, match=f"--model must name different models, .*; got {twice} twice"):
             make_segmenters(parameters, models, 1, further=False, resunet=False)
 
@@ -81,6 +83,7 @@ def test_groups_by_names(tmp_path):
         (("--cv", 5), "--cv must be at most the number of groups of images, 4; got 5."),
         (("--cv", 1), "--cv must be an integer of at least 2; got 1."),
         (("--model", "none.safetensors"), "--model must be a model file or the name of a pretrained model"),
+        (("--model", "tissue"), "models for images of as many channels as these have, 1; tissue is for 3. Choose with"),
         (("--epochs", 0), "--epochs must be an integer of at least 1; got 0."),
     ],
 )

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from flowseg._segmenters.pretrained import PretrainedName, pretrained_file
+from flowseg.cli._shared.image_reading import IMAGE
+from flowseg.cli._shared.models import model_channels, model_ndim
 from flowseg.cli._shared.option_values import parse_filters
 from flowseg.cli._training.train_segmenter import parse_parameters
 
@@ -78,8 +80,21 @@ def make_segmenters(
     for name, file in models:
         if name in segmenters:
             raise ValueError(f"--model must name different models, none that is compared anyway; got {name} twice.")
+        _check_images_of(name, file, n_channels)
         segmenters[name] = file
     return segmenters
+
+
+def _check_images_of(name: str, file: Path, n_channels: int) -> None:
+    """Refuse a model for volumes, or for images of other channels than these."""
+    if model_ndim(file) != IMAGE:
+        raise ValueError(f"--model must name models for images; {name} is for volumes.")
+    expected = model_channels(file)
+    if expected != n_channels:
+        raise ValueError(
+            f"--model must name models for images of as many channels as these have, {n_channels}; {name} is for "
+            f"{expected}. Choose with --channel."
+        )
 
 
 def make_curve_segmenters(parameters: dict[str, Any], n_channels: int, *, further: bool) -> dict[str, Any]:

@@ -219,7 +219,7 @@ def test_the_page(data, thresholds, tmp_path):
     assert not re.search(r"<script|<b>low|<i>|\{\{", text)
     assert page.text[0] == result.sentence
     pair = result.pairs[0]
-    row = page.text.index(f"{pair.first} less {pair.second}")
+    row = page.text.index(f"{pair.first} minus {pair.second}")
     assert page.text[row + 1].startswith(f"{pair.difference[0]:+.3f} (")
     assert page.text[row + 4 : row + 7] == [str(pair.wins), str(pair.losses), str(pair.ties)]
     if "is higher with" in result.sentence:

@@ -21,7 +21,7 @@ Floats = NDArray[np.float64]
 
 
 class Difference(NamedTuple):
-    """The average precision of one segmenter less that of another.
+    """The average precision of one segmenter minus that of another.
 
     Attributes
     ----------

@@ -69,7 +69,7 @@ def _describe_pairs(pairs: Sequence[Difference]) -> str:
     for pair in pairs:
         values = [with_interval(*found, "+") for found in zip(pair.difference, pair.interval, strict=True)]
         wins = (f"{number}" for number in (pair.wins, pair.losses, pair.ties))
-        rows.append([f"{pair.first} less {pair.second}", *values, *wins])
+        rows.append([f"{pair.first} minus {pair.second}", *values, *wins])
     head = ("difference", *map(_at, THRESHOLDS), "images better", "worse", "equal")
     return "<h2>Differences</h2>\n" + make_table(head, rows)
 

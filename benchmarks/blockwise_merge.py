@@ -14,8 +14,8 @@ import time
 
 import numpy as np
 
-from flowseg.blockwise._objects.block_graph import BlockGraph
-from flowseg.blockwise._objects.merge import merge_blocks
+from flowseg.blockwise._objects.flow_graph import BlockGraph
+from flowseg.blockwise._objects.flow_merge import merge_blocks
 from flowseg.blockwise._regions import BlockGrid
 
 # Sum over one face in the unit of the kernel: flows that point away from each other.

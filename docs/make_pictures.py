@@ -14,8 +14,8 @@ from skimage.measure import label
 
 import flowseg
 from flowseg import plot, synthetic
-from flowseg.blockwise._objects.block_graph import MARGIN, graph_of_block
-from flowseg.blockwise._objects.merge import merge_blocks
+from flowseg.blockwise._objects.flow_graph import MARGIN, graph_of_block
+from flowseg.blockwise._objects.flow_merge import merge_blocks
 from flowseg.blockwise._regions import BlockGrid
 
 # Standard deviation of the error, smooth over a pixel, that stands for a network's: flows have length 1.

@@ -5,7 +5,6 @@ from functools import partial
 import numpy as np
 
 from flowseg._nets.lattice import Lattice
-from flowseg.blockwise._objects.block_graph import MARGIN, graph_of_block
 from flowseg.blockwise._objects.boundary_graph import (
     boundary_graph_of_block,
     count_pixels,
@@ -14,7 +13,8 @@ from flowseg.blockwise._objects.boundary_graph import (
     merge_interiors,
 )
 from flowseg.blockwise._objects.checks import errors_of_block, fill_block, final_numbers, objects_with_holes
-from flowseg.blockwise._objects.merge import merge_blocks
+from flowseg.blockwise._objects.flow_graph import MARGIN, graph_of_block
+from flowseg.blockwise._objects.flow_merge import merge_blocks
 from flowseg.blockwise._objects.windows import ObjectWindows
 from flowseg.blockwise._regions import BlockGrid
 

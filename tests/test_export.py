@@ -14,8 +14,8 @@ from flowseg import synthetic
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
 
-from flowseg._export.graph import GraphWriter  # noqa: E402
-from flowseg._export.operations import EXPECTED  # noqa: E402
+from flowseg._export.onnx_graph import GraphWriter  # noqa: E402
+from flowseg._export.onnx_operations import EXPECTED  # noqa: E402
 
 EXAMPLE = Path(__file__).parents[1] / "docs" / "how_to" / "export_onnxruntime.py"
 

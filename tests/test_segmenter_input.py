@@ -237,7 +237,8 @@ class TestRefusedAtTheDoor:
         for image in hot:
             image[40:42, 40:42] = 1e30
         with pytest.raises(
-            ValueError, match=r"images must not hold pixels far beyond all others .* got one that is \S+e\+(29|30) where"
+            ValueError,
+            match=r"images must not hold pixels far beyond all others .* got one that is \S+e\+(29|30) where",
         ):
             FlowSegmenter(**small).fit(hot, masks)
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
-from flowseg._export.graph import IMAGE, OPSET, OUTPUTS
+from flowseg._export.onnx_graph import IMAGE, OPSET, OUTPUTS
 from flowseg._export.publication import Publication
 from flowseg._export.test_tensors import least_sides, preprocessing
 from flowseg._export.usage import describe_usage, name_outputs

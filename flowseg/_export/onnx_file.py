@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flowseg import __version__, _checks
-from flowseg._export.graph import IR_VERSION, OPSET, GraphWriter
+from flowseg._export.onnx_graph import IR_VERSION, OPSET, GraphWriter
 from flowseg._export.usage import METADATA_KEY, check_can_export, describe_usage, find_divisors
 from flowseg._segmenters.pipeline import Pipeline, pipeline_of
 from flowseg._system import files
-from flowseg._system.optional import need
+from flowseg._system.optional_packages import need
 
 if TYPE_CHECKING:
     from flowseg._segmenters.boundary import BoundarySegmenter

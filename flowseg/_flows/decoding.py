@@ -8,9 +8,9 @@ from numpy.typing import ArrayLike, NDArray
 from flowseg import _checks, _diffusion
 from flowseg._flows.basins import find_basins
 from flowseg._flows.cleanup import keep_largest_components, keep_objects
-from flowseg._flows.flow_check import compare_flows_of_image
+from flowseg._flows.flow_check import pass_flow_check
 from flowseg._flows.joining import join_basins
-from flowseg._labels.components import Components, renumber, touches_border
+from flowseg._labels.components import renumber
 from flowseg._labels.holes import fill_holes as without_holes
 from flowseg._system.threads import interruptibly, size_of
 
@@ -133,16 +133,5 @@ def _find_masks(
     objects = keep_largest_components(flows_3d, state)
     keep = objects.sizes >= max(smallest, 1)
     if max_error is not None:
-        keep &= _agree(objects, flows_3d, keep, max_error, workers)
+        keep &= pass_flow_check(objects, flows_3d, keep, max_error, workers)
     return keep_objects(objects, keep).image.reshape(logits.shape)
-
-
-def _agree(
-    objects: Components, flows: NDArray[np.float32], keep: NDArray[np.bool_], max_error: float, workers: int
-) -> NDArray[np.bool_]:
-    """Return which objects pass the flow check; those not in ``keep`` and those at the border do."""
-    chosen = np.flatnonzero(keep & ~touches_border(objects))
-    errors = compare_flows_of_image(objects, chosen, flows, workers)
-    passed = np.ones(objects.n, dtype=bool)
-    passed[chosen] = errors[chosen] <= max_error
-    return passed

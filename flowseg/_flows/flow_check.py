@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from flowseg import _checks, _diffusion
 from flowseg._flows.targets import PIXELS_PER_SECOND, split_axes, split_objects
-from flowseg._labels.components import Components, find_components
+from flowseg._labels.components import Components, find_components, touches_border
 from flowseg._system.parallel import run_parts
 from flowseg._system.threads import interruptibly, size_of
 
@@ -48,6 +48,17 @@ def compare_flows_of_image(
     across = np.bincount(objects.image.ravel(), (flows[others].astype(np.float64) ** 2).ravel(), objects.n + 1)[1:]
     errors[chosen] += (across / objects.sizes)[chosen]
     return errors
+
+
+def pass_flow_check(
+    objects: Components, flows: NDArray[np.float32], keep: NDArray[np.bool_], max_error: float, workers: int
+) -> NDArray[np.bool_]:
+    """Return which objects pass the flow check; those not in ``keep`` and those at the border do."""
+    chosen = np.flatnonzero(keep & ~touches_border(objects))
+    errors = compare_flows_of_image(objects, chosen, flows, workers)
+    passed = np.ones(objects.n, dtype=bool)
+    passed[chosen] = errors[chosen] <= max_error
+    return passed
 
 
 def flow_errors(masks: ArrayLike, flows: ArrayLike, *, workers: int | None = None) -> NDArray[np.float64]:

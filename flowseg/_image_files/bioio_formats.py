@@ -14,7 +14,7 @@ from flowseg._image_files.scenes import choose_scene
 from flowseg._image_files.source import Index, Source, pick
 from flowseg._system import memory
 from flowseg._system.invalid_file import SYSTEM_ERRORS, InvalidFileError, check_regular
-from flowseg._system.optional import need
+from flowseg._system.optional_packages import need
 from flowseg._system.printable import one_line
 
 # Endings, and the package of bioio that each needs. The extra ``bioio`` installs the first three; the others have to be

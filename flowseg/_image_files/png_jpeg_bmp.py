@@ -23,7 +23,7 @@ from flowseg._image_files.scenes import choose_scene
 from flowseg._image_files.source import Index, Source, check_content, pick
 from flowseg._system import memory
 from flowseg._system.invalid_file import InvalidFileError, StoredFile
-from flowseg._system.optional import need
+from flowseg._system.optional_packages import need
 
 # Suffix -> Pillow's class for such a file. No other format is tried, whatever the content is. `Image.open`, which
 # limits the number of pixels, is not used: memory is the limit.

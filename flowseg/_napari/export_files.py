@@ -18,7 +18,7 @@ from flowseg._napari import layers
 from flowseg._napari.doubtful_objects import COLUMNS
 from flowseg._napari.image_kinds import PLANE, VOLUME, Index, index_columns
 from flowseg._system.locks import holding_folder
-from flowseg._system.optional import need
+from flowseg._system.optional_packages import need
 from flowseg.io._results import COCO, COCO_NAME, NEEDS, Result, result_file, write_results
 
 # Kind of files -> its title.

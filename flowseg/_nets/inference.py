@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -27,6 +26,7 @@ from flowseg._nets.encoder import FLOW_SCALE, Encoder
 from flowseg._nets.load_keras import keras
 from flowseg._nets.networks import pooling_steps, receptive_radii
 from flowseg._nets.scaled_view import ScaledView, Sliceable
+from flowseg._nets.test_time_augmentation import mean_of_orientations
 from flowseg._nets.tiles import Band, Grid, OnTile, assemble, make_grid, map_tiles
 
 # Rows, or planes of a volume, that are scaled back at a time.
@@ -48,43 +48,6 @@ def network_grid(
     step = CUSTOM_STEPS[ndim]
     radii = measure_receptive_radii(network, n_channels, ndim=ndim, step=step, largest=CUSTOM_RADII[ndim])
     return make_grid((step,) * ndim, radii)
-
-
-@dataclass(frozen=True)
-class Orientation:
-    """One of the ways in which an image is shown to a network: axes swapped, then flipped."""
-
-    order: tuple[int, ...]  # which axis of the image comes first, which second ...
-    flipped: tuple[bool, ...]  # whether it is flipped, in the new order
-
-    def show(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return a batch, shape (n, ..., channels), in this orientation."""
-        shown = np.transpose(batch, (0, *(axis + 1 for axis in self.order), batch.ndim - 1))
-        return np.ascontiguousarray(shown[self._flips])
-
-    def undo(self, outputs: NDArray[np.float32], vectors: slice | None) -> NDArray[np.float32]:
-        """Return outputs for a batch in this orientation as outputs for the batch itself, its vectors included."""
-        back = np.argsort(self.order)
-        restored = np.transpose(outputs[self._flips], (0, *(axis + 1 for axis in back), outputs.ndim - 1)).copy()
-        if vectors is not None:
-            shown = restored[..., vectors].copy()
-            for place, (axis, is_flipped) in enumerate(zip(self.order, self.flipped, strict=True)):
-                restored[..., vectors][..., axis] = -shown[..., place] if is_flipped else shown[..., place]
-        return restored
-
-    @property
-    def _flips(self) -> tuple[slice, ...]:
-        return (slice(None), *(slice(None, None, -1 if flip else None) for flip in self.flipped))
-
-
-def _orientations(grid: Grid) -> list[Orientation]:
-    """Return those of test-time augmentation: of volumes, and where axes differ, only the flips."""
-    ndim = len(grid.steps)
-    if ndim != 2 or len(set(grid.steps)) > 1:
-        return [Orientation(tuple(range(ndim)), flips) for flips in product((False, True), repeat=ndim)]
-    quarters = [((0, 1), (False, False)), ((1, 0), (True, False)), ((0, 1), (True, True)), ((1, 0), (False, True))]
-    # Each quarter turn, and flipped left to right; sums are made in this order.
-    return [Orientation(order, (first, second ^ flip)) for order, (first, second) in quarters for flip in (False, True)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +84,10 @@ class NetworkRunner:
 
         Batches of volumes have planes before rows.
         """
-        outputs = self._run_augmented(batch) if self.test_time_augmentation else self._run_once(batch)
+        if self.test_time_augmentation:
+            outputs = mean_of_orientations(self._run_once, batch, self.n_outputs, self.codec.vectors, self.grid)
+        else:
+            outputs = self._run_once(batch)
         if self.codec.vectors is not None:
             outputs = outputs if outputs.flags.writeable else outputs.copy()
             outputs[..., self.codec.vectors] /= FLOW_SCALE
@@ -130,15 +96,6 @@ class NetworkRunner:
     def _run_once(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         outputs: NDArray[np.float32] = self.network.predict_on_batch(batch)
         return outputs
-
-    def _run_augmented(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the mean of the outputs for a batch in each orientation."""
-        orientations = _orientations(self.grid)
-        total = np.zeros((*batch.shape[:-1], self.n_outputs), dtype=np.float32)
-        for one in orientations:  # added up one by one: eight outputs of a volume need not fit into memory
-            total += one.undo(self._run_once(one.show(batch)), self.codec.vectors)
-        total /= len(orientations)
-        return total
 
 
 def view_image(image: Sliceable, limits: Limits, factors: Sequence[float]) -> ScaledView:

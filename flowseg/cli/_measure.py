@@ -18,7 +18,7 @@ from flowseg._labels.classes.given import CLASS
 from flowseg._labels.measure import is_in_micrometers
 from flowseg._labels.measure import measure as measure_objects
 from flowseg._system.bars import bar
-from flowseg._system.optional import need
+from flowseg._system.optional_packages import need
 from flowseg.cli._batch.file_stream import Failure, Stages, stream_files
 from flowseg.cli._batch.report import report_failures
 from flowseg.cli._batch.result_names import name_results

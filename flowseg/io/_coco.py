@@ -18,7 +18,7 @@ from flowseg._labels.classes.given import classes_of_image
 from flowseg._labels.objects import objects_of
 from flowseg._system import files, memory
 from flowseg._system.invalid_file import StoredFile
-from flowseg._system.optional import need
+from flowseg._system.optional_packages import need
 from flowseg.io._coco_segments import decode_segmentation
 from flowseg.io._documents import name_kind, read_json
 from flowseg.io._entries import Choice, Entries, UnreadableEntryError

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowseg._system import memory
-from flowseg._system.optional import need
+from flowseg._system.optional_packages import need
 from flowseg.io._entries import UnreadableEntryError, as_floats, parsing_entry
 
 # Pixels from the first one to a corner at most: pycocotools' maskApi.c checks nothing, and subtracts fifths of pixels

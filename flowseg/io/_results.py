@@ -14,7 +14,7 @@ from PIL import Image
 from flowseg import io
 from flowseg._labels.measure import measure
 from flowseg._system import files
-from flowseg._system.optional import need
+from flowseg._system.optional_packages import need
 from flowseg.io._classes import CLASS
 from flowseg.io._label_stacks import VOLUME, Sizes, write_channels, write_stack
 from flowseg.io._write import as_smallest

@@ -17,7 +17,7 @@ from flowseg._labels.objects import objects_of
 from flowseg._labels.polygons import trace
 from flowseg._system import files, memory
 from flowseg._system.invalid_file import StoredFile, check_regular
-from flowseg._system.optional import need
+from flowseg._system.optional_packages import need
 from flowseg.io._entries import Entries, parsing_entry
 from flowseg.io._planes import Plane, as_plane, lie_in_plane
 from flowseg.io._roi_shapes import draw_region

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from flowseg._labels.canvas import Canvas
 from flowseg._labels.polygons import Polygon
-from flowseg._system.optional import need
+from flowseg._system.optional_packages import need
 from flowseg.io._entries import UnreadableEntryError, as_floats, check_corners, parsing_entry
 
 # Pixels that a curve may deviate from the polygon that it is drawn as, and halvings at most: ImageJ's and Java's own.

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from flowseg._labels.measure import Table
 from flowseg._system import files
-from flowseg._system.optional import need
+from flowseg._system.optional_packages import need
 
 StrPath = str | os.PathLike[str]
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from flowseg._labels.objects import objects_of
 from flowseg._labels.polygons import Ring, trace
-from flowseg._system.optional import need
+from flowseg._system.optional_packages import need
 from flowseg.plot._views import Sheet
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from flowseg import _checks
 from flowseg._labels.overlaps import Overlaps, exceeds, find_overlaps, leave_out_ignored
-from flowseg._system.optional import need
+from flowseg._system.optional_packages import need
 from flowseg.metrics import PARTNER_IOU, Match, match
 from flowseg.plot._axes import EXTRA, as_axes, as_fraction, count_in_words, draw_cross, draw_edges, show_picture
 from flowseg.plot._palette import SKY_BLUE, VERMILLION, YELLOW

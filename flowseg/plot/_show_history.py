@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flowseg._system.optional import need
+from flowseg._system.optional_packages import need
 from flowseg.plot._axes import EXTRA, as_axes, as_fraction
 from flowseg.plot._palette import BLUE, SKY_BLUE, VERMILLION
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flowseg import _checks
-from flowseg._system.optional import need
+from flowseg._system.optional_packages import need
 from flowseg.plot._axes import EXTRA, as_axes, as_fraction, count_in_words
 from flowseg.plot._palette import BLUE, SKY_BLUE, VERMILLION
 from flowseg.plot._reliability import Reliability, as_scores, as_tables, find_matched

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from flowseg._image_files.source import Index, picked_shape
 from flowseg._system import memory
 from flowseg._system.invalid_file import SYSTEM_ERRORS, InvalidFileError
-from flowseg._system.optional import need
+from flowseg._system.optional_packages import need
 from flowseg._system.printable import one_line
 
 # Files that hold the metadata of a node: of format 3, and of format 2.

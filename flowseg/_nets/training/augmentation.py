@@ -1,4 +1,7 @@
-"""Augmentation of training crops: rotation, flip, scale and intensity, at random."""
+"""Augmentation of training crops: rotation, flip, scale and intensity, at random.
+
+Masks are turned with the image, and the flows of the turned masks are computed afterwards.
+"""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from flowseg._nets.lattice import PixelShape
 from flowseg._segmenters.learned_decoding.find_objects import Decoding, score_objects
 from flowseg._segmenters.learned_decoding.object_table import Table
 from flowseg.blockwise._objects.decoder import ReadFlows
-from flowseg.blockwise._objects.merge import Objects
+from flowseg.blockwise._objects.flow_merge import Objects
 from flowseg.blockwise._objects.windows import ObjectWindows, box_of, intersection
 from flowseg.blockwise._regions import Block
 

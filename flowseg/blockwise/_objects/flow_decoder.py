@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from flowseg._nets.lattice import PixelShape
 from flowseg._segmenters.learned_decoding.find_objects import Decoding
 from flowseg._segmenters.learned_decoding.object_table import Table
-from flowseg.blockwise._objects.block_graph import MARGIN, BlockGraph, graph_of_block
 from flowseg.blockwise._objects.checks import errors_of_block, final_numbers
 from flowseg.blockwise._objects.decoder import LargeArrays, ReadFlows, ReadOutputs, Record
-from flowseg.blockwise._objects.merge import Objects, merge_blocks
+from flowseg.blockwise._objects.flow_graph import MARGIN, BlockGraph, graph_of_block
+from flowseg.blockwise._objects.flow_merge import Objects, merge_blocks
 from flowseg.blockwise._objects.windows import ObjectWindows, ReadFragments
 from flowseg.blockwise._regions import BlockGrid
 from flowseg.blockwise._stages.tile_outputs import as_planes

@@ -17,7 +17,7 @@ from typing import Any, Literal
 from flowseg import _checks
 from flowseg._image_files.ome_zarr.nodes import StorageOptions, is_url, join, open_node
 from flowseg._system import files
-from flowseg._system.optional import need
+from flowseg._system.optional_packages import need
 from flowseg.blockwise._stores.labels import DTYPE, VERSIONS, LabelsStore, naming
 from flowseg.blockwise._stores.levels import choose_steps
 from flowseg.blockwise._stores.source import Source

@@ -27,7 +27,7 @@ from flowseg._image_files.ome_zarr.nodes import (
     parsing_zarr,
     read_part,
 )
-from flowseg._system.optional import need
+from flowseg._system.optional_packages import need
 from flowseg.blockwise._stores.array_source import pixel_size_of_spec, spec_of_pixel_size
 from flowseg.blockwise._stores.label_metadata import Levels, describe_labels, describe_root, list_label
 from flowseg.blockwise._stores.levels import Steps, level_factors, level_shapes

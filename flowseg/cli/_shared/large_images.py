@@ -11,7 +11,7 @@ from flowseg._image_files.opening import open_image
 from flowseg._image_files.reading import choose_one_image
 from flowseg._image_files.selection import ALL, Part, choose_part
 from flowseg._image_files.volumes import choose_volume
-from flowseg._system.optional import need
+from flowseg._system.optional_packages import need
 from flowseg.cli._shared.errors import FAULTS
 from flowseg.cli._shared.image_reading import IMAGE, VOLUME, Reading
 

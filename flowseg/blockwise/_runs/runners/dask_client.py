@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from uuid import uuid4
 
 from flowseg import __version__
-from flowseg._system.optional import need
+from flowseg._system.optional_packages import need
 from flowseg.blockwise._runs.job import Job, shared_job
 from flowseg.blockwise._runs.plan import PLAN_NAME
 from flowseg.blockwise._runs.stage import Stage, StagesOf

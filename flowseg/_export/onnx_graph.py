@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flowseg._export.operations import Operation, is_convolution, is_linear, translate
-from flowseg._system.optional import need
+from flowseg._export.onnx_operations import Operation, is_convolution, is_linear, translate
+from flowseg._system.optional_packages import need
 
 # Of 2020; OpenCV 4 and 5 and every ONNX Runtime since 1.6 read them. Later ones hold nothing that is needed here.
 OPSET, IR_VERSION = 13, 7

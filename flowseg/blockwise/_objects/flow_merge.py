@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from flowseg import _diffusion
 from flowseg._flows.joining import Borders, join_borders
-from flowseg.blockwise._objects.block_graph import BlockGraph
+from flowseg.blockwise._objects.flow_graph import BlockGraph
 from flowseg.blockwise._objects.windows import ReadFragments
 from flowseg.blockwise._regions import BlockGrid, Triple
 

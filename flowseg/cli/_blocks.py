@@ -58,7 +58,7 @@ Part = Annotated[
 Timeout = Annotated[
     float | None,
     typer.Option(
-        help="Seconds without a sign of another part after which its blocks are done here.  [default: 300]",
+        help="Take over the blocks of another part after this many seconds without news from it.  [default: 300]",
         rich_help_panel=RUN,
     ),
 ]

@@ -69,8 +69,8 @@ def evaluate(
     Average precision is TP / (TP + FP + FN) at an overlap (IoU) of 0.5 to 0.9: over all objects together (pooled), and
     as the mean over the images. Intervals are from a bootstrap over images. The report is one page, which any browser
     opens without a network connection. Images of more than 64 megapixels, and volumes of more than 40 megavoxels, are
-    compared block by block, to the same scores, but not shown in a report. **--channel**, **--z** and the like select
-    what it shows of the images. Volumes are shown by three planes that are perpendicular to each other, in the
+    compared block by block, with the same scores; **--report** refuses them. **--channel**, **--z** and the like select
+    what the report shows of the images. Volumes are shown by three planes that are perpendicular to each other, in the
     proportions of the files or of **--spacing**. Example:
 
     flowseg evaluate masks results --images images --report report.html

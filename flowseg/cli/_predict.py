@@ -75,8 +75,9 @@ def predict(
 
     **--also** writes files for other programs: ImageJ (roi: NAME_rois.zip), QuPath (NAME.geojson), COCO (coco.json, all
     images in one), label images as PNG (NAME_masks.png), tables of measurements (NAME_objects.csv or .parquet), and
-    the outputs of the network (NAME_flows.tif: cellprob, of volumes plane flow, row flow, column flow). A model that
-    was trained with classes of objects also writes NAME_objects.csv, with columns class and class_probability. Example:
+    the outputs of the network (NAME_flows.tif: cellprob, row flow, column flow; for volumes also plane flow, before row
+    flow). A model that was trained with classes of objects also writes NAME_objects.csv, with columns class and
+    class_probability. Example:
 
     flowseg predict 'new/*.tif' --model model.safetensors --output results --also roi,csv
 
@@ -89,9 +90,9 @@ def predict(
     which joins what the network sees along all three axes, or **--volume stitch**, which joins objects of neighboring
     planes that overlap.
 
-    Images of more than 64 megapixels, and volumes of more than 40 megavoxels, are segmented block by block, to the same
-    masks (**--blocks** for any): the results are NAME_masks.ome.zarr, NAME_objects.csv and a small NAME_overlay.png,
-    with geojson (of images) and parquet on request.
+    Images of more than 64 megapixels, and volumes of more than 40 megavoxels, are segmented block by block; the masks
+    are the same. **--blocks** does this for images of any size. The results are NAME_masks.ome.zarr, NAME_objects.csv
+    and a small NAME_overlay.png, with geojson (of images) and parquet on request.
 
     If a file fails, the others are still segmented, and the command names it at the end. The file flowseg-run.jsonl in
     the output folder records model, options and inputs.

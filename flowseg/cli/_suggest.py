@@ -68,11 +68,11 @@ def suggest(
 ) -> None:
     """Find out which images, and which boxes in them, to annotate next.
 
-    The model looks at all images. First come those in which it expects most wrong objects, and those unlike the ones
-    that it was trained on. The first ones are written with all that is needed to correct them and to train on them:
-    NAME.tif, the image; NAME_masks.tif, the predicted objects that touch the box, and -1 (not annotated) elsewhere
-    beside it; box and objects for QuPath (NAME_suggested.geojson) and ImageJ (NAME_suggested.zip, NAME_rois.zip).
-    suggestions.csv has the order of all images. Example:
+    The model looks at all images and puts them in order. The best to annotate are images in which it expects many wrong
+    objects, and images unlike its training images. The first **--number** images are written with all that you need to
+    correct them and to train on them: NAME.tif, the image; NAME_masks.tif, the predicted objects that touch the box,
+    and -1 (not annotated) in the rest outside the box; box and objects for QuPath (NAME_suggested.geojson) and ImageJ
+    (NAME_suggested.zip, NAME_rois.zip). suggestions.csv has the order of all images. Example:
 
     flowseg suggest 'new/*.tif' --model model.safetensors --output next
 

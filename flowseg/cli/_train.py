@@ -110,8 +110,8 @@ def train(
 
     flowseg train images masks --classes classes.csv --output model.safetensors
 
-    Files whose planes are named Z (OME-TIFF, slices of ImageJ, OME-Zarr), with masks that are volumes, too, train a
-    segmenter of volumes; the first line of output names it. Of other stacks **--ndim 3** or **--axes ZYX** does. The
+    If files name their planes Z (OME-TIFF, slices of ImageJ, OME-Zarr) and the masks are volumes, too, flowseg trains a
+    segmenter of volumes; the first line of output says so. For other stacks, give **--ndim 3** or **--axes ZYX**. The
     distance between planes, rows and columns is that of the files or of **--spacing**. Example:
 
     flowseg train volumes labels --ndim 3 --spacing 0.28,0.13,0.13 --output model.safetensors

@@ -47,7 +47,8 @@ Start = Annotated[
     typer.Option(
         "--from",
         help="Train this model further: a model file, or the name of a pretrained model (nuclei or tissue). "
-        "Options that are not given are those of the model.",
+        "--epochs, --learning-rate and --seed have the defaults below; other options that are not given are those of "
+        "the model. --network, --filters, --diameter, --ndim and --boundary cannot be changed.",
         autocompletion=complete_model,
         rich_help_panel=NETWORK,
     ),

@@ -10,6 +10,17 @@ import shared_networks
 
 from flowseg import synthetic
 
+# Files whose tests take longest. Where processes share the tests, these come first, so that no process is left alone with
+# one of them at the end: pytest-xdist would begin with those that have the most tests.
+LONGEST = {
+    f"test_{name}.py"
+    for name in (
+        "annotations_real", "blockwise_errors", "blockwise_kills", "blockwise_objects", "blockwise_segment",
+        "blockwise_volumes", "blocks_engine", "classes", "cli", "cli_completion", "cli_files", "cli_resume", "cli_volumes",
+        "custom_networks", "demo", "networks", "predict_volume", "prediction", "pretrained", "thresholds", "types",
+    )
+}  # fmt: skip
+
 
 def pytest_addoption(parser):
     parser.addoption(
@@ -23,10 +34,12 @@ def pytest_configure(config):
     import real_data
 
     real_data.every_image = config.getoption("--thorough")
+    config.option.loadscopereorder = False  # of pytest-xdist; see LONGEST
 
 
 def pytest_collection_modifyitems(config, items):
-    """Leave out what is for ``--thorough``: some tests, and all but one in n cases of others."""
+    """Begin with the longest tests, and leave out what is for ``--thorough``: tests, and cases of tests."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
     if config.getoption("--thorough"):
         return
     kept, left_out, n_cases = [], [], {}

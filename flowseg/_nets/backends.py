@@ -208,7 +208,8 @@ def _messages_kept() -> Iterator[None]:
         return
     reading, writing = os.pipe()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # about forking with threads, which the child does not use
+        for category in (DeprecationWarning, RuntimeWarning):  # Python's and JAX's, about threads: the child has none
+            warnings.simplefilter("ignore", category)
         keeper = os.fork()
     if keeper == 0:
         _keep(reading, writing, own)

@@ -23,7 +23,7 @@ from typing import Any
 # installed is used: TensorFlow comes first because most of our measurements were made with it.
 TITLES = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
 # Whether the network for prediction (`folded_unet`) takes less time than the trained one (benchmarks/backends.py).
-FOLDED = ("tensorflow",)
+FOLDED = ("tensorflow", "torch")
 # Backends that compile a whole step. The others run one layer after the other: TensorFlow was slower with XLA on a
 # CPU, and PyTorch would need a C++ compiler on the user's machine.
 COMPILED = ("jax",)

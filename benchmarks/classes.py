@@ -10,7 +10,7 @@ average precision at IoU 0.5 and 0.75, and the macro-averaged F1 score of the cl
 drawn    cells of `synthetic.cells` of two kinds. Inside, one has noise of fine grain and one of coarse grain, of the
          same mean and variance: they differ in texture only
 dsb2018  nuclei of the three kinds of images of DSB 2018, as gray values; the class is the kind of image
-wbc      white blood cells in color, five types; the one basophil that is shared is left out
+wbc      white blood cells in color, four types; the one basophil that is shared is left out
 """
 
 import argparse

@@ -53,6 +53,14 @@ def pytest_collection_modifyitems(config, items):
 
 
 @pytest.fixture(scope="session", autouse=True)
+def arrays_without_a_warning():
+    """Let NumPy read what Keras' other backends return."""
+    with pytest.MonkeyPatch.context() as patch:
+        shared_networks.accept_copies(patch)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def networks_are_built_once(request):
     """Let networks of the same structure share what takes the time of short runs; not with ``--thorough``."""
     if request.config.getoption("--thorough"):

@@ -18,6 +18,25 @@ def find_seed(usual, other):
     return usual if os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow" else other
 
 
+def accept_copies(patch):
+    """Let variables and tensors of Keras' other backends be copied without NumPy's DeprecationWarning.
+
+    Keras copies them by ``numpy.array``, which passes them an argument that they do not have yet. Python hides the
+    warning from users, but not from tests that count warnings.
+    """
+    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+    if backend == "tensorflow":
+        return
+    kinds = [import_module("keras").Variable] + ([import_module("torch").Tensor] if backend == "torch" else [])
+    for kind in kinds:
+
+        def as_array(self, dtype=None, copy=None, original=kind.__array__):
+            array = original(self, dtype)
+            return array.copy() if copy else array
+
+        patch.setattr(kind, "__array__", as_array)
+
+
 def share_files(patch):
     """Read the network of each model file once."""
     from flowseg._segmenters.model_files import reading

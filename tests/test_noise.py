@@ -161,18 +161,18 @@ def test_one_warning_and_the_same_masks(nuclei, drawn):
     noise = smooth_noise(4, shape=(96, 96)).astype(np.float32)
     with pytest.warns(UserWarning, match=r"objects found are probably false positives") as caught:
         masks = nuclei.predict(noise)
-    assert [w.category for w in caught].count(UserWarning) == 1
-    assert caught.pop(UserWarning).filename == __file__
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
     assert masks.max() > 1
     with pytest.warns(UserWarning, match=r"objects found in 2 of 3 images \(images\[0\], images\[2\]\) are") as caught:
         found = nuclei.predict_objects([noise, drawn[0], noise])
-    assert [w.category for w in caught].count(UserWarning) == 1
+    assert len(caught) == 1
     assert np.array_equal(found[2][0], masks)
 
 
 def test_no_warning_of_drawn_cells(nuclei, drawn):
     with warnings.catch_warnings():
-        warnings.simplefilter("error", UserWarning)
+        warnings.simplefilter("error")
         assert nuclei.predict(drawn[0]).max() > 3
 
 
@@ -232,5 +232,5 @@ def test_real_images_without_a_warning(nuclei, shared):
     folder, rows = rows_of(shared, "dsb2018")
     images = [read_pair(folder, row)[0] for row in rows if row["split"] == "test_open" and row["quick"] == "True"]
     with warnings.catch_warnings():
-        warnings.simplefilter("error", UserWarning)
+        warnings.simplefilter("error")
         assert all(found.any() for found in nuclei.predict(images))

@@ -232,13 +232,12 @@ class TestRefusedAtTheDoor:
                 segmenter.fit_thresholds(images, binary)
 
     def test_pixels_far_beyond_all_others_are_blamed_on_the_image(self, pairs, small):
-        images, masks = zip(*pairs)
+        images, masks = zip(*[pairs[1]] * 4)  # all the same: which one is met first depends on the backend
         hot = [image.astype(np.float32).copy() for image in images]
         for image in hot:
             image[40:42, 40:42] = 1e30
         with pytest.raises(
-            ValueError,
-            match=r"images must not hold pixels far beyond all others .* got one that is \S+e\+(29|30) where",
+            ValueError, match="images must not hold pixels far beyond all others .* got one that is 1.1.*e.30 where"
         ):
             FlowSegmenter(**small).fit(hot, masks)
 

@@ -132,7 +132,7 @@ def test_without_validation_images_a_warning_says_that_nothing_is_compared(start
     assert set(model.history_) == {"loss"}
     assert model.validation_ap_ is None
     with warnings.catch_warnings():
-        warnings.simplefilter("error", UserWarning)
+        warnings.simplefilter("error")
         model.set_params(warm_start=False).fit(images[:4], masks[:4])
 
 

@@ -49,9 +49,7 @@ def copy_network(network: keras.Model, *, seed: int | None) -> keras.Model:
     """Return the same layers with weights of their own; random layers (dropout, noise) draw from ``seed``."""
     try:
         with _seeding(seed):
-            # A functional model has a list of operations; the layers of a class of the user are its own matter.
-            is_subclassed = not (isinstance(network, keras.Sequential) or hasattr(network, "operations"))
-            copy = keras.models.clone_model(network, clone_function=None if is_subclassed else _copy_layer)
+            copy = keras.models.clone_model(network, clone_function=_copy_layer)
     except Exception as error:  # whatever a user's layers raise
         reason = one_line(str(error))[:200]
         raise ValueError(

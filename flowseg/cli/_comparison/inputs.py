@@ -90,7 +90,7 @@ def _check_images_of(name: str, file: Path, n_channels: int) -> None:
     if model_ndim(file) != IMAGE:
         raise ValueError(f"--model must name models for images; {name} is for volumes.")
     expected = model_channels(file)
-    if expected != n_channels:
+    if expected not in (None, n_channels):  # None: the file does not hold it
         raise ValueError(
             f"--model must name models for images of as many channels as these have, {n_channels}; {name} is for "
             f"{expected}. Choose with --channel."

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from flowseg import _checks
-from flowseg._labels.overlaps import number_objects
+from flowseg._labels.numbering import count_pixels
 
 
 def diameters(masks: ArrayLike, *, spacing: ArrayLike | None = None) -> NDArray[np.float64]:
@@ -43,8 +43,7 @@ def diameters(masks: ArrayLike, *, spacing: ArrayLike | None = None) -> NDArray[
     """
     array = _checks.as_masks(masks)
     distances = _checks.as_spacing(spacing, array.ndim)
-    _, _, sizes = number_objects(array)
-    return diameters_of_sizes(sizes, distances / distances.min())
+    return diameters_of_sizes(count_pixels(array), distances / distances.min())
 
 
 def size_column(ndim: int) -> str:

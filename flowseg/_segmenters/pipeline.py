@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from flowseg import _checks
 from flowseg._intensities import Limits, as_rule, find_limits_and_unpadded
 from flowseg._nets.lattice import Lattice, PixelShape, Spacing
+from flowseg._nets.prediction_network import HALF, PRECISIONS, SINGLE, NumberFormat
 from flowseg._nets.sizes import check_scales, check_sizes, is_possible_scale, scale_factor
 from flowseg._nets.tiles import OnTile
 from flowseg._padding import Unpadded
@@ -49,6 +50,7 @@ class PredictionSettings:
     normalize: Any
     estimate_diameters: bool | Literal["auto"]
     test_time_augmentation: bool
+    precision: NumberFormat = SINGLE
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +107,8 @@ class Pipeline:
         """The network with its tile grid, and the weights that it has when it is first asked for."""
         from flowseg._nets.inference import NetworkRunner
 
-        settings, network = self.settings, self.fitted.prediction_network()
+        settings = self.settings
+        network = self.fitted.prediction_network(settings.precision)
         grid, tta = self.fitted.grid, settings.test_time_augmentation
         return NetworkRunner(network, settings.codec, grid, tta, self.n_classes)
 
@@ -245,6 +248,9 @@ def check_common_settings(segmenter: Segmenter) -> None:
     as_rule(segmenter.normalize, _checks.as_integer(segmenter.n_channels, "n_channels", minimum=1))
     check_sizes(segmenter.diameter, segmenter.estimate_diameters)
     _checks.as_workers(segmenter.workers)
+    _checks.check_choice(segmenter.precision, "precision", PRECISIONS)
+    if segmenter.precision == HALF and not isinstance(segmenter.network, str):
+        raise ValueError(f"precision must be {SINGLE!r} for a custom network; got {HALF!r}.")
 
 
 def prediction_settings(segmenter: Segmenter) -> PredictionSettings:

@@ -46,6 +46,7 @@ COMPARED = (
     "flow_threshold",
     "min_size",
     "normalize",
+    "precision",
     "score_threshold",
     "test_time_augmentation",
 )

@@ -86,6 +86,7 @@ def plan(
     min_size: options.MinSize = None,
     score_threshold: options.ScoreThreshold = None,
     test_time_augmentation: options.TestTimeAugmentation = False,
+    precision: options.Precision = None,
     normalize: Normalize = None,
     as_json: AsJson = False,
 ) -> None:
@@ -100,7 +101,7 @@ def plan(
 
     size = parse_number(diameter, "--diameter", ESTIMATE)
     thresholds = options.parse_thresholds(cellprob_threshold, flow_threshold, min_size, score_threshold)
-    running = options.parse_running(test_time_augmentation, estimate_diameters, normalize)
+    running = options.parse_running(test_time_augmentation, precision, estimate_diameters, normalize)
     parameters = [*thresholds, *running]
     reading = make_reading(axes, channel, z, t, scene, spacing)
     file = find_model(model)

@@ -57,6 +57,7 @@ def predict(
     min_size: options.MinSize = None,
     score_threshold: options.ScoreThreshold = None,
     test_time_augmentation: options.TestTimeAugmentation = False,
+    precision: options.Precision = None,
     normalize: Normalize = None,
     channel: Channel = None,
     z: options.Plane = None,
@@ -104,7 +105,7 @@ def predict(
     reading = make_reading(axes, channel, *numbers, scene, spacing)
     size = parse_number(diameter, "--diameter", ESTIMATE)
     thresholds = options.parse_thresholds(cellprob_threshold, flow_threshold, min_size, score_threshold)
-    running = options.parse_running(test_time_augmentation, estimate_diameters, normalize)
+    running = options.parse_running(test_time_augmentation, precision, estimate_diameters, normalize)
     parameters = [*thresholds, *running]
     file, files = find_model(model), find_images(images, find_earlier_results(output))
     snapshot = take_snapshot(file)

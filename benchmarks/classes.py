@@ -1,11 +1,12 @@
-"""Classes of objects: whether segmentation stays as good, and classes are better than from a random forest.
+"""Classes of objects: how often they are right, beside those of a random forest on measured columns.
 
 python benchmarks/classes.py ../shared/data --json benchmarks/classes.json [--only drawn dsb2018 wbc] [--epochs 40]
 
-Of each data set the same network is trained from the same seed without and with classes, for a few minutes. The random
-forest, with scikit-learn's settings but 500 trees, learns the columns of `flowseg.measure` of the annotated training
-objects, without label and place, and judges the same predicted objects as the network. All scores are of test images:
-average precision at IoU 0.5 and 0.75, and the macro-averaged F1 score of the classes of objects that match at 0.5.
+Of each data set a small network is trained for a few minutes, and its features tell classes apart. The random forest,
+with scikit-learn's settings but 500 trees, learns the columns of `flowseg.measure` of the same annotated objects,
+without label and place, and judges the same predicted objects. All scores are of test images: average precision at IoU
+0.5 and 0.75, and the macro-averaged F1 score of the classes of objects that match at 0.5. Average precision is that of
+a training without classes: `tests/test_classes.py` tests that the masks are the same.
 
 drawn    cells of `synthetic.cells` of two kinds. Inside, one has noise of fine grain and one of coarse grain, of the
          same mean and variance: they differ in texture only
@@ -22,15 +23,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import ndimage
-from scipy.special import softmax
 from sklearn.ensemble import RandomForestClassifier
 
 import flowseg
 from flowseg import FlowSegmenter, io, metrics, synthetic
-from flowseg._segmenters.object_classes.class_head import mean_outputs
-from flowseg._segmenters.pipeline import pipeline_of
 
-# A small network: the same for both ways. Forty epochs, as by default, take about nine minutes of two cores.
+# A small network. Forty epochs, as by default, take two to five minutes of two cores.
 NETWORK = {"filters": (8, 16, 32, 64), "crop_size": 128, "batch_size": 4, "steps_per_epoch": 50}
 SEED = 0
 PLACE = ("label", "bbox", "centroid")
@@ -109,17 +107,14 @@ def load(name: str, data: Path) -> dict[str, Split]:
     return {part: read(data, part) for part in ("train", "val", "test_open")}
 
 
-def train(splits: dict[str, Split], epochs: int, *, with_classes: bool) -> tuple[FlowSegmenter, float]:
-    """A segmenter and the seconds that its training took."""
+def train(splits: dict[str, Split], epochs: int) -> tuple[FlowSegmenter, float]:
+    """A segmenter with classes and the seconds that its training took."""
     one, other = splits["train"], splits["val"]
     channels = 1 if one.images[0].ndim == 2 else one.images[0].shape[-1]
     segmenter = FlowSegmenter(**NETWORK, epochs=epochs, n_channels=channels, random_state=SEED)
     began = time.perf_counter()
-    if with_classes:
-        validation = (other.images, other.masks, None, other.classes)
-        segmenter.fit(one.images, one.masks, classes=one.classes, validation=validation)
-    else:
-        segmenter.fit(one.images, one.masks, validation=(other.images, other.masks))
+    validation = (other.images, other.masks, None, other.classes)
+    segmenter.fit(one.images, one.masks, classes=one.classes, validation=validation)
     return segmenter, time.perf_counter() - began
 
 
@@ -135,10 +130,10 @@ def features(masks: Any, image: Any) -> Any:
 
 
 def forest(splits: dict[str, Split], found: list[Any], part: str) -> list[dict[int, str]]:
-    """Classes of predicted objects by a random forest."""
-    one = splits["train"]
-    x = np.concatenate([features(m, i) for m, i in zip(one.masks, one.images, strict=True)])
-    y = np.concatenate([[c[k] for k in sorted(c)] for c in one.classes])
+    """Classes of predicted objects by a random forest that learned from training and validation objects."""
+    given = [pair for name in ("train", "val") for pair in zip(*splits[name], strict=True)]
+    x = np.concatenate([features(masks, image) for image, masks, _ in given])
+    y = np.concatenate([[classes[k] for k in sorted(classes)] for _, _, classes in given])
     model = RandomForestClassifier(500, random_state=SEED, n_jobs=2).fit(np.nan_to_num(x), y)
     guessed = []
     for masks, image in zip(found, splits[part].images, strict=True):
@@ -146,32 +141,6 @@ def forest(splits: dict[str, Split], found: list[Any], part: str) -> list[dict[i
         values = model.predict(np.nan_to_num(features(masks, image))) if n else []
         guessed.append({k + 1: str(v) for k, v in enumerate(values)})
     return guessed
-
-
-def ways_of_pooling(segmenter: FlowSegmenter, split: Split) -> dict[str, dict[str, float]]:
-    """Accuracy and loss of annotated objects by mean logits and by mean probabilities of their pixels."""
-    pipeline, names = pipeline_of(segmenter), segmenter.classes_
-    logits, means, truth = [], [], []
-    for image, masks, classes in zip(split.images, split.masks, split.classes, strict=True):
-        numbered, _, labels = _numbered(masks)
-        outputs = pipeline.run(image).classes
-        logits.append(mean_outputs(numbered, outputs))
-        means.append(mean_outputs(numbered, softmax(outputs.astype(np.float64), axis=-1)))
-        truth += [names.index(classes[label]) for label in labels]
-    rows = np.arange(len(truth))
-    found = {"logits": softmax(np.concatenate(logits), axis=1), "probabilities": np.concatenate(means)}
-    return {
-        way: {
-            "accuracy": round(float((p.argmax(axis=1) == truth).mean()), 4),
-            "loss": round(float(-np.log(np.maximum(p[rows, truth], 1e-12)).mean()), 4),
-        }
-        for way, p in found.items()
-    }
-
-
-def _numbered(masks: Any) -> tuple[Any, None, list[int]]:
-    labels, index = np.unique(masks, return_inverse=True)
-    return index.reshape(masks.shape), None, labels[1:].tolist()
 
 
 def calibration(true: Split, found: list[Any], tables: list[Any]) -> dict[str, float]:
@@ -188,18 +157,15 @@ def run(name: str, data: Path, epochs: int) -> dict[str, Any]:
     """Everything about one data set."""
     splits = load(name, data)
     test = splits["test_open"]
-    plain, plain_seconds = train(splits, epochs, with_classes=False)
-    row: dict[str, Any] = {"epochs": epochs, "images": {part: len(split.images) for part, split in splits.items()}}
-    row["without"] = {"ap": precision(test, plain.predict(test.images)), "seconds": round(plain_seconds, 1)}
-    segmenter, seconds = train(splits, epochs, with_classes=True)
+    segmenter, seconds = train(splits, epochs)
     found, tables = map(list, zip(*segmenter.predict_objects(test.images), strict=True))
-    row["with"] = {"ap": precision(test, found), "seconds": round(seconds, 1)}
+    row: dict[str, Any] = {"epochs": epochs, "images": {part: len(split.images) for part, split in splits.items()}}
+    row |= {"ap": precision(test, found), "seconds": round(seconds, 1)}
     for way, classes in (("network", tables), ("forest", forest(splits, found, "test_open"))):
         scores = metrics.classification(test.masks, found, test.classes, classes)
         row[way] = {"macro_f1": round(scores.macro_f1, 4), "accuracy": round(scores.accuracy, 4)}
     row["calibration"] = calibration(test, found, tables)
     row["temperature"] = round(segmenter.fitted_.classes.temperature, 3)
-    row["val"] = ways_of_pooling(segmenter, splits["val"])
     return row
 
 

@@ -93,7 +93,7 @@ def _share_steps(loop):
     def train_a_copy(network, run):
         if network.name not in ("unet", "resunet"):  # a custom one
             return train(network, run)
-        key = repr((loop.describe_structure(network), run.codec.loss_name, run.n_classes))
+        key = repr((loop.describe_structure(network), run.codec.loss_name))
         copy = idle.pop(key, None)
         if copy is None:
             copies.append(copy := copy_network(network, seed=0))

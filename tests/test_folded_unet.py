@@ -76,6 +76,6 @@ def test_other_networks_and_backends_stay_as_they_are(fitted, monkeypatch):
 
 def test_copies_are_without_it():
     kept = PredictionNetwork()
-    kept.of(flowseg.build_unet(1, 3, filters=(3, 4), seed=0), n_levels=2, coarse_levels=(0, 0))
+    kept.halve(kept.fold(flowseg.build_unet(1, 3, filters=(3, 4), seed=0), n_levels=2, coarse_levels=(0, 0)))
     for copy in (deepcopy(kept), pickle.loads(pickle.dumps(kept))):
-        assert copy._folded is None
+        assert copy._folded is copy._half is None

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from flowseg._nets.layer_plan import CHANNELS_LAST, LAYER_TYPES
 from flowseg._nets.load_keras import keras, layers
 from flowseg._nets.networks import single_precision
+from flowseg._nets.object_classes.class_outputs import FOLDED_FEATURES, add_class_outputs, copy_class_weights
 
 Floats = NDArray[np.floating[Any]]
 
@@ -44,6 +45,9 @@ class FoldedUNet:
         self._n_levels = n_levels
         self._weights: list[Floats] = []
         self._folded = self._build(network)
+        n_classes = network.output_shape[-1] - self._folded.output_shape[-1]
+        if n_classes:
+            self._folded = add_class_outputs(self._folded, n_classes, n_levels, coarse_levels, FOLDED_FEATURES)
 
     def of(self, network: keras.Model) -> keras.Model:
         """Return the network for prediction, with the weights that ``network`` has now."""
@@ -90,6 +94,7 @@ class FoldedUNet:
 
     def _copy_weights(self, network: keras.Model) -> None:
         """Compute the weights of the network for prediction."""
+        copy_class_weights(network, self._folded)
         for layer in self._folded.layers:
             if layer.name == "head":
                 layer.set_weights(network.get_layer("head").get_weights())

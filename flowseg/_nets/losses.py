@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from flowseg._nets.encoder import FLOW_SCALE
@@ -10,8 +9,6 @@ from flowseg._nets.load_keras import keras, ops
 
 # Weights of background, interior and boundary in the three-class loss (Caicedo et al., Cytometry A 95, 952 (2019)).
 CLASS_WEIGHTS = (1.0, 1.0, 10.0)
-# Weight of the classes of objects beside flows and foreground. Source: chosen; small, so that masks stay as good.
-CLASS_SHARE = 0.5
 
 
 def flow_loss(y_true: Any, y_pred: Any) -> Any:
@@ -86,25 +83,6 @@ def boundary_loss(y_true: Any, y_pred: Any) -> Any:
     class_weight = ops.cast(ops.convert_to_tensor(CLASS_WEIGHTS), y_pred.dtype)
     cross_entropy = -ops.sum(class_weight * classes * ops.log_softmax(y_pred, axis=-1), axis=-1)
     return _weighted_mean(cross_entropy, weight)
-
-
-def add_class_loss(loss: Callable[[Any, Any], Any], n_classes: int) -> Callable[[Any, Any], Any]:
-    """Return a loss with the cross-entropy of the classes of objects added.
-
-    Targets have one channel more, the class 1..n, 0 where it is unknown or there is no object, and outputs a logit more
-    for each class. Of the classes only pixels of objects of known class count.
-    """
-
-    def loss_with_classes(y_true: Any, y_pred: Any) -> Any:
-        y_pred = _as_wide(y_pred)
-        y_true = ops.cast(y_true, y_pred.dtype)
-        number = ops.cast(y_true[..., -1], "int32")
-        weight = y_true[..., 0] * ops.cast(number > 0, y_pred.dtype)
-        truth = ops.one_hot(ops.maximum(number - 1, 0), n_classes, dtype=y_pred.dtype)
-        cross_entropy = -ops.sum(truth * ops.log_softmax(y_pred[..., -n_classes:], axis=-1), axis=-1)
-        return loss(y_true[..., :-1], y_pred[..., :-n_classes]) + CLASS_SHARE * _weighted_mean(cross_entropy, weight)
-
-    return loss_with_classes
 
 
 def _as_wide(values: Any) -> Any:

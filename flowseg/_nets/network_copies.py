@@ -60,17 +60,6 @@ def copy_network(network: keras.Model, *, seed: int | None) -> keras.Model:
     return copy
 
 
-def copy_into_more_outputs(trained: keras.Model, network: keras.Model) -> None:
-    """Copy the weights of a trained network into one that flowseg builds with more outputs; those after keep theirs."""
-    for layer in network.layers:
-        weights = trained.get_layer(layer.name).get_weights()
-        if layer.name == "head":
-            n = weights[-1].shape[-1]
-            own = layer.get_weights()
-            weights = [np.concatenate([old, new[..., n:]], axis=-1) for old, new in zip(weights, own, strict=True)]
-        layer.set_weights(weights)
-
-
 def copy_with_random_weights(network: keras.Model) -> keras.Model:
     """Return a copy whose trainable weights are random and not 0, so that its receptive field can be measured."""
     rng = np.random.default_rng(0)

@@ -66,8 +66,9 @@ class Segmenter(SegmenterAttributes):
         classes : list, optional
             Class of each object, for the columns of classes of `predict_objects`: for each image a dict of labels and
             class names, or a table with columns ``label`` and ``class``, such as a pandas.DataFrame. An object of
-            unknown class has None (or NaN), and so can a whole image; it counts for masks only. A segmenter that was
-            trained without classes can learn them in a further training.
+            unknown class has None (or NaN), and so can a whole image; it counts for masks only. Classes are learned
+            after the training, and change nothing about masks. A segmenter that was trained without classes can learn
+            them in a further training. Not with a custom network.
         spacing : sequence of float, optional
             Distance between pixels along each axis, in any unit; or a sequence of one per image. It is kept as
             ``spacing_``. Images are scaled so that pixels are about as long along every axis when the network sees
@@ -121,11 +122,11 @@ class Segmenter(SegmenterAttributes):
         warn_of_patience(self.patience, len(held_out))
         warn_of_no_comparison(warm_start, len(held_out))
         prediction = prediction_settings(self)
-        class_names = choose_class_names(prediction.codec, pairs, held_out, start)
+        fixed = FixedParameters.of(self)
+        class_names = choose_class_names(prediction.codec, fixed, pairs, held_out, start)
         known = prediction.codec.default_decoding() if start is None else start.decoding
         prediction.codec.check_can_learn(held_out.n_objects, known)
         fills_crops = isinstance(self.crop_size, str)
-        fixed = FixedParameters.of(self)
         plan = Plan(fixed, prediction, settings, seeds, callbacks, file, fills_crops, class_names)
         self.fitted_ = train(plan, pairs, held_out, start)
         for line in describe_fit(self, time.monotonic() - began):

@@ -89,7 +89,7 @@ def cut_crop(
         given = sample.sparse.annotated[window].astype(np.uint8)
         annotated = ndimage.affine_transform(given, order=0, mode=beyond, cval=0, **place)
         sparse = Sparse(annotated > 0, sample.sparse.n_whole)
-    return Sample(np.stack(channels, axis=-1), masks, sparse, sample.classes)
+    return Sample(np.stack(channels, axis=-1), masks, sparse)
 
 
 def _window(

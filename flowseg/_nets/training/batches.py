@@ -84,7 +84,4 @@ class CropBatches:
         rotation = random_rotation(rng, self.turns) if self.augment else np.eye(len(self.crop_shape))
         crop = cut_crop(sample, rotation, scale, self.crop_shape, rng)
         image = change_intensities(crop.image, rng) if self.augment else crop.image
-        target = self.codec.encode(crop.masks, workers=1, sparse=crop.sparse)
-        if crop.classes is not None:  # a last channel
-            target = np.concatenate([target, crop.classes[np.maximum(crop.masks, 0)][..., np.newaxis]], axis=-1)
-        return image, target
+        return image, self.codec.encode(crop.masks, workers=1, sparse=crop.sparse)

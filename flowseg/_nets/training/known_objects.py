@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,7 +21,6 @@ class KnownObjects(NamedTuple):
     masks: NDArray[Any]  # negative where nothing is known
     annotated: NDArray[np.bool_] | None = None  # pixels to learn from; None: all that are not negative
     cut: NDArray[Any] = np.zeros(0, dtype=np.int64)  # labels of objects that may go on where nothing is known
-    classes: Mapping[int, int] | None = None  # class 1..n by label, where it is known; None: there are no classes
 
 
 def find_known_objects(masks: NDArray[Any], spacing: Spacing | None = None) -> KnownObjects:

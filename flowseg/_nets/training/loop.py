@@ -71,7 +71,6 @@ class TrainingRun:
     same_start: bool  # whether a checkpoint must have begun with the weights that the network has now
     crop_shape: tuple[int, ...]
     turns: tuple[int, ...]  # see `augmentation.random_rotation`
-    n_classes: int = 0  # of objects: further outputs of the network, with a last channel of the targets
 
 
 @networks.single_precision()
@@ -116,10 +115,9 @@ def train(network: keras.Model, run: TrainingRun) -> History:
 
 def _compile(network: keras.Model, run: TrainingRun) -> None:
     """Give the network its optimizer and loss."""
-    loss = getattr(losses, run.codec.loss_name)
     network.compile(
         optimizer=keras.optimizers.AdamW(run.settings.learning_rate, weight_decay=WEIGHT_DECAY),
-        loss=losses.add_class_loss(loss, run.n_classes) if run.n_classes else loss,
+        loss=getattr(losses, run.codec.loss_name),
         jit_compile=networks.is_compiled(),
     )
     network.optimizer.build(network.trainable_variables)  # a step that had to make them would be traced twice
@@ -229,8 +227,7 @@ def _find_state(network: keras.Model, run: TrainingRun) -> State:
     if run.checkpoint is None:
         return State("", run.seeds)
     samples = dict.fromkeys((*run.samples, *run.validation))
-    of_samples = ((s.image, s.masks, *(s.sparse or ()), *([] if s.classes is None else [s.classes])) for s in samples)
-    arrays = chain.from_iterable(of_samples)
+    arrays = chain.from_iterable((s.image, s.masks, *(s.sparse or ())) for s in samples)
     settings = replace(run.settings, verbose=0, workers=None)  # neither changes a result
     start = network.get_weights() if run.same_start else []
     structure = describe_structure(network)

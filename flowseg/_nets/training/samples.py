@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -33,7 +33,6 @@ class Sample:
     image: NDArray[np.float32]  # (rows, columns, channels), of volumes (planes, rows, columns, channels)
     masks: NDArray[np.int32]  # (rows, columns) or (planes, rows, columns); negative = ignore
     sparse: Sparse | None = None  # None: all pixels count but those to ignore
-    classes: NDArray[np.float32] | None = None  # class 1..n by label, 0 = unknown; None: there are no classes
 
 
 def make_samples(
@@ -57,7 +56,7 @@ def make_samples(
     for image, objects, pixel in zip(images, known, pixels, strict=True):
         own = image_diameter(objects.masks, pixel.ratios)
         usual = typical / pixel.relative_size
-        masks, sparse, classes = _number_compactly(objects)
+        masks, sparse = _number_compactly(objects)
         stretched = stretch(image, find_limits(image, normalize))
         largest = float(np.abs(stretched).max())
         if largest > LARGEST_VALUE:
@@ -71,29 +70,23 @@ def make_samples(
             factors = pixel.factors(working / size)
             check_scales(factors, pixel.ratios)
             shape = scaled_shape(masks.shape, factors)
-            made[size] = replace(_resize(stretched, masks, sparse, shape), classes=classes)
+            made[size] = _resize(stretched, masks, sparse, shape)
         samples += [made[usual], *[made.get(own, made[usual])] * (OWN_SIZE_SHOWN if every_size else 0)]
     return samples
 
 
-def _number_compactly(known: KnownObjects) -> tuple[NDArray[np.int32], Sparse | None, NDArray[np.float32] | None]:
-    """Return the same objects as 1..n, int32 for any labels, those of unknown flows last; pixels to ignore are -1.
-
-    The last value are the classes by these numbers.
-    """
+def _number_compactly(known: KnownObjects) -> tuple[NDArray[np.int32], Sparse | None]:
+    """Return the same objects as 1..n, int32 for any labels, those of unknown flows last; pixels to ignore are -1."""
     masks = known.masks
     labels, number, _ = number_objects(masks)
-    sparse, rank = None, np.arange(labels.size + 1)
+    sparse = None
     if known.annotated is not None:
+        rank = np.zeros(labels.size + 1, dtype=np.int64)
         is_cut = np.isin(labels, known.cut)
         rank[1 + np.argsort(is_cut, kind="stable")] = np.arange(1, labels.size + 1)
         number = rank[number]
         sparse = Sparse(known.annotated, int(np.count_nonzero(~is_cut)))
-    classes = None
-    if known.classes is not None:
-        classes = np.zeros(labels.size + 1, dtype=np.float32)
-        classes[rank[1:]] = [known.classes.get(label, 0) for label in labels.tolist()]
-    return np.where(masks < 0, NOT_ANNOTATED, number.reshape(masks.shape)).astype(np.int32), sparse, classes
+    return np.where(masks < 0, NOT_ANNOTATED, number.reshape(masks.shape)).astype(np.int32), sparse
 
 
 def _resize(

@@ -5,14 +5,17 @@ from __future__ import annotations
 from flowseg._labels.classes.given import find_class_names
 from flowseg._segmenters.codecs.codec import Codec
 from flowseg._segmenters.codecs.flow_codec import FlowCodec
-from flowseg._segmenters.fitted import Fitted
+from flowseg._segmenters.fitted import Fitted, FixedParameters
 from flowseg._segmenters.fitting.pairs import Pairs
 
 
-def choose_class_names(codec: Codec, pairs: Pairs, held_out: Pairs, start: Fitted | None) -> tuple[str, ...]:
+def choose_class_names(
+    codec: Codec, fixed: FixedParameters, pairs: Pairs, held_out: Pairs, start: Fitted | None
+) -> tuple[str, ...]:
     """Return the names of classes of a training; empty without classes. Raise where it cannot learn them.
 
-    ``pairs`` and ``held_out`` are the training and the validation images, ``start`` the model to start from.
+    ``fixed`` are the parameters of the network, ``pairs`` and ``held_out`` the training and the validation images, and
+    ``start`` is the model to start from.
     """
     known = () if start is None or start.classes is None else start.classes.names
     if not pairs.classes:
@@ -24,9 +27,9 @@ def choose_class_names(codec: Codec, pairs: Pairs, held_out: Pairs, start: Fitte
         raise ValueError(
             "classes must be left out for a BoundarySegmenter, which returns no table of objects; use a FlowSegmenter."
         )
-    if start is not None and not known and start.fixed.is_custom:
+    if fixed.is_custom:
         raise ValueError(
-            "classes must be left out to train a custom network further that was trained without: it has no outputs "
-            "for them; train from scratch (warm_start=False)."
+            "classes must be left out for a custom network: they are learned from the features of the networks 'unet' "
+            "and 'resunet'."
         )
     return find_class_names([*pairs.classes, *held_out.classes], known)

@@ -63,15 +63,14 @@ def predict_each(pipeline: Pipeline, pairs: Pairs, look: Look | None = None) -> 
 def keep_the_better(start: Fitted, start_ap: Precision, end: Fitted) -> Fitted:
     """Return the result of a further training, or the model that it started from if that is better.
 
-    The criterion is the mean of the average precisions; where it is equal, the lower validation loss. A model that has
-    learned classes is kept in any case. The history of the result has both ends of the training.
+    The criterion is the mean of the average precisions; where it is equal, the lower validation loss. The history of
+    the result has both ends of the training.
     """
     losses, old_loss = end.history.get("val_loss", []), end.history.get("val_loss_before", [])
     new_loss = [float(np.nanmin([*losses, *old_loss]))] if old_loss else []
     gain = -np.inf if end.validation_ap is None else np.mean(end.validation_ap) - np.mean(start_ap)
     better = end
-    has_learned_classes = start.classes is None and end.classes is not None
-    if not has_learned_classes and (gain < 0 or (gain == 0 and new_loss == old_loss)):
+    if gain < 0 or (gain == 0 and new_loss == old_loss):
         better, new_loss = replace(start, validation_ap=start_ap), old_loss
     ends = {"val_loss_after": new_loss, "val_ap_before": start_ap, "val_ap_after": better.validation_ap or ()}
     return replace(better, history=end.history | {name: list(values) for name, values in ends.items() if values})

@@ -30,18 +30,25 @@ def make_network(
     crop_size: int,
     n_classes: int = 0,
 ) -> Any:
-    """Return the network that parameters name, with new weights, or a copy of the custom one."""
-    from flowseg._nets import network_copies
+    """Return the network that parameters name, with new weights, or a copy of the custom one.
 
-    return network_copies.make_network(
+    With ``n_classes`` it has outputs for classes of objects, which a custom network cannot have.
+    """
+    from flowseg._nets import network_copies
+    from flowseg._nets.object_classes.class_outputs import add_class_outputs
+
+    network = network_copies.make_network(
         fixed.network,
         n_channels=fixed.n_channels,
-        n_outputs=prediction.codec.n_outputs + n_classes,
+        n_outputs=prediction.codec.n_outputs,
         filters=fixed.filters,
         seed=seed,
         crop_size=crop_size,
         coarse_levels=lattice.coarse_levels,
     )
+    if not n_classes:
+        return network
+    return add_class_outputs(network, n_classes, len(fixed.filters), lattice.coarse_levels)
 
 
 def make_start(
@@ -52,20 +59,18 @@ def make_start(
     *,
     seed: int,
     crop_size: int,
-    n_classes: int = 0,
 ) -> Any:
     """Return the network to train: a new one, or a copy of the network of the trained model ``start``.
 
-    A copy has outputs for classes added if the model has none.
+    It has no outputs for classes of objects, which are learned afterwards.
     """
     from flowseg._nets import network_copies
+    from flowseg._nets.object_classes.class_outputs import without_class_outputs
 
-    if start and (start.classes or not n_classes):
-        network = network_copies.copy_network(start.network, seed=seed)
+    if start:
+        network = network_copies.copy_network(without_class_outputs(start.network), seed=seed)
     else:
-        network = make_network(fixed, prediction, lattice, seed=seed, crop_size=crop_size, n_classes=n_classes)
-        if start:
-            network_copies.copy_into_more_outputs(start.network, network)
+        network = make_network(fixed, prediction, lattice, seed=seed, crop_size=crop_size)
     if fixed.is_custom:  # refuse one whose receptive field is too large before it is trained
         find_grid(fixed, network_copies.copy_with_random_weights(network), lattice)
     return network

@@ -58,16 +58,6 @@ class Pairs:
         """Return the pairs with the classes of their objects, checked; None: without."""
         return self if classes is None else replace(self, classes=as_classes(classes, self.masks, names))
 
-    def number_classes(self, class_names: Sequence[str]) -> Pairs:
-        """Return the pairs with the numbers of classes, 1..n, among what is known of objects; without names none."""
-        if not class_names:
-            return self
-        number = {name: k + 1 for k, name in enumerate(class_names)}
-        given = self.classes or [{}] * len(self)
-        numbers = [{label: number[name] for label, name in one.items()} for one in given]
-        known = [objects._replace(classes=one) for objects, one in zip(self.known, numbers, strict=True)]
-        return replace(self, known=known, classes=given)
-
 
 def make_pairs(
     images: Any,

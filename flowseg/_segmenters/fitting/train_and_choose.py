@@ -18,8 +18,7 @@ from flowseg._segmenters.fitting.learn_ranges import SeenImages
 from flowseg._segmenters.fitting.new_network import find_grid, make_start
 from flowseg._segmenters.fitting.pairs import Pairs
 from flowseg._segmenters.noise_check import learn_least_sharpness
-from flowseg._segmenters.object_classes.class_head import ClassHead
-from flowseg._segmenters.object_classes.learn_temperature import learn_class_head
+from flowseg._segmenters.object_classes.learn_classes import learn_classes
 from flowseg._segmenters.pipeline import Pipeline, PredictionSettings
 
 if TYPE_CHECKING:
@@ -58,7 +57,6 @@ def train(plan: Plan, pairs: Pairs, held_out: Pairs, start: Fitted | None) -> Fi
     from flowseg._nets.training.machine import describe_machine
 
     fixed, lattice = plan.fixed, _choose_lattice(plan.fixed, pairs, start)
-    pairs, held_out = (part.number_classes(plan.class_names) for part in (pairs, held_out))
     pixels = [lattice.pixel(spacing) for spacing in pairs.spacings]
     diameters = image_diameters([objects.masks for objects in pairs.known], pixels)
     typical = float(np.median(diameters))
@@ -79,9 +77,11 @@ def train(plan: Plan, pairs: Pairs, held_out: Pairs, start: Fitted | None) -> Fi
         decoding=start.decoding if start else plan.prediction.codec.default_decoding(),
         trained_with=describe_machine(),
         lattice=lattice,
-        classes=ClassHead(plan.class_names) if plan.class_names else None,
     )
-    return _choose(plan.prediction, end, (pairs, held_out), start)
+    end = _choose(plan.prediction, end, (pairs, held_out), start)
+    if not plan.class_names:
+        return end
+    return learn_classes(Pipeline(end, plan.prediction), plan.class_names, (pairs, held_out), start)
 
 
 def _choose_lattice(fixed: FixedParameters, pairs: Pairs, start: Fitted | None) -> Lattice:
@@ -104,10 +104,7 @@ def _train_network(
     from flowseg._nets.training import checkpoint, loop
 
     fixed, size, lattice = plan.fixed, plan.settings.crop_size, scales.lattice
-    n_classes = len(plan.class_names)
-    network = make_start(
-        fixed, plan.prediction, lattice, start, seed=plan.seeds[1], crop_size=size, n_classes=n_classes
-    )
+    network = make_start(fixed, plan.prediction, lattice, start, seed=plan.seeds[1], crop_size=size)
     training_samples = _make_samples(plan, pairs, scales, every_size=plan.settings.augment)
     validation_samples = _make_samples(plan, held_out, scales, every_size=False)
     shapes = [sample.masks.shape for sample in training_samples]
@@ -126,7 +123,6 @@ def _train_network(
         same_start=start is not None or not fixed.is_custom or hasattr(fixed.network, "get_weights"),
         crop_shape=crop_shape,
         turns=find_turns(lattice, crop_shape),
-        n_classes=n_classes,
     )
     with checkpoint.hold_checkpoint(plan.checkpoint):
         return network, loop.train(network, run)
@@ -158,5 +154,5 @@ def _choose(settings: PredictionSettings, end: Fitted, parts: tuple[Pairs, Pairs
     ranges = seen.learn_ranges()
     if start is not None and start.ranges is not None:
         ranges = start.ranges.widened(ranges)
-    end = replace(end, ranges=ranges, classes=learn_class_head(pipeline, pairs, held_out))
+    end = replace(end, ranges=ranges)
     return end if start is None or start_ap is None else keep_the_better(start, start_ap, end)

@@ -10,6 +10,7 @@ from safetensors import SafetensorError, safe_open
 from flowseg import _checks
 from flowseg._intensities import DEFAULT
 from flowseg._nets.lattice import Lattice, read_lattice
+from flowseg._nets.prediction_network import SINGLE
 from flowseg._nets.safetensors_header import damaged, read_metadata
 from flowseg._nets.sizes import Sizes, read_sizes, scale_factor
 from flowseg._nets.tiles import Grid
@@ -53,7 +54,8 @@ def read_parameters(
     """Return the parameters of a segmenter of the class; ``network`` is a custom one that the user passes."""
     if document["estimator"] != kind:
         raise ValueError(f"{path} must hold a {kind}; got a {document['estimator']}.")
-    parameters: dict[str, Any] = {"normalize": DEFAULT, "ndim": 2} | document["parameters"]  # older files lack them
+    defaults = {"normalize": DEFAULT, "ndim": 2, "precision": SINGLE}  # of what older files lack
+    parameters: dict[str, Any] = defaults | document["parameters"]
     known = set(cls().get_params(deep=False))
     if set(parameters) != known:
         odd = sorted(set(parameters) ^ known)
@@ -83,6 +85,8 @@ def read_fitted(
     """Return what the segmenter of a file has learned; the network is built after the size of the file is checked."""
     lattice = _read_lattice(document, path, fixed)
     head = read_class_head(document["learned"].get("classes"))
+    if head is not None and fixed.is_custom:
+        raise InvalidFileError(f"{path} must not hold classes of objects: its network is a custom one.")
     n_classes = 0 if head is None else len(head.names)
     check_size(path, fixed, lattice.coarse_levels, n_classes)
     network = make_network(fixed, prediction, lattice, seed=0, crop_size=crop_size, n_classes=n_classes)

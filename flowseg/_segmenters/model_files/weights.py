@@ -30,7 +30,7 @@ def check_size(
         kernels = [KERNEL ** sum(level >= coarse for coarse in coarse_levels) for level in range(len(widths))]
         pairs = zip(kernels, pairwise([n_channels, *widths]), strict=True)
         least = FLOAT_BYTES * sum(size * (a * b + b * b) for size, (a, b) in pairs)
-        least += FLOAT_BYTES * widths[0] * n_classes
+        least += FLOAT_BYTES * n_classes * (sum(widths) + sum(widths[:-1]))
     else:
         least = n_channels  # at least a byte for each, whatever the network
     size = Path(path).stat().st_size

@@ -99,6 +99,7 @@ def test_sizes_estimated_by_default(segmenter, image, tmp_path):
         {"flow_threshold": 2.0, "cellprob_threshold": -1.0},
         {"min_size": 60},
         {"test_time_augmentation": True},
+        {"precision": "bfloat16"},
         {"normalize": ("limits", 0.1, 0.7)},
         {"normalize": ("percentiles", 5, 95)},
     ],

@@ -44,6 +44,7 @@ def test_every_parameter_has_an_option(folders, tmp_path):
         "min_size": 7,
         "score_threshold": None,
         "n_iter": 30,
+        "precision": "bfloat16",
     }
     given = ["--estimate", "--tta", "--no-augment"]
     for name, value in options.items():

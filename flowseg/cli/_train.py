@@ -89,6 +89,7 @@ def train(
     estimate_diameters: options.Estimate = None,
     n_iter: options.Iterations = None,
     test_time_augmentation: options.TestTimeAugmentation = None,
+    precision: options.Precision = None,
     channel: Channel = None,
     z: Plane = None,
     t: Time = None,
@@ -139,6 +140,7 @@ def train(
         "estimate_diameters": estimate_diameters,
         "n_iter": n_iter,
         "test_time_augmentation": test_time_augmentation,
+        "precision": precision,
     }
     parameters, rule = parse_parameters(given), parse_normalize(normalize)
     first = None if start is None else find_model(start, "--from")

@@ -16,6 +16,7 @@ onnxruntime = pytest.importorskip("onnxruntime")
 
 from flowseg._export.onnx_graph import GraphWriter  # noqa: E402
 from flowseg._export.onnx_operations import EXPECTED  # noqa: E402
+from flowseg._nets.object_classes.class_outputs import add_class_outputs  # noqa: E402
 
 EXAMPLE = Path(__file__).parents[1] / "docs" / "how_to" / "export_onnxruntime.py"
 
@@ -62,6 +63,22 @@ def test_outputs_are_those_of_keras(name):
         np.testing.assert_allclose(np.moveaxis(found, 1, -1), expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
     kinds = [node.op_type for node in model.graph.node]
     assert ("BatchNormalization" in kinds) == ("resunet" in name)  # of a U-Net all are part of convolutions
+
+
+@pytest.mark.parametrize("name", ["unet", "resunet", "unet-volumes", "unet-one-level"])
+def test_logits_of_classes_are_those_of_keras(name):
+    builder, options, shapes = NETWORKS[name]
+    coarse_levels = options.get("coarse_levels", (0, 0))
+    plain = getattr(flowseg, builder)(**options, seed=0)
+    network = add_class_outputs(plain, 3, len(options["filters"]), coarse_levels)
+    rng = np.random.default_rng(2)
+    scatter(network, rng)
+    assert network.output_shape[-1] == plain.output_shape[-1] + 3
+    _, session = make_session(network, np.ones(network.output_shape[-1], dtype=np.float32))
+    batch = rng.normal(size=(2, *shapes[0], network.input_shape[-1])).astype(np.float32)
+    expected = network.predict_on_batch(batch)
+    (found,) = session.run(None, {"image": np.moveaxis(batch, -1, 1)})
+    np.testing.assert_allclose(np.moveaxis(found, 1, -1), expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
 
 
 @pytest.mark.parametrize("name", ["unet", "resunet"])

@@ -118,7 +118,7 @@ TRANSLATIONS: dict[str, Callable[[Any], Operation]] = {
     "UpSampling2D": _enlarge,
     "UpSampling3D": _enlarge,
     "Concatenate": lambda _: Operation("Concat", (), (("axis", 1),)),
-    "Add": lambda _: Operation("Add", (), ()),
+    "Add": lambda layer: Operation("Add" if len(layer.input) == 2 else "Sum", (), ()),  # Add takes two inputs
     "ReLU": lambda _: Operation("Relu", (), ()),
 }
 

@@ -63,6 +63,7 @@ def add_class_outputs(
         layer = types.convolution(
             n_classes,
             (1,) * len(coarse_levels),
+            padding="same",
             use_bias=use_bias,
             kernel_initializer="zeros",
             data_format=CHANNELS_LAST,

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from flowseg._nets.layer_plan import CHANNELS_LAST, LAYER_TYPES
 from flowseg._nets.load_keras import keras, layers
+from flowseg._nets.network_copies import have_equal_weights
 from flowseg._nets.networks import single_precision
 from flowseg._nets.object_classes.class_outputs import FOLDED_FEATURES, add_class_outputs, copy_class_weights
 
@@ -52,7 +53,7 @@ class FoldedUNet:
     def of(self, network: keras.Model) -> keras.Model:
         """Return the network for prediction, with the weights that ``network`` has now."""
         weights = network.get_weights()
-        if not (self._weights and all(map(np.array_equal, weights, self._weights))):
+        if not have_equal_weights(weights, self._weights):
             self._copy_weights(network)
             self._weights = weights
         return self._folded

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from flowseg._nets.load_keras import keras
+from flowseg._nets.network_copies import have_equal_weights
 from flowseg._nets.networks import single_precision
 from flowseg._nets.object_classes.class_outputs import HEAD, PREFIX
 
@@ -21,13 +19,13 @@ class HalfPrecisionNetwork:
     """A copy of a network from `build_unet` or `build_resunet`, or a folded one, that computes in bfloat16."""
 
     def __init__(self, network: keras.Model) -> None:
-        self._weights: list[NDArray[Any]] = []
+        self._weights: list[Any] = []
         self._copy = _copy_with_policy(network)
 
     def of(self, network: keras.Model) -> keras.Model:
         """Return the copy, with the weights that ``network`` has now."""
         weights = network.get_weights()
-        if not (self._weights and all(map(np.array_equal, weights, self._weights))):
+        if not have_equal_weights(weights, self._weights):
             self._copy.set_weights(weights)
             self._weights = weights
         return self._copy

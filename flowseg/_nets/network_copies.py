@@ -71,6 +71,11 @@ def copy_with_random_weights(network: keras.Model) -> keras.Model:
     return copy
 
 
+def have_equal_weights(weights: Sequence[Any], others: Sequence[Any]) -> bool:
+    """Return whether two lists of arrays are the same."""
+    return len(weights) == len(others) and all(map(np.array_equal, weights, others))
+
+
 @networks.single_precision()
 def forget_training(network: keras.Model) -> None:
     """Remove optimizer and loss from a network, so that it can be copied and pickled."""

@@ -30,8 +30,7 @@ PARAMETERS = (
     *OTHER_NAMES, "augment", "axes", "batch_size", "block_size", "box_size", "boxes_per_image", "cellprob_threshold",
     "channel", "checkpoint", "cite", "crop_size", "cv", "diameter", "epochs", "filters", "flow_threshold",
     "learning_rate", "license", "min_size", "n_iter", "ndim", "network", "normalize", "number", "patience",
-    "precision", "scene",
-    "score_threshold", "spacing", "steps_per_epoch", "t", "timeout", "train_sizes", "validation",
+    "precision", "scene", "score_threshold", "spacing", "steps_per_epoch", "t", "timeout", "train_sizes", "validation",
     "validation_fraction", "views", "workers", "z",
 )  # fmt: skip
 NAMES = "|".join(PARAMETERS)

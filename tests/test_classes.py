@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from flowseg import BoundarySegmenter, FlowSegmenter, blockwise, io, load_segmenter, metrics, synthetic
+from flowseg import BoundarySegmenter, FlowSegmenter, blockwise, build_unet, io, load_segmenter, metrics, synthetic
 from flowseg._labels.classes.given import as_classes, find_class_names
 from flowseg._nets.training.known_objects import KnownObjects
 from flowseg._nets.training.samples import _number_compactly
@@ -259,6 +259,9 @@ def test_what_cannot_have_classes(pairs, fitted, tmp_path):
         blockwise.segment(fitted, images[0], tmp_path / "out.ome.zarr")
     with pytest.raises(ValueError, match="classes must be given to train with a validation set with classes"):
         FlowSegmenter(**TINY).fit(images[:3], masks[:3], validation=(images[3:], masks[3:], None, classes[3:]))
+    custom = FlowSegmenter(network=build_unet(filters=(4, 8)), epochs=1, steps_per_epoch=1, random_state=0)
+    with pytest.raises(ValueError, match="classes must be left out for a custom network"):
+        custom.fit(pairs[0][:3], pairs[1][:3], classes=pairs[2][:3])
 
 
 def test_volumes_have_classes():

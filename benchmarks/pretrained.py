@@ -2,7 +2,7 @@
 
 python benchmarks/pretrained.py DATA --json benchmarks/pretrained.json [--docs docs]
 
-Every image is predicted in all ways one after the other, so that a busy machine does not count in the ratios. On the
+Every image is predicted in every way, one after the other, so that a busy machine does not count in the ratios. On the
 validation images, which chose the thresholds of the defaults, and on test images. ``--docs`` only writes table
 and picture.
 """

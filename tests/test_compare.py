@@ -252,6 +252,7 @@ def test_the_answer_in_words():
     unclear = found_of(0.02, -0.02, 0.06)
     assert answer(names, unclear, 20).startswith("The data are too few to tell flows and three classes apart")
     assert "about 80 independent images" in " ".join(remarks(unclear, 20, {}, []))
+    assert answer(names, found_of(0.04, -0.001, 0.07), 20).endswith("is 0.04, 0.00 to 0.07.")
     assert answer(names, found_of(0.0, -0.01, 0.01), 20).startswith("flows and three classes are equally good")
     assert answer(names, found_of(0.06, 0.03, 0.09), 5).startswith("The data are too few to know: 5 independent")
     assert "different numbers of steps" in " ".join(remarks(unclear, 20, {"a": 1, "b": 2}, []))

@@ -31,6 +31,7 @@ def with_random_weights(network, seed):
         ((3, 4, 5), (0, 0), (2, 24, 36, 2)),
         ((3, 4), (0, 0, 0), (1, 6, 8, 10, 1)),
         ((3, 4, 5), (1, 0, 0), (1, 6, 8, 12, 1)),
+        ((3, 4, 5), (2, 0, 1), (1, 5, 8, 6, 1)),
     ],
 )
 def test_same_outputs_up_to_the_edges(filters, coarse_levels, shape):

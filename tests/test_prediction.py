@@ -147,7 +147,7 @@ def volume_network():
     model = flowseg.build_unet(filters=(4, 6), ndim=3, coarse_levels=(1, 0, 0), seed=0)
     model.compile(jit_compile=False)
     grid = network_grid(model, is_custom=False, n_levels=2, n_channels=1, coarse_levels=(1, 0, 0))
-    assert grid == Grid((1, 2, 2), (2, 10, 10))
+    assert grid == Grid((1, 2, 2), (6, 10, 10))
     return model, grid
 
 

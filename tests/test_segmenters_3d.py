@@ -185,8 +185,8 @@ class TestSpacing:
         assert spaced.fitted_.lattice == Lattice(SPACING, (1, 0, 0))
         assert spaced.diameter_ == pytest.approx(2 ** (1 / 3) * trained[FlowSegmenter].diameter_, rel=1e-6)
         kernels = [w.shape for w in spaced.network_.weights if "kernel" in w.path]
-        assert kernels[0] == (1, 3, 3, 1, 4)  # planes are left alone at the first level ...
-        assert (3, 3, 3, 4, 8) in kernels  # ... and not at the second
+        assert kernels[:3] == [(3, 3, 3, 1, 4), (3, 3, 3, 4, 4), (3, 3, 3, 4, 8)]  # planes are convolved at both levels ...
+        assert spaced.network_.get_layer("down_1").pool_size == (1, 2, 2)  # ... and not pooled between them
 
     def test_by_default_that_of_the_training_images(self, spaced, volumes):
         with warnings.catch_warnings():
@@ -365,6 +365,41 @@ class TestFiles:
         document["learned"] |= change
         save_file(load_file(path), path, metadata={"flowseg": json.dumps(document)})
         with pytest.raises(ValueError, match=sentence):
+            load_segmenter(path)
+
+    @staticmethod
+    def narrow(model, path, axis):
+        """Write the model with kernels of the first level that have one weight along an axis, as older files do."""
+        model.save(path)
+        with safe_open(path, framework="numpy") as opened:
+            metadata = opened.metadata()
+        weights = load_file(path)
+        for name, kernel in weights.items():
+            if "coder_0_conv" in name:
+                weights[name] = np.ascontiguousarray(np.take(kernel, [1], axis=axis))
+        save_file(weights, path, metadata=metadata)
+
+    def test_files_whose_coarse_levels_do_not_convolve(self, spaced, volumes, tmp_path):
+        model, path = deepcopy(spaced), tmp_path / "m.safetensors"
+        network = model.network_
+        kernels = [layer.kernel for layer in network.layers if "coder_0_conv" in layer.name]
+        assert len(kernels) == 4
+        for kernel in kernels:
+            middle = np.zeros(kernel.shape, dtype=np.float32)
+            middle[1] = np.asarray(kernel)[1]
+            kernel.assign(middle)
+        self.narrow(model, path, axis=0)
+        again = load_segmenter(path)
+        for found, expected in zip(again.network_.get_weights(), network.get_weights(), strict=True):
+            assert np.array_equal(found, expected)
+        again.save(tmp_path / "again.safetensors")
+        assert np.array_equal(quiet(again.predict, volumes[0][0]), quiet(model.predict, volumes[0][0]))
+
+    @pytest.mark.parametrize("axis", [1, 2])
+    def test_kernels_that_are_too_small(self, axis, spaced, tmp_path):
+        path = tmp_path / "m.safetensors"
+        self.narrow(spaced, path, axis)
+        with pytest.raises(ValueError, match=r"weight 000.* must have shape \(3, 3, 3, 1, 4\); got"):
             load_segmenter(path)
 
     def test_the_shipped_model_is_of_planes(self):

@@ -17,6 +17,7 @@ mpl.use("agg")
 import matplotlib.pyplot as plt
 import numpy as np
 from by_image import write_ahead, write_sizes
+from run import MINUTES, SHORT_MINUTES
 from scores import THRESHOLDS, difference, pooled, say_difference
 
 NAMES = {
@@ -56,12 +57,12 @@ Results = dict[str, dict[str, Any]]
 
 
 def jobs_of(results: Results, data: str) -> dict[str, tuple[str, dict[str, Any]]]:
-    """Name in the tables and result of every job on one set that saw all images, in the order of NAMES."""
+    """Name in the tables and result of every job of full length that saw all images, in the order of NAMES."""
     found = {}
     for tool, name in NAMES.items():
         for key, result in sorted(results.items()):
             parts = key.split(" | ")
-            if parts[:2] == [data, tool]:
+            if parts[:2] == [data, tool] and parts[3] == f"{MINUTES:g} min":
                 found[f"{name}, {parts[2]}" if tool.startswith("flowseg") else name] = (name, result)
     return found
 
@@ -130,6 +131,21 @@ def draw_scores(results: Results, sets: list[str], file: Path) -> None:
     plt.close(figure)
 
 
+def write_minutes(results: Results, file: Path) -> None:
+    """How well each tool does after a few minutes, and how fast it then predicts: all of one run on one machine."""
+    with open(file, "w", newline="") as stream:
+        writer = csv.writer(stream)
+        lengths = [f"{minutes:g} minutes" for minutes in SHORT_MINUTES]
+        writer.writerow(["AP at IoU 0.5 / 0.75 after", *lengths, "seconds per megapixel"])
+        for tool, name in NAMES.items():
+            keys = [f"dsb2018 | {tool} | seed 0 | {minutes:g} min" for minutes in SHORT_MINUTES]
+            trained = [results[key] for key in keys if key in results]
+            if len(trained) < len(keys):
+                continue
+            cells = [" / ".join(f"{pooled(result)[i]:.3f}" for i in AT) for result in trained]
+            writer.writerow([name, *cells, f"{trained[-1]['seconds_per_megapixel']:.1f}"])
+
+
 def curve(results: Results) -> dict[str, dict[int, dict[str, Any]]]:
     """Results of the learning curve: by start, by number of images."""
     found: dict[str, dict[int, dict[str, Any]]] = {kind: {} for kind in CURVES}
@@ -193,6 +209,7 @@ def main(results_file: str, docs: str) -> None:
             groups = np.array(results[f"{data} | ceiling"]["groups"])
             write_differences(ours, others, groups, tables / f"differences_{name}.csv")
             write_ahead(ours[OURS_FIRST], others, AT, tables / f"ahead_{name}.csv")
+    write_minutes(results, tables / "minutes.csv")
     draw_scores(results, sets, images / "comparison.png")
     if curve(results)["flow"]:
         write_curve(results, tables / "learning_curve.csv", images / "learning_curve.png")

@@ -126,7 +126,7 @@ class Runner:
         print(f"{name:<70} AP at {THRESHOLDS}: {line}", flush=True)
 
     def run(self, job: Job) -> None:
-        """Train if there is no model yet, segment in all ways that have no result yet."""
+        """Train if there is no model yet, segment in every way that has no result yet."""
         if job.method == CEILING:
             true = read(str(self.packed(job.set)), "test")[1]
             name = f"{job.set} | {CEILING}{' | quick' * job.quick}"

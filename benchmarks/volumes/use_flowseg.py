@@ -16,7 +16,7 @@ from flowseg._segmenters.loading import load_segmenter
 
 # Steps of each of the two epochs that the time of one is taken from.
 TRIAL_STEPS = 5
-# A training has at least so many epochs, shorter ones if need be: weights are chosen between epochs.
+# A training has at least this many epochs, shorter ones if need be: weights are chosen between epochs.
 LEAST_EPOCHS = 10
 # Share of the time left over for steps that take longer than those of the trial.
 RESERVE = 0.04

@@ -93,4 +93,4 @@ def _list(n_steps: dict[str, int]) -> str:
 
 def _range(pair: Difference) -> str:
     low, high = pair.interval[0]
-    return f"{pair.difference[0]:.2f}, {low:.2f} to {high:.2f}"
+    return f"{pair.difference[0]:z.2f}, {low:z.2f} to {high:z.2f}"  # z: no minus before 0.00

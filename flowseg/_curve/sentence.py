@@ -71,7 +71,7 @@ def describe_gain(curve: SegmenterCurve) -> str:
         )
     return (
         f"The data are too few to know what t{twice} would give: {SCORE} with {curve.name} is about {now:.2f}, and the "
-        f"gain may be {low:.2f} to {high:.2f}."
+        f"gain may be {low:z.2f} to {high:z.2f}."
     )
 
 
@@ -118,7 +118,7 @@ def _compare_with_best(curves: Sequence[SegmenterCurve], pairs: Sequence[Differe
     lines = []
     for pair in [pair for pair in pairs if pair.first == curves[0].name][:MOST_PAIRS]:
         low, high = pair.interval[0]
-        found = f"{pair.difference[0]:.2f}, {low:.2f} to {high:.2f}"
+        found = f"{pair.difference[0]:z.2f}, {low:z.2f} to {high:z.2f}"  # z: no minus before 0.00
         if is_clear(pair):
             lines.append(f"{where}{pair.first} is better than {pair.second} by {found}.")
         else:

@@ -134,7 +134,7 @@ def _is_image_name(path: Path) -> bool:
 
 
 def identity(file: Path) -> Path:
-    """Return the same for all ways to write the path of a file; a link is another file than its target."""
+    """Return the same for every way to write the path of a file; a link is another file than its target."""
     return Path(os.path.realpath(file.parent)) / file.name
 
 

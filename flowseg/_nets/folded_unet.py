@@ -3,7 +3,7 @@
 Batch normalization is folded into the convolution before it. In the decoder, nearest upsampling, concatenation and
 a 3 x 3 convolution become two convolutions that are added: one of the skip, and a transposed one of the features from
 below, in which the repeated pixels are multiplied once. Of a 3 x 3 window over pixels that are repeated twice along
-each axis 2 x 2 are left, and of 3 x 3 x 3 voxels 2 x 2 x 2.
+each axis 2 x 2 are left, and of 3 x 3 x 3 voxels 2 x 2 x 2. An axis that is not upsampled keeps all 3.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flowseg._nets.layer_plan import CHANNELS_LAST, LAYER_TYPES
+from flowseg._nets.layer_plan import CHANNELS_LAST, LAYER_TYPES, pooling_windows
 from flowseg._nets.load_keras import keras, layers
 from flowseg._nets.network_copies import have_equal_weights
 from flowseg._nets.networks import single_precision
@@ -23,9 +23,9 @@ from flowseg._nets.object_classes.class_outputs import FOLDED_FEATURES, add_clas
 Floats = NDArray[np.floating[Any]]
 
 # Along an axis that is upsampled by 2: which of 3 weights meet each of 4 pixels of a transposed convolution.
-SPREAD = np.array([[0, 0, 1], [0, 1, 1], [1, 1, 0], [1, 0, 0]])
-# Along an axis that a level leaves alone.
-UNCHANGED = np.array([[1]])
+SPREAD = np.array([[0.0, 0, 1], [0, 1, 1], [1, 1, 0], [1, 0, 0]])
+# Along an axis that is not: transposed convolutions have the weights in reverse.
+REVERSED = np.array([[0.0, 0, 1], [0, 1, 0], [1, 0, 0]])
 
 
 class FoldedUNet:
@@ -38,7 +38,7 @@ class FoldedUNet:
     n_levels : int
         Its levels.
     coarse_levels : sequence of int
-        For each axis the number of first levels that leave it alone.
+        For each axis the number of first levels that are not pooled along it.
     """
 
     def __init__(self, network: keras.Model, n_levels: int, coarse_levels: Sequence[int]) -> None:
@@ -58,9 +58,6 @@ class FoldedUNet:
             self._weights = weights
         return self._folded
 
-    def _sizes(self, level: int, size: int) -> tuple[int, ...]:
-        return tuple(1 if level < coarse else size for coarse in self._coarse_levels)
-
     @single_precision()
     def _build(self, network: keras.Model) -> keras.Model:
         """Return the network with weights that do not count yet."""
@@ -71,25 +68,25 @@ class FoldedUNet:
         def width(name: str) -> int:
             return int(network.get_layer(name).filters)
 
-        def convolve(x: Any, name: str, level: int, activation: str | None = "relu") -> Any:
-            sizes = self._sizes(level, 3)
-            return types.convolution(width(name), sizes, activation=activation, name=name, **common)(x)
+        def convolve(x: Any, name: str, activation: str | None = "relu") -> Any:
+            return types.convolution(width(name), 3, activation=activation, name=name, **common)(x)
 
         inputs = keras.Input((*[None] * ndim, network.input_shape[-1]), name="image")
         x, skips = inputs, []
         for level in range(self._n_levels):
             if level > 0:
-                x = types.pooling(self._sizes(level - 1, 2), data_format=CHANNELS_LAST, name=f"down_{level}")(x)
+                window = pooling_windows(level - 1, self._coarse_levels)
+                x = types.pooling(window, data_format=CHANNELS_LAST, name=f"down_{level}")(x)
             for part in range(2):
-                x = convolve(x, f"encoder_{level}_conv_{part}", level)
+                x = convolve(x, f"encoder_{level}_conv_{part}")
             skips.append(x)
         for level in reversed(range(self._n_levels - 1)):
-            name, steps = f"decoder_{level}_conv_0", self._sizes(level, 2)
-            sizes = tuple(4 if step == 2 else 1 for step in steps)
+            name, steps = f"decoder_{level}_conv_0", pooling_windows(level, self._coarse_levels)
+            sizes = tuple(len(_spread_of(step)) for step in steps)
             up = types.transposed(width(name), sizes, steps, use_bias=False, name=f"up_{level}", **common)(x)
-            x = layers.Add(name=f"skip_{level}")([convolve(skips[level], name, level, activation=None), up])
+            x = layers.Add(name=f"skip_{level}")([convolve(skips[level], name, activation=None), up])
             x = layers.ReLU(name=f"decoder_{level}_relu_0")(x)
-            x = convolve(x, f"decoder_{level}_conv_1", level)
+            x = convolve(x, f"decoder_{level}_conv_1")
         head = types.convolution(width("head"), (1,) * ndim, name="head", **common)(x)
         return keras.Model(inputs, head, name="folded_unet")
 
@@ -106,7 +103,8 @@ class FoldedUNet:
                 level = int(layer.name.removeprefix("up_"))
                 kernel, _ = _fold(network, f"decoder_{level}_conv_0")
                 n_skip = kernel.shape[-2] - layer.kernel.shape[-1]
-                layer.set_weights([_spread(kernel[..., n_skip:, :], self._sizes(level, 2))])
+                steps = pooling_windows(level, self._coarse_levels)
+                layer.set_weights([_spread(kernel[..., n_skip:, :], steps)])
 
 
 def _fold(network: keras.Model, name: str) -> tuple[Floats, Floats]:
@@ -118,9 +116,12 @@ def _fold(network: keras.Model, name: str) -> tuple[Floats, Floats]:
     return kernel * scale, beta - mean * scale
 
 
+def _spread_of(step: int) -> Floats:
+    return SPREAD if step == 2 else REVERSED
+
+
 def _spread(kernel: Floats, steps: Sequence[int]) -> Floats:
     """Return the kernel of the transposed convolution that upsampling by ``steps`` and a convolution are."""
     for axis, step in enumerate(steps):
-        spread = SPREAD if step == 2 else UNCHANGED
-        kernel = np.moveaxis(np.tensordot(spread, kernel, (1, axis)), 0, axis)
+        kernel = np.moveaxis(np.tensordot(_spread_of(step), kernel, (1, axis)), 0, axis)
     return np.swapaxes(kernel, -1, -2)  # transposed convolutions have outputs before inputs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from flowseg._nets.initial_weights import he_normal
@@ -26,13 +27,18 @@ LAYER_TYPES = {
 }
 
 
+def pooling_windows(level: int, coarse_levels: Sequence[int]) -> tuple[int, ...]:
+    """Return how many pixels of a level make one of the level below, along each axis: 2, or 1 along a coarse one."""
+    return tuple(1 if level < coarse else 2 for coarse in coarse_levels)
+
+
 class LayerPlan:
-    """What the layers of one network share: its axes, the axes that its first levels leave alone, and seeds.
+    """What the layers of one network share: its axes, the axes that its first levels do not pool, and seeds.
 
     Parameters
     ----------
     coarse_levels : tuple of int
-        For each axis the number of first levels at which it is neither convolved nor pooled.
+        For each axis the number of first levels that are not pooled along it.
     seed : int or None
         Seed of the first layer's initial weights; those of the others count on from it. None: they are random.
     """
@@ -52,30 +58,25 @@ class LayerPlan:
 
     def pool(self, x: Any, level: int) -> Any:
         """Return the input of a level: the largest of every two values of the level above."""
-        window = self._sizes(level - 1, 2)
+        window = pooling_windows(level - 1, self.coarse_levels)
         return LAYER_TYPES[self.ndim].pooling(window, data_format=CHANNELS_LAST, name=f"down_{level}")(x)
 
     def enlarge(self, x: Any, level: int) -> Any:
         """Return features in the size of a level, from those of the level below."""
-        return LAYER_TYPES[self.ndim].upsampling(self._sizes(level, 2), data_format=CHANNELS_LAST, name=f"up_{level}")(
-            x
-        )
+        window = pooling_windows(level, self.coarse_levels)
+        return LAYER_TYPES[self.ndim].upsampling(window, data_format=CHANNELS_LAST, name=f"up_{level}")(x)
 
-    def convolve(self, x: Any, width: int, name: str, level: int) -> Any:
+    def convolve(self, x: Any, width: int, name: str) -> Any:
         """Return features of the 3 x 3 (x 3) pixels around each pixel."""
-        return self._convolve(x, width, name, self._sizes(level, 3), bias=False)
+        return self._convolve(x, width, name, 3, bias=False)
 
     def project(self, x: Any, width: int, name: str, *, bias: bool = False) -> Any:
         """Return features of each pixel by itself."""
-        return self._convolve(x, width, name, (1,) * self.ndim, bias=bias)
+        return self._convolve(x, width, name, 1, bias=bias)
 
-    def _sizes(self, level: int, size: int) -> tuple[int, ...]:
-        """Return ``size`` along each axis, and 1 along those that a level leaves alone."""
-        return tuple(1 if level < coarse else size for coarse in self.coarse_levels)
-
-    def _convolve(self, x: Any, width: int, name: str, sizes: tuple[int, ...], *, bias: bool) -> Any:
+    def _convolve(self, x: Any, width: int, name: str, size: int, *, bias: bool) -> Any:
         common = {"padding": "same", "data_format": CHANNELS_LAST, "name": name}
         weights = he_normal(self.next_seed)
         if self.next_seed is not None:
             self.next_seed += 1
-        return LAYER_TYPES[self.ndim].convolution(width, sizes, use_bias=bias, kernel_initializer=weights, **common)(x)
+        return LAYER_TYPES[self.ndim].convolution(width, size, use_bias=bias, kernel_initializer=weights, **common)(x)

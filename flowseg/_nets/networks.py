@@ -79,9 +79,9 @@ def build_unet(
     ndim : int
         Axes of an image: 2, or 3 for volumes.
     coarse_levels : sequence of int, optional
-        For volumes whose voxels are longer along one axis: for each axis the number of first levels at which the
-        network neither convolves nor pools along it. Each doubles the length of voxels along the other axes, so that
-        the levels below see voxels of about equal sides. By default 0 for every axis.
+        For volumes whose voxels are longer along one axis: for each axis the number of first levels that are not
+        pooled along it. Each doubles the length of voxels along the other axes, so that the levels below see voxels of
+        about equal sides. By default 0 for every axis.
     seed : int, optional
         Seed of the initial weights.
 
@@ -115,7 +115,7 @@ def build_unet(
     inputs = plan.input(n_channels)
 
     def block(x: Any, level: int, name: str) -> Any:
-        return _convolve_twice(x, widths[level], name, level, plan)
+        return _convolve_twice(x, widths[level], name, plan)
 
     def join(x: Any, skip: Any, level: int) -> Any:
         return layers.Concatenate(name=f"skip_{level}")([skip, x])
@@ -167,7 +167,7 @@ def build_resunet(
     inputs = plan.input(n_channels)
 
     def block(x: Any, level: int, name: str) -> Any:
-        return _residual_block(x, widths[level], name, level, plan)
+        return _residual_block(x, widths[level], name, plan)
 
     def join(x: Any, skip: Any, level: int) -> Any:
         x = plan.project(x, widths[level], f"up_{level}_project")
@@ -233,20 +233,20 @@ def _u_shape(
     return x
 
 
-def _convolve_twice(x: Any, width: int, name: str, level: int, plan: LayerPlan) -> Any:
+def _convolve_twice(x: Any, width: int, name: str, plan: LayerPlan) -> Any:
     for part in range(2):
-        x = plan.convolve(x, width, f"{name}_conv_{part}", level)
+        x = plan.convolve(x, width, f"{name}_conv_{part}")
         x = layers.BatchNormalization(momentum=NORM_MOMENTUM, name=f"{name}_norm_{part}")(x)
         x = layers.ReLU(name=f"{name}_relu_{part}")(x)
     return x
 
 
-def _residual_block(x: Any, width: int, name: str, level: int, plan: LayerPlan) -> Any:
+def _residual_block(x: Any, width: int, name: str, plan: LayerPlan) -> Any:
     shortcut = plan.project(x, width, f"{name}_project")
     for part in range(2):
         x = layers.BatchNormalization(momentum=NORM_MOMENTUM, name=f"{name}_norm_{part}")(x)
         x = layers.ReLU(name=f"{name}_relu_{part}")(x)
-        x = plan.convolve(x, width, f"{name}_conv_{part}", level)
+        x = plan.convolve(x, width, f"{name}_conv_{part}")
     return layers.Add(name=f"{name}_add")([shortcut, x])
 
 
@@ -261,18 +261,19 @@ def receptive_radii(n_levels: int, coarse_levels: Sequence[int]) -> tuple[int, .
     the coarsest: ``6 * 2 ** (n_levels - 1) - 4``. The coarsest pooling window holds up to ``2 ** (n_levels - 1) - 1``
     pixels more: ``7 * 2 ** (n_levels - 1) - 5`` in all.
 
-    Along an axis with coarse levels, these levels map every plane across it by itself: there is no convolution and no
-    pooling along the axis, and normalization, ReLU and skips work pixel by pixel. What is left along it is a network of
-    ``n_levels`` less the coarse levels, whose finest pixels are those of the image.
+    Along an axis with coarse levels, these levels are convolved but not pooled: each reaches 4 pixels of the image, on
+    the way down and up. The levels below are a network of ``n_levels`` less the coarse levels, whose finest pixels are
+    those of the image.
 
     Parameters
     ----------
     n_levels : int
         Levels of the network.
     coarse_levels : sequence of int
-        For each axis the number of first levels that leave it alone, less than ``n_levels``.
+        For each axis the number of first levels that are not pooled along it, less than ``n_levels``.
     """
-    return tuple(7 * step - 5 for step in pooling_steps(n_levels, coarse_levels))
+    steps = pooling_steps(n_levels, coarse_levels)
+    return tuple(7 * step - 5 + 4 * coarse for step, coarse in zip(steps, coarse_levels, strict=True))
 
 
 def pooling_steps(n_levels: int, coarse_levels: Sequence[int]) -> tuple[int, ...]:

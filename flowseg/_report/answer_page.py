@@ -75,4 +75,4 @@ def make_details(summary: str, content: str) -> str:
 def with_interval(value: float, interval: NDArray[np.float64], sign: str = "") -> str:
     """Return a number with its interval."""
     low, high = interval
-    return f"{value:{sign}.3f} ({low:{sign}.3f} to {high:{sign}.3f})"
+    return f"{value:{sign}z.3f} ({low:{sign}z.3f} to {high:{sign}z.3f})"  # z: no minus before 0.000

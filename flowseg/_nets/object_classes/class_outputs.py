@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flowseg._nets.layer_plan import CHANNELS_LAST, LAYER_TYPES
+from flowseg._nets.layer_plan import CHANNELS_LAST, LAYER_TYPES, pooling_windows
 from flowseg._nets.load_keras import keras, layers
 from flowseg._nets.networks import single_precision
 
@@ -53,7 +53,7 @@ def add_class_outputs(
     n_levels : int
         Levels of the network.
     coarse_levels : sequence of int
-        For each axis the number of first levels that leave it alone.
+        For each axis the number of first levels that are not pooled along it.
     features : str
         How the names of the layers end that hold the features.
     """
@@ -73,8 +73,8 @@ def add_class_outputs(
 
     logits = weigh(f"encoder_{n_levels - 1}", use_bias=True)
     for level in reversed(range(n_levels - 1)):
-        sizes = tuple(1 if level < coarse else 2 for coarse in coarse_levels)
-        larger = types.upsampling(sizes, data_format=CHANNELS_LAST, name=f"{PREFIX}up_{level}")(logits)
+        window = pooling_windows(level, coarse_levels)
+        larger = types.upsampling(window, data_format=CHANNELS_LAST, name=f"{PREFIX}up_{level}")(logits)
         parts = [weigh(f"{side}_{level}", use_bias=False) for side in ("encoder", "decoder")]
         logits = layers.Add(name=f"{PREFIX}sum_{level}")([larger, *parts])
     head = network.get_layer(HEAD).output

@@ -27,7 +27,7 @@ class FeaturePool:
     n_levels : int
         Its levels.
     coarse_levels : sequence of int
-        For each axis the number of first levels that leave it alone.
+        For each axis the number of first levels that are not pooled along it.
     grid : Grid
         Its tile grid.
     """

@@ -90,7 +90,7 @@ def read_fitted(
     n_classes = 0 if head is None else len(head.names)
     check_size(path, fixed, lattice.coarse_levels, n_classes)
     network = make_network(fixed, prediction, lattice, seed=0, crop_size=crop_size, n_classes=n_classes)
-    read_weights(path, network)
+    read_weights(path, network, () if fixed.is_custom else lattice.coarse_levels)
 
     from flowseg._nets.network_copies import forget_training
 

@@ -16,7 +16,7 @@ from flowseg._segmenters.fitted import FixedParameters
 from flowseg._system import files
 from flowseg._system.invalid_file import InvalidFileError
 
-# Bytes of a weight, and weights of a kernel along an axis; 1 along a coarse one.
+# Bytes of a weight, and weights of a kernel along an axis; older files have 1 along a coarse one.
 FLOAT_BYTES, KERNEL = 4, 3
 
 
@@ -43,8 +43,11 @@ def name_weights(network: Any) -> dict[str, NDArray[Any]]:
     return {f"{i:03d}/{weight.path}": np.asarray(weight) for i, weight in enumerate(network.weights)}
 
 
-def read_weights(path: str | os.PathLike[str], network: Any) -> None:
-    """Set the weights of a network from a file, after names, shapes and dtypes are checked."""
+def read_weights(path: str | os.PathLike[str], network: Any, coarse_levels: Sequence[int] = ()) -> None:
+    """Set the weights of a network from a file, after names, shapes and dtypes are checked.
+
+    Kernels of older files have one weight along an axis at its coarse levels. It becomes the middle one of three.
+    """
     expected = name_weights(network)
     with safe_open(Path(path), framework="numpy") as opened:
         found = set(opened.keys())
@@ -59,15 +62,32 @@ def read_weights(path: str | os.PathLike[str], network: Any) -> None:
         for name, array in expected.items():
             view = opened.get_slice(by_core[_core_name(name)])
             shape = tuple(view.get_shape())
-            if shape != array.shape:
+            margins = _missing_margins(shape, array.shape, coarse_levels)
+            if margins is None:
                 raise InvalidFileError(f"{path}: weight {name} must have shape {array.shape}; got {shape}.")
             if not files.fits(view.get_dtype(), array.dtype.name):
                 raise InvalidFileError(f"{path}: weight {name} must have dtype {array.dtype}; got {view.get_dtype()}.")
             value = opened.get_tensor(by_core[_core_name(name)])
             if not np.all(np.isfinite(value)):
                 raise InvalidFileError(f"{path}: weight {name} must be finite; got NaN or infinite values.")
-            values.append(value)
+            values.append(np.pad(value, margins))
     network.set_weights(values)
+
+
+def _missing_margins(
+    found: tuple[int, ...], expected: tuple[int, ...], coarse_levels: Sequence[int]
+) -> list[tuple[int, int]] | None:
+    """Return the zeros that a weight lacks before and behind along each axis; None if it has another shape."""
+    if len(found) != len(expected):
+        return None
+    coarse = [level > 0 for level in coarse_levels] + [False] * (len(expected) - len(coarse_levels))
+    margins = []
+    for n_found, n_expected, may_be_narrow in zip(found, expected, coarse, strict=False):
+        is_narrow = may_be_narrow and (n_found, n_expected) == (1, KERNEL)
+        if n_found != n_expected and not is_narrow:
+            return None
+        margins.append((1, 1) if is_narrow else (0, 0))
+    return margins
 
 
 def _core_name(name: str) -> str:

@@ -26,7 +26,7 @@ class ObjectWindows:
     """Reads windows of the label image that a table of fragments stands for.
 
     An object that is not much larger than the distance between corners of blocks touches at most two blocks along each
-    axis. So many are held at a time.
+    axis. This is how many blocks are held at a time.
 
     Parameters
     ----------

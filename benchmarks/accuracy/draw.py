@@ -135,15 +135,19 @@ def write_minutes(results: Results, file: Path) -> None:
     """How well each tool does after a few minutes, and how fast it then predicts: all of one run on one machine."""
     with open(file, "w", newline="") as stream:
         writer = csv.writer(stream)
-        lengths = [f"{minutes:g} minutes" for minutes in SHORT_MINUTES]
-        writer.writerow(["AP at IoU 0.5 / 0.75 after", *lengths, "seconds per megapixel"])
+        lengths = [f"planned for {minutes:g} minutes" for minutes in SHORT_MINUTES]
+        writer.writerow(["AP at IoU 0.5 / 0.75 (minutes taken)", *lengths, "seconds per megapixel"])
         for tool, name in NAMES.items():
             keys = [f"dsb2018 | {tool} | seed 0 | {minutes:g} min" for minutes in SHORT_MINUTES]
             trained = [results[key] for key in keys if key in results]
-            if len(trained) < len(keys):
-                continue
-            cells = [" / ".join(f"{pooled(result)[i]:.3f}" for i in AT) for result in trained]
-            writer.writerow([name, *cells, f"{trained[-1]['seconds_per_megapixel']:.1f}"])
+            if len(trained) == len(keys):
+                cells = [_precision_and_minutes(result) for result in trained]
+                writer.writerow([name, *cells, f"{trained[-1]['seconds_per_megapixel']:.1f}"])
+
+
+def _precision_and_minutes(result: dict[str, Any]) -> str:
+    precision = " / ".join(f"{pooled(result)[i]:.3f}" for i in AT)
+    return f"{precision} ({result['seconds'] / 60:.1f})"
 
 
 def curve(results: Results) -> dict[str, dict[int, dict[str, Any]]]:

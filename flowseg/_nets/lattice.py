@@ -1,8 +1,8 @@
 """The lattice that a network sees: the lengths of its pixels along each axis, and how an image is brought to it.
 
 Spacing is the distance between the pixels of an image along each axis. Images are scaled so that the network's pixels
-are as long along every axis, but for coarse axes: there they are 2, 4, ... times as long, and the network's first 1, 2, ...
-levels are not pooled along the axis.
+are as long along every axis, but for coarse axes: there they are 2, 4, ... times as long, and the first 1, 2, ...
+levels of the network are not pooled along the axis.
 """
 
 from __future__ import annotations

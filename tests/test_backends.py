@@ -76,6 +76,28 @@ def test_a_loaded_keras_keeps_its_backend(monkeypatch):
         backends.prepare()
 
 
+@pytest.mark.parametrize(
+    ("machine", "given", "is_loaded", "expected"),
+    [
+        ("x86_64", None, False, "1"),
+        ("AMD64", None, False, "1"),
+        ("x86_64", "0", False, "0"),
+        ("x86_64", None, True, None),  # TensorFlow reads it when it starts
+        ("arm64", None, False, None),
+    ],
+)
+def test_onednn_is_on_where_it_was_measured(machine, given, is_loaded, expected, monkeypatch):
+    monkeypatch.setattr(backends.platform, "machine", lambda: machine)
+    monkeypatch.setenv(backends.ONEDNN, given or "")
+    if given is None:
+        monkeypatch.delenv(backends.ONEDNN)
+    monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
+    if is_loaded:
+        monkeypatch.setitem(sys.modules, "tensorflow", None)
+    backends.prepare()
+    assert os.environ.get(backends.ONEDNN) == expected
+
+
 def test_a_folder_of_the_same_name_is_no_package(tmp_path, monkeypatch):
     (tmp_path / "torch_").mkdir()
     monkeypatch.syspath_prepend(tmp_path)

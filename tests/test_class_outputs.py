@@ -26,7 +26,7 @@ from flowseg._segmenters.object_classes.weigh_features import (
 from flowseg._segmenters.pipeline import pipeline_of
 
 FILTERS = (4, 6, 8)
-# Builder, levels that leave an axis alone, shape of an image.
+# Builder, levels that are not pooled along an axis, shape of an image.
 NETWORKS = {
     "unet": (build_unet, (0, 0), (152, 200)),
     "resunet": (build_resunet, (0, 0), (152, 200)),

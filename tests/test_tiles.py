@@ -18,8 +18,8 @@ from flowseg._nets.tiles import (
     tile_sides,
 )
 
-# The grid of the default network for volumes, and of one whose first level leaves the planes alone.
-CUBES, FLAT = make_grid((4, 4, 4), (23, 23, 23)), make_grid((2, 4, 4), (9, 23, 23))
+# The grid of the default network for volumes, and of one whose first level is not pooled across planes.
+CUBES, FLAT = make_grid((4, 4, 4), (23, 23, 23)), make_grid((2, 4, 4), (13, 23, 23))
 
 
 def square(step, margin):

@@ -25,6 +25,8 @@ from scores import THRESHOLDS, ceiling, score, write_results, write_table
 
 HERE = Path(__file__).parent
 CORES = 2
+# No GPU, and oneDNN for every tool that runs on TensorFlow, also where it is off by default.
+ENVIRONMENT = {"CUDA_VISIBLE_DEVICES": "-1", "TF_ENABLE_ONEDNN_OPTS": "1"}
 
 
 class Method(NamedTuple):
@@ -92,7 +94,7 @@ def call(python: str, script: str, *arguments: str) -> dict[str, Any]:
         capture_output=True,
         text=True,
         check=False,
-        env=os.environ | {"CUDA_VISIBLE_DEVICES": "-1"},
+        env=os.environ | ENVIRONMENT,
     )
     if done.returncode:
         raise RuntimeError(done.stderr[-4000:])

@@ -44,7 +44,7 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", INTEROP)
 # Whether TensorFlow computes with oneDNN, "0" or "1", which adds in another order. By itself TensorFlow turns it on for
 # processors with AVX-512 VNNI or the like only. With AVX2, it makes a training step of a volume four times as fast.
 ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
-# Processors that this was measured on, as `platform.machine` calls them.
+# Names of x86 processors in `platform.machine`; others were not measured.
 X86 = ("x86_64", "AMD64")
 
 # The module whose import writes messages.

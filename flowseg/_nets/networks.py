@@ -261,9 +261,9 @@ def receptive_radii(n_levels: int, coarse_levels: Sequence[int]) -> tuple[int, .
     the coarsest: ``6 * 2 ** (n_levels - 1) - 4``. The coarsest pooling window holds up to ``2 ** (n_levels - 1) - 1``
     pixels more: ``7 * 2 ** (n_levels - 1) - 5`` in all.
 
-    Along an axis with coarse levels, these levels are convolved but not pooled: each reaches 4 pixels of the image, 2 on
-    the way down and 2 on the way up. The levels below are a network of ``n_levels`` less the coarse levels, whose finest
-    pixels are those of the image.
+    Along an axis with coarse levels, these levels are convolved but not pooled: each reaches 4 pixels of the image, 2
+    on the way down and 2 on the way up. The levels below are a network of ``n_levels`` less the coarse levels, whose
+    finest pixels are those of the image.
 
     Parameters
     ----------

@@ -31,7 +31,7 @@ SMALL = {
     "diameter": 10,
     "crop_size": 24,
     "batch_size": 2,
-    "epochs": 4,
+    "epochs": 8,
     "steps_per_epoch": 30,
     "learning_rate": 0.01,
     "random_state": 3,

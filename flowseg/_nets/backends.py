@@ -12,13 +12,14 @@ import platform
 import signal
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from weakref import WeakKeyDictionary, ref
 
 # Keras' backends that flowseg is tested with, by the module that each imports. If none is chosen, the first one that is
 # installed is used: TensorFlow comes first because most of our measurements were made with it.
@@ -52,6 +53,9 @@ NOISY = "tensorflow"
 LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 # Ends the messages where nothing went wrong: they are dropped.
 FINE = b"\0fine"
+
+# What computes a network's outputs on TensorFlow, by network.
+_graphs: WeakKeyDictionary[Any, Callable[[Any], Any]] = WeakKeyDictionary()
 
 
 def prepare() -> None:
@@ -132,6 +136,29 @@ def _find_choice() -> tuple[str | None, str]:
     except (OSError, ValueError, LookupError, TypeError):  # Keras itself goes on without it
         return None, ""
     return (None if name == NOISY else str(name)), f"backend in {file}"
+
+
+def predict_batch(network: Any, batch: Any) -> Any:
+    """Return a network's outputs for a batch, shape (n, ..., channels), as an array.
+
+    They do not depend on earlier batches. Keras lets TensorFlow make a graph for the size of the first batch, and
+    another one for all further sizes; without AVX-512, oneDNN computes other last bits with each. Here one serves all.
+    """
+    if sys.modules["keras"].config.backend() != NOISY:
+        return network.predict_on_batch(batch)
+    if network not in _graphs:
+        _graphs[network] = _make_graph(network)
+    return _graphs[network](batch).numpy()
+
+
+def _make_graph(network: Any) -> Callable[[Any], Any]:
+    tensorflow: Any = sys.modules[NOISY]
+    shape = (*[None] * (len(network.input_shape) - 1), network.input_shape[-1])
+    weak: Any = ref(network)  # a key that its value refers to would stay for ever
+    graph: Callable[[Any], Any] = tensorflow.function(
+        lambda batch: weak().predict_step((batch,)), input_signature=[tensorflow.TensorSpec(shape, "float32")]
+    )
+    return graph
 
 
 def count_threads(backend: str) -> int | None:

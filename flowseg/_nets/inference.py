@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from flowseg._images import scaled_shape
 from flowseg._intensities import Limits
+from flowseg._nets.backends import predict_batch
 from flowseg._nets.custom_networks import measure_receptive_radii
 from flowseg._nets.encoder import FLOW_SCALE, Encoder
 from flowseg._nets.load_keras import keras
@@ -93,7 +94,7 @@ class NetworkRunner:
         return outputs
 
     def _run_once(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        outputs: NDArray[np.float32] = self.network.predict_on_batch(batch)
+        outputs: NDArray[np.float32] = predict_batch(self.network, batch)
         return outputs
 
 

@@ -6,7 +6,7 @@ from flowseg._intensities import find_limits
 from flowseg._nets import tiles as tiles_module
 from flowseg._nets.encoder import FLOW_SCALE
 from flowseg._nets.folded_unet import FoldedUNet
-from flowseg._nets.inference import NetworkRunner, network_grid, predict_outputs, view_image
+from flowseg._nets.inference import NetworkRunner, make_predictor, network_grid, predict_outputs, view_image
 from flowseg._nets.scaled_view import ScaledView
 from flowseg._nets.tiles import TILE_SIZE, Grid, assemble, core_of, cut_axes, list_tiles, map_tiles, run_tile
 from flowseg._segmenters.codecs.boundary_codec import BoundaryCodec
@@ -25,7 +25,7 @@ def network():
 
 def run_tiled(network, image, grid):
     shape, n_outputs = image.shape[:-1], image.ndim
-    bands = map_tiles(network.predict_on_batch, ScaledView(image, shape), n_outputs, grid)
+    bands = map_tiles(make_predictor(network), ScaledView(image, shape), n_outputs, grid)
     return assemble(bands, (*shape, n_outputs))
 
 
@@ -36,7 +36,7 @@ def test_tiles_of_a_real_network_leave_no_trace(network):
     assert grid == GRID
     assert len(cut_axes(image.shape[:2], grid)[1]) == 3
     tiled = run_tiled(network, image, grid)
-    whole = network.predict_on_batch(image[None])[0]
+    whole = make_predictor(network)(image[None])[0]
     assert np.abs(tiled - whole).max() < 1e-5 * np.abs(whole).max()
 
 
@@ -47,7 +47,7 @@ def test_a_block_with_its_margin_equals_the_whole(network):
     grid = network_grid(network, is_custom=False, n_levels=3, n_channels=1, coarse_levels=(0, 0))
     whole = run_tiled(network, image, grid)
     start, stop, keep, end = cut_axes(image.shape[:2], grid)[1][1]
-    block = network.predict_on_batch(image[None, :, start:stop])[0]
+    block = make_predictor(network)(image[None, :, start:stop])[0]
     assert np.array_equal(block[:, keep - start : end - start], whole[:, keep:end])
 
 
@@ -88,7 +88,7 @@ def test_scaled_back_band_by_band_as_all_at_once(shape, factor, network):
     image = np.random.default_rng(4).normal(size=(*shape, 1))
     seen = scaled_shape(shape, (factor, factor))
     view = ScaledView(image, seen, find_limits(image))
-    whole = assemble(map_tiles(network.predict_on_batch, view, 3, GRID), (*seen, 3))
+    whole = assemble(map_tiles(make_predictor(network), view, 3, GRID), (*seen, 3))
     whole[..., :2] /= FLOW_SCALE
     expected = ScaledView(whole, shape)
     outputs = predict_outputs(NetworkRunner(network, FlowCodec(), GRID), image, find_limits(image), (factor, factor))
@@ -155,7 +155,7 @@ def test_tiles_of_a_network_for_volumes_leave_no_trace(shape, coarse_levels, mon
     tiled = run_tiled(model, image, grid)
     assert np.abs(tiled - whole).max() < 1e-5 * np.abs(whole).max()
     # A tile by itself, as a cluster reads it, gives the very same numbers.
-    one = run_tile(model.predict_on_batch, ScaledView(image, shape), tiles[-1])
+    one = run_tile(make_predictor(model), ScaledView(image, shape), tiles[-1])
     assert np.array_equal(one, tiled[core_of(tiles[-1])])
 
 

@@ -19,7 +19,7 @@ from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
 from typing import Any
-from weakref import WeakKeyDictionary, ref
+from weakref import ref
 
 # Keras' backends that flowseg is tested with, by the module that each imports. If none is chosen, the first one that is
 # installed is used: TensorFlow comes first because most of our measurements were made with it.
@@ -53,9 +53,6 @@ NOISY = "tensorflow"
 LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 # Ends the messages where nothing went wrong: they are dropped.
 FINE = b"\0fine"
-
-# What computes a network's outputs on TensorFlow, by network.
-_graphs: WeakKeyDictionary[Any, Callable[[Any], Any]] = WeakKeyDictionary()
 
 
 def prepare() -> None:
@@ -138,27 +135,30 @@ def _find_choice() -> tuple[str | None, str]:
     return (None if name == NOISY else str(name)), f"backend in {file}"
 
 
-def predict_batch(network: Any, batch: Any) -> Any:
-    """Return a network's outputs for a batch, shape (n, ..., channels), as an array.
+def make_graph(network: Any, weights: Sequence[Any]) -> Callable[[Any], Any] | None:
+    """Return a function from a batch, shape (n, ..., channels), to the outputs of a network with these weights.
 
-    They do not depend on earlier batches. Keras lets TensorFlow make a graph for the size of the first batch, and
-    another one for all further sizes; without AVX-512, oneDNN computes other last bits with each. Here one serves all.
+    None if the backend is not TensorFlow.
+
+    Keras lets TensorFlow make a graph for the size of the first batch, and another one for all further sizes. Without
+    AVX-512, oneDNN computes other last bits with each, so that outputs depend on earlier batches. This graph serves all
+    sizes. Its weights are constants, because for a batch of one image TensorFlow lets oneDNN reorder constants only:
+    without AVX-512, convolutions take twice as long if weights are not reordered.
     """
-    if sys.modules["keras"].config.backend() != NOISY:
-        return network.predict_on_batch(batch)
-    if network not in _graphs:
-        _graphs[network] = _make_graph(network)
-    return _graphs[network](batch).numpy()
-
-
-def _make_graph(network: Any) -> Callable[[Any], Any]:
+    keras = sys.modules["keras"]
+    if keras.config.backend() != NOISY:
+        return None
     tensorflow: Any = sys.modules[NOISY]
     shape = (*[None] * (len(network.input_shape) - 1), network.input_shape[-1])
-    weak: Any = ref(network)  # a key that its value refers to would stay for ever
-    graph: Callable[[Any], Any] = tensorflow.function(
-        lambda batch: weak().predict_step((batch,)), input_signature=[tensorflow.TensorSpec(shape, "float32")]
-    )
-    return graph
+    weak: Any = ref(network)  # so that a graph does not keep its network
+
+    def compute(batch: Any) -> Any:
+        constants = map(tensorflow.constant, weights)
+        with keras.StatelessScope(state_mapping=zip(weak().weights, constants, strict=True)):
+            return weak().predict_step((batch,))
+
+    graph = tensorflow.function(compute, input_signature=[tensorflow.TensorSpec(shape, "float32")])
+    return lambda batch: keras.tree.map_structure(lambda outputs: outputs.numpy(), graph(batch))
 
 
 def count_threads(backend: str) -> int | None:

@@ -12,19 +12,22 @@ The steps can be taken one by one, for a region of an image that does not fit in
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flowseg._images import scaled_shape
 from flowseg._intensities import Limits
-from flowseg._nets.backends import predict_batch
+from flowseg._nets.backends import make_graph
 from flowseg._nets.custom_networks import measure_receptive_radii
 from flowseg._nets.encoder import FLOW_SCALE, Encoder
 from flowseg._nets.load_keras import keras
+from flowseg._nets.network_copies import have_equal_weights
 from flowseg._nets.networks import pooling_steps, receptive_radii
 from flowseg._nets.scaled_view import ScaledView, Sliceable
 from flowseg._nets.test_time_augmentation import mean_of_orientations
@@ -49,6 +52,10 @@ def network_grid(
     step = CUSTOM_STEPS[ndim]
     radii = measure_receptive_radii(network, n_channels, ndim=ndim, step=step, largest=CUSTOM_RADII[ndim])
     return make_grid((step,) * ndim, radii)
+
+
+# Weights and graphs of networks, which take a fraction of a second to make.
+_graphs: WeakKeyDictionary[keras.Model, tuple[list[Any], Callable[[NDArray[np.float32]], Any]]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,8 +101,23 @@ class NetworkRunner:
         return outputs
 
     def _run_once(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        outputs: NDArray[np.float32] = predict_batch(self.network, batch)
+        outputs: NDArray[np.float32] = self._compute(batch)
         return outputs
+
+    @cached_property
+    def _compute(self) -> Callable[[NDArray[np.float32]], Any]:
+        return make_predictor(self.network)
+
+
+def make_predictor(network: keras.Model) -> Callable[[NDArray[np.float32]], Any]:
+    """Return a function from a batch to the outputs of a network, an array or several, with the weights it has now."""
+    weights, known = network.get_weights(), _graphs.get(network)
+    if known is None or not have_equal_weights(weights, known[0]):
+        graph = make_graph(network, weights)
+        if graph is None:
+            return network.predict_on_batch  # type: ignore[no-any-return]
+        known = _graphs[network] = weights, graph
+    return known[1]
 
 
 def _in_unit_length(outputs: NDArray[np.float32], vectors: slice) -> NDArray[np.float32]:

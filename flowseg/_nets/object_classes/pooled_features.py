@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from flowseg._images import resize_masks
+from flowseg._nets.inference import make_predictor
 from flowseg._nets.load_keras import keras
 from flowseg._nets.networks import single_precision
 from flowseg._nets.object_classes.class_outputs import FEATURES, list_blocks, pixels_of_level
@@ -40,6 +41,7 @@ class FeaturePool:
         self._grid = grid
         with single_precision():
             self._features = keras.Model(network.input, outputs)
+        self._compute = make_predictor(self._features)
 
     def pool(self, view: ScaledView, masks: NDArray[Any], n: int) -> NDArray[np.float64]:
         """Return the features of objects 1..n of an image, shape (n, n_features).
@@ -53,7 +55,7 @@ class FeaturePool:
             if not numbers.any():
                 continue
             batch = view.read([interval.read for interval in tile])[np.newaxis]
-            outputs = self._features.predict_on_batch(batch)
+            outputs = self._compute(batch)
             totals += np.concatenate([*self._sum_over_objects(tile, numbers, outputs, n)], axis=1)
         sizes = np.bincount(masks.ravel(), minlength=n + 1)[1:, np.newaxis]
         means = np.full(totals[1:].shape, np.nan)

@@ -67,6 +67,17 @@ def test_outputs_do_not_depend_on_earlier_images(ndim):
     np.testing.assert_array_equal(used.run(image), fresh.run(image))
 
 
+@pytest.mark.backends
+def test_a_predictor_has_the_weights_of_its_time():
+    network = flowseg.build_resunet(filters=(4,), seed=0)
+    image = np.random.default_rng(4).normal(size=(1, 16, 24, 1)).astype(np.float32)
+    before = make_predictor(network)(image)
+    network.set_weights([weight + 0.1 for weight in network.get_weights()])
+    after = make_predictor(network)(image)
+    assert np.abs(after - before).max() > 0.1
+    np.testing.assert_allclose(after, network.predict_on_batch(image), rtol=1e-4, atol=1e-5)
+
+
 def test_outputs_come_in_the_size_of_the_image(network):
     image = np.random.default_rng(2).normal(size=(50, 61, 1))
     for factor in (0.3, 1.0, 1.7):

@@ -3,7 +3,7 @@ import os
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# As flowseg sets it, which many tests import after Keras.
+# flowseg sets it before it loads Keras, which many tests load first.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 import numpy as np

@@ -61,7 +61,7 @@ def test_outputs_do_not_depend_on_earlier_images(ndim):
     network.set_weights([w + 0.2 * rng.random(w.shape) for w in network.get_weights()])
     grid = network_grid(network, is_custom=False, n_levels=2, n_channels=1, coarse_levels=(0,) * ndim)
     copies = [FoldedUNet(network, 2, (0,) * ndim).of(network) for _ in range(2)]
-    fresh, used = (NetworkRunner(copy, FlowCodec(ndim), grid) for copy in copies)
+    fresh, used = (NetworkRunner(copy, FlowCodec(ndim=ndim), grid) for copy in copies)
     for size in (8, 16):
         used.run(np.zeros((1, *[size] * ndim, 1), np.float32))
     np.testing.assert_array_equal(used.run(image), fresh.run(image))

@@ -26,6 +26,8 @@ from weakref import ref
 TITLES = {"tensorflow": "TensorFlow", "jax": "JAX", "torch": "PyTorch"}
 # Whether the network for prediction (`folded_unet`) takes less time than the trained one (benchmarks/backends.py).
 FOLDED = ("tensorflow", "torch")
+# Backends for which one graph is made of a network for prediction (`make_graph`).
+GRAPHED = ("tensorflow",)
 # Backends that compile a whole step. The others run one layer after the other: TensorFlow was slower with XLA on a
 # CPU, and PyTorch would need a C++ compiler on the user's machine.
 COMPILED = ("jax",)
@@ -135,19 +137,15 @@ def _find_choice() -> tuple[str | None, str]:
     return (None if name == NOISY else str(name)), f"backend in {file}"
 
 
-def make_graph(network: Any, weights: Sequence[Any]) -> Callable[[Any], Any] | None:
+def make_graph(network: Any, weights: Sequence[Any]) -> Callable[[Any], Any]:
     """Return a function from a batch, shape (n, ..., channels), to the outputs of a network with these weights.
-
-    None if the backend is not TensorFlow.
 
     Keras lets TensorFlow make a graph for the size of the first batch, and another one for all further sizes. Without
     AVX-512, oneDNN computes other last bits with each, so that outputs depend on earlier batches. This graph serves all
     sizes. Its weights are constants, because for a batch of one image TensorFlow lets oneDNN reorder constants only:
     without AVX-512, convolutions take twice as long if weights are not reordered.
     """
-    keras = sys.modules["keras"]
-    if keras.config.backend() != NOISY:
-        return None
+    keras: Any = sys.modules["keras"]
     tensorflow: Any = sys.modules[NOISY]
     shape = (*[None] * (len(network.input_shape) - 1), network.input_shape[-1])
     weak: Any = ref(network)  # so that a graph does not keep its network

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from flowseg._images import scaled_shape
 from flowseg._intensities import Limits
-from flowseg._nets.backends import make_graph
+from flowseg._nets import backends
 from flowseg._nets.custom_networks import measure_receptive_radii
 from flowseg._nets.encoder import FLOW_SCALE, Encoder
 from flowseg._nets.load_keras import keras
@@ -41,6 +41,9 @@ CUSTOM_STEPS = {2: 64, 3: 16}
 # ... and outputs that depend on pixels at most this many away: in volumes on those that a U-Net of 4 levels sees (51).
 CUSTOM_RADII = {2: 320, 3: 64}
 
+# Weights and graphs of networks, which take a fraction of a second to make.
+_graphs: WeakKeyDictionary[keras.Model, tuple[list[Any], Callable[[NDArray[np.float32]], Any]]] = WeakKeyDictionary()
+
 
 def network_grid(
     network: keras.Model, *, is_custom: bool, n_levels: int, n_channels: int, coarse_levels: Sequence[int]
@@ -52,10 +55,6 @@ def network_grid(
     step = CUSTOM_STEPS[ndim]
     radii = measure_receptive_radii(network, n_channels, ndim=ndim, step=step, largest=CUSTOM_RADII[ndim])
     return make_grid((step,) * ndim, radii)
-
-
-# Weights and graphs of networks, which take a fraction of a second to make.
-_graphs: WeakKeyDictionary[keras.Model, tuple[list[Any], Callable[[NDArray[np.float32]], Any]]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,12 +110,11 @@ class NetworkRunner:
 
 def make_predictor(network: keras.Model) -> Callable[[NDArray[np.float32]], Any]:
     """Return a function from a batch to the outputs of a network, an array or several, with the weights it has now."""
+    if keras.config.backend() not in backends.GRAPHED:
+        return network.predict_on_batch  # type: ignore[no-any-return]
     weights, known = network.get_weights(), _graphs.get(network)
     if known is None or not have_equal_weights(weights, known[0]):
-        graph = make_graph(network, weights)
-        if graph is None:
-            return network.predict_on_batch  # type: ignore[no-any-return]
-        known = _graphs[network] = weights, graph
+        known = _graphs[network] = weights, backends.make_graph(network, weights)
     return known[1]
 
 
